@@ -1,7 +1,7 @@
 //! The data plane: from sockets to responses, out of memory or from the next hop.
 //!
 //! ```text
-//! server → request → { store, collapse, origin, telemetry }        pace
+//! server → request → { store, collapse, origin, telemetry }        pace, client_rate
 //! ```
 //!
 //! [`request`] is the path of a request, where the other modules meet. [`store`], [`collapse`],
@@ -9,6 +9,7 @@
 //! warming plans are chosen, stored and scheduled is unknown here, as are the admin interface and
 //! other nodes.
 
+mod client_rate;
 pub mod collapse;
 pub mod origin;
 pub mod pace;

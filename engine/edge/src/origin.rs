@@ -1,14 +1,18 @@
 //! Connections to the next hops of a site: pools, timeouts, retries, health.
 //!
+//! [`permits`] bounds how many requests are under way, and describes who holds a place until when.
 //! Each worker thread keeps its own idle connections, since a connection stays on the runtime that
 //! opened it. A request is sent a second time only if the next hop can't have handled the first
 //! one, or if repeating it is safe (RFC 9110 §9.2.2).
 
 mod connection;
 mod error;
+mod permits;
 mod pool;
+mod sending;
 mod stream;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,14 +22,17 @@ use http::header::UPGRADE;
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use connection::{NextHopConnection, SendResult};
 use error::SendError;
+use permits::{PermitLimits, PermitPool};
+use sending::SendingContent;
 use tero_semantics::timestamp::Timestamp;
-use tero_time::clock::Clock;
+use tero_time::clock::{Clock, TimeoutError};
 
 pub use error::OriginError;
+pub(crate) use error::is_slow_client;
+pub use permits::FetchPermit;
 
 /// For this time after a failed connection, a next hop is tried after all others.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -58,9 +65,14 @@ pub struct OriginSettings {
     pub hops: Vec<(String, u16)>,
     /// Requests under way at the same time, at most.
     pub max_fetches: usize,
+    /// Connections in use at the same time, at most, also by requests that have given back their
+    /// place among `max_fetches`.
+    pub max_connections: usize,
+    /// How long a request that waits for its client keeps its place among `max_fetches`.
+    pub release_after: Duration,
     /// How long a request waits for one of the `max_fetches`, and how long for a connection.
     pub connect_timeout: Duration,
-    /// The time from the request to the head of the response, at most.
+    /// The time from the end of the request to the head of the response, at most.
     pub response_timeout: Duration,
     /// The head of a response, at most, in bytes.
     pub max_header_bytes: usize,
@@ -74,9 +86,18 @@ pub struct Origin {
     hops: Vec<NextHop>,
     /// Where the next request begins in `hops`.
     next: AtomicUsize,
-    fetches: Arc<Semaphore>,
+    permits: Arc<PermitPool>,
     settings: OriginSettings,
     clock: Clock,
+}
+
+/// Where the content of a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentSource {
+    /// All of it is at hand, or there is none.
+    AtHand,
+    /// The client is still sending it.
+    Client,
 }
 
 /// A response of a next hop.
@@ -84,8 +105,16 @@ pub struct Origin {
 pub struct OriginResponse {
     /// Head and body.
     pub response: Response<Incoming>,
-    /// One of the site's `max_fetches`: hold it until the body was read.
-    pub permit: OwnedSemaphorePermit,
+    /// The request's place among the site's `max_fetches`: hold it until the body was read.
+    pub permit: FetchPermit,
+}
+
+/// A try to get an answer from one hop.
+#[derive(Clone, Copy)]
+struct Attempt<'a> {
+    hop: &'a NextHop,
+    /// How far the content of the request has been sent; `None` without content.
+    sending: Option<&'a Arc<SendingContent>>,
 }
 
 impl NextHop {
@@ -121,11 +150,16 @@ impl NextHop {
 impl Origin {
     /// The next hops of `settings`, without connections.
     pub fn new(settings: OriginSettings, clock: Clock) -> Origin {
+        let limits = PermitLimits {
+            fetches: settings.max_fetches,
+            connections: settings.max_connections,
+            release_after: settings.release_after,
+        };
         let hops = settings.hops.iter();
         Origin {
             hops: hops.map(|(host, port)| NextHop::new(host, *port)).collect(),
             next: AtomicUsize::new(0),
-            fetches: Arc::new(Semaphore::new(settings.max_fetches)),
+            permits: PermitPool::new(limits),
             settings,
             clock,
         }
@@ -134,24 +168,39 @@ impl Origin {
     /// Whether there is room for a fetch that no visitor waits for: a quarter of `max_fetches` is
     /// reserved for visitors.
     pub fn has_room(&self) -> bool {
-        self.fetches.available_permits() > self.settings.max_fetches / 4
+        self.permits.available(self.clock.now()) > self.settings.max_fetches / 4
     }
 
     /// Sends a request and waits for the head of its response. `request` has an origin-form target
-    /// and a `Host`. If the request may be repeated, `again` makes it once more.
+    /// and a `Host`, and its content comes from `source`. If the request may be repeated, `again`
+    /// makes it once more.
     ///
     /// # Errors
     /// [`OriginError`]. Nothing was sent in the cases `Connect`, `ConnectTimeout` and `Busy`.
     pub async fn fetch(
         &self,
         mut request: Request<RequestBody>,
+        source: ContentSource,
         mut again: Option<&mut RequestCopy<'_>>,
     ) -> Result<OriginResponse, OriginError> {
-        let permit = self.permit().await?;
+        let patience = self.settings.connect_timeout;
+        let permit = self.permits.take(&self.clock, patience).await;
+        let mut permit = permit.ok_or(OriginError::Busy)?;
+        if source == ContentSource::Client {
+            permit.lend(self.clock.now());
+        }
+        let sending = SendingContent::watch(&mut request, &self.clock);
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let mut last_error = OriginError::Busy;
         for hop in self.in_turn(first) {
-            let failure = match self.fetch_from(hop, request, again.as_deref_mut()).await {
+            let attempt = Attempt {
+                hop,
+                sending: sending.as_ref(),
+            };
+            let failure = match self
+                .fetch_from(attempt, request, again.as_deref_mut())
+                .await
+            {
                 Ok(response) => return Ok(OriginResponse { response, permit }),
                 Err(failure) => failure,
             };
@@ -163,18 +212,6 @@ impl Origin {
             last_error = failure.error;
         }
         Err(last_error)
-    }
-
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, OriginError> {
-        let fetches = Arc::clone(&self.fetches);
-        if let Ok(permit) = Arc::clone(&fetches).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let timeout = self.settings.connect_timeout;
-        match self.clock.timeout(timeout, fetches.acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(OriginError::Busy),
-        }
     }
 
     /// Each hop once, beginning with the one at `first`. Hops that rest come last.
@@ -193,12 +230,13 @@ impl Origin {
     /// Sends a request to one hop: on idle connections, then on a new one.
     async fn fetch_from(
         &self,
-        hop: &NextHop,
+        attempt: Attempt<'_>,
         mut request: Request<RequestBody>,
         mut again: Option<&mut RequestCopy<'_>>,
     ) -> Result<Response<Incoming>, SendError> {
+        let hop = attempt.hop;
         while let Some(idle) = pool::take_idle(hop.id, self.clock.now(), again.is_some()) {
-            let mut failure = match self.send(hop, idle, request).await {
+            let mut failure = match self.send(attempt, idle, request).await {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
@@ -217,7 +255,7 @@ impl Origin {
             break;
         }
         match self.open(hop).await {
-            Ok(connection) => self.send(hop, connection, request).await,
+            Ok(connection) => self.send(attempt, connection, request).await,
             Err(error) => Err(SendError::unsent(error, request)),
         }
     }
@@ -239,14 +277,14 @@ impl Origin {
     /// Sends a request on a connection, and keeps the connection for the next one.
     async fn send(
         &self,
-        hop: &NextHop,
+        attempt: Attempt<'_>,
         mut connection: NextHopConnection,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, SendError> {
+        let hop = attempt.hop;
         let origin = || hop.authority.clone();
         let asks_to_switch = request.headers().contains_key(UPGRADE);
-        let timeout = self.settings.response_timeout;
-        match self.clock.timeout(timeout, connection.send(request)).await {
+        match self.answer(attempt, &mut connection, request).await {
             Ok(SendResult::Answered(response))
                 if response.status() != StatusCode::SWITCHING_PROTOCOLS =>
             {
@@ -270,6 +308,34 @@ impl Origin {
             Err(_) => Err(SendError::sent(OriginError::ResponseTimeout {
                 origin: origin(),
             })),
+        }
+    }
+
+    /// Sends a request and waits for the head of its response, for `response_timeout` at most. With
+    /// content, that time begins anew with each byte that the next hop accepts, and does not run
+    /// while the client's next byte is awaited.
+    async fn answer(
+        &self,
+        attempt: Attempt<'_>,
+        connection: &mut NextHopConnection,
+        request: Request<RequestBody>,
+    ) -> Result<SendResult, TimeoutError> {
+        let timeout = self.settings.response_timeout;
+        let Some(sending) = attempt.sending else {
+            let answered = connection.send(request, None);
+            return self.clock.timeout(timeout, answered).await;
+        };
+        let mut answered = pin!(connection.send(request, Some(sending)));
+        loop {
+            let now = self.clock.now();
+            let Some(end) = sending.deadline(now, timeout) else {
+                return Err(TimeoutError);
+            };
+            tokio::select! {
+                biased;
+                answered = &mut answered => return Ok(answered),
+                () = self.clock.sleep_until(end) => {}
+            }
         }
     }
 }

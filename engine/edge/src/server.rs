@@ -5,6 +5,7 @@
 //! to another. [`accept`] takes connections, and hands them to the module of their protocol.
 
 mod accept;
+mod clients;
 mod http1;
 
 use std::io;
@@ -16,6 +17,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::request::Edge;
 use crate::telemetry::counters::set_worker;
+use clients::ClientConnections;
 use tero_config as config;
 
 pub use accept::bind;
@@ -39,6 +41,8 @@ struct WorkerContext {
     settings: config::Server,
     /// One permit for each of `max_connections`.
     connections: Arc<Semaphore>,
+    /// The connections of each client; `None` without `max_connections_per_client`.
+    clients: Option<Arc<ClientConnections>>,
     stage: watch::Receiver<ShutdownStage>,
 }
 
@@ -66,6 +70,9 @@ pub fn start(
     let context = Arc::new(WorkerContext {
         edge: Arc::clone(edge),
         connections: Arc::new(Semaphore::new(settings.max_connections)),
+        clients: settings
+            .max_connections_per_client
+            .map(ClientConnections::new),
         settings,
         stage: stage.clone(),
     });

@@ -141,6 +141,7 @@ fn metrics_are_well_formed() {
         "tero_cache_entries",
         "tero_cache_bytes",
         "tero_cache_evictions",
+        "tero_connections_refused",
         "tero_policy_decisions",
         "tero_policy_seconds",
         "tero_decision_cache_hits",

@@ -4,9 +4,14 @@ use tero_tests::{Client, Edge, Gate, Origin, Reply, Request, get};
 
 /// An edge in front of an origin that answers every request.
 fn answering() -> (Origin, Edge) {
+    answering_with("")
+}
+
+/// The same, with these keys of the site.
+fn answering_with(site: &str) -> (Origin, Edge) {
     let origin = Origin::start();
     origin.otherwise(|_| Reply::fresh(60, "answered"));
-    let edge = Edge::before(&origin).start();
+    let edge = Edge::before(&origin).site(site).start();
     (origin, edge)
 }
 
@@ -164,15 +169,23 @@ fn a_malformed_chunk_never_completes_a_request() {
 
 #[test]
 fn a_request_body_that_ends_early_never_completes_a_request() {
-    let (origin, edge) = answering();
-    let mut client = edge.client();
-    client.write("POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 100\r\n\r\nten bytes!");
-    origin.wait_for_body("/x", 10);
-    client.finish();
-    if let Ok(Some(answer)) = client.try_head(false) {
-        assert!(answer.status >= 400, "{answer:?}");
+    for (buffer, requests) in [("0B", 1), ("16KiB", 0)] {
+        let (origin, edge) = answering_with(&format!("request_buffer = \"{buffer}\""));
+        let mut client = edge.client();
+        client.write(
+            "POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 100\r\n\r\nten bytes!",
+        );
+        if requests > 0 {
+            origin.wait_for_body("/x", 10);
+        }
+        client.finish();
+        if let Ok(Some(answer)) = client.try_head(false) {
+            assert!(answer.status >= 400, "{answer:?}");
+        }
+        let asked = origin.asked("/x");
+        assert_eq!(asked.len(), requests, "{buffer}");
+        assert!(asked.iter().all(|asked| asked.body == b"ten bytes!"));
     }
-    assert_eq!(origin.only("/x").body, b"ten bytes!");
 }
 
 #[test]
@@ -520,7 +533,7 @@ fn another_origin_takes_over_from_one_that_cannot_be_reached() {
 
 #[test]
 fn uploads_stream_to_the_origin() {
-    let (origin, edge) = answering();
+    let (origin, edge) = answering_with("request_buffer = \"0B\"");
     let mut client: Client = edge.client();
     client.write("POST /x HTTP/1.1\r\nHost: www.example\r\nContent-Length: 10\r\n\r\nfirst");
     origin.wait_for_body("/x", 5);

@@ -32,6 +32,7 @@ mod properties;
 mod purge;
 mod ranges;
 mod revalidation;
+mod slow_clients;
 mod stale;
 mod store;
 mod templates;

@@ -29,6 +29,10 @@ section! {
             => |path| base_dir.path_or_none(path);
         /// Maximum number of open client connections. Further ones wait in the accept queue.
         max_connections: usize = 10000, Count(1, 1_000_000);
+        /// Maximum number of open connections of one client: an IPv4 address, or an IPv6 network of
+        /// 64 bits. Further ones are closed at once. Leave it out where few clients share the edge,
+        /// such as proxies or other edges.
+        max_connections_per_client: Option<usize> = rule("none"), Count(1, 1_000_000);
         /// Maximum size of a request line and its header fields together. Beyond it: 431.
         max_header_bytes: usize = "32KiB", Size("8KiB", "1MiB");
         /// Maximum number of header fields. Beyond it: 431.
@@ -39,6 +43,10 @@ section! {
         idle_timeout: Duration = "75s", Duration("1s", "1h");
         /// Maximum time for which a client may accept no byte of a response.
         write_timeout: Duration = "30s", Duration("1s", "1h");
+        /// Minimum number of bytes per second that a client sends of a request's body, or accepts of
+        /// a response, while the edge waits for it. Measured over 10 s of waiting; a slower client
+        /// is disconnected. Event streams and tunnels are exempt. `0B` disconnects no client.
+        min_rate: u64 = "256B", Size("0B", "1MiB");
         /// Maximum time that requests in progress may take after a stop signal.
         drain: Duration = "30s", Duration("0s", "10min");
     }

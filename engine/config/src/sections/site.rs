@@ -56,9 +56,24 @@ section! {
         /// Maximum number of concurrent requests to the origins. Further requests wait for up to
         /// `connect_timeout`.
         max_fetches: usize = 256, Count(1, 100_000);
+        /// How long a request keeps its place among `max_fetches` while the edge waits for the
+        /// client: for the body of its request, or until it accepts a response that only this
+        /// client reads. After that, another request may take the place.
+        release_fetch_after: Duration = "1s", Duration("0s", "10min");
+        /// Maximum number of connections to the origins that are in use, also by requests that have
+        /// lost their place among `max_fetches`. Idle connections and tunnels don't count. Further
+        /// requests wait for up to `connect_timeout`.
+        max_origin_connections: usize
+            = rule("four times `max_fetches`", max_fetches.saturating_mul(4)),
+            Count(1, 1_000_000);
+        /// How much of a request's body is read before the request takes one of `max_fetches`. A
+        /// longer body is streamed from then on. At most `max_connections` times as much memory is
+        /// used.
+        request_buffer: u64 = "16KiB", Size("0B", "1MiB");
         /// Maximum time to open a connection to an origin.
         connect_timeout: Duration = "3s", Duration("10ms", "1min");
-        /// Maximum time from the request to the head of the response.
+        /// Maximum time from the end of a request to the head of its response. While a request is
+        /// being sent, it is the maximum time for which the origin may accept no byte.
         response_timeout: Duration = "30s", Duration("10ms", "10min");
         /// Maximum time between two pieces of a body.
         body_timeout: Duration = "30s", Duration("10ms", "10min");

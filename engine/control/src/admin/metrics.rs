@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -47,6 +48,7 @@ impl Collector for MetricsCollector {
         origins(&mut encoder, &sites)?;
         self.cache(&mut encoder)?;
         zone_data(&mut encoder)?;
+        self.connections(&mut encoder)?;
         policies(&mut encoder, &sites, self.0.edge.clock.now())?;
         trials::metrics(&self.0.rollout.state(), &mut encoder)?;
         self.decisions(&mut encoder)?;
@@ -144,6 +146,16 @@ impl MetricsCollector {
             "tero_cache_evictions",
             "Keys pushed out to make room",
             vec![(Vec::new(), usage.evictions)],
+        )
+    }
+
+    fn connections(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let refused = &self.0.edge.refused_connections;
+        counters(
+            encoder,
+            "tero_connections_refused",
+            "Connections closed at once: their client had max_connections_per_client",
+            vec![(Vec::new(), refused.load(Ordering::Relaxed))],
         )
     }
 

@@ -260,6 +260,8 @@ fn origin_settings(site: &config::Site, server: &config::Server) -> origin::Orig
             .map(|origin| (origin.host.clone(), origin.port))
             .collect(),
         max_fetches: site.max_fetches,
+        max_connections: site.max_origin_connections,
+        release_after: site.release_fetch_after,
         connect_timeout: site.connect_timeout,
         response_timeout: site.response_timeout,
         max_header_bytes: server.max_header_bytes,

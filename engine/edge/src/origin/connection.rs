@@ -9,6 +9,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::sending::SendingContent;
 use super::stream::{NextHopStream, RequestProgress};
 use super::{OriginSettings, RequestBody};
 
@@ -46,12 +47,17 @@ impl NextHopConnection {
         self.sender.is_closed()
     }
 
-    /// Sends a request and waits for the head of its response.
-    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> SendResult {
+    /// Sends a request, whose content is recorded in `sending`, and waits for the head of its
+    /// response.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+        sending: Option<&Arc<SendingContent>>,
+    ) -> SendResult {
         if let Err(source) = self.sender.ready().await {
             return SendResult::Unsent(request, source);
         }
-        self.progress.request_sent(request.method());
+        self.progress.request_sent(request.method(), sending);
         match self.sender.try_send_request(request).await {
             Ok(response) => SendResult::Answered(response),
             Err(mut failure) => match failure.take_message() {

@@ -5,6 +5,7 @@ use std::io;
 use http::Request;
 
 use super::RequestBody;
+use crate::client_rate::SlowClientError;
 use tero_wire::Fault;
 
 /// Why the next hop gave no answer.
@@ -58,6 +59,9 @@ pub enum OriginError {
         /// The next hop.
         origin: String,
     },
+    /// The client sent its request body too slowly.
+    #[error("the client sent the request body too slowly")]
+    SlowRequestBody,
     /// The client's own request body failed.
     #[error("the request body ended early")]
     RequestBody {
@@ -86,6 +90,7 @@ impl OriginError {
             OriginError::Broken { .. } => "origin broke off",
             OriginError::Malformed { .. } => "origin sent a malformed response",
             OriginError::Switched { .. } => "origin switched protocols unasked",
+            OriginError::SlowRequestBody => "request body came too slowly",
             OriginError::RequestBody { .. } => "request body ended early",
         }
     }
@@ -122,7 +127,11 @@ impl SendError {
     /// The error of a request on whose connection hyper failed.
     pub(super) fn broken(origin: String, source: hyper::Error, was_silent: bool) -> SendError {
         if source.is_user() {
-            return SendError::sent(OriginError::RequestBody { source });
+            return SendError::sent(if is_slow_client(&source) {
+                OriginError::SlowRequestBody
+            } else {
+                OriginError::RequestBody { source }
+            });
         }
         match fault_in(&source) {
             Some(fault) => SendError::sent(OriginError::Malformed { origin, fault }),
@@ -132,6 +141,11 @@ impl SendError {
             },
         }
     }
+}
+
+/// Whether a request body failed because the client was too slow.
+pub(crate) fn is_slow_client(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<SlowClientError>() || error.source().is_some_and(is_slow_client)
 }
 
 /// The fault that our own check of the bytes found, among the sources of hyper's error.

@@ -83,6 +83,8 @@ mod tests {
         let settings = OriginSettings {
             hops: vec![],
             max_fetches: 1,
+            max_connections: 1,
+            release_after: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(1),
             max_header_bytes: 8_192,

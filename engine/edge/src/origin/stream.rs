@@ -3,14 +3,15 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::sending::SendingContent;
 use tero_wire::Responses;
 
 const SENT: u8 = 1;
@@ -19,12 +20,18 @@ const ANSWERED: u8 = 3;
 
 /// The progress of the latest request on a connection.
 #[derive(Debug, Default)]
-pub(super) struct RequestProgress(AtomicU8);
+pub(super) struct RequestProgress {
+    state: AtomicU8,
+    /// Whether `sending` is set.
+    has_content: AtomicBool,
+    sending: Mutex<Option<Arc<SendingContent>>>,
+}
 
 impl RequestProgress {
-    /// A request is about to be sent: the next bytes received are its response.
-    pub(super) fn request_sent(&self, method: &Method) {
-        self.0.store(
+    /// A request is about to be sent: the next bytes received are its response. What is sent of it
+    /// is recorded in `sending`, if it has content.
+    pub(super) fn request_sent(&self, method: &Method, sending: Option<&Arc<SendingContent>>) {
+        self.state.store(
             if method == Method::HEAD {
                 HEAD_SENT
             } else {
@@ -32,11 +39,30 @@ impl RequestProgress {
             },
             Ordering::Relaxed,
         );
+        let had_content = self.has_content.swap(sending.is_some(), Ordering::Relaxed);
+        if had_content || sending.is_some() {
+            *self.sending() = sending.cloned();
+        }
     }
 
     /// Whether a byte of its response was received.
     pub(super) fn has_answer(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == ANSWERED
+        self.state.load(Ordering::Relaxed) == ANSWERED
+    }
+
+    /// Bytes were sent.
+    fn sent<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready()
+            && self.has_content.load(Ordering::Relaxed)
+            && let Some(sending) = &*self.sending()
+        {
+            sending.moved();
+        }
+        written
+    }
+
+    fn sending(&self) -> MutexGuard<'_, Option<Arc<SendingContent>>> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,7 +97,7 @@ impl AsyncRead for NextHopStream {
         if read.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        match this.progress.0.swap(ANSWERED, Ordering::Relaxed) {
+        match this.progress.state.swap(ANSWERED, Ordering::Relaxed) {
             SENT => this.responses.expect(),
             HEAD_SENT => this.responses.expect_bodiless(),
             _ => {}
@@ -90,7 +116,9 @@ impl AsyncWrite for NextHopStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.progress.sent(written)
     }
 
     fn poll_write_vectored(
@@ -98,7 +126,9 @@ impl AsyncWrite for NextHopStream {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(context, bytes);
+        this.progress.sent(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -9,12 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::exchange::Exchange;
 use super::failure::ErrorChain;
-use crate::origin::BodyError;
-use crate::store::fill::FillReader;
+use crate::origin::{BodyError, FetchPermit};
+use crate::store::fill::{FillError, FillReader};
 use crate::store::stored::StoredBody;
 use crate::telemetry::counters::SiteCounters;
 use tero_semantics::key;
@@ -50,9 +49,10 @@ enum PieceList {
 }
 
 /// A part of a fill's content: from one offset to another.
-#[derive(Debug)]
 pub struct FillPart {
-    reader: FillReader,
+    source: FillSource,
+    /// How to go on if the reader falls behind; `None` if it would be cut off.
+    rest: Option<RestOfContent>,
     /// Bytes still to be skipped.
     skip: u64,
     /// Bytes still to be sent; `None` where the end is unknown.
@@ -60,13 +60,29 @@ pub struct FillPart {
     counters: Arc<SiteCounters>,
 }
 
+/// Asks the next hop for the content from an offset on, for a reader that has fallen behind those
+/// with whom it shared a fetch. `None` if the next hop doesn't have the same content any more.
+pub type RestOfContent = Box<dyn FnOnce(u64) -> RestFuture + Send>;
+/// The future of [`RestOfContent`].
+pub type RestFuture = Pin<Box<dyn Future<Output = Option<Box<StreamedBody>>> + Send>>;
+
+/// Where the bytes of a [`FillPart`] come from.
+enum FillSource {
+    /// The fill.
+    Shared(FillReader),
+    /// The next hop was asked for the rest.
+    Asking(RestFuture),
+    /// The next hop, for this reader alone.
+    Own(Box<StreamedBody>),
+}
+
 /// Content straight from the next hop, with a bound on its silence.
 pub struct StreamedBody {
     body: Incoming,
     silence: SilenceLimit,
-    /// The exchange that the next hop answers, with one of the site's concurrent fetches; `None`
-    /// where a client sends.
-    answered: Option<(Arc<Exchange>, OwnedSemaphorePermit)>,
+    /// The exchange that the next hop answers, with its place among the site's fetches.
+    exchange: Arc<Exchange>,
+    _permit: FetchPermit,
 }
 
 /// A bound on how long a body may send nothing.
@@ -126,7 +142,8 @@ impl EdgeBody {
     /// What `reader` brings.
     pub fn fill(reader: FillReader, counters: Arc<SiteCounters>) -> EdgeBody {
         EdgeBody::Fill(FillPart {
-            reader,
+            source: FillSource::Shared(reader),
+            rest: None,
             skip: 0,
             left: None,
             counters,
@@ -140,34 +157,30 @@ impl EdgeBody {
         counters: Arc<SiteCounters>,
     ) -> EdgeBody {
         EdgeBody::Fill(FillPart {
-            reader,
+            source: FillSource::Shared(reader),
+            rest: None,
             skip: range.start,
             left: Some(range.end - range.start),
             counters,
         })
     }
 
-    /// What the next hop sends in answer to an exchange.
+    /// The same; if the reader of a fill falls behind, it goes on with `rest`.
+    pub fn or_rest(mut self, rest: Option<RestOfContent>) -> EdgeBody {
+        if let EdgeBody::Fill(part) = &mut self {
+            part.rest = rest;
+        }
+        self
+    }
+
+    /// As [`StreamedBody::new`].
     pub fn stream(
         body: Incoming,
-        permit: OwnedSemaphorePermit,
+        permit: FetchPermit,
         silence: SilenceLimit,
         exchange: Arc<Exchange>,
     ) -> EdgeBody {
-        EdgeBody::Stream(Box::new(StreamedBody {
-            body,
-            silence,
-            answered: Some((exchange, permit)),
-        }))
-    }
-
-    /// What a client sends.
-    pub fn upload(body: Incoming, silence: SilenceLimit) -> StreamedBody {
-        StreamedBody {
-            body,
-            silence,
-            answered: None,
-        }
+        EdgeBody::Stream(Box::new(StreamedBody::new(body, permit, silence, exchange)))
     }
 
     /// Its length in bytes, where it is known.
@@ -214,7 +227,7 @@ impl Body for EdgeBody {
             EdgeBody::Pieces(pieces) => SizeHint::with_exact(pieces.left),
             EdgeBody::Fill(part) => match part.left {
                 Some(left) => SizeHint::with_exact(left),
-                None => part.reader.size_hint(),
+                None => part.source.size_hint(),
             },
             EdgeBody::Stream(stream) => stream.body.size_hint(),
         }
@@ -242,9 +255,9 @@ impl FillPart {
             if self.left == Some(0) {
                 return Poll::Ready(None);
             }
-            let mut piece = match ready!(self.reader.poll_piece(context)) {
+            let mut piece = match ready!(self.poll_piece(context)) {
                 None => return Poll::Ready(None),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 Some(Ok(piece)) => piece,
             };
             let skipped = self.skip.min(piece.len() as u64);
@@ -255,14 +268,86 @@ impl FillPart {
                 *left -= piece.len() as u64;
             }
             if !piece.is_empty() {
-                self.counters.record_bytes(piece.len() as u64);
+                // What comes from the next hop again is counted there.
+                if matches!(self.source, FillSource::Shared(_)) {
+                    self.counters.record_bytes(piece.len() as u64);
+                }
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
         }
     }
 }
 
+impl FillPart {
+    /// The next piece of the fill, or of what follows it.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            match &mut self.source {
+                FillSource::Shared(reader) => match ready!(reader.poll_piece(context)) {
+                    Some(Err(FillError::FellBehind)) if self.rest.is_some() => {
+                        if let Some(rest) = self.rest.take() {
+                            self.source = FillSource::Asking(rest(reader.offset()));
+                        }
+                    }
+                    piece => return Poll::Ready(piece.map(|piece| piece.map_err(Into::into))),
+                },
+                FillSource::Asking(asking) => match ready!(asking.as_mut().poll(context)) {
+                    Some(body) => self.source = FillSource::Own(body),
+                    None => return Poll::Ready(Some(Err(FillError::FellBehind.into()))),
+                },
+                FillSource::Own(body) => match ready!(body.poll_frame_within(context)) {
+                    Some(Ok(frame)) => {
+                        if let Ok(piece) = frame.into_data() {
+                            return Poll::Ready(Some(Ok(piece)));
+                        }
+                    }
+                    ended => return Poll::Ready(ended.map(|error| error.map(|_| Bytes::new()))),
+                },
+            }
+        }
+    }
+}
+
+impl FillSource {
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            FillSource::Shared(reader) => reader.size_hint(),
+            FillSource::Asking(_) => SizeHint::default(),
+            FillSource::Own(body) => body.body.size_hint(),
+        }
+    }
+}
+
+impl std::fmt::Debug for FillPart {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("FillPart")
+            .field("skip", &self.skip)
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
+}
+
 impl StreamedBody {
+    /// What the next hop sends in answer to an exchange. Only its own client reads it, so the fetch
+    /// is lent.
+    pub fn new(
+        body: Incoming,
+        mut permit: FetchPermit,
+        silence: SilenceLimit,
+        exchange: Arc<Exchange>,
+    ) -> StreamedBody {
+        if !body.is_end_stream() {
+            permit.lend(silence.clock.now());
+        }
+        StreamedBody {
+            body,
+            silence,
+            exchange,
+            _permit: permit,
+        }
+    }
+
     fn poll_frame_within(
         &mut self,
         context: &mut Context<'_>,
@@ -275,38 +360,18 @@ impl StreamedBody {
                 frame.map(|frame| frame.map_err(Into::into))
             }
         };
-        if let (Some((exchange, _)), Some(frame)) = (&self.answered, &frame) {
-            match frame {
-                Ok(frame) => exchange
-                    .site
-                    .counters
-                    .record_bytes(frame.data_ref().map_or(0, Bytes::len) as u64),
-                Err(error) => {
-                    tracing::warn!(url = key::url_of(&exchange.key), error = %ErrorChain(&**error), "answer ended early");
-                }
+        let exchange = &self.exchange;
+        match &frame {
+            None => {}
+            Some(Ok(frame)) => exchange
+                .site
+                .counters
+                .record_bytes(frame.data_ref().map_or(0, Bytes::len) as u64),
+            Some(Err(error)) => {
+                tracing::warn!(url = key::url_of(&exchange.key), error = %ErrorChain(&**error), "answer ended early");
             }
         }
         Poll::Ready(frame)
-    }
-}
-
-impl Body for StreamedBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.get_mut().poll_frame_within(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
@@ -320,7 +385,8 @@ impl SilenceLimit {
         }
     }
 
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<TimeoutError> {
+    /// Ready when the body has sent nothing for too long.
+    pub(super) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<TimeoutError> {
         let timer = self.timer.get_or_insert_with(|| {
             let (clock, limit) = (self.clock.clone(), self.limit);
             Box::pin(async move { clock.sleep(limit).await })
@@ -328,7 +394,8 @@ impl SilenceLimit {
         timer.as_mut().poll(context).map(|()| TimeoutError)
     }
 
-    fn broken(&mut self) {
+    /// Records that the body has sent something.
+    pub(super) fn broken(&mut self) {
         self.timer = None;
     }
 }

@@ -15,6 +15,7 @@ use super::exchange::Exchange;
 use super::news::ResponseInFlight;
 use super::provenance::{Answer, Provenance, StatusFacts};
 use super::ready_heads::{self, AddedFields, HeadKey, ReadyHead};
+use super::rest;
 use super::visit::Visit;
 use crate::store::fill::FillReader;
 use crate::store::stored::{StoredHead, StoredResponse};
@@ -204,6 +205,10 @@ pub(super) fn deliver(
     let mut headers = as_sent.unwrap_or_else(|| head.fields.to_headers(ADDED_FIELDS));
     // The age is told anew (§4.2.3).
     headers.remove(AGE);
+    let rest = match &source {
+        BodySource::Stored(_) => None,
+        BodySource::Filling(..) => rest::rest_of(visit, head.status, &headers),
+    };
     let mut response = match delivery(visit.exchange, head, &headers, &source) {
         Delivery::NotModified => bare(StatusCode::NOT_MODIFIED, not_modified_headers(&headers)),
         Delivery::Failed => bare(StatusCode::PRECONDITION_FAILED, HeaderMap::new()),
@@ -220,7 +225,7 @@ pub(super) fn deliver(
     };
     add_own_fields(visit, head, provenance, now, response.headers_mut());
     Answer {
-        response,
+        response: response.map(|body| body.or_rest(rest)),
         provenance,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -53,6 +54,10 @@ pub struct Edge {
     pub devices: Devices,
     /// Bytes of a request's target and fields, at most.
     pub max_header_bytes: usize,
+    /// Bytes per second that a client sends or accepts while it is waited for, at least.
+    pub min_rate: u64,
+    /// Connections that were closed at once, since their client had too many.
+    pub refused_connections: AtomicU64,
     pub(super) collapse: Arc<Collapse<FlightNews>>,
     pub(super) hit_for_miss: HitForMiss,
     pub(super) collapse_timeout: Duration,
@@ -99,6 +104,8 @@ impl Edge {
             access_log: parts.access_log,
             devices: Devices::new(DEVICE_MEMORY),
             max_header_bytes: server.max_header_bytes,
+            min_rate: server.min_rate,
+            refused_connections: AtomicU64::new(0),
             collapse: Arc::new(Collapse::new()),
             hit_for_miss: HitForMiss::new(cache.hit_for_miss),
             collapse_timeout: cache.collapse_timeout,

@@ -63,11 +63,12 @@ impl Failure {
     }
 
     /// An error of the next hop: 504 where time ran out, 503 where we hold back, else 502 (RFC 9110
-    /// §15.6).
+    /// §15.6); or of the client's content: 408 where time ran out, else 400 (§15.5).
     pub(super) fn of(error: &OriginError) -> Failure {
         let status = match error {
             _ if error.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
             OriginError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            OriginError::SlowRequestBody => StatusCode::REQUEST_TIMEOUT,
             OriginError::RequestBody { .. } => StatusCode::BAD_REQUEST,
             _ => StatusCode::BAD_GATEWAY,
         };
@@ -78,6 +79,15 @@ impl Failure {
     pub(super) fn only_if_cached() -> Failure {
         let reason = "only-if-cached, and nothing stored will do";
         Failure::own(StatusCode::GATEWAY_TIMEOUT, reason)
+    }
+
+    /// The content of the request failed before it was sent on.
+    pub(super) fn of_content(error: &(dyn std::error::Error + 'static)) -> Failure {
+        if crate::origin::is_slow_client(error) {
+            Failure::of(&OriginError::SlowRequestBody)
+        } else {
+            Failure::own(StatusCode::BAD_REQUEST, "request body ended early")
+        }
     }
 
     /// The edge is going down.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderMap, Method, Response, StatusCode, response};
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::body::{EdgeBody, SilenceLimit};
 use super::failure::{ErrorChain, Failure, NextHopReply};
@@ -26,7 +26,7 @@ use super::provenance::NotStored;
 use super::record;
 use super::visit::{OwnedVisit, Visit};
 use crate::collapse::Lead;
-use crate::origin::{self, OriginResponse};
+use crate::origin::{self, ContentSource, FetchPermit, OriginResponse};
 use crate::store::fill::{Fill, FillReader};
 use crate::store::stored::StoredResponse;
 use crate::store::{Key, PurgePoint};
@@ -116,7 +116,7 @@ struct News {
 struct ReceivedResponse {
     parts: response::Parts,
     body: Incoming,
-    permit: OwnedSemaphorePermit,
+    permit: FetchPermit,
     /// The length of the content, where it is known.
     length: Option<u64>,
 }
@@ -255,7 +255,11 @@ impl Fetch {
         let asked_at = clock.now();
         let answer = site
             .origin
-            .fetch(request(), Some(&mut || Some(request())))
+            .fetch(
+                request(),
+                ContentSource::AtHand,
+                Some(&mut || Some(request())),
+            )
             .await;
         let status = answer.as_ref().ok().map(|answer| answer.response.status());
         visit
@@ -513,12 +517,14 @@ impl Fetch {
         beginning: Vec<Bytes>,
     ) -> (News, Option<BodyToStore>) {
         let (visit, parts) = (self.visit(), received.parts);
-        let fill = Fill::new(received.length, visit.edge.store.fill_limits(), true);
+        let head = judge::stored_head(visit, parts.status, &parts.headers, terms);
+        let limits = visit.edge.store.fill_limits();
+        let fill = Fill::new(received.length, limits, head.weight());
         // The first reader is there before the first byte, so that the fill does not take itself
         // for abandoned.
         let reader = fill.reader();
         let filling = Arc::new(ResponseInFlight {
-            head: judge::stored_head(visit, parts.status, &parts.headers, terms),
+            head,
             fill: Arc::clone(&fill),
             purges: self.purges,
         });
@@ -531,7 +537,7 @@ impl Fetch {
         };
         let body = BodyToStore {
             body: received.body,
-            _permit: received.permit,
+            permit: received.permit,
             beginning,
             fill,
             goal: StoreGoal::Whole(filling),
@@ -571,7 +577,7 @@ impl Fetch {
         fields.remove(CONTENT_RANGE);
         let head = judge::stored_head(visit, StatusCode::OK, &fields, terms);
         let length = http_body::Body::size_hint(&received.body).exact();
-        let fill = Fill::new(length, visit.edge.store.fill_limits(), true);
+        let fill = Fill::new(length, visit.edge.store.fill_limits(), head.weight());
         let result = |reader| {
             let body = EdgeBody::fill(reader, Arc::clone(&visit.site().counters));
             FetchResult::Part(Box::new(Response::from_parts(parts, body)))
@@ -587,7 +593,7 @@ impl Fetch {
         };
         let body = BodyToStore {
             body: received.body,
-            _permit: received.permit,
+            permit: received.permit,
             beginning: Vec::new(),
             fill,
             goal: StoreGoal::Part(Box::new(part)),

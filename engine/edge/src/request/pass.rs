@@ -3,19 +3,19 @@
 
 use std::sync::Arc;
 
-use http::header::TRANSFER_ENCODING;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::body::{EdgeBody, SilenceLimit};
 use super::exchange::Exchange;
 use super::failure::{ErrorChain, Failure};
 use super::next_hop_request;
+use super::upload;
 use super::url_keys::keys_of_url;
 use super::visit::Visit;
-use crate::origin::{self, OriginResponse, RequestBody};
+use crate::origin::{self, ContentSource, OriginResponse, RequestBody};
 use crate::store::{PurgeMode, PurgePoint, PurgeProgress, PurgeScope};
 use tero_semantics::{forwarding, invalidation, storability, validation};
 
@@ -56,12 +56,10 @@ pub(super) async fn ask(
     content: Option<Incoming>,
 ) -> Result<PassedResponse, Failure> {
     let Visit { edge, exchange } = visit;
-    let body = match content {
-        Some(content) if !content.is_end_stream() => {
-            EdgeBody::upload(content, silence(visit)).boxed_unsync()
-        }
-        _ => origin::empty(),
-    };
+    let has_content = content
+        .as_ref()
+        .is_some_and(|content| !content.is_end_stream());
+    let (body, source) = upload::content(visit, content).await?;
     let before = edge.store.purge_point();
     let mut request = next_hop_request::as_sent(visit, body);
     if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
@@ -70,7 +68,14 @@ pub(super) async fn ask(
             .headers_mut()
             .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    let answer = send(visit, request, exchange.parts.method.is_idempotent()).await?;
+    if has_content && request.body().is_end_stream() {
+        // The client's chunks held nothing.
+        request
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    let repeatable = exchange.parts.method.is_idempotent();
+    let answer = send(visit, request, source, repeatable).await?;
     let then = edge.store.purge_point();
     let was_purged = edge.store.may_be_purged(&exchange.key, before);
     let (own, groups) = invalidate(visit, &answer.response);
@@ -90,6 +95,7 @@ pub(super) async fn ask(
 pub(super) async fn send(
     visit: Visit<'_>,
     mut request: Request<RequestBody>,
+    source: ContentSource,
     repeatable: bool,
 ) -> Result<OriginResponse, Failure> {
     let Visit { edge, exchange } = visit;
@@ -110,7 +116,11 @@ pub(super) async fn send(
     let asked_at = edge.clock.now();
     let answer = site
         .origin
-        .fetch(request, if can_repeat { Some(&mut again) } else { None })
+        .fetch(
+            request,
+            source,
+            if can_repeat { Some(&mut again) } else { None },
+        )
         .await;
     let status = answer.as_ref().ok().map(|answer| answer.response.status());
     exchange.count_origin(status, edge.clock.now().since(asked_at));

@@ -20,7 +20,7 @@ use super::body::EdgeBody;
 use super::failure::Failure;
 use super::visit::Visit;
 use super::{next_hop_request, pass};
-use crate::origin;
+use crate::origin::{self, ContentSource};
 use crate::telemetry::counters::SiteCounters;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::upgrade::only_protocol;
@@ -45,7 +45,7 @@ pub(super) async fn upgrade(visit: Visit<'_>) -> Result<Response<EdgeBody>, Fail
     };
     let mut request = next_hop_request::as_sent(visit, origin::empty());
     say_upgrade(request.headers_mut(), protocol);
-    let mut answer = pass::send(visit, request, false).await?;
+    let mut answer = pass::send(visit, request, ContentSource::AtHand, false).await?;
     if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(pass::streamed(visit, answer));
     }

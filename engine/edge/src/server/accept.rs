@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -82,9 +83,19 @@ pub(super) async fn run(
         match (accepted, permit) {
             (Ok((stream, client)), Ok(permit)) => {
                 let (context, open) = (Arc::clone(&context), open.clone());
+                let place = match &context.clients {
+                    None => None,
+                    Some(clients) => match clients.enter(client.ip()) {
+                        Some(place) => Some(place),
+                        None => {
+                            refuse(&context, client);
+                            continue;
+                        }
+                    },
+                };
                 tokio::spawn(async move {
                     http1::serve(&context, stream, client).await;
-                    drop((permit, open));
+                    drop((permit, place, open));
                 });
             }
             (Err(error), _) => {
@@ -94,4 +105,12 @@ pub(super) async fn run(
             (_, Err(_)) => return,
         }
     }
+}
+
+/// Counts a connection that is closed at once: its client has `max_connections_per_client`.
+#[cold]
+fn refuse(context: &WorkerContext, client: SocketAddr) {
+    let refused = &context.edge.refused_connections;
+    refused.fetch_add(1, Ordering::Relaxed);
+    tracing::debug!(%client, "the client has too many connections");
 }

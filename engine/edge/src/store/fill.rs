@@ -2,8 +2,14 @@
 //! §3.3).
 //!
 //! While a fill *retains*, it keeps every byte: a reader may join late, and the whole can be
-//! stored. A fill that outgrows a limit stops retaining: it then keeps a window, waits for its
-//! slowest reader, takes no new ones, and is not stored.
+//! stored. A fill that outgrows a limit stops retaining: it takes no new readers, is not stored, and
+//! goes on at the pace of its quickest reader, of which it is at most [`WINDOW_BYTES`] ahead. For
+//! the others it keeps the latest [`LAG_BYTES`], and while half of the budget is free, up to
+//! `max_object`. A reader that falls further behind has left the fill: one client that stops reading
+//! holds up no other.
+//!
+//! All bytes of a fill, and its head, are taken from the budget that fills share. Only a fill that
+//! retains is refused bytes; windows are small, and may exceed the budget.
 
 mod budget;
 mod reader;
@@ -20,8 +26,11 @@ use state::FillState;
 pub use budget::FillBudget;
 pub use reader::FillReader;
 
-/// How far a fill that no longer retains may run ahead of its slowest reader, in bytes.
+/// How far a fill that no longer retains may run ahead of its quickest reader, in bytes.
 const WINDOW_BYTES: u64 = 256 * 1024;
+/// How far a reader of such a fill may be behind the latest byte in any case: a window behind the
+/// quickest.
+const LAG_BYTES: u64 = 2 * WINDOW_BYTES;
 /// A fill without readers goes on if it misses no more than this, in bytes, or than half of its
 /// length.
 const NEARLY_DONE_BYTES: u64 = 1024 * 1024;
@@ -35,6 +44,9 @@ pub enum FillError {
     /// All clients have left.
     #[error("no client reads the response any more")]
     Abandoned,
+    /// The reader is so far behind the others that its next bytes are no longer there.
+    #[error("the client was too slow for those that share its fetch")]
+    FellBehind,
 }
 
 /// The memory that a fill may use.
@@ -54,15 +66,25 @@ pub struct Fill {
     state: Mutex<FillState>,
 }
 
+/// What a fill does with the bytes that it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// It keeps all of them.
+    Whole,
+    /// It keeps a window, and waits for its quickest reader.
+    Window,
+}
+
 impl Fill {
-    /// A fill of `length` bytes, if that is known. Without `retain`, or if it is longer than
-    /// `max_object`, it keeps only a window from the start.
-    pub fn new(length: Option<u64>, limits: FillLimits, retain: bool) -> Arc<Fill> {
-        let retains = retain && length.is_none_or(|length| length <= limits.max_object);
+    /// A fill of `length` bytes, if that is known, whose head uses `head_bytes` of memory. If it is
+    /// longer than `max_object`, it keeps only a window from the start.
+    pub fn new(length: Option<u64>, limits: FillLimits, head_bytes: u64) -> Arc<Fill> {
+        let retains = length.is_none_or(|length| length <= limits.max_object);
+        limits.budget.add(head_bytes);
         Arc::new(Fill {
             length,
             limits,
-            state: Mutex::new(FillState::new(retains)),
+            state: Mutex::new(FillState::new(retains, head_bytes)),
         })
     }
 
@@ -86,30 +108,34 @@ impl Fill {
         })
     }
 
-    /// Adds a piece of the body. If the fill doesn't retain, waits for its slowest reader.
+    /// Adds a piece of the body. If the fill doesn't retain, waits for its quickest reader first.
     ///
     /// # Errors
     /// [`FillError::Abandoned`] if all clients have left and the rest is not worth fetching;
     /// [`FillError::CutShort`] if the body is longer than announced.
-    pub async fn push(&self, piece: Bytes) -> Result<(), FillError> {
+    pub async fn push(&self, piece: Bytes) -> Result<Retention, FillError> {
         poll_fn(|context| self.poll_room(context)).await?;
         let mut state = self.lock();
         let received = state.received + piece.len() as u64;
         if self.length.is_some_and(|length| received > length) {
             return Err(FillError::CutShort);
         }
-        if state.retains
-            && !(received <= self.limits.max_object && self.limits.budget.take(piece.len() as u64))
-        {
-            state.stop_retaining(&self.limits.budget);
+        let length = piece.len() as u64;
+        let has_room = || received <= self.limits.max_object && self.limits.budget.take(length);
+        if !(state.retains && has_room()) {
+            state.retains = false;
+            self.limits.budget.add(length);
         }
-        if state.retains {
-            state.reserved += piece.len() as u64;
-        }
+        state.reserved += length;
         state.received = received;
         state.append(&piece);
+        state.drop_unneeded(&self.limits);
         state.wake_readers();
-        Ok(())
+        Ok(if state.retains {
+            Retention::Whole
+        } else {
+            Retention::Window
+        })
     }
 
     /// Ends the body. Returns its pieces for the store if the fill retained them. Readers learn of
@@ -139,10 +165,10 @@ impl Fill {
         let mut state = self.lock();
         if let Some(pieces) = pieces {
             state.pieces = pieces.iter().cloned().collect();
+            let reserved = std::mem::take(&mut state.reserved);
+            self.limits.budget.give_back(reserved);
         }
         state.end = Some(Ok(()));
-        let reserved = std::mem::take(&mut state.reserved);
-        self.limits.budget.give_back(reserved);
         state.wake_readers();
     }
 
@@ -159,9 +185,7 @@ impl Fill {
     pub async fn abandoned(&self) {
         poll_fn(|context| {
             let mut state = self.lock();
-            if state.readers.iter().any(Option::is_some)
-                || (state.retains && self.is_nearly_done(&state))
-            {
+            if state.quickest_offset().is_some() || (state.retains && self.is_nearly_done(&state)) {
                 state.writer = Some(context.waker().clone());
                 return Poll::Pending;
             }
@@ -173,7 +197,7 @@ impl Fill {
     /// Waits until the window has room.
     fn poll_room(&self, context: &mut Context<'_>) -> Poll<Result<(), FillError>> {
         let mut state = self.lock();
-        match state.slowest_offset() {
+        match state.quickest_offset() {
             None if !state.retains || !self.is_nearly_done(&state) => {
                 Poll::Ready(Err(FillError::Abandoned))
             }

@@ -60,6 +60,15 @@ pub struct StoredResponse {
     pub id: u64,
 }
 
+impl StoredHead {
+    /// The memory that it uses beside this structure, with its entries in the index of surrogate
+    /// keys; in bytes.
+    pub fn weight(&self) -> u64 {
+        let tags = self.fields.tags().count() * TAG_BYTES;
+        (self.fields.weight() + self.secondary_key.weight() + tags) as u64
+    }
+}
+
 impl StoredResponse {
     /// A whole response that was never used.
     pub fn new(head: StoredHead, body: StoredBody) -> StoredResponse {
@@ -155,15 +164,12 @@ impl StoredResponse {
 
     /// The memory that it uses, in bytes, without its key.
     pub fn weight(&self) -> u64 {
-        let head = &self.head;
-        let tags = head.fields.tags().count() * TAG_BYTES;
         let parts = self
             .parts
             .as_ref()
             .map_or(0, |parts| size_of::<ByteRuns>() + size_of_val(parts.runs()));
         let own = allocated(size_of::<StoredResponse>() + ARC_BYTES);
-        (own + head.fields.weight() + head.secondary_key.weight() + tags + parts) as u64
-            + self.body.weight()
+        (own + parts) as u64 + self.head.weight() + self.body.weight()
     }
 
     /// The same content under another head: the one that a 304 gives (§4.3.4), or one with another

@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{freshen, partial};
+use crate::origin::FetchPermit;
 use crate::request::failure::ErrorChain;
 use crate::request::news::ResponseInFlight;
 use crate::request::visit::Visit;
-use crate::store::fill::{Fill, FillError};
+use crate::store::fill::{Fill, FillError, Retention};
 use crate::store::stored::{StoredBody, StoredHead, StoredResponse};
 use crate::store::{Key, PurgePoint};
 use tero_semantics::range::Partial;
@@ -21,8 +21,8 @@ use tero_time::clock::TimeoutError;
 /// Content that is to be stored.
 pub(super) struct BodyToStore {
     pub(super) body: Incoming,
-    /// One of the site's concurrent fetches, until the content has come.
-    pub(super) _permit: OwnedSemaphorePermit,
+    /// The place among the site's fetches, until the content has come.
+    pub(super) permit: FetchPermit,
     /// Bytes that were there already, before those of `body`.
     pub(super) beginning: Vec<Bytes>,
     pub(super) fill: Arc<Fill>,
@@ -146,9 +146,8 @@ async fn pump_all(
     visit: Visit<'_>,
     body: &mut BodyToStore,
 ) -> Result<Option<Vec<Bytes>>, BodyReadError> {
-    let fill = &body.fill;
-    for piece in body.beginning.drain(..) {
-        fill.push(piece).await?;
+    for piece in std::mem::take(&mut body.beginning) {
+        push(visit, body, piece).await?;
     }
     let limit = visit.settings().body_timeout;
     loop {
@@ -157,14 +156,23 @@ async fn pump_all(
             biased;
             next = next => next,
             // A next hop that sends nothing would keep the fetch for the rest of its time.
-            () = fill.abandoned() => return Err(FillError::Abandoned.into()),
+            () = body.fill.abandoned() => return Err(FillError::Abandoned.into()),
         };
         match next?.transpose()?.map(hyper::body::Frame::into_data) {
-            None => return Ok(fill.finish()?),
-            Some(Ok(data)) => fill.push(data).await?,
+            None => return Ok(body.fill.finish()?),
+            Some(Ok(data)) => push(visit, body, data).await?,
             // Trailers are not stored: no field of a trailer decides over a cached response (RFC
             // 9110 §6.5.1).
             Some(Err(_trailers)) => {}
         }
     }
+}
+
+/// Adds a piece to the fill. From the first one that only its readers get, they decide how long the
+/// fetch takes: it is lent.
+async fn push(visit: Visit<'_>, body: &mut BodyToStore, piece: Bytes) -> Result<(), FillError> {
+    if body.fill.push(piece).await? == Retention::Window {
+        body.permit.lend(visit.now());
+    }
+    Ok(())
 }

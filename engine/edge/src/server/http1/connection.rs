@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::header::CONNECTION;
+use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -79,6 +79,7 @@ async fn new_state(context: &WorkerContext) -> Arc<ConnectionState> {
         idle: context.settings.idle_timeout,
         header: context.settings.header_timeout,
         write: context.settings.write_timeout,
+        min_rate: context.settings.min_rate,
     };
     let watchdog = Watchdog::new(context.edge.clock.clone(), timeouts);
     Arc::new(ConnectionState::new(watchdog, waker))
@@ -168,5 +169,17 @@ fn watched(
         state.response_complete();
         return response.map(|body| WatchedBody::new(body, None));
     }
+    if is_event_stream(&response) {
+        state.watchdog.set_event_stream(true);
+    }
     response.map(|body| WatchedBody::new(body, Some(Arc::clone(state))))
+}
+
+/// Whether a response sends events as they happen (HTML, server-sent events).
+fn is_event_stream(response: &Response<EdgeBody>) -> bool {
+    let media_type = response.headers().get(CONTENT_TYPE);
+    media_type.is_some_and(|value| {
+        let name = value.as_bytes().split(|byte| *byte == b';').next();
+        name.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
+    })
 }

@@ -183,6 +183,7 @@ mod tests {
             idle: Duration::from_secs(1),
             header: Duration::from_secs(1),
             write: Duration::from_secs(1),
+            min_rate: 0,
         };
         let clock = Clock::by_hand(Timestamp::from_unix_secs(0));
         ConnectionState::new(Watchdog::new(clock, timeouts), Waker::noop().clone())
@@ -216,7 +217,7 @@ mod tests {
     #[test]
     fn interim_responses_are_dropped_in_the_middle_of_a_write() {
         let state = state();
-        state.watchdog.write_blocked();
+        state.watchdog.write_blocked(|| None);
         state.send_interim(0, b"hints");
         state.response_begins();
         assert!(!state.has_interim());

@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 
 use super::connection_state::ConnectionState;
 use super::gather;
+use super::unsent::unsent;
 use crate::request::{self, Edge};
 use tero_wire::{Fault, Requests, ScanResult};
 
@@ -144,10 +145,17 @@ impl ClientStream {
     }
 
     /// Tells the watchdog whether a write was blocked.
-    fn note_write<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_pending() {
-            self.state.watchdog.write_blocked();
-        } else if self.state.watchdog.write_done() {
+    fn note_write(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let unsent = || unsent(&self.stream);
+        let bytes = match &written {
+            Poll::Pending => {
+                self.state.watchdog.write_blocked(unsent);
+                return written;
+            }
+            Poll::Ready(Ok(bytes)) => *bytes,
+            Poll::Ready(Err(_)) => 0,
+        };
+        if self.state.watchdog.write_done(bytes, unsent) {
             self.state.read_again();
         }
         written

@@ -63,6 +63,7 @@ impl Body for WatchedBody {
 impl Drop for WatchedBody {
     fn drop(&mut self) {
         if let Some(state) = &self.state {
+            state.watchdog.set_event_stream(false);
             state.response_complete();
         }
     }
@@ -93,7 +94,7 @@ mod tests {
                 max_object: 1,
                 budget: FillBudget::new(1),
             },
-            false,
+            0,
         );
         let reader = fill.reader().expect("the fill has its first byte");
         fill.fail(FillError::CutShort);

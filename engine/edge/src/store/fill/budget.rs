@@ -24,6 +24,11 @@ impl FillBudget {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Whether fills use at most half of it.
+    pub(super) fn is_half_free(&self) -> bool {
+        self.used() <= self.limit / 2
+    }
+
     /// Takes `bytes`; returns false, and takes none, if the limit doesn't allow it.
     pub(super) fn take(&self, bytes: u64) -> bool {
         let taken = self
@@ -32,6 +37,11 @@ impl FillBudget {
                 used.checked_add(bytes).filter(|&sum| sum <= self.limit)
             });
         taken.is_ok()
+    }
+
+    /// Takes `bytes`, even if that exceeds the limit.
+    pub(super) fn add(&self, bytes: u64) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Returns `bytes` that were taken.

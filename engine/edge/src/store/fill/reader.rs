@@ -19,18 +19,27 @@ pub struct FillReader {
 }
 
 impl FillReader {
-    /// The next piece, or how the body ended: `None` at its end, an error if it ended early.
+    /// The offset of the next byte.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next piece, or how the body ended: `None` at its end, an error if it ended early or if
+    /// the reader has fallen behind.
     pub fn poll_piece(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, FillError>>> {
         let mut state = self.fill.lock();
+        if self.offset < state.base {
+            return Poll::Ready(Some(Err(FillError::FellBehind)));
+        }
         if let Some(piece) = state.after(self.offset) {
             self.offset += piece.len() as u64;
             if let Some(reader) = &mut state.readers[self.slot] {
                 reader.offset = self.offset;
             }
-            state.drop_read();
+            state.drop_unneeded(&self.fill.limits);
             state.wake_writer();
             return Poll::Ready(Some(Ok(piece)));
         }
@@ -71,7 +80,7 @@ impl Drop for FillReader {
     fn drop(&mut self) {
         let mut state = self.fill.lock();
         state.readers[self.slot] = None;
-        state.drop_read();
+        state.drop_unneeded(&self.fill.limits);
         state.wake_writer();
     }
 }

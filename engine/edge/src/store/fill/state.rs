@@ -6,7 +6,7 @@ use std::task::Waker;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::super::stored::StoredBody;
-use super::{FillBudget, FillError};
+use super::{FillError, FillLimits, LAG_BYTES};
 
 /// Pieces smaller than this, in bytes, are joined as they come: an origin that sends single bytes
 /// shouldn't cost a structure for each.
@@ -18,11 +18,12 @@ pub(super) struct FillState {
     pub(super) pieces: VecDeque<Bytes>,
     /// How many of the first pieces have their final size. Only while retaining.
     pub(super) joined: usize,
-    /// The offset of the first byte in `pieces`: 0 while retaining.
+    /// The offset of the first byte in `pieces`: 0 while retaining. A reader whose next byte lies
+    /// before it has fallen behind.
     pub(super) base: u64,
     /// Bytes received in all.
     pub(super) received: u64,
-    /// Bytes taken from the budget.
+    /// Bytes taken from the budget: those of the head and of `pieces`, until the store has them.
     pub(super) reserved: u64,
     pub(super) retains: bool,
     pub(super) end: Option<Result<(), FillError>>,
@@ -42,14 +43,14 @@ pub(super) struct ReaderSlot {
 }
 
 impl FillState {
-    /// No byte received, no reader.
-    pub(super) fn new(retains: bool) -> FillState {
+    /// No byte received, no reader; `head_bytes` were taken from the budget.
+    pub(super) fn new(retains: bool, head_bytes: u64) -> FillState {
         FillState {
             pieces: VecDeque::new(),
             joined: 0,
             base: 0,
             received: 0,
-            reserved: 0,
+            reserved: head_bytes,
             retains,
             end: None,
             readers: Vec::new(),
@@ -71,10 +72,17 @@ impl FillState {
         self.readers.len() - 1
     }
 
-    /// The offset of the slowest reader; `None` without readers.
-    pub(super) fn slowest_offset(&self) -> Option<u64> {
+    /// The offset of the quickest reader; `None` if all have left or fallen behind.
+    pub(super) fn quickest_offset(&self) -> Option<u64> {
+        self.offsets().max()
+    }
+
+    /// The offsets of the readers that have not fallen behind.
+    fn offsets(&self) -> impl Iterator<Item = u64> {
         let readers = self.readers.iter().flatten();
-        readers.map(|reader| reader.offset).min()
+        readers
+            .map(|reader| reader.offset)
+            .filter(|offset| *offset >= self.base)
     }
 
     /// Copies `piece` to the end: a slice of the read buffer would keep all of it alive.
@@ -92,7 +100,6 @@ impl FillState {
             }
             _ => self.pieces.push_back(Bytes::copy_from_slice(piece)),
         }
-        self.drop_read();
     }
 
     /// Bytes of the pieces that came since pieces were last joined.
@@ -121,25 +128,35 @@ impl FillState {
         Some(self.pieces.iter().cloned().collect())
     }
 
-    /// Gives the budget back, and keeps from now on only what a reader still needs.
-    pub(super) fn stop_retaining(&mut self, budget: &FillBudget) {
-        self.retains = false;
-        self.joined = 0;
-        budget.give_back(std::mem::take(&mut self.reserved));
-        self.drop_read();
-    }
-
-    /// Drops the pieces that every reader has had, unless the fill retains.
-    pub(super) fn drop_read(&mut self) {
-        if self.retains || self.end.is_some() {
+    /// Drops the pieces that every reader has had, and those that are too far behind the latest
+    /// byte; gives their bytes back. Does nothing while the fill retains.
+    pub(super) fn drop_unneeded(&mut self, limits: &FillLimits) {
+        if self.retains {
             return;
         }
-        let slowest = self.slowest_offset().unwrap_or(self.received);
-        while let Some(first) = self.pieces.front()
-            && self.base + first.len() as u64 <= slowest
-        {
-            self.base += first.len() as u64;
+        self.joined = 0;
+        let slowest = self.offsets().min().unwrap_or(self.received);
+        while let Some(first) = self.pieces.front() {
+            let (length, end) = (first.len() as u64, self.base + first.len() as u64);
+            let is_needed = end > slowest && self.received - end < self.lag(limits);
+            if is_needed {
+                return;
+            }
+            self.base = end;
             self.pieces.pop_front();
+            // After `Fill::complete`, the bytes may be the store's.
+            let counted = length.min(self.reserved);
+            self.reserved -= counted;
+            limits.budget.give_back(counted);
+        }
+    }
+
+    /// How far a reader may be behind the latest byte.
+    fn lag(&self, limits: &FillLimits) -> u64 {
+        if limits.budget.is_half_free() {
+            LAG_BYTES.max(limits.max_object)
+        } else {
+            LAG_BYTES
         }
     }
 

@@ -1,0 +1,253 @@
+//! Who may ask the next hops of a site, and until when.
+//!
+//! A request holds two places: one of `max_fetches`, which bounds the work of the origin, and one of
+//! `max_origin_connections`. Who waits for whom, and what bounds the wait:
+//!
+//! | while | the request holds | what ends it |
+//! |---|---|---|
+//! | the first `request_buffer` bytes of its content come from the client | nothing | `body_timeout`, `min_rate` |
+//! | it waits for a place | nothing, or a connection | `connect_timeout`: 503 |
+//! | it is connected, sent, and answered | both | `connect_timeout`, `response_timeout` |
+//! | the client sends the rest of its content | both; the fetch is *lent* | `body_timeout`, `min_rate` |
+//! | the response goes into the store | both | the end of the response; `body_timeout` between two pieces |
+//! | the response goes to its own client, or to the readers of a fill's window | both; the fetch is lent | the end of the response; `body_timeout`, `write_timeout`, `min_rate` |
+//! | the response is stored, and clients still read it | nothing | `write_timeout`, `min_rate` |
+//!
+//! Where only a client decides how long it takes, the fetch is lent: after `release_fetch_after`,
+//! another request that finds no free place takes it over. The connection stays counted until the
+//! response has ended. So clients that send or read slowly can't keep others from the origin before
+//! `max_origin_connections` of them are there, and `min_rate` ends the slowest of them.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use tero_semantics::timestamp::Timestamp;
+use tero_time::clock::Clock;
+
+/// How often a request that waits for a place looks for one that was lent meanwhile, at least.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The bounds of a [`PermitPool`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PermitLimits {
+    /// Requests under way at the same time.
+    pub(super) fetches: usize,
+    /// Connections in use at the same time.
+    pub(super) connections: usize,
+    /// How long a lent fetch can't be taken over.
+    pub(super) release_after: Duration,
+}
+
+/// The places of a site's requests.
+#[derive(Debug)]
+pub(super) struct PermitPool {
+    fetches: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
+    release_after: Duration,
+    lent: Mutex<LentFetches>,
+    /// For the keys of `lent`.
+    next: AtomicU64,
+}
+
+/// The fetches that were lent, by the time since when.
+type LentFetches = BTreeMap<LentKey, OwnedSemaphorePermit>;
+type LentKey = (Timestamp, u64);
+
+/// The places of one request.
+#[derive(Debug)]
+pub struct FetchPermit {
+    pool: Arc<PermitPool>,
+    fetch: FetchPlace,
+    _connection: OwnedSemaphorePermit,
+}
+
+#[derive(Debug)]
+enum FetchPlace {
+    Held(OwnedSemaphorePermit),
+    /// In the pool under this key, unless another request has taken it over.
+    Lent(LentKey),
+    Released,
+}
+
+impl PermitPool {
+    pub(super) fn new(limits: PermitLimits) -> Arc<PermitPool> {
+        let semaphore = |permits: usize| Arc::new(Semaphore::new(permits));
+        Arc::new(PermitPool {
+            fetches: semaphore(limits.fetches),
+            connections: semaphore(limits.connections),
+            release_after: limits.release_after,
+            lent: Mutex::default(),
+            next: AtomicU64::new(0),
+        })
+    }
+
+    /// The fetches that a request could have now.
+    pub(super) fn available(&self, now: Timestamp) -> usize {
+        self.reclaim(now);
+        let fetches = self.fetches.available_permits();
+        fetches.min(self.connections.available_permits())
+    }
+
+    /// Takes a place. `None` if there is none within `patience`.
+    pub(super) async fn take(
+        self: &Arc<PermitPool>,
+        clock: &Clock,
+        patience: Duration,
+    ) -> Option<FetchPermit> {
+        let connections = Arc::clone(&self.connections);
+        let fetches = Arc::clone(&self.fetches);
+        if let Ok(connection) = Arc::clone(&connections).try_acquire_owned()
+            && let Ok(fetch) = Arc::clone(&fetches).try_acquire_owned()
+        {
+            return Some(self.permit(fetch, connection));
+        }
+        let wait = async {
+            let connection = connections.acquire_owned().await.ok()?;
+            let fetch = self.next_fetch(clock).await?;
+            Some(self.permit(fetch, connection))
+        };
+        clock.timeout(patience, wait).await.ok().flatten()
+    }
+
+    /// Waits for a fetch that is free, or that was lent for long enough.
+    async fn next_fetch(&self, clock: &Clock) -> Option<OwnedSemaphorePermit> {
+        let mut free = pin!(Arc::clone(&self.fetches).acquire_owned());
+        loop {
+            let look_again = self.reclaim(clock.now());
+            tokio::select! {
+                biased;
+                fetch = &mut free => return fetch.ok(),
+                () = clock.sleep_until(look_again) => {}
+            }
+        }
+    }
+
+    /// Frees the fetches that were lent for long enough. Returns when to look for the next ones.
+    fn reclaim(&self, now: Timestamp) -> Timestamp {
+        let mut lent = self.lock();
+        while let Some(first) = lent.first_entry() {
+            let due = first.key().0.saturating_add(self.release_after);
+            if due > now {
+                return due;
+            }
+            drop(first.remove());
+        }
+        now.saturating_add(self.release_after.max(LOOK_AGAIN))
+    }
+
+    fn permit(
+        self: &Arc<PermitPool>,
+        fetch: OwnedSemaphorePermit,
+        connection: OwnedSemaphorePermit,
+    ) -> FetchPermit {
+        FetchPermit {
+            pool: Arc::clone(self),
+            fetch: FetchPlace::Held(fetch),
+            _connection: connection,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LentFetches> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FetchPermit {
+    /// Lends the fetch: from now on, the request waits for its own client. Does nothing if it was
+    /// lent before.
+    pub fn lend(&mut self, now: Timestamp) {
+        if !matches!(self.fetch, FetchPlace::Held(_)) {
+            return;
+        }
+        let key = (now, self.pool.next.fetch_add(1, Ordering::Relaxed));
+        if let FetchPlace::Held(fetch) = std::mem::replace(&mut self.fetch, FetchPlace::Released)
+            && !self.pool.release_after.is_zero()
+        {
+            self.pool.lock().insert(key, fetch);
+            self.fetch = FetchPlace::Lent(key);
+        }
+    }
+}
+
+impl Drop for FetchPermit {
+    fn drop(&mut self) {
+        if let FetchPlace::Lent(key) = &self.fetch {
+            self.pool.lock().remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(3);
+
+    fn pool(fetches: usize, connections: usize, release_after: u64) -> (Arc<PermitPool>, Clock) {
+        let limits = PermitLimits {
+            fetches,
+            connections,
+            release_after: Duration::from_secs(release_after),
+        };
+        let clock = Clock::by_hand(Timestamp::from_unix_secs(1_000));
+        (PermitPool::new(limits), clock)
+    }
+
+    #[tokio::test]
+    async fn a_lent_fetch_is_taken_over_after_its_time_and_not_before() {
+        let (pool, clock) = pool(1, 3, 2);
+        let mut slow = pool.take(&clock, PATIENCE).await.unwrap();
+        slow.lend(clock.now());
+        assert_eq!(pool.available(clock.now()), 0);
+        let next = tokio::spawn({
+            let (pool, clock) = (Arc::clone(&pool), clock.clone());
+            async move { pool.take(&clock, PATIENCE).await }
+        });
+        tokio::task::yield_now().await;
+        clock.advance(Duration::from_millis(1_999));
+        tokio::task::yield_now().await;
+        assert!(!next.is_finished());
+        clock.advance(Duration::from_millis(1));
+        let next = next.await.unwrap();
+        assert!(next.is_some());
+        drop(slow);
+        assert_eq!(pool.available(clock.now()), 0, "its place is another one's");
+        drop(next);
+        assert_eq!(pool.available(clock.now()), 1);
+    }
+
+    #[tokio::test]
+    async fn a_lent_fetch_is_free_when_its_request_ends() {
+        let (pool, clock) = pool(1, 3, 600);
+        let mut slow = pool.take(&clock, PATIENCE).await.unwrap();
+        slow.lend(clock.now());
+        slow.lend(clock.now());
+        drop(slow);
+        assert_eq!(pool.available(clock.now()), 1);
+    }
+
+    #[tokio::test]
+    async fn connections_stay_bounded_when_fetches_are_lent() {
+        let (pool, clock) = pool(1, 2, 0);
+        let mut slow = Vec::new();
+        for _ in 0..2 {
+            let mut permit = pool.take(&clock, PATIENCE).await.unwrap();
+            permit.lend(clock.now());
+            slow.push(permit);
+        }
+        let third = tokio::spawn({
+            let (pool, clock) = (Arc::clone(&pool), clock.clone());
+            async move { pool.take(&clock, PATIENCE).await.is_some() }
+        });
+        tokio::task::yield_now().await;
+        clock.advance(PATIENCE);
+        assert!(!third.await.unwrap());
+        slow.pop();
+        assert!(pool.take(&clock, PATIENCE).await.is_some());
+    }
+}

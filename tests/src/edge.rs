@@ -246,6 +246,18 @@ impl Edge {
         edge.fetches_under_way() == 0 && edge.store.usage().fill_bytes == 0
     }
 
+    /// Applies another configuration.
+    ///
+    /// # Errors
+    /// The message that an operator would read.
+    pub fn reload(&self, builder: &EdgeBuilder) -> Result<(), String> {
+        let config = Config::parse(&builder.to_toml(), "tero.toml", &std::env::temp_dir())
+            .map_err(|errors| errors.to_string())?;
+        self.server()
+            .reload(config)
+            .map_err(|error| chained(&error))
+    }
+
     /// Begins to stop: the edge refuses new connections, and finishes running requests.
     pub fn shutdown(&self) {
         self.server().shutdown();

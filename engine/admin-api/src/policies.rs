@@ -40,6 +40,8 @@ pub struct PolicyReport {
     pub configuration_digest: String,
     /// Why the version that should be active is not.
     pub trouble: Option<String>,
+    /// Why the last change is not on disk; null if it is. A restart would forget the change.
+    pub unsaved: Option<String>,
     /// The version in shadow.
     pub shadow: Option<ShadowSummary>,
     /// The version that is a canary.
@@ -132,4 +134,6 @@ pub struct RollbackResponse {
     pub version: String,
     /// The canary that was ended; null if the version before decides again.
     pub ended_canary: Option<String>,
+    /// Why it is not on disk; null if it is. A restart would forget it.
+    pub unsaved: Option<String>,
 }

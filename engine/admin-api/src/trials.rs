@@ -287,4 +287,6 @@ pub struct TrialEndResponse {
     pub policy: String,
     /// The version that was on trial.
     pub ended: String,
+    /// Why it is not on disk; null if it is. A restart would forget it.
+    pub unsaved: Option<String>,
 }

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono_tz::Tz;
-
 use crate::rollout::{Rollout, RolloutError};
 use crate::warm::Warmer;
 use tero_config as config;
@@ -84,7 +82,6 @@ impl Reloader {
         self.rollout.reload(&config)?;
         zone_data.install();
         log_zone_data(&zone_data);
-        tell_popularity(&self.edge);
         self.warmer
             .reload(config.plans)
             .map_err(|error| ReloadError::Plan(error.to_string()))
@@ -101,18 +98,6 @@ impl Reloader {
         let config = Config::load(&self.file).map_err(ReloadError::Config)?;
         self.reload(config)
     }
-}
-
-/// Tells popularity the zones of the sites, whose hours it counts by.
-pub(crate) fn tell_popularity(edge: &Edge) {
-    let zones: Vec<Tz> = edge
-        .sites
-        .load()
-        .ever()
-        .iter()
-        .map(|site| site.counters.zone())
-        .collect();
-    edge.popularity.set_sites(&zones);
 }
 
 /// Logs which time zone data are in force, and which files of them are damaged.

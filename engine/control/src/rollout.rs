@@ -14,6 +14,7 @@ mod loaded;
 mod loader;
 mod push;
 pub mod record;
+mod repeated_error;
 mod sites;
 mod thread;
 mod trials;
@@ -38,6 +39,7 @@ pub use activation::RollbackResult;
 pub use error::RolloutError;
 pub use loaded::LoadedVersions;
 pub use push::PushedVersion;
+pub(crate) use sites::tell_popularity;
 pub use version_set::{PolicyVersions, VersionSet};
 pub use version_store::VersionStoreError;
 
@@ -52,6 +54,17 @@ pub struct Rollout {
     state: Mutex<Arc<VersionSet>>,
     thread: OnceLock<Thread>,
     stop: AtomicBool,
+    /// Whether a version that a rollback leads to has to be loaded.
+    wants_previous: AtomicBool,
+}
+
+/// When a change is written to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Saving {
+    /// Before it takes effect: a version must not decide if a restart would forget it.
+    First,
+    /// After it took effect, as far as possible: going back must always work.
+    Afterwards,
 }
 
 impl Rollout {
@@ -117,6 +130,24 @@ impl Rollout {
         name: &str,
         edit: impl Fn(&mut PolicyVersions) -> Result<T, RolloutError>,
     ) -> Result<T, RolloutError> {
+        self.change_and(Saving::First, name, edit)
+    }
+
+    /// Like [`Rollout::change`], for a change that leads back to what was before.
+    fn go_back<T>(
+        &self,
+        name: &str,
+        edit: impl Fn(&mut PolicyVersions) -> Result<T, RolloutError>,
+    ) -> Result<T, RolloutError> {
+        self.change_and(Saving::Afterwards, name, edit)
+    }
+
+    fn change_and<T>(
+        &self,
+        saving: Saving,
+        name: &str,
+        edit: impl Fn(&mut PolicyVersions) -> Result<T, RolloutError>,
+    ) -> Result<T, RolloutError> {
         self.try_again(|| {
             let old = self.state();
             let mut versions = old.policy(name)?.clone();
@@ -125,7 +156,7 @@ impl Rollout {
             new.policies
                 .insert(Arc::clone(&versions.config.name), versions);
             Ok(self
-                .commit(&old, new, SiteChange::Versions, Some(name))?
+                .commit(&old, new, SiteChange::Versions, Some((name, saving)))?
                 .then_some(outcome))
         })
     }
@@ -143,14 +174,14 @@ impl Rollout {
         Err(RolloutError::Busy)
     }
 
-    /// Replaces `old` by `new`: on disk, for requests, and for the next change. If another change
-    /// has replaced `old` already, does nothing and returns false.
+    /// Replaces `old` by `new`: on disk if it changes a policy, for requests, and for the next
+    /// change. If another change has replaced `old` already, does nothing and returns false.
     fn commit(
         &self,
         old: &Arc<VersionSet>,
         new: VersionSet,
         change: SiteChange,
-        changed: Option<&str>,
+        changed: Option<(&str, Saving)>,
     ) -> Result<bool, RolloutError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&state, old) {
@@ -163,15 +194,95 @@ impl Rollout {
             workers: self.workers,
         };
         let sites = Arc::new(builder.sites(&new, &before, change)?);
-        // On disk first: a version must not decide if a restart would forget it.
-        if let (Some(store), Some(name)) = (&self.store, changed) {
-            store.keep_record(name, &new.policy(name)?.record)?;
+        let (now, later) = match changed {
+            Some((name, Saving::First)) => (Some(name), None),
+            Some((name, Saving::Afterwards)) => (None, Some(name)),
+            None => (None, None),
+        };
+        if let Some(name) = now {
+            self.save(new.policy(name)?)?;
         }
         self.edge.sites.store(Arc::clone(&sites));
+        sites::tell_popularity(&self.edge);
         *state = Arc::new(new);
+        if let Some(name) = later {
+            // The lock is held, so that no older record is written over a newer one.
+            self.save_if_possible(name, state.policy(name)?);
+        }
         drop(state);
         sites::forget_replaced(&before, &sites);
         self.wake();
         Ok(true)
+    }
+
+    /// Writes the record of a policy.
+    fn save(&self, versions: &PolicyVersions) -> Result<(), VersionStoreError> {
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        store.keep_record(&versions.config.name, &versions.record)?;
+        if versions.save_error.clear() {
+            tracing::info!(policy = %versions.config.name, "the record is written again");
+        }
+        Ok(())
+    }
+
+    /// Writes the record of a policy; if it can't be written, logs that once.
+    fn save_if_possible(&self, name: &str, versions: &PolicyVersions) {
+        if let Err(error) = self.save(versions)
+            && versions.save_error.note(&error.to_string())
+        {
+            tracing::error!(
+                policy = name,
+                "the change is in effect, but a restart would forget it: {error}"
+            );
+        }
+    }
+
+    /// Whether a change has not been written.
+    fn is_unsaved(&self) -> bool {
+        let state = self.state();
+        state.policies.values().any(|it| it.unsaved().is_some())
+    }
+
+    /// Writes the records again that could not be written.
+    fn save_again(&self) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, versions) in &state.policies {
+            if versions.unsaved().is_some() {
+                self.save_if_possible(name, versions);
+            }
+        }
+    }
+
+    /// Loads the versions that rollbacks lead to and that are not at hand.
+    fn load_previous(&self) {
+        for (name, versions) in &self.state().policies {
+            let Some(before) = versions
+                .leads_back_to()
+                .filter(|_| versions.previous.is_none())
+            else {
+                continue;
+            };
+            match self.ready(versions, before) {
+                Ok(policy) => self.note_previous(name, before, policy),
+                Err(error) => {
+                    tracing::warn!(policy = %name, version = %before, "the version before can't be loaded: {error}")
+                }
+            }
+        }
+    }
+
+    /// Notes that the version that a rollback leads to is loaded, if it still leads there.
+    fn note_previous(&self, name: &str, version: &Version, policy: Arc<Policy>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut new = VersionSet::clone(&state);
+        if let Some(versions) = new.policies.get_mut(name)
+            && versions.leads_back_to() == Some(version)
+            && versions.previous.is_none()
+        {
+            versions.previous = Some(policy);
+            *state = Arc::new(new);
+        }
     }
 }

@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 
 use crate::housekeeping::{Housekeeping, SavedPopularity};
-use crate::reload::{ReloadError, Reloader, log_zone_data, tell_popularity, warn};
-use crate::rollout::{LoadedVersions, Rollout, RolloutError};
+use crate::reload::{ReloadError, Reloader, log_zone_data, warn};
+use crate::rollout::{LoadedVersions, Rollout, RolloutError, tell_popularity};
 use crate::warm::Warmer;
 use crate::warm::plan_memory::PlanMemory;
 use crate::{admin, warm};

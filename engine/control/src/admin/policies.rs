@@ -48,7 +48,7 @@ fn report(
         module: reports::module(versions.active(), now),
         version: versions.active_version().to_string(),
         active_since_unix_secs: versions.since().unix_secs(),
-        previous: record.previous.last().map(Version::to_string),
+        previous: versions.leads_back_to().map(Version::to_string),
         sites: state
             .sites_of(name)
             .into_iter()
@@ -57,6 +57,7 @@ fn report(
         versions: record.versions.iter().rev().map(version).collect(),
         configuration_digest: versions.configured().digest().to_owned(),
         trouble: versions.trouble().map(str::to_owned),
+        unsaved: versions.unsaved(),
         shadow: record
             .shadow
             .as_ref()

@@ -84,6 +84,7 @@ pub(super) fn stop_shadow(
     Ok(TrialEndResponse {
         policy: name.to_owned(),
         ended: version.to_string(),
+        unsaved: unsaved(context, name)?,
     })
 }
 
@@ -149,7 +150,15 @@ pub(super) fn stop_canary(
     Ok(TrialEndResponse {
         policy: name.to_owned(),
         ended: version.to_string(),
+        unsaved: unsaved(context, name)?,
     })
+}
+
+/// Why the last change of a policy is not on disk.
+fn unsaved(context: &AdminContext, name: &str) -> Result<Option<String>, AdminRefusal> {
+    let state = context.rollout.state();
+    let versions = state.policy(name).map_err(|error| refusal(&error))?;
+    Ok(versions.unsaved())
 }
 
 fn share(text: &str) -> Result<Share, AdminRefusal> {
@@ -235,7 +244,11 @@ pub(super) fn metrics(state: &rollout::VersionSet, encoder: &mut DescriptorEncod
         origin,
     )?;
     let mut rollbacks: Vec<Sample<u64>> = Vec::new();
+    let mut errors: Vec<Sample<u64>> = Vec::new();
     for (name, versions) in policies() {
+        for (what, count) in versions.errors() {
+            errors.push((vec![label(name), ("what", what.to_owned())], count));
+        }
         for (cause, count) in versions.rollbacks() {
             rollbacks.push((
                 vec![label(name), ("cause", cause.as_str().to_owned())],
@@ -248,6 +261,12 @@ pub(super) fn metrics(state: &rollout::VersionSet, encoder: &mut DescriptorEncod
         "tero_policy_canary_rollbacks",
         "Canaries that their guard rolled back",
         rollbacks,
+    )?;
+    counters(
+        encoder,
+        "tero_policy_change_errors",
+        "Attempts to write a record, or to roll a canary back, that failed",
+        errors,
     )
 }
 

@@ -58,18 +58,17 @@ pub(super) fn roll_back(
         .rollout
         .roll_back(name)
         .map_err(|error| refusal(&error))?;
+    let rollout = context.rollout.state();
+    let versions = rollout.policy(name).map_err(|error| refusal(&error))?;
     let (version, ended_canary) = match result {
         RollbackResult::To(version) => (version, None),
-        RollbackResult::Canary(ended) => {
-            let rollout = context.rollout.state();
-            let versions = rollout.policy(name).map_err(|error| refusal(&error))?;
-            (versions.active_version(), Some(ended.to_string()))
-        }
+        RollbackResult::Canary(ended) => (versions.active_version(), Some(ended.to_string())),
     };
     Ok(RollbackResponse {
         policy: name.to_owned(),
         version: version.to_string(),
         ended_canary,
+        unsaved: versions.unsaved(),
     })
 }
 

@@ -1,10 +1,12 @@
 //! Activates versions, and rolls back to the version before.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::Rollout;
 use super::error::RolloutError;
 use super::record::Version;
+use super::{PolicyVersions, Rollout};
+use tero_policy_host::Policy;
 
 /// The result of a rollback.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,27 +52,62 @@ impl Rollout {
         Ok(version)
     }
 
-    /// Ends the canary if there is one; otherwise activates the version before.
+    /// Ends the canary if there is one; otherwise activates the version before. It takes effect even
+    /// if it can't be written to disk; [`PolicyVersions::unsaved`] says so then. A version that
+    /// can't be loaded is left out.
     ///
     /// # Errors
     /// [`RolloutError`]; nothing changes then.
     pub fn roll_back(&self, name: &str) -> Result<RollbackResult, RolloutError> {
-        let to = self.change(name, |versions| {
+        let to = self.go_back(name, |versions| {
             if let Some(canary) = versions.record.canary.take() {
                 versions.canary = None;
                 return Ok(RollbackResult::Canary(canary.version));
             }
-            let at_hand = versions.previous.take();
-            let version = versions.record.roll_back(self.edge.clock.now());
-            let version = version.ok_or_else(|| RolloutError::NothingBefore(name.to_owned()))?;
-            let at_hand = at_hand
-                .as_ref()
-                .or(Some(&versions.configured).filter(|_| version == Version::Configured));
-            versions.active = self.loader().version(&versions.config, &version, at_hand)?;
+            let (version, policy) = self.version_before(versions)?;
+            versions
+                .record
+                .roll_back_to(version.clone(), self.edge.clock.now());
+            versions.active = policy;
             versions.trouble = None;
             Ok(RollbackResult::To(version))
         })?;
         tracing::info!(policy = name, ?to, "rolled back");
+        // The next rollback must not wait for a compiler either.
+        self.wants_previous.store(true, Ordering::SeqCst);
+        self.wake();
         Ok(to)
+    }
+
+    /// The version that a rollback leads to, loaded: the latest earlier one that can be used, at
+    /// last the configuration's.
+    fn version_before(
+        &self,
+        versions: &mut PolicyVersions,
+    ) -> Result<(Version, Arc<Policy>), RolloutError> {
+        let deciding = versions.active_version();
+        let mut at_hand = versions.previous.take();
+        while let Some(version) = versions.record.step_back(&deciding) {
+            let at_hand = at_hand.take();
+            let at_hand = at_hand
+                .as_ref()
+                .or(Some(&versions.configured).filter(|_| version == Version::Configured));
+            match self.loader().version(&versions.config, &version, at_hand) {
+                Ok(policy) => return Ok((version, policy)),
+                Err(error) => {
+                    tracing::error!(policy = %versions.config.name, %version, "the version is left out of the rollback: {error}");
+                }
+            }
+        }
+        if deciding == Version::Configured {
+            return Err(RolloutError::NothingBefore(
+                versions.config.name.to_string(),
+            ));
+        }
+        let configured = Some(&versions.configured);
+        let policy = self
+            .loader()
+            .version(&versions.config, &Version::Configured, configured)?;
+        Ok((Version::Configured, policy))
     }
 }

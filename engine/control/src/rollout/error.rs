@@ -33,7 +33,7 @@ pub enum RolloutError {
     },
     /// No version was active before.
     #[error(
-        "`{0}` has no version to roll back to: the configuration's version has always been active"
+        "`{0}` has no version to roll back to: the configuration's version decides, and no other was active before"
     )]
     NothingBefore(String),
     /// The version is active already.

@@ -94,6 +94,7 @@ impl LoadedVersions {
             state: Mutex::new(Arc::new(self.state)),
             thread: OnceLock::new(),
             stop: AtomicBool::new(false),
+            wants_previous: AtomicBool::new(false),
         });
         let handle = thread::start(Arc::clone(&rollout), self.shadows.1)?;
         Ok((rollout, handle))

@@ -45,39 +45,45 @@ impl VersionLoader<'_> {
         }
     }
 
-    /// Loads the versions of a policy that are in use. If the active version can't be loaded, the
-    /// configuration's decides when an edge starts; a reload fails.
+    /// Loads the versions of a policy that are in use. If the record or the active version can't be
+    /// read, the configuration's version decides. A reload fails for that if the active version
+    /// was there before.
     fn policy(
         &self,
         config: &config::Policy,
         old: Option<&VersionSet>,
     ) -> Result<PolicyVersions, RolloutError> {
         let before = old.and_then(|state| state.policies.get(&config.name));
-        let record = self.record(config, before)?;
+        let (record, record_trouble) = self.record(config, before);
+        let is_new_trouble = before.is_some_and(|before| before.trouble.is_none());
         let loading = LoadingPolicy {
             loader: *self,
             config,
             configured: self.host.load(config)?,
         };
         let (active, trouble) = match loading.version(&record.active) {
-            Ok(policy) => (policy, None),
-            Err(error) if old.is_none() => {
+            Ok(policy) => (policy, record_trouble),
+            Err(error) if is_new_trouble => return Err(error),
+            Err(error) => {
                 tracing::error!(policy = %config.name, version = %record.active, "the configuration's version decides: {error}");
                 (Arc::clone(&loading.configured), Some(error.to_string()))
             }
-            Err(error) => return Err(error),
+        };
+        let deciding = match trouble {
+            None => record.active.clone(),
+            Some(_) => Version::Configured,
         };
         let canary = record.canary.as_ref().map(|canary| &canary.version);
         let canary = loading.optional(canary, "canary");
         let shadow = record.shadow.as_ref().map(|shadow| &shadow.version);
         let shadow = loading.optional(shadow, "version in shadow");
         Ok(PolicyVersions {
-            previous: loading.optional(record.previous.last(), "version before"),
+            previous: loading.optional(record.leads_back_to(&deciding), "version before"),
             canary: canary.map(|policy| canary_run(policy, &active, before)),
             shadow: shadow.map(|policy| shadow_run(policy, before)),
-            rollbacks: before
-                .map(|versions| Arc::clone(&versions.rollbacks))
-                .unwrap_or_default(),
+            rollbacks: shared(before, |versions| &versions.rollbacks),
+            save_error: shared(before, |versions| &versions.save_error),
+            guard_error: shared(before, |versions| &versions.guard_error),
             config: config.clone(),
             loaded_at: self.now,
             configured: loading.configured,
@@ -87,16 +93,34 @@ impl VersionLoader<'_> {
         })
     }
 
-    /// The record of a policy: that of the versions before, or the one in the state directory.
+    /// The record of a policy: that of the versions before, or the one in the state directory. If
+    /// that can't be read, says why.
     fn record(
         &self,
         config: &config::Policy,
         before: Option<&PolicyVersions>,
-    ) -> Result<PolicyRecord, RolloutError> {
-        match (before, self.store) {
-            (Some(versions), _) => Ok(versions.record.clone()),
-            (None, Some(store)) => Ok(store.record(&config.name)?),
-            (None, None) => Ok(PolicyRecord::default()),
+    ) -> (PolicyRecord, Option<String>) {
+        let store = match (before, self.store) {
+            (
+                Some(PolicyVersions {
+                    record, trouble, ..
+                }),
+                _,
+            ) => {
+                // The trouble of a version that is named is found again when it is loaded.
+                let is_of_record = record.active == Version::Configured;
+                return (record.clone(), trouble.clone().filter(|_| is_of_record));
+            }
+            (None, None) => return (PolicyRecord::default(), None),
+            (None, Some(store)) => store,
+        };
+        match store.record(&config.name) {
+            Ok(record) => (record, None),
+            Err(error) => {
+                tracing::error!(policy = %config.name, "the configuration's version decides: {error}");
+                let record = store.recovered(&config.name, self.host.max_module());
+                (record, Some(error.to_string()))
+            }
         }
     }
 
@@ -172,6 +196,16 @@ fn shadow_run(policy: Arc<Policy>, before: Option<&PolicyVersions>) -> ShadowRun
         policy,
         tally: before.map(|run| Arc::clone(&run.tally)).unwrap_or_default(),
     }
+}
+
+/// A part of the versions before that goes on; a new one if there were none.
+fn shared<T: Default>(
+    before: Option<&PolicyVersions>,
+    part: impl Fn(&PolicyVersions) -> &Arc<T>,
+) -> Arc<T> {
+    before
+        .map(|versions| Arc::clone(part(versions)))
+        .unwrap_or_default()
 }
 
 fn by_name(versions: PolicyVersions) -> (Arc<str>, PolicyVersions) {

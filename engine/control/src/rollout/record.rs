@@ -152,10 +152,35 @@ pub struct RollbackRecord {
     pub reason: String,
 }
 
+/// The format version of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RecordFormat(u32);
+
+impl RecordFormat {
+    /// The format that is read and written.
+    const CURRENT: RecordFormat = RecordFormat(1);
+}
+
+impl Default for RecordFormat {
+    fn default() -> RecordFormat {
+        RecordFormat::CURRENT
+    }
+}
+
+/// The part of a record that every format has.
+#[derive(Deserialize)]
+struct AnyRecord {
+    #[serde(default)]
+    format: RecordFormat,
+}
+
 /// The record of one policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyRecord {
+    /// The format of the file.
+    pub format: RecordFormat,
     /// The pushed versions, the latest last.
     pub versions: Vec<PushedRecord>,
     /// The version that decides.
@@ -184,6 +209,9 @@ pub enum RecordError {
     /// It is not JSON, or not the JSON of a record.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    /// A newer version of tero wrote it.
+    #[error("it has format {}, which a newer version of tero wrote", .0.0)]
+    Newer(RecordFormat),
     /// A version does not have a digest.
     #[error("`{}` is not a digest", .0.escape_debug())]
     Digest(String),
@@ -198,7 +226,15 @@ impl PolicyRecord {
     /// # Errors
     /// [`RecordError`]
     pub fn parse(bytes: &[u8]) -> Result<PolicyRecord, RecordError> {
-        let record: PolicyRecord = serde_json::from_slice(bytes)?;
+        if let Ok(AnyRecord { format }) = serde_json::from_slice(bytes)
+            && format > RecordFormat::CURRENT
+        {
+            return Err(RecordError::Newer(format));
+        }
+        let record = PolicyRecord {
+            format: RecordFormat::CURRENT,
+            ..serde_json::from_slice(bytes)?
+        };
         if let Some(wrong) = record.digests().find(|digest| !is_digest(digest)) {
             return Err(RecordError::Digest(wrong.to_owned()));
         }
@@ -261,7 +297,10 @@ impl PolicyRecord {
     /// same version.
     pub fn activate(&mut self, version: Version, now: Timestamp) {
         let before = std::mem::replace(&mut self.active, version);
-        self.previous.push(before);
+        // A version that could not be loaded may be activated again.
+        if before != self.active {
+            self.previous.push(before);
+        }
         let surplus = self.previous.len().saturating_sub(MAX_PREVIOUS);
         self.previous.drain(..surplus);
         self.since_unix_secs = Some(now.unix_secs());
@@ -275,13 +314,26 @@ impl PolicyRecord {
         }
     }
 
-    /// Notes that the version before is active again, and returns it; `None` if there was no
-    /// version before.
-    pub fn roll_back(&mut self, now: Timestamp) -> Option<Version> {
-        let before = self.previous.pop()?;
-        self.active = before.clone();
+    /// The version that a rollback from `deciding` leads to.
+    pub fn leads_back_to(&self, deciding: &Version) -> Option<&Version> {
+        let mut earlier = self.previous.iter().rev();
+        earlier.find(|version| *version != deciding)
+    }
+
+    /// Takes the version that a rollback from `deciding` leads to off the list of earlier ones.
+    pub fn step_back(&mut self, deciding: &Version) -> Option<Version> {
+        while let Some(version) = self.previous.pop() {
+            if version != *deciding {
+                return Some(version);
+            }
+        }
+        None
+    }
+
+    /// Notes that an earlier version is active again.
+    pub fn roll_back_to(&mut self, version: Version, now: Timestamp) {
+        self.active = version;
         self.since_unix_secs = Some(now.unix_secs());
-        Some(before)
     }
 
     /// Removes the oldest versions beyond `max` that are not in use.
@@ -379,6 +431,8 @@ mod tests {
             ("\"min_requests\": 500", "\"min_requests\": 0"),
             ("\"origin_points\": 5.0", "\"origin_points\": 100.5"),
             ("\"previous\"", "\"unknown\""),
+            ("\"format\": 1", "\"format\": 2"),
+            ("\"format\": 1", "\"format\": \"new\""),
         ] {
             assert!(text.contains(written), "{written}: {text}");
             assert!(
@@ -387,6 +441,12 @@ mod tests {
             );
         }
         assert_eq!(PolicyRecord::parse(b"{}").unwrap(), PolicyRecord::default());
+        // Of a newer format, anything may follow.
+        let newer = PolicyRecord::parse(br#"{"format": 9, "activity": {}}"#).unwrap_err();
+        assert!(
+            matches!(newer, RecordError::Newer(RecordFormat(9))),
+            "{newer}"
+        );
     }
 
     #[test]
@@ -414,12 +474,21 @@ mod tests {
             record.push(pushed(digest));
             record.activate(version(digest), now);
         }
-        assert_eq!(record.roll_back(now), Some(version("a")));
-        assert_eq!(record.roll_back(now), Some(Version::Configured));
-        assert_eq!(
-            (record.roll_back(now), record.active),
-            (None, Version::Configured)
-        );
+        let roll_back = |record: &mut PolicyRecord| {
+            let active = record.active.clone();
+            let to = record.step_back(&active)?;
+            record.roll_back_to(to.clone(), now);
+            Some(to)
+        };
+        // Activated again: this is not a step.
+        record.activate(version("b"), now);
+        assert_eq!(record.leads_back_to(&version("b")), Some(&version("a")));
+        assert_eq!(roll_back(&mut record), Some(version("a")));
+        assert_eq!(roll_back(&mut record), Some(Version::Configured));
+        assert_eq!(roll_back(&mut record), None);
+        assert_eq!(record.active, Version::Configured);
+        record.previous = vec![version("a"), version("b"), version("b")];
+        assert_eq!(record.step_back(&version("b")), Some(version("a")));
     }
 
     #[test]

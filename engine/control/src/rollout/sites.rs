@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::version_set::{PolicyVersions, VersionSet};
 use tero_config as config;
 use tero_edge::origin::{self, Origin};
+use tero_edge::request::Edge;
 use tero_edge::request::canary::Canary;
 use tero_edge::request::shadow::Shadow;
 use tero_edge::request::site::{Site, Sites};
@@ -30,7 +31,7 @@ pub(super) struct SiteBuilder<'a> {
 pub(super) enum SiteChange {
     /// Everything may change.
     Configuration,
-    /// Versions of policies change; origins, counters and the zones of their hours stay.
+    /// Versions of policies change; origins and counters stay.
     Versions,
 }
 
@@ -200,18 +201,18 @@ impl SiteDraft<'_> {
         }
     }
 
-    /// The counters, with the variants of the policies and of the canary. If the zone changes, they
-    /// begin at zero.
+    /// The counters, with the variants of the policies and of the canary. If a configuration changes
+    /// the zone, they begin at zero; if a version does, they go on in the new zone.
     fn counters(&self, policies: &Chain, canary: Option<&Chain>) -> Arc<SiteCounters> {
         let zone = self.settings.zone.or(policies.zone()).unwrap_or(Tz::UTC);
         let of_canary = canary.map(Chain::variants).unwrap_or_default();
         let variants = [policies.variants(), of_canary].concat();
         let before = self.before.map(|site| &site.counters);
         match before.filter(|old| self.change == SiteChange::Versions || old.zone() == zone) {
-            Some(old) => old.with_variants(&variants),
+            Some(old) => old.continued(zone, &variants),
             None => {
                 let new = SiteCounters::new(zone, policies.variants(), self.builder.workers);
-                Arc::new(new).with_variants(&variants)
+                Arc::new(new).continued(zone, &variants)
             }
         }
     }
@@ -239,6 +240,17 @@ pub(super) fn forget_replaced(before: &Sites, sites: &Sites) {
             chain.forget();
         }
     }
+}
+
+/// Tells popularity the zones of the sites, whose hours it counts by.
+pub(crate) fn tell_popularity(edge: &Edge) {
+    let sites = edge.sites.load();
+    let zones: Vec<Tz> = sites
+        .ever()
+        .iter()
+        .map(|site| site.counters.zone())
+        .collect();
+    edge.popularity.set_sites(&zones);
 }
 
 /// All chains of these sites.

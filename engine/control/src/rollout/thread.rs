@@ -14,10 +14,15 @@ use super::guard::Verdict;
 use super::record::{RollbackRecord, Version};
 use super::version_set::PolicyVersions;
 use tero_edge::request::shadow_question::ShadowQuestion;
+use tero_semantics::timestamp::Timestamp;
 
 /// The pause between two looks at the queue. A new question does not wake the thread: that would
 /// cost a request more than the question does.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// A record that could not be written is written again after this time.
+const SAVE_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// The pause between two looks at the clock while a record waits to be written.
+const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_millis(200);
 /// Questions that are asked between two looks at the canaries.
 const QUESTIONS_AT_ONCE: usize = 256;
 
@@ -38,7 +43,9 @@ pub(super) fn start(
     Ok(handle)
 }
 
-fn run(rollout: &Rollout, questions: &Receiver<ShadowQuestion>) {
+fn run(rollout: &Arc<Rollout>, questions: &Receiver<ShadowQuestion>) {
+    let mut previous = PreviousLoader::default();
+    let mut saving = SavingAgain::default();
     while !rollout.stop.load(Ordering::SeqCst) {
         let asked = questions
             .try_iter()
@@ -46,15 +53,75 @@ fn run(rollout: &Rollout, questions: &Receiver<ShadowQuestion>) {
             .map(ShadowQuestion::ask)
             .count();
         rollout.look_at_canaries();
+        previous.load_if_wanted(rollout);
+        let is_unsaved = saving.save_if_due(rollout);
         if asked == QUESTIONS_AT_ONCE {
             continue;
         }
         if rollout.is_on_trial() {
             std::thread::park_timeout(LOOK_EVERY);
+        } else if is_unsaved {
+            std::thread::park_timeout(LOOK_AT_CLOCK_EVERY);
         } else {
             // Requests under way may still add a question, which waits until the next trial begins.
             std::thread::park();
         }
+    }
+    previous.finish();
+}
+
+/// Loads the versions that rollbacks lead to, on a thread of its own, since compiling takes long.
+#[derive(Default)]
+struct PreviousLoader(Option<JoinHandle<()>>);
+
+impl PreviousLoader {
+    fn load_if_wanted(&mut self, rollout: &Arc<Rollout>) {
+        if self.0.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return;
+        }
+        self.finish();
+        if !rollout.wants_previous.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        let on_thread = Arc::clone(rollout);
+        let started = std::thread::Builder::new()
+            .name("rollout-previous".to_owned())
+            .spawn(move || {
+                on_thread.load_previous();
+                on_thread.wake();
+            });
+        match started {
+            Ok(thread) => self.0 = Some(thread),
+            Err(error) => tracing::warn!(%error, "the next rollback will have to load its version"),
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // Its panic has been reported; the next rollback loads the version by itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Writes records again that could not be written.
+#[derive(Default)]
+struct SavingAgain(Option<Timestamp>);
+
+impl SavingAgain {
+    /// Tries if it is time to. Returns whether there is still something to write.
+    fn save_if_due(&mut self, rollout: &Rollout) -> bool {
+        if !rollout.is_unsaved() {
+            self.0 = None;
+            return false;
+        }
+        let now = rollout.edge.clock.now();
+        let last = *self.0.get_or_insert(now);
+        if now.since(last) >= SAVE_AGAIN_AFTER || now < last {
+            self.0 = Some(now);
+            rollout.save_again();
+        }
+        rollout.is_unsaved()
     }
 }
 
@@ -86,11 +153,14 @@ impl Rollout {
         match self.roll_back_canary(name, version, reason) {
             Ok(true) => {
                 versions.rollbacks[*cause as usize].fetch_add(1, Ordering::Relaxed);
+                versions.guard_error.clear();
                 tracing::error!(policy = name, %version, cause = cause.as_str(), "the canary was rolled back: {reason}");
             }
             Ok(false) => {}
             Err(error) => {
-                tracing::error!(policy = name, %version, "the canary can't be rolled back: {error}")
+                if versions.guard_error.note(&error.to_string()) {
+                    tracing::error!(policy = name, %version, "the canary can't be rolled back: {error}");
+                }
             }
         }
     }
@@ -102,7 +172,7 @@ impl Rollout {
         version: &Version,
         reason: &str,
     ) -> Result<bool, RolloutError> {
-        self.change(name, |versions| {
+        self.go_back(name, |versions| {
             // An operator may have ended it meanwhile, or started another one.
             let canary = versions.record.canary.as_ref();
             if canary.is_none_or(|canary| canary.version != *version) {

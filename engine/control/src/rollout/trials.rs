@@ -41,12 +41,13 @@ impl Rollout {
         Ok(version)
     }
 
-    /// Ends the shadow, and returns its version.
+    /// Ends the shadow, and returns its version. It takes effect even if it can't be written to
+    /// disk.
     ///
     /// # Errors
     /// [`RolloutError`], [`NoTrial`](RolloutError::NoTrial) if there is no shadow.
     pub fn stop_shadow(&self, name: &str) -> Result<Version, RolloutError> {
-        self.change(name, |versions| {
+        self.go_back(name, |versions| {
             versions.shadow = None;
             let ended = versions.record.shadow.take().map(|shadow| shadow.version);
             ended.ok_or_else(|| RolloutError::NoTrial {
@@ -101,12 +102,13 @@ impl Rollout {
         Ok(version)
     }
 
-    /// Ends the canary, and returns its version.
+    /// Ends the canary, and returns its version. It takes effect even if it can't be written to
+    /// disk.
     ///
     /// # Errors
     /// [`RolloutError`], [`NoTrial`](RolloutError::NoTrial) if there is no canary.
     pub fn stop_canary(&self, name: &str) -> Result<Version, RolloutError> {
-        self.change(name, |versions| {
+        self.go_back(name, |versions| {
             versions.canary = None;
             let ended = versions.record.canary.take().map(|canary| canary.version);
             ended.ok_or_else(|| RolloutError::NoTrial {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::error::RolloutError;
 use super::guard::{self, GuardWindow};
 use super::record::{CONFIGURATION, PolicyRecord, Version};
+use super::repeated_error::RepeatedError;
 use tero_config as config;
 use tero_config::Config;
 use tero_edge::request::shadow::ShadowTally;
@@ -64,6 +65,10 @@ pub struct PolicyVersions {
     pub(super) loaded_at: Timestamp,
     /// How many canaries their guard has rolled back, by cause.
     pub(super) rollbacks: Arc<[AtomicU64; guard::RollbackCause::ALL.len()]>,
+    /// Why the record can't be written.
+    pub(super) save_error: Arc<RepeatedError>,
+    /// Why the guard can't roll the canary back.
+    pub(super) guard_error: Arc<RepeatedError>,
 }
 
 /// A running canary.
@@ -171,6 +176,25 @@ impl PolicyVersions {
     /// Why the recorded active version could not be loaded; `None` if it was.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
+    }
+
+    /// Why the last change is not on disk; `None` if it is. A restart would forget the change.
+    pub fn unsaved(&self) -> Option<String> {
+        self.save_error.latest()
+    }
+
+    /// How often the record could not be written, and how often the guard could not roll a canary
+    /// back.
+    pub fn errors(&self) -> [(&'static str, u64); 2] {
+        [
+            ("record", self.save_error.count()),
+            ("guard", self.guard_error.count()),
+        ]
+    }
+
+    /// The version that a rollback leads to.
+    pub fn leads_back_to(&self) -> Option<&Version> {
+        self.record.leads_back_to(&self.active_version())
     }
 
     /// The canary's module and counters.

@@ -9,9 +9,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
-use super::record::{PolicyRecord, RecordError, file_of, version_of};
+use super::record::{PolicyRecord, PushedRecord, RecordError, file_of, version_of};
 use tero_policy_host as policy;
+use tero_policy_host::Package;
 use tero_state::dir::{DirError, StateDir};
 use tero_state::trusted;
 
@@ -82,7 +84,36 @@ impl VersionStore {
         }
     }
 
-    /// Writes the record of a policy, whole or not at all.
+    /// The record of a policy whose own record can't be read: the versions whose files are there,
+    /// none of them active.
+    pub(super) fn recovered(&self, policy: &str, max_bytes: u64) -> PolicyRecord {
+        let mut found: Vec<PushedRecord> = files(&self.versions)
+            .iter()
+            .filter_map(|path| {
+                let digest = version_of(policy, path.file_name()?.to_str()?)?;
+                let content = self.version(policy, digest, max_bytes).ok()?;
+                let pushed = fs::metadata(path).and_then(|metadata| metadata.modified());
+                let pushed = pushed.ok()?.duration_since(UNIX_EPOCH).ok()?;
+                Some(PushedRecord {
+                    digest: digest.to_owned(),
+                    pushed_unix_secs: i64::try_from(pushed.as_secs()).ok()?,
+                    bytes: content.len() as u64,
+                    settings: Package::of(&content).is_ok_and(|it| it.settings.is_some()),
+                    cases: None,
+                })
+            })
+            .collect();
+        found.sort_unstable_by(|a, b| {
+            (a.pushed_unix_secs, &a.digest).cmp(&(b.pushed_unix_secs, &b.digest))
+        });
+        PolicyRecord {
+            versions: found,
+            ..PolicyRecord::default()
+        }
+    }
+
+    /// Writes the record of a policy, whole or not at all. A file in its place that holds no record
+    /// that this version of tero reads is kept beside it, as `NAME.json.unreadable`.
     ///
     /// # Errors
     /// [`VersionStoreError::File`]
@@ -98,6 +129,11 @@ impl VersionStore {
                 path: path.clone(),
                 source: source.into(),
             })?;
+        if path.exists() && self.record(policy).is_err() {
+            let aside = self.records.join(format!("{policy}.json.unreadable"));
+            fs::rename(&path, &aside).map_err(at(&path))?;
+            tracing::warn!(path = %aside.display(), "an unreadable record was put aside");
+        }
         trusted::write(&path, &[&text]).map_err(at(&path))
     }
 
@@ -175,6 +211,7 @@ fn at(path: &Path) -> impl Fn(io::Error) -> VersionStoreError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::Version;
     use super::*;
 
     fn open(folder: &tempfile::TempDir) -> VersionStore {
@@ -229,10 +266,23 @@ mod tests {
             store.version("hours", &digest, 100),
             Err(VersionStoreError::Damaged(_))
         ));
+        let other = policy::digest(b"other module");
+        store
+            .keep_version("hours", &other, b"other module")
+            .unwrap();
         fs::write(folder.path().join("policies/hours.json"), "{").unwrap();
         assert!(matches!(
             store.record("hours"),
             Err(VersionStoreError::Record { .. })
         ));
+        // The versions that are whole are found again, and the file is kept.
+        let recovered = store.recovered("hours", 100);
+        let digests: Vec<_> = recovered.versions.iter().map(|it| &it.digest).collect();
+        assert_eq!(digests, [&other]);
+        assert_eq!(recovered.active, Version::Configured);
+        store.keep_record("hours", &recovered).unwrap();
+        assert_eq!(store.record("hours").unwrap(), recovered);
+        let aside = folder.path().join("policies/hours.json.unreadable");
+        assert_eq!(fs::read_to_string(aside).unwrap(), "{");
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn worker() -> usize {
 /// The counters of one site.
 #[derive(Debug)]
 pub struct SiteCounters {
-    /// The counters from before the site got other variants. Requests that began then still count
+    /// The counters from before the site got other variants or another zone. Requests that began then still count
     /// there.
     before: Option<Arc<SiteCounters>>,
     zone: Tz,
@@ -121,17 +121,21 @@ impl SiteCounters {
         }
     }
 
-    /// Counters that continue these and know these variants too. The same counters if they know
-    /// all of them already.
-    pub fn with_variants(self: &Arc<SiteCounters>, variants: &[Arc<str>]) -> Arc<SiteCounters> {
+    /// Counters that continue these in `zone` and know these variants too. The same counters if
+    /// that is so already. Earlier requests stay in the hours of the zone that they were counted in.
+    pub fn continued(
+        self: &Arc<SiteCounters>,
+        zone: Tz,
+        variants: &[Arc<str>],
+    ) -> Arc<SiteCounters> {
         let new = variants
             .iter()
             .filter(|variant| !self.variants.contains(variant));
         let all: Vec<Arc<str>> = self.variants[1..].iter().chain(new).cloned().collect();
-        if all.len() + 1 == self.variants.len() {
+        if all.len() + 1 == self.variants.len() && zone == self.zone {
             return Arc::clone(self);
         }
-        let counters = SiteCounters::new(self.zone, &all, self.shards.len());
+        let counters = SiteCounters::new(zone, &all, self.shards.len());
         let continues = self.generations().count() < MAX_GENERATIONS;
         Arc::new(SiteCounters {
             before: continues.then(|| Arc::clone(self)),
@@ -357,7 +361,7 @@ mod tests {
         let old = Arc::new(SiteCounters::new(chrono_tz::UTC, &["a".into()], 1));
         let count = |counters: &SiteCounters, variant| counters.record(&hit(variant, 5));
         count(&old, "a");
-        let new = old.with_variants(&["b".into(), "a".into()]);
+        let new = old.continued(chrono_tz::UTC, &["b".into(), "a".into()]);
         count(&new, "b");
         count(&old, "a");
         assert_eq!(
@@ -370,9 +374,12 @@ mod tests {
             (3, 15)
         );
         assert_eq!(new.request_seconds().buckets[0], 3);
-        assert!(Arc::ptr_eq(&new, &new.with_variants(&["a".into()])));
+        assert!(Arc::ptr_eq(
+            &new,
+            &new.continued(chrono_tz::UTC, &["a".into()])
+        ));
         let many = (0..100).fold(new, |counters, number| {
-            counters.with_variants(&[number.to_string().into()])
+            counters.continued(chrono_tz::UTC, &[number.to_string().into()])
         });
         assert!(many.generations().count() <= MAX_GENERATIONS);
     }

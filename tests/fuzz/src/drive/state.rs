@@ -187,7 +187,12 @@ fn record(bytes: &[u8]) {
     record.thin_out(1);
     assert!(record.pushed(&digest).is_some());
     assert_eq!(written(&record), record);
-    while record.roll_back(NOW).is_some() {}
+    let mut active = record.active.clone();
+    while let Some(version) = record.step_back(&active) {
+        assert_ne!(version, active);
+        record.roll_back_to(version.clone(), NOW);
+        active = version;
+    }
     assert!(record.previous.is_empty());
 }
 

@@ -1,11 +1,12 @@
 //! Trials of versions: shadows and canaries.
 
+use super::versions::{break_records, mend_records};
 use super::{
     activate, check_refused, edge, edge_with, listed, origin, push, pushed, roll_back, rules,
     version,
 };
 use serde_json::{Value, json};
-use tero_admin_api::endpoints::{Canary, Shadow, StartCanary, StartShadow, StopShadow};
+use tero_admin_api::endpoints::{Canary, Shadow, StartCanary, StartShadow, StopCanary, StopShadow};
 use tero_admin_api::{
     CONFIGURATION, CanaryResponse, GuardRequest, PushResponse, ShadowReport, StartCanaryRequest,
     StartShadowRequest,
@@ -322,6 +323,43 @@ fn a_failing_canary_is_rolled_back() {
         "failures",
         "questions to the policy failed",
     );
+}
+
+#[test]
+fn trials_end_when_the_record_cannot_be_written() {
+    let (origin, state) = (origin(), folder());
+    let few = "limits = { deadline = \"5s\", max_failures = 2 }";
+    let edge = edge_with(&origin, state.path(), few).start();
+    let good = pushed(&edge, &rules("one", 600));
+    let bad = Package {
+        module: guests::misbehaving().into(),
+        settings: Some(r#"{"on_request": "trap"}"#.into()),
+        cases: None,
+    };
+    let bad = push(&edge, "rules", &bad.to_bytes())
+        .read::<PushResponse>()
+        .version;
+    shadow(&edge, &good);
+    canary(&edge, &good, None);
+    break_records(state.path());
+    let ended = edge.call::<StopShadow>(&["rules"], &());
+    assert!(ended.unsaved.is_some(), "{ended:?}");
+    let ended = edge.call::<StopCanary>(&["rules"], &());
+    assert!(ended.unsaved.is_some(), "{ended:?}");
+    let report = listed(&edge);
+    assert_eq!((&report.shadow, &report.canary), (&None, &None));
+    mend_records(state.path());
+    canary(&edge, &bad, None);
+    break_records(state.path());
+    let mut client = edge.client();
+    eventually("the guard ends the canary", || {
+        for page in 0..40 {
+            client.send(&get(format!("/{page}")));
+        }
+        listed(&edge).canary.is_none()
+    });
+    assert!(listed(&edge).unsaved.is_some());
+    assert_eq!(edge.metric("tero_policy_canary_rollbacks_total", &[]), 1.0);
 }
 
 #[test]

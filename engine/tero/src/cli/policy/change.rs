@@ -129,6 +129,12 @@ pub(super) struct CanaryCommand {
     stop: bool,
 }
 
+/// A line for a change that is in effect but not on disk.
+fn not_saved(why: Option<&str>) -> String {
+    why.map(|why| format!("it is in effect, but a restart would forget it: {why}\n"))
+        .unwrap_or_default()
+}
+
 impl CommonOptions {
     /// Calls an endpoint of the policy, and prints the answer.
     fn ask<E: Endpoint>(
@@ -147,11 +153,12 @@ impl CommonOptions {
     }
 
     fn ended(&self, answer: &TrialEndResponse, what: &str) -> String {
-        format!(
+        let ended = format!(
             "{}: {} is no longer {what}\n",
             self.name,
             short(&answer.ended)
-        )
+        );
+        ended + &not_saved(answer.unsaved.as_deref())
     }
 }
 
@@ -169,10 +176,11 @@ impl RollbackCommand {
     pub(super) fn run(self) -> ExitCode {
         self.common.ask::<Rollback>(&(), |answer| {
             let active = self.common.active(&answer.version);
-            match &answer.ended_canary {
+            let done = match &answer.ended_canary {
                 Some(ended) => format!("the canary {} is over; {active}", short(ended)),
                 None => active,
-            }
+            };
+            done + &not_saved(answer.unsaved.as_deref())
         })
     }
 }

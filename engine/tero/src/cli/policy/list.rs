@@ -85,6 +85,11 @@ fn notes(answer: &PoliciesResponse) -> String {
                 "{name}: the version that should be active is not: {trouble}\n"
             ));
         }
+        if let Some(why) = &policy.unsaved {
+            notes.push_str(&format!(
+                "{name}: a restart would forget the last change: {why}\n"
+            ));
+        }
         if let ModuleStatus::SwitchedOff {
             until_unix_secs,
             reason,

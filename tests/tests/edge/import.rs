@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use tero_admin_api::PurgeResponse;
 use tero_tests::{ART, Edge, Origin, Reply, compiled_cache, get, toml_string};
 
-use crate::program::{assert_code, out, run, sample_file};
+use crate::program::{assert_code, err, out, run, sample_file};
 
 /// The configuration that `tero import` makes of the sample file.
 fn imported(origin: &str) -> String {
@@ -346,4 +346,96 @@ fn the_plan_apertura_warms_both_variants_at_half_past_eight() {
         edge.get("/turnos/nuevo").cache_status().hit
     });
     edge.get("/").assert_hit("");
+}
+
+/// The configuration, and what stands on standard error, of an import of `json`.
+fn import_of(json: &str, more: &[&str]) -> (std::process::Output, tempfile::TempDir) {
+    let folder = tero_tests::folder();
+    let file = folder.path().join("rules.json");
+    std::fs::write(&file, json).unwrap();
+    let file = file.display().to_string();
+    let args: Vec<&str> = ["import", &file].iter().chain(more).copied().collect();
+    (run(&args), folder)
+}
+
+const PAYMENTS: &str = include_str!("../../data/import/27-pay.json");
+
+#[test]
+fn payments_behind_an_expression_are_never_stored() {
+    let origin = origin();
+    let (output, _folder) = import_of(PAYMENTS, &["--origin", &origin.url()]);
+    assert_code(&output, 0);
+    let text = out(&output)
+        .replace("0.0.0.0:8080", "127.0.0.1:0")
+        .replace("127.0.0.1:9090", "127.0.0.1:0");
+    let edge = Edge::from_toml(&text, "2026-11-24T12:00:00", ART);
+    for _ in 0..2 {
+        let status = edge.get("/pagos/1").cache_status();
+        assert_eq!(status.fwd.as_deref(), Some("bypass"), "{status:?}");
+    }
+    edge.get("/otro");
+    edge.get("/otro").assert_hit("");
+}
+
+#[test]
+fn an_import_ends_with_a_table_of_its_rules() {
+    let (output, _folder) = import_of(PAYMENTS, &[]);
+    let table = err(&output);
+    for text in [
+        "payments",
+        "/pagos/.*",
+        "/pagos/*",
+        "never",
+        "600 s",
+        "the same",
+    ] {
+        assert!(table.contains(text), "{text}:\n{table}");
+    }
+    assert!(out(&output).starts_with("# Made by"), "{}", out(&output));
+}
+
+#[test]
+fn strict_refuses_odd_patterns() {
+    let json = r#"{ "rules": [{ "match": ["/tienda/**"], "ttl": 1 }] }"#;
+    let (output, _folder) = import_of(json, &[]);
+    assert_code(&output, 0);
+    assert!(err(&output).contains("`*` matches `/` as well"));
+    let (output, _folder) = import_of(json, &["--strict"]);
+    assert_code(&output, 1);
+    assert!(out(&output).is_empty() && err(&output).contains("rules.json:1:"));
+}
+
+#[test]
+fn an_import_is_proved_over_an_access_log() {
+    let folder = tero_tests::folder();
+    let log = folder.path().join("access.log");
+    let line = |path: &str| {
+        format!("10.0.0.1 - - [24/Nov/2026:12:00:00 -0300] \"GET {path} HTTP/1.1\" 200 5\n")
+    };
+    std::fs::write(&log, line("/pagos/1") + &line("/otro") + "nonsense\n").unwrap();
+    let log = log.display().to_string();
+    let (output, _folder) = import_of(PAYMENTS, &["--prove", &log]);
+    assert_code(&output, 0);
+    let told = err(&output);
+    assert!(
+        told.contains("2 requests: 2 decided alike, 0 differently; 1 lines could not be read"),
+        "{told}"
+    );
+    let (output, _folder) = import_of(PAYMENTS, &["--prove", "/nowhere.log"]);
+    assert_code(&output, 1);
+    assert!(out(&output).is_empty() && err(&output).contains("/nowhere.log"));
+    // The sample file over real requests.
+    let real = concat!(env!("CARGO_MANIFEST_DIR"), "/data/access.log.gz");
+    let mut text = Vec::new();
+    let mut reader = flate2::read::GzDecoder::new(std::fs::File::open(real).unwrap());
+    std::io::Read::read_to_end(&mut reader, &mut text).unwrap();
+    std::fs::write(&log, &text).unwrap();
+    let sample = std::fs::read_to_string(sample_file()).unwrap();
+    let (output, _folder) = import_of(&sample, &["--prove", &log]);
+    assert_code(&output, 0);
+    assert!(
+        err(&output).contains("10000 requests: 10000 decided alike"),
+        "{}",
+        err(&output)
+    );
 }

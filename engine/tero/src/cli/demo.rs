@@ -16,7 +16,7 @@ use tero_config::Config;
 use tero_time::clock::Clock;
 use tero_tools::demo::DemoOrigin;
 use tero_tools::demo::visitors::{DemoTraffic, MAX_VISITORS, Visitors};
-use tero_tools::import::{ImportTarget, import};
+use tero_tools::import::{ImportTarget, OddPatterns, import};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -139,7 +139,9 @@ fn configuration(places: &DemoAddresses) -> Result<Config, String> {
     // Plans warm pages of the first host, which the guide names.
     let hosts = [host(places.edge), "localhost".to_owned(), "*".to_owned()];
     let target = ImportTarget::new(&format!("http://{}", places.origin), &hosts)?;
-    let text = import(RULES, RULES_NAME, &target).map_err(|errors| with_causes(&errors))?;
+    let text = import(RULES, RULES_NAME, &target, OddPatterns::Translate)
+        .map_err(|errors| with_causes(&errors))?
+        .toml;
     let mut config = Config::parse(&(text + POPULAR), "the demo's configuration", Path::new(""))
         .map_err(|errors| with_causes(&errors))?;
     config.server.listen = vec![places.edge];

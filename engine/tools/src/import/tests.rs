@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::*;
-use tero_config::{CalendarSource, Config, ConfigError, ModuleSource, PlanVariants};
+use super::{Import, ImportTarget, OddPatterns, prove};
+use tero_config::{CalendarSource, Config, ConfigError, ConfigErrors, ModuleSource, PlanVariants};
 
 const SAMPLE: &str = include_str!("../../../../examples/barberpro/cdn-argentina-policies.json");
 
@@ -13,6 +13,14 @@ fn target() -> ImportTarget {
         &["www.barberpro.com.ar".to_owned()],
     )
     .unwrap()
+}
+
+fn import(json: &str, file_name: &str, target: &ImportTarget) -> Result<String, ConfigErrors> {
+    super::import(json, file_name, target, OddPatterns::Translate).map(|import| import.toml)
+}
+
+fn import_file(file: &Path, target: &ImportTarget) -> Result<Import, ConfigErrors> {
+    super::import_file(file, target, OddPatterns::Translate)
 }
 
 #[test]
@@ -89,7 +97,7 @@ fn settings_keep_the_order_of_the_file() {
 
 #[test]
 fn unusual_characters_survive() {
-    let json = r#"{ "name": "a \"b\"\\ \u0007 ñ \u007f", "rules": [{ "match": ["/ñ \"x\""], "ttl": 1, "tags": [] }] }"#;
+    let json = r#"{ "name": "a \"b\"\\ \u0007 ñ \u007f", "rules": [{ "match": ["/ñ/*"], "ttl": 1, "tags": [] }] }"#;
     let toml = import(json, "a\nb.json", &target()).unwrap();
     let config = Config::parse(&toml, "tero.toml", Path::new(""))
         .unwrap_or_else(|errors| panic!("{errors}\n{toml}"));
@@ -149,8 +157,8 @@ fn the_policy_checks_imported_settings() {
 }
 
 #[test]
-fn holidays_outside_argentina_need_a_calendar_file() {
-    let json = r#"{ "timezone": "Europe/Madrid",
+fn holidays_of_a_country_without_a_calendar_need_a_file() {
+    let json = r#"{ "timezone": "America/Montevideo",
         "business_hours": { "days": ["mon"], "from": "09:00", "to": "18:00", "holidays": "closed" },
         "rules": [{ "match": ["*"], "ttl": "origin" }] }"#;
     let toml = import(json, "x.json", &target()).unwrap();
@@ -226,10 +234,10 @@ fn each_mistake_has_its_line_key_and_cure() {
         ),
         (
             "\"sat\"], \"from\"",
-            "\"sab\"], \"from\"",
+            "\"sax\"], \"from\"",
             5,
             "business_hours.days",
-            "`sab` is not a day",
+            "`sax` is not a day",
             "sat",
         ),
         (
@@ -282,7 +290,7 @@ fn each_mistake_has_its_line_key_and_cure() {
         ),
         (
             "\"ttl\": 86400,",
-            "\"ttl\": \"1d\",",
+            "\"ttl\": \"1 day\",",
             16,
             "rules.ttl",
             "a text is not a ttl",
@@ -354,7 +362,7 @@ fn each_mistake_has_its_line_key_and_cure() {
         ),
         (
             "\"at\": \"08:30\"",
-            "\"at\": \"8:30\"",
+            "\"at\": \"8.30\"",
             21,
             "warming.at",
             "not a time of day",
@@ -485,4 +493,196 @@ fn malformed_targets_are_refused() {
         ImportTarget::new("http://a", &[]).unwrap().hosts,
         ["localhost", "*"]
     );
+}
+
+/// What each sample in `tests/data/import` becomes, by file name: parts of the configuration, or
+/// line, key and a part of every mistake.
+enum Expected {
+    Toml(&'static [&'static str]),
+    Mistakes(&'static [(usize, &'static str, &'static str)]),
+}
+
+#[test]
+fn shapes_that_people_write_are_translated_or_refused() {
+    use Expected::{Mistakes, Toml};
+    let samples: &[(&str, &str, Expected)] = &[
+        (
+            "minutes",
+            include_str!("../../../../tests/data/import/02-minutes.json"),
+            Mistakes(&[
+                (1, "ttl_unit", "counts lifetimes in seconds"),
+                (3, "rules.ttl", "a number with a fraction"),
+                (3, "rules.ttl", "a text is not a ttl"),
+            ]),
+        ),
+        (
+            "days in Spanish",
+            include_str!("../../../../tests/data/import/04-dias-es.json"),
+            Toml(&[
+                r#"days = ["mon", "tue", "wed", "thu", "fri", "sat"], from = "09:00", to = "18:00""#,
+            ]),
+        ),
+        (
+            "two windows",
+            include_str!("../../../../tests/data/import/05-two-windows.json"),
+            Mistakes(&[(2, "business_hours", "2 windows")]),
+        ),
+        (
+            "several zones",
+            include_str!("../../../../tests/data/import/06-several-zones.json"),
+            Mistakes(&[
+                (1, "timezone", "2 zones"),
+                (2, "business_hours.timezone", "unknown key"),
+                (3, "rules.timezone", "unknown key"),
+                (4, "warming.timezone", "unknown key"),
+            ]),
+        ),
+        (
+            "expressions",
+            include_str!("../../../../tests/data/import/07c.json"),
+            Mistakes(&[
+                (1, "rules.match", "`/producto/[0-9]+`"),
+                (1, "rules.match", "`/p/{id}`"),
+                (1, "rules.match", "`/q/:id`"),
+                (1, "rules.match", "`/x/\\\\d+`"),
+                (1, "rules.match", "`/img/(a|b).png`"),
+            ]),
+        ),
+        (
+            "CloudFront",
+            include_str!("../../../../tests/data/import/08-cloudfront.json"),
+            Mistakes(&[(1, "DistributionConfig", "CloudFront")]),
+        ),
+        (
+            "byte order mark",
+            include_str!("../../../../tests/data/import/15-bom.json"),
+            Toml(&[r#"match = ["/"], ttl = 60"#]),
+        ),
+        (
+            "holidays of Chile",
+            include_str!("../../../../tests/data/import/26-holidays.json"),
+            Toml(&["calendar = \"builtin:chile\""]),
+        ),
+        (
+            "payments",
+            include_str!("../../../../tests/data/import/27-pay.json"),
+            Toml(&[r#"match = ["/pagos/*"], cache = "never""#]),
+        ),
+    ];
+    for (name, json, expected) in samples {
+        match (import(json, "x.json", &target()), expected) {
+            (Ok(toml), Toml(parts)) => {
+                Config::parse(&toml, "tero.toml", Path::new(""))
+                    .unwrap_or_else(|errors| panic!("{name}: {errors}\n{toml}"));
+                for part in *parts {
+                    assert!(toml.contains(part), "{name}: {part}\n{toml}");
+                }
+            }
+            (Err(errors), Mistakes(mistakes)) => {
+                let found = errors.errors.iter();
+                let found: Vec<_> = found
+                    .map(|error| (error.line, error.key.as_str(), error.problem.as_str()))
+                    .collect();
+                let is_as_expected = found.len() == mistakes.len()
+                    && found
+                        .iter()
+                        .zip(*mistakes)
+                        .all(|(found, (line, key, problem))| {
+                            found.0 == *line && found.1 == *key && found.2.contains(problem)
+                        });
+                assert!(is_as_expected, "{name}: {found:#?}");
+                assert!(errors.errors.iter().all(|error| !error.cure.is_empty()));
+            }
+            (result, _) => panic!("{name}: {result:?}"),
+        }
+    }
+}
+
+#[test]
+fn strict_refuses_what_is_merely_odd() {
+    let json = "{ \"rules\": [\n{ \"match\": [\"/tienda/**\"], \"ttl\": 1 },\n{ \"match\": [\"/with space\"], \"ttl\": 2 },\n{ \"match\": [\"*.{css,js}\"], \"ttl\": 3 }] }";
+    let lenient = super::import(json, "x.json", &target(), OddPatterns::Translate).unwrap();
+    let notes: Vec<usize> = lenient.rules.iter().map(|rule| rule.notes.len()).collect();
+    assert_eq!(notes, [1, 1, 0]);
+    assert_eq!(lenient.rules[2].patterns, ["*.css", "*.js"]);
+    assert_eq!(lenient.rules[2].written, ["*.{css,js}"]);
+    assert_eq!(lenient.rules[2].decision, "3 s");
+    let errors = super::import(json, "x.json", &target(), OddPatterns::Refuse).unwrap_err();
+    let lines: Vec<usize> = errors.errors.iter().map(|error| error.line).collect();
+    assert_eq!(lines, [2, 3]);
+    assert!(errors.errors[1].cure.contains("\"/with%20space\""));
+}
+
+/// A log line of this path, at a local time of Buenos Aires.
+fn line(time: &str, path: &str, status: u16) -> String {
+    format!("10.0.0.1 - - [{time} -0300] \"GET {path} HTTP/1.1\" {status} 5\n")
+}
+
+const PROVED: &str = r#"{ "timezone": "America/Argentina/Buenos_Aires", "spread": 10,
+    "business_hours": { "days": ["lunes a viernes"], "from": "9:00", "to": "18hs", "holidays": "closed" },
+    "rules": [
+        { "match": ["^/pagos/.*$", "/v[12]/cuenta"], "cache": "never" },
+        { "match": ["*.{css,js}"], "ttl": "7d", "tags": ["b", "a"] },
+        { "match": ["/con espacio/*", "/ñandú"], "ttl": { "business_hours": 60, "otherwise": "until 9:00" } },
+        { "match": ["/origen"], "ttl": "origin" }
+    ] }"#;
+
+#[test]
+fn a_file_and_its_policy_decide_alike() {
+    let json = PROVED.replace("until 9:00", "until 09:00");
+    let import = super::import(&json, "x.json", &target(), OddPatterns::Translate)
+        .unwrap_or_else(|errors| panic!("{errors}"));
+    let mut log = String::new();
+    // Both sides of both ends, a holiday, a Saturday.
+    for time in [
+        "24/Nov/2026:08:59:59",
+        "24/Nov/2026:09:00:00",
+        "24/Nov/2026:17:59:59",
+        "24/Nov/2026:18:00:00",
+        "28/Nov/2026:12:00:00",
+        "08/Dec/2026:12:00:00",
+    ] {
+        for path in [
+            "/pagos/1",
+            "/pagos",
+            "/v1/cuenta",
+            "/v3/cuenta",
+            "/a.css?x=1",
+            "/con%20espacio/1",
+            "/%C3%B1and%C3%BA",
+            "/origen",
+            "/otro",
+        ] {
+            log += &line(time, path, 200);
+            log += &line(time, path, 404);
+        }
+    }
+    log += "nonsense\n";
+    let proof = prove(&import.json, &import.toml, log.as_bytes(), "h").unwrap();
+    assert_eq!(
+        (proof.requests, proof.different, proof.unreadable),
+        (108, 0, 1),
+        "{:#?}",
+        proof.samples
+    );
+}
+
+#[test]
+fn a_difference_is_found() {
+    let json = r#"{ "rules": [{ "match": ["/pagos/.*"], "cache": "never" }, { "match": ["*"], "ttl": 600 }] }"#;
+    let import = super::import(json, "x.json", &target(), OddPatterns::Translate).unwrap();
+    // As if the pattern had been taken literally, and a lifetime had been misread.
+    let wrong = import.toml.replace("/pagos/*", "/pagos/.*");
+    let log =
+        line("24/Nov/2026:09:00:00", "/pagos/1", 200) + &line("24/Nov/2026:09:00:00", "/otro", 200);
+    let proof = prove(json, &wrong, log.as_bytes(), "h").unwrap();
+    assert_eq!((proof.requests, proof.different), (2, 1));
+    let sample = &proof.samples[0];
+    assert_eq!(
+        (&*sample.request, &*sample.file, &*sample.policy),
+        ("GET /pagos/1", "never", "ttl 600 s")
+    );
+    let wrong = import.toml.replace("ttl = 600", "ttl = 601");
+    let proof = prove(json, &wrong, log.as_bytes(), "h").unwrap();
+    assert_eq!((proof.requests, proof.different), (2, 1));
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use chrono_tz::Tz;
 
+use super::calendar::calendar_of;
 use super::legacy::{DAYS, LegacyFile, LegacyPlan};
 use super::target::ImportTarget;
 use tero_config::raw::{RawKind, RawValue, quote};
@@ -61,12 +62,14 @@ fn policy(out: &mut String, legacy: &LegacyFile, document: &RawValue) {
         "[[policy]]\nname = \"{POLICY}\"\nmodule = \"builtin:json-rules\"\n"
     );
     if legacy.holidays_count {
-        let argentine = legacy.zone.is_some_and(|zone| is_argentine(zone.name()));
-        out.push_str(if argentine {
-            "calendar = \"builtin:argentina\"\n"
-        } else {
-            "# calendar = \"holidays.toml\"   # the rules treat holidays as closed: name a calendar file\n"
-        });
+        match legacy.zone.and_then(|zone| calendar_of(zone.name())) {
+            Some(calendar) => {
+                let _ = writeln!(out, "calendar = \"builtin:{calendar}\"");
+            }
+            None => out.push_str(
+                "# calendar = \"holidays.toml\"   # the rules treat holidays as closed: name a calendar file\n",
+            ),
+        }
     }
     out.push_str("\n[policy.settings]\n");
     let RawKind::Table(entries) = &document.kind else {
@@ -200,19 +203,6 @@ fn bare_or_quoted(key: &str) -> String {
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     if bare { key.to_owned() } else { quote(key) }
-}
-
-fn is_argentine(zone: &str) -> bool {
-    zone.starts_with("America/Argentina/")
-        || matches!(
-            zone,
-            "America/Buenos_Aires"
-                | "America/Catamarca"
-                | "America/Cordoba"
-                | "America/Jujuy"
-                | "America/Mendoza"
-                | "America/Rosario"
-        )
 }
 
 /// A name for the site, made of the name in the file.

@@ -5,13 +5,14 @@
 //! length, the user agent and the referer. Other fields that the policies read are absent for both.
 
 use std::io::{self, BufRead};
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
 
 use super::log::{LoggedRequest, parse};
 use tero_policy_host::compare::{ComparedRequest, Comparison};
-use tero_policy_host::device::classify;
+use tero_policy_host::device::{Device, classify};
 use tero_policy_host::{Chain, PolicyRequest, PolicyResponse};
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::key::{self, KeyParts};
@@ -34,12 +35,27 @@ pub struct Diff {
 /// # Errors
 /// If the log can't be read.
 pub fn diff(left: &Chain, right: &Chain, mut log: impl BufRead, host: &str) -> io::Result<Diff> {
-    let mut diff = Diff::default();
+    let mut comparison = Comparison::default();
+    let unreadable = each_request(&mut log, |logged| {
+        compare(&mut comparison, left, right, logged, host);
+    })?;
+    Ok(Diff {
+        comparison,
+        unreadable,
+    })
+}
+
+/// Hands over each request of a log. Returns how many lines are too long or in no known format.
+pub(crate) fn each_request(
+    mut log: impl BufRead,
+    mut each: impl FnMut(&LoggedRequest),
+) -> io::Result<u64> {
+    let mut unreadable = 0;
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
         if io::Read::take(&mut log, MAX_LINE_BYTES).read_until(b'\n', &mut bytes)? == 0 {
-            return Ok(diff);
+            return Ok(unreadable);
         }
         let is_cut = bytes.last() != Some(&b'\n') && bytes.len() as u64 == MAX_LINE_BYTES;
         if is_cut {
@@ -48,11 +64,38 @@ pub fn diff(left: &Chain, right: &Chain, mut log: impl BufRead, host: &str) -> i
         let line = String::from_utf8_lossy(&bytes);
         let line = line.trim();
         match parse(line) {
-            Some(logged) if !is_cut => compare(&mut diff.comparison, left, right, &logged, host),
+            Some(logged) if !is_cut => each(&logged),
             _ if line.is_empty() => {}
-            _ => diff.unreadable += 1,
+            _ => unreadable += 1,
         }
     }
+}
+
+/// What policies decide about a request of a log and the response to it.
+#[derive(Debug)]
+pub(crate) struct LoggedDecision {
+    /// About the request.
+    pub(crate) request: Arc<RequestDecision>,
+    /// About the response.
+    pub(crate) response: ResponseDecision,
+}
+
+/// Asks policies about a request of a log and the response to it. `host` is for lines without a
+/// host.
+pub(crate) fn decide(chain: &Chain, logged: &LoggedRequest, host: &str) -> LoggedDecision {
+    let headers = fields_of(logged);
+    let request = request_of(logged, &headers, host);
+    let decision = chain.on_request(&request, logged.at);
+    let response = respond(chain, &request, &decision, logged);
+    LoggedDecision {
+        request: decision,
+        response,
+    }
+}
+
+/// The device class of a request of a log.
+pub(crate) fn device_of(logged: &LoggedRequest) -> Device {
+    classify(&fields_of(logged))
 }
 
 /// Asks both versions about one request and the response to it.
@@ -63,35 +106,36 @@ fn compare(
     logged: &LoggedRequest,
     host: &str,
 ) {
-    let headers = fields_of(logged);
-    let device = classify(&headers);
-    let host = logged.host.as_deref().unwrap_or(host);
+    let (one, other) = (decide(left, logged, host), decide(right, logged, host));
+    let about = ComparedRequest {
+        at: logged.at,
+        host: logged.host.as_deref().unwrap_or(host),
+        target: &logged.target,
+        device: device_of(logged).as_str(),
+    };
+    comparison.request(&about, &one.request, &other.request);
+    comparison.response(&about, &one.response, &other.response);
+}
+
+fn request_of<'l>(
+    logged: &'l LoggedRequest,
+    headers: &'l HeaderMap,
+    host: &'l str,
+) -> PolicyRequest<'l> {
     let (path, query) = match logged.target.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (logged.target.as_str(), None),
     };
-    let request = PolicyRequest {
+    PolicyRequest {
         method: &logged.method,
         scheme: "http",
-        host,
+        host: logged.host.as_deref().unwrap_or(host),
         path,
         query,
-        headers: &headers,
-        device,
+        headers,
+        device: classify(headers),
         variant: None,
-    };
-    let about = ComparedRequest {
-        at: logged.at,
-        host,
-        target: &logged.target,
-        device: device.as_str(),
-    };
-    let decide = |chain: &Chain| chain.on_request(&request, logged.at);
-    let (one, other) = (decide(left), decide(right));
-    comparison.request(&about, &one, &other);
-    let one = respond(left, &request, &one, logged);
-    let other = respond(right, &request, &other, logged);
-    comparison.response(&about, &one, &other);
+    }
 }
 
 /// The fields of the request that a log knows.

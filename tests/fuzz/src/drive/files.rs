@@ -26,7 +26,7 @@ use tero_policy_host::cases::Cases;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::cron::Schedule;
 use tero_time::local_time::LocalDateTime;
-use tero_tools::import::{ImportTarget, import};
+use tero_tools::import::{ImportTarget, OddPatterns, import};
 use tero_tools::replay::log::{self, LoggedRequest};
 
 use super::{contents, state};
@@ -128,8 +128,9 @@ fn calendar(text: &str) {
 /// Checks that an imported JSON file gives a valid configuration.
 fn legacy(text: &str) {
     let target = ImportTarget::new("http://127.0.0.1:3000", &[]).expect("both are good");
-    match import(text, "policies.json", &target) {
-        Ok(toml) => {
+    match import(text, "policies.json", &target, OddPatterns::Translate) {
+        Ok(imported) => {
+            let toml = imported.toml;
             assert!(toml.parse::<toml::Table>().is_ok(), "{toml}");
             let _ = Config::parse(&toml, "tero.toml", Path::new("no-such-folder"));
         }

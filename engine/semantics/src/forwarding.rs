@@ -109,12 +109,64 @@ pub(super) fn end_to_end(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderNa
         .filter(move |(name, _)| !is_hop_by_hop(name.as_str()) && !nominated.contains(name))
 }
 
+/// Whether a line of `Connection` names fields that are to be removed, beside those that end here
+/// anyway.
+///
+/// ```
+/// use http::HeaderValue;
+/// use tero_semantics::forwarding::names_fields;
+///
+/// assert!(!names_fields(&HeaderValue::from_static("keep-alive, Upgrade")));
+/// assert!(names_fields(&HeaderValue::from_static("keep-alive, X-Tenant")));
+/// ```
+#[inline]
+pub fn names_fields(line: &HeaderValue) -> bool {
+    // What nearly all clients send.
+    let usual: [&[u8]; 4] = [b"keep-alive", b"Keep-Alive", b"close", b"Close"];
+    !usual.contains(&line.as_bytes()) && names_unusual_fields(line)
+}
+
+#[cold]
+fn names_unusual_fields(line: &HeaderValue) -> bool {
+    options(line).any(|name| name != "close" && is_removed(&name))
+}
+
+/// Removes from a request the fields that `Connection` names. What ends here anyway stays, for it
+/// may concern this hop: `Upgrade` does.
+///
+/// ```
+/// use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+/// use tero_semantics::forwarding::strip_nominated;
+///
+/// let mut request = HeaderMap::from_iter([
+///     (CONNECTION, HeaderValue::from_static("x-tenant, upgrade")),
+///     (HeaderName::from_static("x-tenant"), HeaderValue::from_static("acme")),
+///     (UPGRADE, HeaderValue::from_static("websocket")),
+/// ]);
+/// strip_nominated(&mut request);
+/// assert!(request.contains_key(UPGRADE) && !request.contains_key("x-tenant"));
+/// ```
+pub fn strip_nominated(headers: &mut HeaderMap) {
+    for name in nominated(headers) {
+        if is_removed(&name) {
+            headers.remove(name);
+        }
+    }
+}
+
+fn is_removed(name: &HeaderName) -> bool {
+    !END_TO_END.contains(name) && !is_hop_by_hop(name.as_str())
+}
+
+/// The options of a line of `Connection` that can be names of fields.
+fn options(line: &HeaderValue) -> impl Iterator<Item = HeaderName> {
+    list_members(line.as_bytes()).filter_map(|option| HeaderName::from_bytes(option).ok())
+}
+
 /// The fields that `Connection` names, except those that it must not name.
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(CONNECTION).iter();
-    let options = lines
-        .flat_map(|line| list_members(line.as_bytes()))
-        .filter_map(|option| HeaderName::from_bytes(option).ok());
+    let options = lines.flat_map(options);
     options.filter(|name| !END_TO_END.contains(name)).collect()
 }
 
@@ -321,6 +373,27 @@ mod tests {
             let mut left = headers(&[("connection", name.as_str()), (name.as_str(), "x")]);
             strip_request_hop_by_hop(&mut left);
             assert_eq!(names(&left), [name.as_str()]);
+        }
+    }
+
+    #[test]
+    fn only_fields_that_go_on_count_as_named() {
+        for (line, expected) in [
+            ("", false),
+            ("keep-alive", false),
+            ("KEEP-ALIVE, Close", false),
+            ("Upgrade, TE, transfer-encoding", false),
+            ("authorization, cookie, host, content-length", false),
+            ("not a name, \"\"", false),
+            ("x", true),
+            ("close, User-Agent", true),
+            ("HTTP2-Settings, Upgrade", true),
+        ] {
+            assert_eq!(
+                names_fields(&HeaderValue::from_static(line)),
+                expected,
+                "{line}"
+            );
         }
     }
 

@@ -102,7 +102,8 @@ fn hex(digit: Option<&u8>) -> Option<u8> {
 pub struct KeyParts<'a> {
     /// `http` or `https`.
     pub scheme: &'a str,
-    /// The authority without user information, such as `example.com:8080`.
+    /// The authority without user information, such as `example.com:8080`: see
+    /// [`Authority`](super::authority::Authority).
     pub host: &'a str,
     /// The path, from its first slash on.
     pub path: &'a str,
@@ -227,6 +228,20 @@ pub fn url_of(key: &[u8]) -> &str {
         .position(|byte| *byte == b'\n')
         .unwrap_or(key.len());
     std::str::from_utf8(&key[..end]).unwrap_or_default()
+}
+
+/// The web origin of the URL in a key: its scheme and authority (RFC 6454 §4).
+///
+/// ```
+/// use tero_semantics::key::web_origin_of;
+///
+/// assert_eq!(web_origin_of(b"http://example.com:8080/a?b\n"), "http://example.com:8080");
+/// ```
+pub fn web_origin_of(key: &[u8]) -> &str {
+    let url = url_of(key);
+    let authority = url.find("://").map_or(0, |colon| colon + 3);
+    let path = url[authority..].find(['/', '?']);
+    path.map_or(url, |path| &url[..authority + path])
 }
 
 /// The policies' variant in a key; `None` if it has none.

@@ -36,6 +36,13 @@ pub mod http_date;
 
 pub mod forwarding;
 
+// Who asks, and for what (§7.2, RFC 7239).
+pub mod authority;
+
+pub mod forwarded;
+
+pub mod request_fields;
+
 pub mod upgrade;
 
 pub mod retry_after;

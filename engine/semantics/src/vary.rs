@@ -14,6 +14,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HeaderMap, HeaderName, HeaderValue, VARY};
 
+use super::forwarded::X_FORWARDED_FOR;
 use super::list::list_members;
 pub use codings::normalised_accept_encoding;
 use normal_form::write_normal;
@@ -47,7 +48,7 @@ pub enum Vary {
     /// Every request selects the response.
     #[default]
     Nothing,
-    /// No request selects the response: `*`, or a malformed field.
+    /// No request selects the response: `*`, `X-Forwarded-For`, or a malformed field.
     Everything,
     /// Requests that agree in these fields with the original request select the response. The names
     /// are sorted and occur once.
@@ -139,11 +140,12 @@ impl Vary {
     }
 }
 
-/// A member of `Vary`; `None` if it is `*` or malformed.
+/// A member of `Vary`; `None` if it is `*` or malformed. The next hop sees a client's address in
+/// `X-Forwarded-For`, which we write: a response that varies on it is for that client alone.
 fn field_name(member: &[u8]) -> Option<HeaderName> {
     HeaderName::from_bytes(member)
         .ok()
-        .filter(|name| name.as_str() != "*")
+        .filter(|name| name.as_str() != "*" && *name != X_FORWARDED_FOR)
 }
 
 /// The secondary key of a stored response (§4.1): the request fields that select it, and the values

@@ -117,6 +117,23 @@ fn a_key_yields_its_url_and_its_variant() {
 }
 
 #[test]
+fn the_web_origin_of_a_key_ends_before_the_path() {
+    for (key, expected) in [
+        ("http://a.example/\n", "http://a.example"),
+        (
+            "https://a.example:8443/b://c/\nmobile",
+            "https://a.example:8443",
+        ),
+        ("http://[::1]:8080/?a=/\n", "http://[::1]:8080"),
+        ("http://a.example\n", "http://a.example"),
+        ("", ""),
+        ("no URL", "no URL"),
+    ] {
+        assert_eq!(web_origin_of(key.as_bytes()), expected, "{key}");
+    }
+}
+
+#[test]
 fn host_of_drops_the_port_and_refuses_malformed_authorities() {
     for (named, host) in [
         ("a.example", Some("a.example")),

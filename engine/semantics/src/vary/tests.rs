@@ -60,6 +60,7 @@ fn a_vary_with_too_many_fields_counts_as_a_star() {
 fn vary_star_is_never_selected_and_an_absent_vary_always_is() {
     let request = headers(&[("foo", "1")]);
     assert!(!vary(&["*"]).selects(&vary(&["*"]).nominated(&request), &request));
+    assert_eq!(vary(&["foo, X-Forwarded-For"]), Vary::Everything);
     assert!(vary(&[]).selects(&vary(&[]).nominated(&request), &headers(&[])));
     assert!(!vary(&["foo"]).selects(&NominatedFields::default(), &request));
 }

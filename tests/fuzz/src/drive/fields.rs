@@ -11,6 +11,7 @@
 //! etag: "a"
 //! ```
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -24,13 +25,16 @@ use tero_policy_host::cookies::cookies;
 use tero_policy_host::device::{
     DeviceFields, DeviceModels, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of, classify,
 };
+use tero_semantics::authority::{Authority, Scheme};
 use tero_semantics::browser_lifetime::limit_browser_lifetime;
 use tero_semantics::cache_control::{MAX_DELTA_SECS, RequestDirectives, ResponseDirectives};
 use tero_semantics::cache_status::CacheStatus;
+use tero_semantics::forwarded::{forwarded_facts, named_authority};
 use tero_semantics::freshness::{MAX_HEURISTIC, age_value, field_lifetime, header_lifetime};
 use tero_semantics::http_date::{date_value, http_date};
 use tero_semantics::partial::{ByteRuns, RunPiece, are_combinable};
 use tero_semantics::range::{MAX_RANGES, Multipart, Partial, Selection, SelectionInput, selection};
+use tero_semantics::request_fields::{has_underscore, kind_of};
 use tero_semantics::retry_after::retry_after;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::upgrade::{is_meant, only_protocol};
@@ -56,6 +60,7 @@ pub fn fields(bytes: &[u8]) {
     validations(&response.headers, &other.headers, other.status());
     invalidations(&request, &response);
     forwarded(&request.headers);
+    proxies(&request.headers);
     devices(&request.headers);
     asked(&request.headers);
     told(&request.headers, &response.headers);
@@ -312,6 +317,32 @@ fn invalidations(request: &Block<'_>, response: &Block<'_>) {
         named.len() <= invalidation::MAX_GROUPS
             && (named.is_empty() || !invalidation::is_safe(&method))
     );
+}
+
+/// What proxies say about a request.
+fn proxies(request: &HeaderMap) {
+    let peer = IpAddr::from([10, 0, 0, 1]);
+    let direct = forwarded_facts(request, peer, |_| false);
+    // Nobody but the peer is trusted: what it says of its own peer is the end of the walk.
+    assert!(direct.proxies.is_empty() || direct.proxies == [peer]);
+    let facts = forwarded_facts(request, peer, |address| address.is_loopback());
+    let between = facts
+        .proxies
+        .split_last()
+        .map_or(&[][..], |(nearest, between)| {
+            assert_eq!(*nearest, peer);
+            between
+        });
+    assert!(between.iter().all(IpAddr::is_loopback));
+    if let Some(named) = named_authority(&facts, None) {
+        let authority = Authority::new(named, Scheme::Http);
+        assert!(!authority.host().is_empty() && authority.port() != Some(80));
+    }
+    for name in request.keys() {
+        let spelled = name.as_str().replace('-', "_");
+        assert_eq!(kind_of(name.as_str()), kind_of(&spelled));
+        assert_eq!(has_underscore(name.as_str()), name.as_str().contains('_'));
+    }
 }
 
 fn forwarded(request: &HeaderMap) {

@@ -12,6 +12,7 @@
 use http::header::{HeaderMap, LOCATION};
 use http::{HeaderValue, Method, StatusCode, Uri};
 use tero_control::warm::sitemap::split_url;
+use tero_semantics::authority::{Authority, NamedAuthority, Scheme};
 use tero_semantics::decision::{QueryParameters, QueryRule};
 use tero_semantics::invalidation;
 use tero_semantics::key::{self, KeyParts};
@@ -30,10 +31,31 @@ pub fn urls(bytes: &[u8]) {
     if let Some(host) = key::host_of(url) {
         assert!(!host.is_empty() && !host.contains(['@', '/', '?', '#', '\n', ' ']));
     }
+    if let Some(named) = NamedAuthority::parse(url) {
+        authority(named);
+    }
     let Ok(uri) = url.parse::<Uri>() else { return };
     canonical(&uri, &rule);
     keys(&uri);
     resolved(&uri, reference);
+}
+
+/// An authority has one form: what it writes is read as the same.
+fn authority(named: NamedAuthority<'_>) {
+    for scheme in Scheme::ALL {
+        let authority = Authority::new(named, scheme);
+        let text = authority.as_str();
+        let again = NamedAuthority::parse(text).map(|named| Authority::new(named, scheme));
+        assert_eq!(again.as_ref(), Some(&authority));
+        assert!(
+            !text.bytes().any(|byte| byte.is_ascii_uppercase()) && !authority.host().ends_with('.')
+        );
+        assert_eq!(Authority::is_with_port(text), authority.port().is_some());
+        assert_eq!(
+            authority.port_text(scheme).parse().ok(),
+            authority.port().or(Some(scheme.default_port()))
+        );
+    }
 }
 
 fn query_rule(line: &str) -> QueryRule {

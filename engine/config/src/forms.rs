@@ -4,10 +4,13 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use chrono_tz::{TZ_VARIANTS, Tz};
+use ipnet::IpNet;
 
 use super::mistakes::{Mistake, did_you_mean};
 use super::units::Share;
+use tero_semantics::authority::Scheme;
 use tero_semantics::cookies::CookiePattern;
+use tero_semantics::request_fields::{FieldPattern, RequestFieldKind, kind_of};
 use tero_time::cron::Schedule;
 
 type FormResult<T> = Result<T, Mistake>;
@@ -108,7 +111,8 @@ pub fn secret(text: &str) -> FormResult<String> {
     Ok(text.to_owned())
 }
 
-/// A site's host: a name or an address without a port, or `*`. The value is in lower case.
+/// A site's host: a name or an address, with a port if that one counts, or `*`. The value is in
+/// lower case.
 pub fn host(text: &str) -> FormResult<String> {
     if text == "*" {
         return Ok(text.to_owned());
@@ -125,23 +129,64 @@ pub fn host(text: &str) -> FormResult<String> {
             "write the host alone, \"www.example.org\"",
         ));
     }
-    if let Some((host, port)) = text.rsplit_once(':')
-        && !text.ends_with(']')
-        && port.bytes().all(|byte| byte.is_ascii_digit())
-        && (!host.contains(':') || host.ends_with(']'))
-    {
-        return Err(Mistake::new(
-            format!("`{text}` has a port"),
-            format!("write it without, \"{host}\": every port is answered"),
-        ));
-    }
-    if !is_host(text) {
+    let Some((host, port)) = host_and_port(text) else {
         return Err(Mistake::new(
             format!("`{text}` is not a host"),
-            "write a name or an address, \"www.example.org\" or \"[::1]\"",
+            "write a name or an address, \"www.example.org\", \"www.example.org:8443\" or \"[::1]\"",
+        ));
+    };
+    let host = host.to_ascii_lowercase();
+    match port {
+        None => Ok(host),
+        Some(port) if Scheme::ALL.map(Scheme::default_port).contains(&port) => {
+            let cure =
+                format!("write it without, \"{host}\": a scheme's own port is never part of it");
+            Err(Mistake::new(format!("`{text}` has the port {port}"), cure))
+        }
+        Some(port) => Ok(format!("{host}:{port}")),
+    }
+}
+
+/// A network, or an address alone.
+pub fn network(text: &str) -> FormResult<IpNet> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address));
+    }
+    let network: IpNet = text.parse().map_err(|_| {
+        Mistake::new(
+            format!("`{text}` is not a network"),
+            "write an address and the bits of its network, \"10.0.0.0/8\" or \"2001:db8::/32\"",
+        )
+    })?;
+    let whole = network.trunc();
+    if whole != network {
+        return Err(Mistake::new(
+            format!("`{text}` is an address within a network"),
+            format!(
+                "write the network, \"{whole}\", or the address alone, \"{}\"",
+                network.addr()
+            ),
         ));
     }
-    Ok(text.to_ascii_lowercase())
+    Ok(network)
+}
+
+/// A name of a field that may be forwarded, or how such names begin: `x-app-*`.
+pub fn forwarded_field(text: &str) -> FormResult<FieldPattern> {
+    let pattern = FieldPattern::parse(text).ok_or_else(|| {
+        Mistake::new(
+            format!("`{text}` is not a field name"),
+            "write a field name, \"cookie\", or how names begin, \"x-app-*\"",
+        )
+    })?;
+    let name = text.trim_end_matches('*').to_ascii_lowercase();
+    if kind_of(&name) == RequestFieldKind::OfProxies {
+        return Err(Mistake::new(
+            format!("`{text}` is never forwarded"),
+            "leave it out: only a proxy may set it, and no key tells its values apart",
+        ));
+    }
+    Ok(pattern)
 }
 
 /// A next hop: `http://HOST[:PORT]`.

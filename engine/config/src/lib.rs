@@ -27,8 +27,10 @@ pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use self::sections::{
     AccessLog, AccessLogFormat, Admin, Cache, LocalTime, MissedRunAction, ModuleSource, Plan,
-    PlanVariants, Policy, PolicyHost, PolicyLimits, RefreshAhead, Server, Site, WhenOff,
+    PlanVariants, Policy, PolicyHost, PolicyLimits, RefreshAhead, Server, Site, UnderscoreFields,
+    WhenOff,
 };
+pub use ipnet::IpNet;
 pub use tero_semantics::reuse::ClientDirectives;
 pub use tero_semantics::storability::FloorExceptions;
 

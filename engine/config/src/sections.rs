@@ -22,7 +22,7 @@ pub use self::policy::{ModuleSource, Policy};
 pub use self::policy_limits::{PolicyLimits, WhenOff};
 pub use self::refresh_ahead::RefreshAhead;
 pub use self::server::Server;
-pub use self::site::Site;
+pub use self::site::{Site, UnderscoreFields};
 pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 

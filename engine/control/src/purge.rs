@@ -8,6 +8,7 @@ use tero_admin_api::PurgeRequest;
 use tero_edge::request::site::Sites;
 use tero_edge::request::{self, Edge};
 use tero_edge::store::{PurgeMode, PurgeScope};
+use tero_semantics::authority::Scheme;
 
 use target::{HostPath, TargetError, TargetParts};
 
@@ -49,7 +50,7 @@ pub enum PurgeError {
 /// # Errors
 /// [`PurgeError`]
 pub fn resolve(edge: &Edge, request: &PurgeRequest) -> Result<StorePurge, PurgeError> {
-    let scopes = scopes(&edge.sites.load(), target::parse(&request.target)?)?;
+    let scopes = scopes(edge, &edge.sites.load(), target::parse(&request.target)?)?;
     let mode = if request.soft {
         PurgeMode::Soft
     } else {
@@ -67,28 +68,30 @@ pub fn apply(edge: &Edge, purge: &StorePurge) -> u64 {
         .sum()
 }
 
-fn scopes(sites: &Sites, target: TargetParts) -> Result<Vec<PurgeScope>, PurgeError> {
-    let of_host = |host: String| match sites.of_host(&host) {
-        Some(site) => Ok((site, host)),
-        None => Err(PurgeError::UnknownHost {
-            host,
+fn scopes(edge: &Edge, sites: &Sites, target: TargetParts) -> Result<Vec<PurgeScope>, PurgeError> {
+    // Which port a URL names doesn't matter, and a TLS terminator in front may or may not tell the
+    // scheme: every port and both schemes are purged.
+    let of_host = |host: &str| match sites.of_host(host) {
+        found if !found.is_empty() => Ok(found),
+        _ => Err(PurgeError::UnknownHost {
+            host: host.to_owned(),
             sites: names(sites),
         }),
     };
     match target {
         TargetParts::Url(HostPath { host, path }) => {
-            let (site, host) = of_host(host)?;
-            // A TLS terminator in front may or may not tell the scheme, so both are purged.
-            let keys = ["http", "https"].map(|scheme| {
-                request::keys_of_url(site, &format!("{scheme}://{host}{path}"), None)
-            });
-            Ok(vec![PurgeScope::Keys(keys.concat())])
+            let url = format!("http://{host}{path}");
+            let sites = of_host(&host)?.into_iter();
+            let keys = sites.flat_map(|site| request::keys_of_url(edge, site, &url, None));
+            Ok(vec![PurgeScope::Keys(keys.collect())])
         }
         TargetParts::Prefix(HostPath { host, path }) => {
-            let (_, host) = of_host(host)?;
-            Ok(["http", "https"]
-                .map(|scheme| PurgeScope::Prefix(format!("{scheme}://{host}{path}")))
-                .into())
+            let sites = of_host(&host)?.into_iter();
+            let authorities = sites.flat_map(|site| site.authorities_of(&host, &edge.ports));
+            let prefixes = authorities.flat_map(|authority| {
+                Scheme::ALL.map(|scheme| format!("{}://{authority}{path}", scheme.as_str()))
+            });
+            Ok(prefixes.map(PurgeScope::Prefix).collect())
         }
         TargetParts::Tag(tag) => Ok(vec![PurgeScope::Tag { site: None, tag }]),
         TargetParts::Site(name) => match sites.named(&name) {

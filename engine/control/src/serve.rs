@@ -90,7 +90,8 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
     warn(&config, clock.now());
     let sites = loaded.sites(&clock)?;
     let listeners = Listeners::bind(&config)?;
-    let edge = make_edge(&config, sites, loaded.shadow_queue(), clock)?;
+    let ports = listeners.addresses.iter().map(SocketAddr::port).collect();
+    let edge = make_edge(&config, sites, ports, loaded.shadow_queue(), clock)?;
     let popularity = SavedPopularity::new(state_dir.as_ref());
     popularity.restore(&edge);
     let memory = PlanMemory::open(state_dir.as_ref());
@@ -163,6 +164,7 @@ impl Listeners {
 fn make_edge(
     config: &Config,
     sites: Sites,
+    ports: Box<[u16]>,
     shadows: ShadowQueue,
     clock: Clock,
 ) -> Result<Arc<Edge>, ServeError> {
@@ -176,6 +178,7 @@ fn make_edge(
         clock,
         sites,
         access_log,
+        ports,
         shadows,
     };
     let edge = Arc::new(Edge::new(config, parts));

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::forms;
 
 /// The largest number of workers.
@@ -27,6 +29,11 @@ section! {
         /// with tero; at most 256 KiB. `""` takes that list. See policies/variants.md.
         device_models: Option<PathBuf> = "", Text("a path, relative to this file, or `\"\"`")
             => |path| base_dir.path_or_none(path);
+        /// The proxies in front of this server. What they say with `X-Forwarded-For`, `-Proto`,
+        /// `-Host`, `-Port` or `Forwarded` is believed. From all others these fields are replaced.
+        trusted_proxies: Vec<IpNet> = [],
+            Texts("a network such as `10.0.0.0/8`, or an address")
+            => forms::network, distinct();
         /// Maximum number of open client connections. Further ones wait in the accept queue.
         max_connections: usize = 10000, Count(1, 1_000_000);
         /// Maximum number of open connections of one client: an IPv4 address, or an IPv6 network of

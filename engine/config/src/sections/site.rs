@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use super::refresh_ahead::RefreshAhead;
 use crate::forms::{self, OriginAddress};
 use tero_semantics::cookies::CookiePattern;
+use tero_semantics::request_fields::FieldPattern;
 use tero_semantics::reuse::ClientDirectives;
 use tero_semantics::storability::FloorExceptions;
 
@@ -19,9 +20,10 @@ section! {
         place: FilePosition;
         /// The name that plans, purges and metrics use; unique.
         name: Arc<str> = required, Text("1 to 64 of `a-z`, `0-9`, `-`, `_`") => forms::name;
-        /// The hosts of the site. `*` matches every host that no other site names.
+        /// The hosts of the site. `*` matches every host that no other site names. A port of a
+        /// request counts if it is named here or is one of `[server] listen`; any other is dropped.
         hosts: Vec<String> = required,
-            Texts("a host name or address without port, or `*`; at least one")
+            Texts("a host name or address, with or without a port, or `*`; at least one")
             => forms::host,
             at_least_one("name the hosts that it answers for, or write [\"*\"]");
         /// The next hops. Fetches go to them in turn; an origin that can't be reached is left out
@@ -31,8 +33,17 @@ section! {
             at_least_one("write at least one, [\"http://127.0.0.1:3000\"]"),
             distinct();
         /// The `Host` that is sent to the origin.
-        host_header: Option<String> = rule("the `Host` of the client"), Text("`HOST[:PORT]`")
+        host_header: Option<String> = rule("the host of the request"), Text("`HOST[:PORT]`")
             => forms::host_header;
+        /// What becomes of request fields with an underscore in their name. CGI and WSGI can't tell
+        /// `X_Tenant` from `X-Tenant`, so `pass` is for applications that need such fields.
+        underscores: UnderscoreFields = "drop",
+            OneOf("drop" => UnderscoreFields::Drop, "pass" => UnderscoreFields::Pass);
+        /// If it is not empty, only these request fields are forwarded, and those without which the
+        /// request would mean something else. Policies and `Vary` see no others either.
+        forward_fields: Vec<FieldPattern> = [],
+            Texts("a field name, or how names begin: `x-app-*`")
+            => forms::forwarded_field, distinct();
         /// The policies of the site, asked in this order.
         policies: Vec<Arc<str>> = [], Texts("the name of a `[[policy]]`")
             => forms::name, distinct();
@@ -104,6 +115,16 @@ section! {
             = rule("none: responses are not revalidated before they expire"),
             Nested(RefreshAhead);
     }
+}
+
+/// What becomes of request fields with an underscore in their name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnderscoreFields {
+    /// They are dropped.
+    #[default]
+    Drop,
+    /// They are forwarded.
+    Pass,
 }
 
 fn floor_exceptions(words: &[String]) -> FloorExceptions {

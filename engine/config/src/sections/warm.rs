@@ -10,6 +10,7 @@ use crate::forms;
 use crate::mistakes::Mistake;
 use crate::raw::RawKind;
 use crate::reader::{TableReader, values};
+use tero_semantics::authority::Scheme;
 
 section! {
     /// A warming plan.
@@ -21,6 +22,10 @@ section! {
         name: Arc<str> = required, Text("1 to 64 of `a-z`, `0-9`, `-`, `_`") => plan_name;
         /// The site whose pages are fetched.
         site: Arc<str> = required, Text("the name of a `[[site]]`") => forms::name;
+        /// The scheme by which the pages are fetched: that of the visitors whom the responses are
+        /// for.
+        scheme: Option<Scheme> = rule("the one that most visitors use, else `http`"),
+            OneOf("http" => Scheme::Http, "https" => Scheme::Https);
         /// When the plan runs, in the local time of `zone`.
         schedule: Option<String> = rule("none: not scheduled"),
             Text("a cron expression of five fields") => forms::schedule;

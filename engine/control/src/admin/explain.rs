@@ -58,6 +58,7 @@ fn not_let_in(context: &AdminContext, refused: AdmissionRefusal) -> AdminRefusal
 fn input(context: &AdminContext, subject: ExplainSubject) -> Result<ExplainInput, AdminRefusal> {
     let ExplainSubject {
         mut request,
+        scheme,
         host,
         at,
         device,
@@ -67,6 +68,7 @@ fn input(context: &AdminContext, subject: ExplainSubject) -> Result<ExplainInput
     request.headers_mut().insert(HOST, host);
     Ok(ExplainInput {
         parts: request.into_parts().0,
+        scheme,
         at,
         device,
         response,

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri}
 
 use tero_admin_api::{ExplainRequest, FieldValues, Problem};
 use tero_policy_host::device::Device;
+use tero_semantics::authority::Scheme;
 use tero_time::local_time::LocalDateTime;
 
 /// How to write a URL.
@@ -16,6 +17,8 @@ pub const URL: &str = "write http://www.example.org/path";
 pub struct ExplainSubject {
     /// Its method, its path with the query, and its fields.
     pub request: Request<()>,
+    /// The scheme of the URL; that of a path is `http`.
+    pub scheme: Scheme,
     /// The host with its port; `None` if the URL is only a path.
     pub host: Option<HeaderValue>,
     /// When it would come; `None` means now.
@@ -31,7 +34,7 @@ pub struct ExplainSubject {
 /// # Errors
 /// [`Problem`] for the first part that is malformed.
 pub fn subject(question: &ExplainRequest) -> Result<ExplainSubject, Problem> {
-    let (host, uri) = url(&question.url)?;
+    let (host, scheme, uri) = url(&question.url)?;
     let method = question.method.as_deref().unwrap_or("GET");
     let method =
         Method::from_bytes(method.as_bytes()).map_err(|_| no("a method", method, "write GET"))?;
@@ -46,6 +49,7 @@ pub fn subject(question: &ExplainRequest) -> Result<ExplainSubject, Problem> {
     });
     Ok(ExplainSubject {
         request,
+        scheme,
         host,
         at: question.at.as_deref().map(time).transpose()?,
         device: question.device.as_deref().map(device).transpose()?,
@@ -57,22 +61,24 @@ fn no(what: &str, text: &str, cure: impl Into<String>) -> Problem {
     Problem::new(format!("`{}` is not {what}", text.escape_debug()), cure)
 }
 
-/// The host, if the URL is absolute, and the path with the query.
-fn url(text: &str) -> Result<(Option<HeaderValue>, Uri), Problem> {
+/// The host, if the URL is absolute, the scheme, and the path with the query.
+fn url(text: &str) -> Result<(Option<HeaderValue>, Scheme, Uri), Problem> {
     let wrong = |what: &str| no(what, text, URL);
     if text.starts_with('/') {
         // Without the host in front, a path that begins with two slashes would be read as a host.
         let uri: Uri = format!("http://host{text}")
             .parse()
             .map_err(|_| wrong("a URL"))?;
-        return Ok((None, target(&uri)));
+        return Ok((None, Scheme::Http, target(&uri)));
     }
     let uri: Uri = text.parse().map_err(|_| wrong("a URL"))?;
-    let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+    let (Some(named @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority())
+    else {
         return Err(wrong("an absolute URL"));
     };
+    let scheme = Scheme::from_name(named).unwrap_or_default();
     let host = HeaderValue::from_str(authority.as_str()).map_err(|_| wrong("a URL"))?;
-    Ok((Some(host), target(&uri)))
+    Ok((Some(host), scheme, target(&uri)))
 }
 
 /// Path and query; if the path is empty, a slash.

@@ -3,7 +3,7 @@
 use http::Uri;
 
 use tero_admin_api::PurgeTarget;
-use tero_semantics::key;
+use tero_semantics::authority::NamedAuthority;
 
 /// The longest URL, prefix or name, in bytes.
 const MAX_TEXT: usize = 8_192;
@@ -113,9 +113,9 @@ fn place(url: &str) -> Result<HostPath, TargetError> {
     let (authority, path) = rest
         .find(['/', '?'])
         .map_or((rest, ""), |slash| rest.split_at(slash));
-    match key::host_of(authority) {
-        Some(host) if url.parse::<Uri>().is_ok() => Ok(HostPath {
-            host: host.to_ascii_lowercase(),
+    match NamedAuthority::parse(authority) {
+        Some(named) if url.parse::<Uri>().is_ok() => Ok(HostPath {
+            host: named.host().to_ascii_lowercase(),
             path: path.to_owned(),
         }),
         _ => Err(TargetError::BadUrl),
@@ -160,6 +160,7 @@ mod tests {
                 Some(("www.example.org", "/a?b=c")),
             ),
             ("https://a/", Some(("a", "/"))),
+            ("https://A.:8443/", Some(("a", "/"))),
             ("http://a", Some(("a", ""))),
             ("http://a?b", Some(("a", "?b"))),
             ("http://[::1]:80/x", Some(("[::1]", "/x"))),

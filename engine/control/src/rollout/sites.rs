@@ -66,7 +66,8 @@ impl SiteBuilder<'_> {
                 None => list.push(site),
             }
         }
-        Ok(Sites::new(list, |site| is_served(state, site)))
+        let trusted_proxies = state.settings.server.trusted_proxies.clone();
+        Ok(Sites::new(list, |site| is_served(state, site)).behind(trusted_proxies))
     }
 }
 

@@ -12,6 +12,7 @@ use tero_edge::telemetry::popularity::Hours;
 use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;
 use tero_policy_host::{PopularPage, WarmUrl};
+use tero_semantics::authority::Scheme;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
@@ -25,10 +26,12 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct SiteFacts {
     /// Its index.
     pub index: usize,
-    /// Its hosts, lower case, without port; `*` is any.
+    /// Its hosts, lower case, with or without a port; `*` is any.
     pub hosts: Vec<String>,
-    /// The host under which its pages are fetched: the one that visitors request most, or else the
-    /// first that is not `*`. `None` for a site with `*` alone that has had no visitor.
+    /// The scheme by which its pages are fetched: the one that most visitors use.
+    pub scheme: Scheme,
+    /// The host under which its pages are fetched, with the port if that one counts: the one that
+    /// visitors request most, or else the first that is not `*`. `None` for a site with `*` alone that has had no visitor.
     pub host: Option<Arc<str>>,
     /// Whether its policies may decide by device class.
     pub by_device: bool,
@@ -39,7 +42,9 @@ pub struct SiteFacts {
 /// A page of a site, as a visitor requests it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Page {
-    /// Lower case, without port.
+    /// By which scheme.
+    pub scheme: Scheme,
+    /// Lower case, with the port if that one counts.
     pub host: Arc<str>,
     /// Path and query.
     pub target: String,

@@ -29,7 +29,9 @@ use tero_edge::telemetry::popularity::Hours;
 use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;
 use tero_policy_host::{PopularPage, WarmUrl};
+use tero_semantics::authority::Scheme;
 use tero_semantics::decision::LookupDecision;
+use tero_semantics::key;
 use tero_semantics::retry_after::retry_after;
 use tero_time::clock::Clock;
 
@@ -57,9 +59,12 @@ impl RequestPath for EdgeRequestPath {
     fn site(&self, name: &str) -> Option<SiteFacts> {
         let sites = self.0.sites.load();
         let site = sites.named(name)?;
+        let asked_for = self.0.popularity.web_origins(site.index);
+        let (scheme, host) = web_origin(&site.settings.hosts, &asked_for);
         Some(SiteFacts {
             index: site.index,
-            host: host_of(&site.settings.hosts, &self.0.popularity.hosts(site.index)),
+            scheme,
+            host,
             hosts: site.settings.hosts.clone(),
             by_device: site.needs_device,
             zone: site.counters.zone(),
@@ -209,6 +214,7 @@ impl EdgeRequestPath {
     fn admit(&self, page: &Page, device: Device, requester: Requester) -> Option<Exchange> {
         let source = RequestSource {
             device: Some(device),
+            scheme: page.scheme,
             requester,
             ..RequestSource::default()
         };
@@ -216,14 +222,35 @@ impl EdgeRequestPath {
     }
 }
 
-/// The host to fetch under: the one of the site's hosts that is requested most, or else the first
-/// that is not `*`.
-fn host_of(named: &[String], asked_for: &[Box<str>]) -> Option<Arc<str>> {
-    #[allow(clippy::borrowed_box)] // It is what the iterator hands over.
-    let of_site = |host: &&Box<str>| named.iter().any(|named| named == "*" || **named == ***host);
-    let most = asked_for.iter().find(of_site).map(|host| &**host);
-    most.or_else(|| named.iter().map(String::as_str).find(|host| *host != "*"))
-        .map(Arc::from)
+/// The scheme and the host to fetch under: those of the site's that are requested most, or else the
+/// first host that is not `*`.
+fn web_origin(named: &[String], asked_for: &[Box<str>]) -> (Scheme, Option<Arc<str>>) {
+    let mut of_site = asked_for
+        .iter()
+        .map(|origin| parts_of(origin))
+        .filter(|(_, authority)| is_of_site(named, authority));
+    match of_site.next() {
+        Some((scheme, authority)) => (scheme, Some(authority.into())),
+        None => {
+            let first = named.iter().find(|host| *host != "*");
+            (Scheme::default(), first.map(|host| host.as_str().into()))
+        }
+    }
+}
+
+/// Scheme and authority of a web origin. One without a scheme was saved by an earlier version.
+fn parts_of(origin: &str) -> (Scheme, &str) {
+    match origin.split_once("://") {
+        Some((scheme, authority)) => (Scheme::from_name(scheme).unwrap_or_default(), authority),
+        None => (Scheme::default(), origin),
+    }
+}
+
+/// Whether a site that names these hosts answers for an authority.
+fn is_of_site(named: &[String], authority: &str) -> bool {
+    let host = key::host_of(authority);
+    let mut named = named.iter().map(String::as_str);
+    named.any(|named| named == "*" || named == authority || Some(named) == host)
 }
 
 /// The head of a visitor's request.
@@ -404,6 +431,7 @@ mod tests {
     fn a_fetch_looks_like_the_device_it_stands_for() {
         for device in Device::ALL {
             let page = Page {
+                scheme: Scheme::Http,
                 host: "www.example".into(),
                 target: "/a?b".to_owned(),
             };
@@ -412,6 +440,7 @@ mod tests {
             assert_eq!(head.headers[HOST], "www.example");
         }
         let odd = Page {
+            scheme: Scheme::Http,
             host: "www.example".into(),
             target: "/ \n".to_owned(),
         };
@@ -419,25 +448,49 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_fetched_under_the_host_that_visitors_ask_for() {
-        let check = |named: &[&str], asked_for: &[&str], expected: Option<&str>| {
+    fn pages_are_fetched_under_the_web_origin_that_visitors_ask_for() {
+        let check = |named: &[&str], asked_for: &[&str], expected: Option<(Scheme, &str)>| {
             let named: Vec<String> = named.iter().map(|host| (*host).to_owned()).collect();
             let asked_for: Vec<Box<str>> = asked_for.iter().map(|host| (*host).into()).collect();
+            let (scheme, host) = web_origin(&named, &asked_for);
             assert_eq!(
-                host_of(&named, &asked_for).as_deref(),
+                host.as_deref().map(|host| (scheme, host)),
                 expected,
                 "{named:?} {asked_for:?}"
             );
         };
-        check(&["www.example", "example"], &[], Some("www.example"));
+        let http = |host| Some((Scheme::Http, host));
+        let https = |host| Some((Scheme::Https, host));
+        check(&["www.example", "example"], &[], http("www.example"));
         check(
             &["www.example", "example"],
-            &["example", "www.example"],
-            Some("example"),
+            &["http://example", "http://www.example"],
+            http("example"),
         );
-        check(&["www.example"], &["gone.example"], Some("www.example"));
-        check(&["*"], &["any.example"], Some("any.example"));
-        check(&["*", "www.example"], &[], Some("www.example"));
+        check(
+            &["www.example"],
+            &["https://www.example", "http://www.example"],
+            https("www.example"),
+        );
+        check(
+            &["www.example"],
+            &["http://www.example:8080"],
+            http("www.example:8080"),
+        );
+        check(
+            &["www.example:8443"],
+            &["https://www.example", "https://www.example:8443"],
+            https("www.example:8443"),
+        );
+        // As an earlier version saved it.
+        check(&["www.example", "example"], &["example"], http("example"));
+        check(
+            &["www.example"],
+            &["https://gone.example"],
+            http("www.example"),
+        );
+        check(&["*"], &["https://any.example"], https("any.example"));
+        check(&["*", "www.example"], &[], http("www.example"));
         check(&["*"], &[], None);
     }
 

@@ -59,7 +59,12 @@ pub(super) async fn gather(
     };
     let plan = &run.plan;
     let (popular, seen) = popular(path, run, site);
-    let mut set = CandidateSet::new(host, &plan.variants, seen);
+    let mut set = CandidateSet::new(
+        plan.scheme.unwrap_or(site.scheme),
+        host,
+        &plan.variants,
+        seen,
+    );
     add_listed(&mut set, plan).await;
     add_popular(&mut set, plan, &popular);
     for url in ask_policies(path, plan, site, popular).await {

@@ -23,6 +23,7 @@ use tero_edge::telemetry::popularity::Hours;
 use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;
 use tero_policy_host::{PopularPage, WarmUrl};
+use tero_semantics::authority::Scheme;
 use tero_time::clock::Clock;
 
 const BUENOS_AIRES: Tz = chrono_tz::America::Argentina::Buenos_Aires;
@@ -107,6 +108,7 @@ impl RequestPath for FakePath {
         let facts = || SiteFacts {
             index: 3,
             hosts: self.hosts.clone(),
+            scheme: Scheme::Http,
             host,
             by_device: true,
             zone: BUENOS_AIRES,
@@ -220,6 +222,7 @@ impl RequestPath for FakePath {
 
 fn plan() -> config::Plan {
     config::Plan {
+        scheme: None,
         place: config::FilePosition { line: 1, column: 1 },
         name: "plan".into(),
         site: "site".into(),

@@ -3,69 +3,21 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, COOKIE, EXPECT, HOST, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::EXPECT;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::{Method, Version};
 
 use super::client::ClientHandle;
 use super::cookies;
 use super::edge::Edge;
-use super::exchange::{Exchange, FieldPresence, Requester};
+use super::exchange::{Exchange, Requester};
+use super::field_scan::FieldScan;
+use super::identity::{ConnectionFacts, RequestIdentity, change_fields, must_change_fields};
 use super::refusal::AdmissionRefusal;
 use super::site::Site;
 use tero_policy_host::device::{Device, DeviceFields};
+use tero_semantics::authority::Scheme;
 use tero_semantics::cache_control::RequestDirectives;
-use tero_semantics::forwarding::{CDN_LOOP, LoopEntry};
-use tero_semantics::key;
-
-/// What letting a request in needs of its fields, found in the same pass.
-#[derive(Debug, Default)]
-struct FieldScan<'a> {
-    presence: FieldPresence,
-    device: DeviceFields<'a>,
-    host: Option<&'a HeaderValue>,
-    /// `Host` comes more than once.
-    many_hosts: bool,
-    /// The request has been here before.
-    loops: bool,
-    /// Bytes of all fields together, as they were written.
-    bytes: usize,
-}
-
-impl<'a> FieldScan<'a> {
-    fn of(headers: &'a HeaderMap, own_entry: &LoopEntry) -> FieldScan<'a> {
-        let mut seen = FieldScan::default();
-        for (name, value) in headers {
-            // Name, colon, space, value, end of line.
-            seen.bytes += name.as_str().len() + value.len() + 4;
-            seen.note(name, value, own_entry);
-        }
-        seen
-    }
-
-    fn note(&mut self, name: &HeaderName, value: &'a HeaderValue, own_entry: &LoopEntry) {
-        let presence = &mut self.presence;
-        match *name {
-            IF_NONE_MATCH | IF_MODIFIED_SINCE | IF_MATCH | IF_UNMODIFIED_SINCE | IF_RANGE => {
-                presence.conditional = true
-            }
-            RANGE => presence.range = true,
-            AUTHORIZATION => presence.authorization = true,
-            COOKIE => presence.cookie = true,
-            CACHE_CONTROL | PRAGMA => presence.directives = true,
-            TRANSFER_ENCODING => presence.content = true,
-            EXPECT | UPGRADE => presence.unusual = true,
-            CONTENT_LENGTH => presence.content |= value.as_bytes() != b"0",
-            HOST => self.many_hosts |= self.host.replace(value).is_some(),
-            _ if *name == CDN_LOOP => self.loops |= own_entry.is_in(value),
-            _ => self.device.note(name, value),
-        }
-    }
-}
 
 /// Lets a request in, asks the site's policies about it, and writes its key. A `device` that is
 /// given stands for the client's own.
@@ -99,16 +51,19 @@ pub(super) fn admit_without_policies(
 ) -> Result<Exchange, Box<(AdmissionRefusal, Parts)>> {
     let at = edge.clock.now();
     let seen = FieldScan::of(&parts.headers, &edge.loop_entry);
-    let (site, host) = match find_site(edge, &parts, &seen) {
+    let (site, identity) = match find_site(edge, &parts, &seen, &source) {
         Ok(found) => found,
         Err(refused) => return Err(Box::new((refused, parts))),
     };
-    let device = match source.device {
-        Some(device) => device,
-        None if site.needs_device => edge.devices.class_of(seen.device, &site.device_models),
-        None => Device::Unknown,
-    };
-    let mut fields = seen.presence;
+    let (mut fields, device) =
+        if must_change_fields(seen.host, seen.suspects, &site, &identity.authority) {
+            let suspects = seen.suspects;
+            change_fields(&mut parts, suspects, &site, &identity.authority);
+            let left = FieldScan::of(&parts.headers, &edge.loop_entry);
+            (left.presence, device_of(edge, &site, &source, left.device))
+        } else {
+            (seen.presence, device_of(edge, &site, &source, seen.device))
+        };
     if fields.cookie {
         cookies::weigh(&site.settings, &mut parts.headers, &mut fields);
     }
@@ -121,7 +76,8 @@ pub(super) fn admit_without_policies(
     Ok(Exchange {
         site,
         parts,
-        host,
+        scheme: identity.scheme,
+        authority: identity.authority,
         device,
         is_canary: false,
         decision,
@@ -129,10 +85,20 @@ pub(super) fn admit_without_policies(
         directives,
         fields,
         at,
-        client: source.client,
+        client: identity.client,
+        proxies: identity.proxies,
         connection: source.connection,
         requester: source.requester,
     })
+}
+
+#[inline]
+fn device_of(edge: &Edge, site: &Site, source: &RequestSource, fields: DeviceFields<'_>) -> Device {
+    match source.device {
+        Some(device) => device,
+        None if site.needs_device => edge.devices.class_of(fields, &site.device_models),
+        None => Device::Unknown,
+    }
 }
 
 /// Has the canary decide in the place of the active version, if the key is of its share.
@@ -146,8 +112,10 @@ fn ask_canary(exchange: &mut Exchange) {
 /// Where a request comes from.
 #[derive(Clone, Debug, Default)]
 pub struct RequestSource {
-    /// The client's address; none for a warming plan.
-    pub client: Option<IpAddr>,
+    /// The address that opened the connection, the client's or a proxy's; none for a warming plan.
+    pub peer: Option<IpAddr>,
+    /// The scheme that the connection speaks.
+    pub scheme: Scheme,
     /// The connection that the request came on; none for a warming plan.
     pub connection: Option<ClientHandle>,
     /// The device that a warming plan stands for.
@@ -160,7 +128,8 @@ fn find_site(
     edge: &Edge,
     parts: &Parts,
     seen: &FieldScan<'_>,
-) -> Result<(Arc<Site>, Box<str>), AdmissionRefusal> {
+    source: &RequestSource,
+) -> Result<(Arc<Site>, RequestIdentity), AdmissionRefusal> {
     if matches!(parts.method, Method::TRACE | Method::CONNECT) {
         return Err(AdmissionRefusal::Method);
     }
@@ -174,20 +143,24 @@ fn find_site(
     {
         return Err(AdmissionRefusal::TooLong);
     }
-    let host = host(parts, seen)?;
+    let own = named_authority(parts, seen)?;
+    let sites = edge.sites.load();
+    let connection = ConnectionFacts {
+        peer: source.peer,
+        scheme: source.scheme,
+    };
+    let identity = RequestIdentity::of(parts, own, connection, &sites)?;
     if !parts.uri.path().starts_with('/') {
         return Err(AdmissionRefusal::BadTarget);
     }
-    if seen.loops {
+    if seen.is_loop {
         return Err(AdmissionRefusal::Loop);
     }
-    let site = edge
-        .sites
-        .load()
-        .of_host(&host)
-        .cloned()
+    let (site, names_port) = sites
+        .of_authority(&identity.authority)
         .ok_or(AdmissionRefusal::UnknownHost)?;
-    Ok((site, host))
+    let identity = identity.with_port_if(|port| names_port || edge.ports.contains(&port));
+    Ok((Arc::clone(site), identity))
 }
 
 /// Whether every expectation is one that is met (RFC 9110 §10.1.1). HTTP/1.0 has none.
@@ -197,20 +170,20 @@ fn is_expectation_met(parts: &Parts) -> bool {
         || expected.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// The host that a request is for: of its target if that is absolute, else of its one `Host` (RFC
-/// 9112 §3.2).
-fn host(parts: &Parts, seen: &FieldScan<'_>) -> Result<Box<str>, AdmissionRefusal> {
-    if seen.many_hosts || (seen.host.is_none() && parts.version == Version::HTTP_11) {
+/// The authority that a request names: in its target if that is absolute, else in its one `Host`.
+/// Beside an absolute target, `Host` counts for nothing (RFC 9112 §3.2.2).
+fn named_authority<'p>(
+    parts: &'p Parts,
+    seen: &FieldScan<'p>,
+) -> Result<&'p str, AdmissionRefusal> {
+    if seen.has_many_hosts || (seen.host.is_none() && parts.version == Version::HTTP_11) {
         return Err(AdmissionRefusal::BadHost);
     }
-    let named = match parts.uri.authority() {
-        Some(authority) => authority.as_str(),
+    match parts.uri.authority() {
+        Some(authority) => Ok(authority.as_str()),
         None => seen
             .host
             .and_then(|host| host.to_str().ok())
-            .ok_or(AdmissionRefusal::BadHost)?,
-    };
-    key::host_of(named)
-        .map(|host| host.to_ascii_lowercase().into_boxed_str())
-        .ok_or(AdmissionRefusal::BadHost)
+            .ok_or(AdmissionRefusal::BadHost),
+    }
 }

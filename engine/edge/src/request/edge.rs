@@ -58,6 +58,8 @@ pub struct Edge {
     pub min_rate: u64,
     /// Connections that were closed at once, since their client had too many.
     pub refused_connections: AtomicU64,
+    /// The ports of its listeners. In an authority these count.
+    pub ports: Box<[u16]>,
     pub(super) collapse: Arc<Collapse<FlightNews>>,
     pub(super) hit_for_miss: HitForMiss,
     pub(super) collapse_timeout: Duration,
@@ -78,6 +80,8 @@ pub struct EdgeParts {
     pub sites: Sites,
     /// As [`Edge::access_log`].
     pub access_log: Option<AccessLog>,
+    /// As [`Edge::ports`].
+    pub ports: Box<[u16]>,
     /// To the thread that asks shadows.
     pub shadows: ShadowQueue,
 }
@@ -106,6 +110,7 @@ impl Edge {
             max_header_bytes: server.max_header_bytes,
             min_rate: server.min_rate,
             refused_connections: AtomicU64::new(0),
+            ports: parts.ports,
             collapse: Arc::new(Collapse::new()),
             hit_for_miss: HitForMiss::new(cache.hit_for_miss),
             collapse_timeout: cache.collapse_timeout,

@@ -15,24 +15,24 @@ use super::site::Site;
 use crate::run_id::RunId;
 use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, PolicyRequest};
+use tero_semantics::authority::{Authority, Scheme};
 use tero_semantics::cache_control::RequestDirectives;
 use tero_semantics::decision::RequestDecision;
 use tero_semantics::key::{self, KeyParts};
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::upgrade::{is_meant, only_protocol};
 
-/// The scheme that clients speak to the edge.
-const SCHEME: &str = "http";
-
 /// A request that was let in.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// The site that it is for.
     pub site: Arc<Site>,
-    /// The head of the request, as it came.
+    /// The head of the request: as it came, without the fields that don't go on.
     pub parts: Parts,
-    /// Lower case, without port.
-    pub host: Box<str>,
+    /// By which scheme the client asks.
+    pub scheme: Scheme,
+    /// For which authority. `Host` says the same.
+    pub authority: Authority,
     /// The class of the client's device; unknown where no policy asks.
     pub device: Device,
     /// Whether the canary answers in the place of the active version.
@@ -49,6 +49,8 @@ pub struct Exchange {
     pub at: Timestamp,
     /// The client's address; `None` for a plan.
     pub client: Option<IpAddr>,
+    /// The trusted proxies between the client and us, the nearest last.
+    pub proxies: Box<[IpAddr]>,
     /// The connection that waits for the answer; `None` for a plan.
     pub connection: Option<ClientHandle>,
     /// Who asks.
@@ -119,7 +121,7 @@ impl Exchange {
         let uri = &self.parts.uri;
         let query = key::canonical_query(uri.query(), &self.decision.query);
         canary
-            .takes(&self.host, uri.path(), query.as_deref())
+            .takes(self.authority.host(), uri.path(), query.as_deref())
             .then_some(canary)
     }
 
@@ -136,8 +138,8 @@ impl Exchange {
     pub fn ask(&self) -> PolicyRequest<'_> {
         PolicyRequest {
             method: &self.parts.method,
-            scheme: SCHEME,
-            host: &self.host,
+            scheme: self.scheme.as_str(),
+            host: self.authority.host(),
             path: self.parts.uri.path(),
             query: self.parts.uri.query(),
             headers: &self.parts.headers,
@@ -185,11 +187,11 @@ impl Exchange {
         let uri = &self.parts.uri;
         let query = key::canonical_query(uri.query(), &self.decision.query);
         let mut written = Vec::with_capacity(
-            self.host.len() + uri.path().len() + uri.query().map_or(0, str::len) + 32,
+            self.authority.as_str().len() + uri.path().len() + uri.query().map_or(0, str::len) + 32,
         );
         let parts = KeyParts {
-            scheme: SCHEME,
-            host: &self.host,
+            scheme: self.scheme.as_str(),
+            host: self.authority.as_str(),
             path: uri.path(),
             query: query.as_deref(),
             variant: self.decision.variant.as_deref(),

@@ -25,6 +25,7 @@ use tero_policy_host::{
     ChainTrace, MAX_TAGS, PolicyAnswer, PolicyResponse, Precedence, RequestAnswer, ResponseAnswer,
     Ruling,
 };
+use tero_semantics::authority::Scheme;
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::cache_status::Forward;
 use tero_semantics::decision::{RequestDecision, ResponseDecision, StoringDecision};
@@ -39,6 +40,8 @@ use tero_time::local_time::LocalDateTime;
 pub struct ExplainInput {
     /// Its head.
     pub parts: Parts,
+    /// The scheme of its URL.
+    pub scheme: Scheme,
     /// When it would come, by the clock of the site's zone; `None` is now.
     pub at: Option<LocalDateTime>,
     /// The class of the device that stands for the one that the fields tell.
@@ -123,6 +126,7 @@ pub struct Explanation {
 pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, AdmissionRefusal> {
     let source = RequestSource {
         device: subject.device,
+        scheme: subject.scheme,
         ..RequestSource::default()
     };
     let mut exchange =

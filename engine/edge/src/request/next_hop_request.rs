@@ -2,39 +2,19 @@
 
 use std::net::IpAddr;
 
-use http::header::{ACCEPT_ENCODING, HOST, HeaderName, IF_RANGE, RANGE, VIA};
+use http::header::{ACCEPT_ENCODING, EXPECT, HOST, HeaderName, IF_RANGE, RANGE, VIA};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::visit::Visit;
 use crate::origin::RequestBody;
+use tero_semantics::forwarded::{
+    X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
+};
 use tero_semantics::{forwarding, key, range, validation, vary};
 use tero_wire::head_as_bytes;
 
 /// Tells the application which variant to render.
 pub(super) const TERO_VARIANT: HeaderName = HeaderName::from_static("tero-variant");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-
-/// Whether a client could talk an application by this field into another answer than the one that
-/// the key stands for. Applications trust them since proxies set them; none of them is part of the
-/// key, so an answer to one of them would poison it.
-fn is_never_from_clients(name: &str) -> bool {
-    matches!(
-        name,
-        "tero-variant"
-            | "x-forwarded-host"
-            | "x-forwarded-proto"
-            | "forwarded"
-            | "x-forwarded-scheme"
-            | "x-forwarded-port"
-            | "x-forwarded-prefix"
-            | "x-forwarded-server"
-            | "x-original-url"
-            | "x-rewrite-url"
-            | "x-http-method-override"
-    )
-}
 
 /// Fields that are added to a client's.
 const ADDED_FIELDS: usize = 8;
@@ -112,23 +92,8 @@ fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<Re
     forwarding::strip_request_hop_by_hop(headers);
     // The reader of the content has sent 100 when the content comes to the next hop (RFC 9110
     // §10.1.1).
-    forwarding::remove_named(headers, |name| {
-        name == "expect" || is_never_from_clients(name)
-    });
-    if let Some(host) = headers.get(HOST).cloned() {
-        headers.insert(X_FORWARDED_HOST, host);
-    }
-    let host = match &exchange.site.settings.host_header {
-        Some(host) => HeaderValue::try_from(host.as_str()).ok(),
-        None => exchange
-            .parts
-            .uri
-            .authority()
-            .and_then(|authority| HeaderValue::try_from(authority.as_str()).ok()),
-    };
-    if let Some(host) = host {
-        headers.insert(HOST, host);
-    }
+    headers.remove(EXPECT);
+    say_identity(headers, visit);
     if let Some(variant) = exchange
         .decision
         .variant
@@ -137,16 +102,31 @@ fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<Re
     {
         headers.insert(TERO_VARIANT, variant);
     }
-    if let Some(client) = exchange
-        .client
-        .and_then(|client| forwarded_for(headers, &written(client)))
-    {
-        headers.insert(X_FORWARDED_FOR, client);
-    }
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     forwarding::append_via(headers, exchange.parts.version, &edge.name);
     forwarding::append_cdn_loop(headers, &edge.loop_entry);
     request
+}
+
+/// Says what is true of the request, and nothing that its key doesn't have but for the client's
+/// address. What the client said with these fields has been dropped. `Host` says the authority
+/// already, unless the site names another.
+fn say_identity(headers: &mut HeaderMap, visit: Visit<'_>) {
+    let exchange = visit.exchange;
+    let (scheme, authority) = (exchange.scheme, &exchange.authority);
+    let mut say = |name: HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    say(X_FORWARDED_HOST, authority.as_str());
+    say(X_FORWARDED_PORT, authority.port_text(scheme));
+    say(X_FORWARDED_PROTO, scheme.as_str());
+    if let Some(client) = exchange.client {
+        say(X_FORWARDED_FOR, &forwarded_for(client, &exchange.proxies));
+    }
+    if let Some(host) = &exchange.site.settings.host_header {
+        say(HOST, host);
+    }
 }
 
 /// Lets the client have the interim responses to `request` as they come (RFC 9110 §15.2); HTTP/1.0
@@ -201,21 +181,14 @@ fn written(client: IpAddr) -> String {
     text
 }
 
-fn forwarded_for(headers: &HeaderMap, client: &str) -> Option<HeaderValue> {
-    if !headers.contains_key(X_FORWARDED_FOR) {
-        return HeaderValue::from_str(client).ok();
+/// The client, then the proxies that are trusted.
+fn forwarded_for(client: IpAddr, proxies: &[IpAddr]) -> String {
+    let mut list = written(client);
+    for proxy in proxies {
+        list.push_str(", ");
+        list.push_str(&written(*proxy));
     }
-    let before: Vec<_> = headers
-        .get_all(X_FORWARDED_FOR)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .collect();
-    let all = before
-        .into_iter()
-        .chain([client])
-        .collect::<Vec<_>>()
-        .join(", ");
-    HeaderValue::try_from(all).ok()
+    list
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::url_keys::keys_of_url;
 use super::visit::Visit;
 use crate::origin::{self, ContentSource, OriginResponse, RequestBody};
 use crate::store::{PurgeMode, PurgePoint, PurgeProgress, PurgeScope};
+use tero_semantics::request_fields::{RequestFieldKind, kind_of};
 use tero_semantics::{forwarding, invalidation, storability, validation};
 
 /// What the next hop answered to a request that the cache has no part in.
@@ -33,8 +34,14 @@ impl PassedResponse {
     /// Whether the answer may be one for later GETs (RFC 9110 §9.3.3), which
     /// `semantics::storability` decides: then, since when purges count.
     pub(super) fn may_stand_for_get(&self, exchange: &Exchange) -> Option<PurgePoint> {
+        // An override makes another method of it, and the answer may be that of a DELETE.
+        let is_overridden = || {
+            let mut names = exchange.parts.headers.keys();
+            names.any(|name| kind_of(name.as_str()) == RequestFieldKind::MethodOverride)
+        };
         let is_post = exchange.parts.method == Method::POST
-            && self.answer.response.status() == StatusCode::OK;
+            && self.answer.response.status() == StatusCode::OK
+            && !is_overridden();
         let url = exchange.url().filter(|_| is_post)?;
         storability::names_target(&url, self.answer.response.headers()).then_some(self.purges)?
     }
@@ -168,7 +175,7 @@ fn invalidate(visit: Visit<'_>, response: &Response<Incoming>) -> (u64, Vec<Purg
     let urls = invalidation::invalidated(method, status, &target, response.headers());
     let keys: Vec<_> = urls
         .iter()
-        .flat_map(|url| keys_of_url(&exchange.site, url, Some(&exchange.decision.query)))
+        .flat_map(|url| keys_of_url(edge, &exchange.site, url, Some(&exchange.decision.query)))
         .collect();
     let has_keys = !keys.is_empty();
     if has_keys {

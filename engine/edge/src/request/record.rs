@@ -14,6 +14,7 @@ use crate::telemetry::Outcome;
 use crate::telemetry::access_log::AccessLogLine;
 use crate::telemetry::counters::AnsweredRequest;
 use crate::telemetry::popularity::PageRequests;
+use tero_semantics::key;
 
 /// Counts a use of a stored response by a visitor; whether the response is to be revalidated ahead.
 #[inline]
@@ -38,7 +39,7 @@ fn count_many(visit: Visit<'_>, stored: &StoredResponse) -> bool {
         let used = PageUse {
             target: &visit.exchange.counting_target(),
             variant: visit.exchange.decision.variant.as_deref(),
-            host: &visit.exchange.host,
+            web_origin: key::web_origin_of(&visit.exchange.key),
         };
         record_hits(visit.edge, &used, stored, hits);
     }
@@ -74,16 +75,17 @@ struct PageUse<'p> {
     /// Path and query.
     target: &'p str,
     variant: Option<&'p str>,
-    host: &'p str,
+    /// Scheme and authority.
+    web_origin: &'p str,
 }
 
 impl<'p> PageUse<'p> {
     fn of(key: &'p Key) -> PageUse<'p> {
-        let url = key.url();
+        let web_origin = key::web_origin_of(key.as_bytes());
         PageUse {
-            target: target_of(url),
+            target: key.url().get(web_origin.len()..).unwrap_or_default(),
             variant: key.variant(),
-            host: host_of(url),
+            web_origin,
         }
     }
 }
@@ -106,22 +108,9 @@ fn record_hits(edge: &Edge, used: &PageUse<'_>, stored: &StoredResponse, hits: u
             requests: hits,
         };
         edge.popularity.record(site, page, now);
-        edge.popularity.record_host(site, used.host, hits);
+        edge.popularity
+            .record_web_origin(site, used.web_origin, hits);
     }
-}
-
-/// The host of an absolute URL.
-fn host_of(url: &str) -> &str {
-    let after_scheme = url.find("://").map_or(url, |at| &url[at + 3..]);
-    after_scheme.split('/').next().unwrap_or(after_scheme)
-}
-
-/// Path and query of an absolute URL.
-fn target_of(url: &str) -> &str {
-    let after_scheme = url.find("://").map_or(0, |at| at + 3);
-    url[after_scheme..]
-        .find('/')
-        .map_or("/", |slash| &url[after_scheme + slash..])
 }
 
 /// Records what became of a visitor's request.
@@ -154,7 +143,8 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) {
             requests: 1,
         };
         edge.popularity.record(site, page, exchange.at);
-        edge.popularity.record_host(site, &exchange.host, 1);
+        edge.popularity
+            .record_web_origin(site, key::web_origin_of(&exchange.key), 1);
     }
     if let Some(log) = &edge.access_log {
         log.write(&AccessLogLine {
@@ -167,7 +157,7 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) {
                 .path_and_query()
                 .map_or("/", |target| target.as_str()),
             version: exchange.parts.version,
-            host: &exchange.host,
+            host: exchange.authority.host(),
             request: &exchange.parts.headers,
             status: answer.response.status(),
             response: answer.response.headers(),

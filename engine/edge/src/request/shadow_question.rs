@@ -57,7 +57,7 @@ impl ShadowQuestion {
         }
         let about = ComparedRequest {
             at: exchange.at,
-            host: &exchange.host,
+            host: exchange.authority.host(),
             target: exchange
                 .parts
                 .uri

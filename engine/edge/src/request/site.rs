@@ -1,6 +1,7 @@
 //! A site at run time: its policies, the candidates on trial, its next hops, its counters.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -10,8 +11,10 @@ use super::shadow::Shadow;
 use crate::origin::Origin;
 use crate::telemetry::counters::SiteCounters;
 use tero_config as config;
+use tero_config::IpNet;
 use tero_policy_host::Chain;
 use tero_policy_host::device::DeviceModels;
+use tero_semantics::authority::Authority;
 use tero_time::clock::Clock;
 
 /// Some hosts and the application behind them.
@@ -46,6 +49,26 @@ impl Site {
     pub(super) fn is_on_trial(&self) -> bool {
         self.canary.is_some() || !self.shadows.is_empty()
     }
+
+    /// Every authority under which the site answers for a host, which is in lower case and without
+    /// port: alone, at each port of `listeners`, and at each that the site names with it.
+    pub fn authorities_of(&self, host: &str, listeners: &[u16]) -> Vec<String> {
+        let hosts = &self.settings.hosts;
+        let mut all = Vec::new();
+        if hosts.iter().any(|own| own == "*" || own == host) {
+            all.push(host.to_owned());
+            all.extend(listeners.iter().map(|port| format!("{host}:{port}")));
+        }
+        all.extend(hosts.iter().filter(|own| is_with_port(own, host)).cloned());
+        all
+    }
+}
+
+/// Whether `named` is this host with a port.
+fn is_with_port(named: &str, host: &str) -> bool {
+    named
+        .strip_prefix(host)
+        .is_some_and(|rest| rest.starts_with(':'))
 }
 
 /// All sites, by host.
@@ -55,6 +78,9 @@ pub struct Sites {
     serving: Vec<usize>,
     by_host: HashMap<Box<str>, usize, foldhash::fast::RandomState>,
     any_host: Option<usize>,
+    /// Whether one of the hosts has a port.
+    names_ports: bool,
+    trusted_proxies: Vec<IpNet>,
 }
 
 impl Sites {
@@ -76,6 +102,7 @@ impl Sites {
                 if host == "*" {
                     sites.any_host = Some(index);
                 } else {
+                    sites.names_ports |= Authority::is_with_port(host);
                     sites.by_host.insert(host.as_str().into(), index);
                 }
             }
@@ -83,10 +110,55 @@ impl Sites {
         sites
     }
 
-    /// The site that answers for `host`: lower case, without port.
-    pub fn of_host(&self, host: &str) -> Option<&Arc<Site>> {
-        let index = self.by_host.get(host).copied().or(self.any_host)?;
-        self.list.get(index)
+    /// The same sites, behind these proxies.
+    pub fn behind(self, trusted_proxies: Vec<IpNet>) -> Sites {
+        Sites {
+            trusted_proxies,
+            ..self
+        }
+    }
+
+    /// Whether what this address says about requests is believed.
+    #[inline]
+    pub(super) fn trust(&self, address: IpAddr) -> bool {
+        !self.trusted_proxies.is_empty() && self.is_of_proxy(address)
+    }
+
+    #[cold]
+    fn is_of_proxy(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let mut networks = self.trusted_proxies.iter();
+        networks.any(|network| network.contains(&address))
+    }
+
+    /// The site that answers for an authority, and whether a site names it with its port.
+    #[inline]
+    pub(super) fn of_authority(&self, authority: &Authority) -> Option<(&Arc<Site>, bool)> {
+        if self.names_ports
+            && authority.port().is_some()
+            && let Some(index) = self.by_host.get(authority.as_str())
+        {
+            return Some((self.list.get(*index)?, true));
+        }
+        let index = self.by_host.get(authority.host()).copied();
+        let site = self.list.get(index.or(self.any_host)?)?;
+        Some((site, false))
+    }
+
+    /// The sites that answer for a host, which is in lower case and without port, at any port.
+    pub fn of_host(&self, host: &str) -> Vec<&Arc<Site>> {
+        let by_name = self.by_host.get(host).copied().or(self.any_host);
+        let with_port = self.by_host.iter();
+        let with_port = with_port
+            .filter(|(named, _)| is_with_port(named, host))
+            .map(|(_, index)| *index);
+        let mut indices: Vec<usize> = by_name.into_iter().chain(with_port).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        indices
+            .into_iter()
+            .filter_map(|index| self.list.get(index))
+            .collect()
     }
 
     /// The serving site of that name.

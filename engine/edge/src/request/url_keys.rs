@@ -2,77 +2,119 @@
 
 use std::sync::Arc;
 
+use http::uri::PathAndQuery;
 use http::{Method, Uri};
 
+use super::edge::Edge;
 use super::site::Site;
 use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, PolicyRequest};
+use tero_semantics::authority::Scheme;
 use tero_semantics::decision::{QueryRule, RequestDecision};
 use tero_semantics::key::{self, KeyParts};
 
-/// Every key that an absolute URL of a site may be stored under: by each rule for the query that
-/// its policies give to some device, and by `rule`; under no variant and under each that they, or
-/// versions before them, have declared.
-pub fn keys_of_url(site: &Site, url: &str, rule: Option<&QueryRule>) -> Vec<Vec<u8>> {
+/// Every key that an absolute URL of a site may be stored under: by either scheme and at every port
+/// that counts, whichever the URL has, since the application behind them is the same; by each rule
+/// for the query that the site's policies give to some device, and by `rule`; under no variant and
+/// under each that they, or versions before them, have declared.
+pub fn keys_of_url(edge: &Edge, site: &Site, url: &str, rule: Option<&QueryRule>) -> Vec<Vec<u8>> {
     let Ok(uri) = Uri::try_from(url) else {
         return Vec::new();
     };
-    let mut rules: Vec<QueryRule> = vec![QueryRule::default()];
-    rules.extend(rule.cloned());
-    if !site.policies.is_empty() {
-        let chains =
-            std::iter::once(&site.policies).chain(site.canary.as_ref().map(|canary| &canary.chain));
-        for chain in chains {
-            rules.extend(
-                Device::ALL.map(|device| decision_for(site, chain, &uri, device).query.clone()),
-            );
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    let target = uri
+        .path_and_query()
+        .cloned()
+        .unwrap_or(PathAndQuery::from_static("/"));
+    let authorities = site.authorities_of(&host, &edge.ports);
+    let variants = &site.counters.variants()[1..];
+    let mut keys = Vec::new();
+    for scheme in Scheme::ALL {
+        let page = SitePage {
+            site,
+            scheme,
+            host: &host,
+            target: &target,
+        };
+        for rule in page.rules(rule) {
+            keys.extend(page.keys_by_rule(&authorities, &rule, variants));
         }
     }
-    let variants = &site.counters.variants()[1..];
-    let mut keys: Vec<_> = rules
-        .iter()
-        .flat_map(|rule| keys_by_rule(&uri, rule, variants))
-        .collect();
     keys.sort();
     keys.dedup();
     keys
 }
 
-/// What policies of a site decide about a GET of an absolute URL from a device, without any other
-/// field.
-fn decision_for(site: &Site, chain: &Chain, uri: &Uri, device: Device) -> Arc<RequestDecision> {
-    let ask = PolicyRequest {
-        method: &Method::GET,
-        scheme: uri.scheme_str().unwrap_or("http"),
-        host: uri.host().unwrap_or_default(),
-        path: uri.path(),
-        query: uri.query(),
-        headers: &http::HeaderMap::new(),
-        device,
-        variant: None,
-    };
-    chain.on_request(&ask, site.clock.now())
+/// A page of a site, by one scheme and at any port.
+struct SitePage<'a> {
+    site: &'a Site,
+    scheme: Scheme,
+    /// Lower case, without port.
+    host: &'a str,
+    target: &'a PathAndQuery,
 }
 
-/// The keys of a URL by one rule for its query.
-fn keys_by_rule(uri: &Uri, rule: &QueryRule, variants: &[Arc<str>]) -> Vec<Vec<u8>> {
-    let scheme = uri.scheme_str().unwrap_or("http");
-    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
-    let query = key::canonical_query(uri.query(), rule);
-    let write = |variant: Option<&str>| {
-        let mut written = Vec::new();
-        let parts = KeyParts {
-            scheme,
-            host: &host,
-            path: uri.path(),
-            query: query.as_deref(),
-            variant,
+impl SitePage<'_> {
+    /// The rules by which its query may count.
+    fn rules(&self, given: Option<&QueryRule>) -> Vec<QueryRule> {
+        let mut rules: Vec<QueryRule> = vec![QueryRule::default()];
+        rules.extend(given.cloned());
+        if self.site.policies.is_empty() {
+            return rules;
+        }
+        let canary = self.site.canary.as_ref().map(|canary| &canary.chain);
+        for chain in std::iter::once(&self.site.policies).chain(canary) {
+            for device in Device::ALL {
+                let rule = &self.decision(chain, device).query;
+                if !rules.contains(rule) {
+                    rules.push(rule.clone());
+                }
+            }
+        }
+        rules
+    }
+
+    /// What policies decide about a GET from a device, without any other field.
+    fn decision(&self, chain: &Chain, device: Device) -> Arc<RequestDecision> {
+        let ask = PolicyRequest {
+            method: &Method::GET,
+            scheme: self.scheme.as_str(),
+            host: self.host,
+            path: self.target.path(),
+            query: self.target.query(),
+            headers: &http::HeaderMap::new(),
+            device,
+            variant: None,
         };
-        key::write_key(&mut written, &parts);
-        written
-    };
-    std::iter::once(None)
-        .chain(variants.iter().map(|variant| Some(&**variant)))
-        .map(write)
-        .collect()
+        chain.on_request(&ask, self.site.clock.now())
+    }
+
+    fn keys_by_rule(
+        &self,
+        authorities: &[String],
+        rule: &QueryRule,
+        variants: &[Arc<str>],
+    ) -> Vec<Vec<u8>> {
+        let query = key::canonical_query(self.target.query(), rule);
+        let write = |authority: &str, variant: Option<&str>| {
+            let mut written = Vec::new();
+            let parts = KeyParts {
+                scheme: self.scheme.as_str(),
+                host: authority,
+                path: self.target.path(),
+                query: query.as_deref(),
+                variant,
+            };
+            key::write_key(&mut written, &parts);
+            written
+        };
+        authorities
+            .iter()
+            .flat_map(|authority| {
+                std::iter::once(None)
+                    .chain(variants.iter().map(|variant| Some(&**variant)))
+                    .map(|variant| write(authority, variant))
+            })
+            .collect()
+    }
 }

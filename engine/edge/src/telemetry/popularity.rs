@@ -36,11 +36,11 @@ pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The longest URL that is counted, in bytes.
 pub const MAX_URL_BYTES: usize = 2_048;
 
-/// At most so many hosts of a site are counted.
-pub const MAX_HOSTS: usize = 16;
+/// At most so many web origins of a site are counted.
+pub const MAX_WEB_ORIGINS: usize = 16;
 
-/// The longest host that DNS allows, in bytes.
-const MAX_HOST_BYTES: usize = 255;
+/// The longest web origin, in bytes: a scheme, the longest host that DNS allows, and a port.
+const MAX_WEB_ORIGIN_BYTES: usize = 255 + "https://:65535".len();
 
 /// Locks of a site, over which its pages are spread.
 const SHARDS: usize = 4;
@@ -68,13 +68,13 @@ pub struct PageRequests<'p> {
 struct SitePopularity {
     zone: Tz,
     shards: Arc<[Mutex<Sketch>; SHARDS]>,
-    hosts: Arc<Mutex<HostCounts>>,
+    hosts: Arc<Mutex<WebOriginCounts>>,
 }
 
-/// Requests by host. Space-saving counters (Metwally et al.), since clients may send any host to a
-/// site that accepts all hosts.
+/// Requests by web origin, a scheme and an authority. Space-saving counters (Metwally et al.), since
+/// clients may send any host to a site that accepts all hosts.
 #[derive(Debug, Default)]
-struct HostCounts(Vec<(Box<str>, u64)>);
+struct WebOriginCounts(Vec<(Box<str>, u64)>);
 
 impl Default for Popularity {
     fn default() -> Popularity {
@@ -134,18 +134,19 @@ impl Popularity {
         &site.shards[usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0)]
     }
 
-    /// Counts `requests` for a host of a site. At most [`MAX_HOSTS`] are kept: those with the most
-    /// requests.
-    pub fn record_host(&self, site: usize, host: &str, requests: u32) {
+    /// Counts `requests` for a web origin of a site. At most [`MAX_WEB_ORIGINS`]
+    /// are kept: those with the most requests.
+    pub fn record_web_origin(&self, site: usize, origin: &str, requests: u32) {
         if let Some(site) = self.sites.load().get(site)
-            && host.len() <= MAX_HOST_BYTES
+            && origin.len() <= MAX_WEB_ORIGIN_BYTES
         {
-            lock(&site.hosts).record(host, requests.into());
+            lock(&site.hosts).record(origin, requests.into());
         }
     }
 
-    /// The hosts of a site that visitors have asked for, the most requested first.
-    pub fn hosts(&self, site: usize) -> Vec<Box<str>> {
+    /// The web origins of a site that visitors have asked for, the most requested first. Those that were
+    /// saved by an earlier version have no scheme.
+    pub fn web_origins(&self, site: usize) -> Vec<Box<str>> {
         let sites = self.sites.load();
         let Some(site) = sites.get(site) else {
             return Vec::new();
@@ -242,13 +243,13 @@ impl SitePopularity {
     }
 }
 
-impl HostCounts {
-    /// Counts `requests` for `host`. A new host beyond [`MAX_HOSTS`] replaces the rarest, and
+impl WebOriginCounts {
+    /// Counts `requests` for `host`. A new host beyond [`MAX_WEB_ORIGINS`] replaces the rarest, and
     /// inherits its count.
     fn record(&mut self, host: &str, requests: u64) {
         if let Some((_, count)) = self.0.iter_mut().find(|(known, _)| &**known == host) {
             *count = count.saturating_add(requests);
-        } else if self.0.len() < MAX_HOSTS {
+        } else if self.0.len() < MAX_WEB_ORIGINS {
             self.0.push((host.into(), requests));
         } else if let Some(rarest) = self.0.iter_mut().min_by_key(|(_, count)| *count) {
             *rarest = (host.into(), rarest.1.saturating_add(requests));

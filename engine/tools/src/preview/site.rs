@@ -14,6 +14,7 @@ use super::urls;
 use tero_config::{Config, Plan, Site};
 use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, Hook, Host, Policy, PolicyError};
+use tero_semantics::authority::NamedAuthority;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::cron::Schedule;
 
@@ -169,13 +170,12 @@ impl SiteView<'_> {
         Ok((found, unanswered))
     }
 
+    /// A host of the site, without port: policies see none.
     fn host_name(&self) -> &str {
-        self.site
-            .hosts
-            .iter()
-            .map(String::as_str)
-            .find(|host| *host != "*")
-            .unwrap_or("localhost")
+        let named = self.site.hosts.iter().find(|host| *host != "*");
+        named
+            .and_then(|host| NamedAuthority::parse(host))
+            .map_or("localhost", NamedAuthority::host)
     }
 
     /// Makes one event of the URLs whose decisions change alike at one moment.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tero_control::rollout::record::{PolicyRecord, PushedRecord, Version, file_of, version_of};
 use tero_edge::telemetry::popularity::saved::{SavedPage, SavedSite};
-use tero_edge::telemetry::popularity::{Hours, MAX_HOSTS, PageRequests, Popularity};
+use tero_edge::telemetry::popularity::{Hours, MAX_WEB_ORIGINS, PageRequests, Popularity};
 use tero_semantics::timestamp::Timestamp;
 use tero_state::file;
 
@@ -82,7 +82,7 @@ fn restored(site: SavedSite) {
     let popularity = within(MUCH);
     let left_out = popularity.restore(0, site, NOW);
     assert!(left_out <= pages + hosts && popularity.bytes() <= MUCH);
-    assert!(popularity.hosts(0).len() <= MAX_HOSTS);
+    assert!(popularity.web_origins(0).len() <= MAX_WEB_ORIGINS);
     let top = popularity.top(0, Hours::ALL, usize::MAX, NOW);
     assert!(top.len() <= pages && top.is_sorted_by_key(|page| std::cmp::Reverse(page.requests)));
     assert!(

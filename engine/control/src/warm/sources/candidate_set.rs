@@ -9,9 +9,13 @@ use crate::warm::candidate::{Candidate, WantedVariant, wanted_of};
 use crate::warm::path::Page;
 use crate::warm::report::MAX_REASONS;
 use tero_config::PlanVariants;
+use tero_semantics::authority::Scheme;
 
 /// The pages found so far, and problems while finding them.
 pub(super) struct CandidateSet {
+    /// The scheme of all pages, also of those that a sitemap names with another one: a key has that
+    /// of the visitors.
+    scheme: Scheme,
     /// The host of pages whose source names none.
     host: Arc<str>,
     variants: PlanVariants,
@@ -37,11 +41,13 @@ impl CandidateSet {
     /// An empty set for a plan that wants `variants`. `seen` are the variants that visitors
     /// request.
     pub(super) fn new(
+        scheme: Scheme,
         host: &Arc<str>,
         variants: &PlanVariants,
         seen: SeenVariants,
     ) -> CandidateSet {
         CandidateSet {
+            scheme,
             host: Arc::clone(host),
             variants: variants.clone(),
             seen,
@@ -49,6 +55,11 @@ impl CandidateSet {
             list: Vec::new(),
             notes: Vec::new(),
         }
+    }
+
+    /// The scheme of all pages.
+    pub(super) fn scheme(&self) -> Scheme {
+        self.scheme
     }
 
     /// The host of pages whose source names none.
@@ -76,6 +87,7 @@ impl CandidateSet {
         };
         let wanted = wanted.unwrap_or_else(|| self.of_plan(&target));
         let page = Page {
+            scheme: self.scheme,
             host: Arc::clone(&self.host),
             target,
         };

@@ -30,6 +30,7 @@ pub(super) async fn add_pages(
     };
     for target in &run.plan.sitemaps {
         let page = Page {
+            scheme: set.scheme(),
             host: Arc::clone(set.host()),
             target: target.clone(),
         };
@@ -151,10 +152,24 @@ impl SitemapReader<'_> {
     /// The page of this site that an absolute URL names; `None` if it is on another site.
     fn page_of(&self, url: &str, set: &CandidateSet) -> Option<Page> {
         let (host, target) = sitemap::split_url(url)?;
-        let ours = host == **set.host() || self.site.hosts.contains(&host);
+        // A sitemap names a page without the port that a listener has.
+        let is_common = is_host_of(set.host(), &host);
+        let ours = is_common || self.site.hosts.contains(&host);
         (ours && target.len() <= MAX_TARGET_BYTES).then(|| Page {
-            host: host.into(),
+            scheme: set.scheme(),
+            host: if is_common {
+                Arc::clone(set.host())
+            } else {
+                host.into()
+            },
             target,
         })
     }
+}
+
+/// Whether this is the host of an authority, which is well-formed.
+fn is_host_of(authority: &str, host: &str) -> bool {
+    authority
+        .strip_prefix(host)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }

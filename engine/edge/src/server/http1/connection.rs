@@ -105,7 +105,7 @@ fn respond<'c>(
 ) -> impl Future<Output = Result<Response<WatchedBody>, Infallible>> + 'c {
     state.watchdog.request_received();
     let source = RequestSource {
-        client: Some(client),
+        peer: Some(client),
         connection: Some(ClientHandle::on(Arc::clone(state) as _)),
         ..RequestSource::default()
     };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hours::HOURS_OF_WEEK;
 use super::sketch::{PageWeight, Sketch};
-use super::{HostCounts, MAX_HOST_BYTES, Popularity, is_countable, key, lock};
+use super::{MAX_WEB_ORIGIN_BYTES, Popularity, WebOriginCounts, is_countable, key, lock};
 use tero_semantics::timestamp::Timestamp;
 
 /// The longest name of a variant, in bytes, when variants of several policies join.
@@ -29,7 +29,7 @@ pub struct SavedSite {
     pub error_bound: f64,
     /// Pages, in no order.
     pub pages: Vec<SavedPage>,
-    /// Hosts with their requests.
+    /// Web origins with their requests.
     pub hosts: Vec<(Box<str>, u64)>,
 }
 
@@ -91,8 +91,8 @@ impl Popularity {
             lock(self.shard(site, &key)).restore(key, page);
             restored += 1;
         }
-        let mut hosts = HostCounts::default();
-        for (host, count) in saved.hosts.into_iter().filter(is_possible_host) {
+        let mut hosts = WebOriginCounts::default();
+        for (host, count) in saved.hosts.into_iter().filter(is_possible_web_origin) {
             hosts.record(&host, count);
             restored += 1;
         }
@@ -111,8 +111,8 @@ impl SavedSite {
     }
 }
 
-fn is_possible_host((host, _): &(Box<str>, u64)) -> bool {
-    !host.is_empty() && host.len() <= MAX_HOST_BYTES
+fn is_possible_web_origin((host, _): &(Box<str>, u64)) -> bool {
+    !host.is_empty() && host.len() <= MAX_WEB_ORIGIN_BYTES
 }
 
 impl SavedPage {

@@ -194,20 +194,20 @@ fn sites_added_later_share_the_memory_and_leave_the_counters() {
 fn the_most_requested_hosts_are_known_whatever_else_is_sent() {
     let popularity = counters(UTC, 1 << 20);
     for number in 0..1_000 {
-        popularity.record_host(0, &format!("junk-{number}.example"), 1);
-        popularity.record_host(0, "www.example", 3);
-        popularity.record_host(0, "example", 1);
+        popularity.record_web_origin(0, &format!("junk-{number}.example"), 1);
+        popularity.record_web_origin(0, "www.example", 3);
+        popularity.record_web_origin(0, "example", 1);
     }
-    popularity.record_host(0, &"x".repeat(300), 1_000_000);
-    popularity.record_host(1, "nowhere", 1);
-    let hosts = popularity.hosts(0);
+    popularity.record_web_origin(0, &"x".repeat(300), 1_000_000);
+    popularity.record_web_origin(1, "nowhere", 1);
+    let hosts = popularity.web_origins(0);
     assert_eq!(
         (&*hosts[0], &*hosts[1], hosts.len()),
-        ("www.example", "example", MAX_HOSTS)
+        ("www.example", "example", MAX_WEB_ORIGINS)
     );
     popularity.set_sites(&[UTC, UTC]);
-    assert_eq!(&*popularity.hosts(0)[0], "www.example");
-    assert_eq!(popularity.hosts(1), []);
+    assert_eq!(&*popularity.web_origins(0)[0], "www.example");
+    assert_eq!(popularity.web_origins(1), []);
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn counters_survive_a_restart() {
     popularity.record(0, of_page("/turnos?dia=1", Some("mobile"), 30), nine);
     popularity.record(0, of_page("/", None, 20), nine);
     popularity.record(0, of_page("/noche", None, 90), evening);
-    popularity.record_host(0, "www.example", 7);
+    popularity.record_web_origin(0, "www.example", 7);
     let text = serde_json::to_string(&popularity.save(0, later).unwrap()).unwrap();
     let again = counters(UTC, 1 << 20);
     let restore = || again.restore(0, serde_json::from_str(&text).unwrap(), later);
@@ -240,7 +240,7 @@ fn counters_survive_a_restart() {
             popularity.top(0, hours, 10, now)
         );
     }
-    assert_eq!(again.hosts(0), popularity.hosts(0));
+    assert_eq!(again.web_origins(0), popularity.web_origins(0));
     let most_at_nine = || again.top(0, Hours::NONE.with(9), 1, later)[0].requests;
     assert_eq!(most_at_nine(), 15);
     // It continues from there, and a second restore doesn't count twice.
@@ -307,7 +307,7 @@ fn impossible_values_of_saved_counters_are_left_out() {
         };
         assert_eq!(popularity.restore(0, saved, MONDAY), 12);
         assert_eq!(urls(&popularity.top(0, Hours::ALL, 10, MONDAY)), ["/good"]);
-        assert_eq!(popularity.hosts(0), ["www.example".into()]);
+        assert_eq!(popularity.web_origins(0), ["www.example".into()]);
         popularity.record(0, of_page("/now", None, 1), MONDAY);
     }
 }
@@ -336,6 +336,6 @@ fn hosts_keep_their_order_beyond_32_bits_of_requests() {
     };
     let again = counters(UTC, 1 << 20);
     again.restore(0, saved.clone(), MONDAY);
-    assert_eq!(again.hosts(0), ["more".into(), "less".into()]);
+    assert_eq!(again.web_origins(0), ["more".into(), "less".into()]);
     assert_eq!(again.save(0, MONDAY).unwrap().hosts, saved.hosts);
 }

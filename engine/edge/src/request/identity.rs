@@ -1,0 +1,150 @@
+//! What is true of a request, decided once: by which scheme it came, for which authority, from which
+//! client. Then its fields are made to say the same, so that the key, `Vary`, the device class and
+//! policies see what the next hop sees.
+
+use std::net::IpAddr;
+
+use http::header::HOST;
+use http::request::Parts;
+use http::{HeaderValue, Method};
+
+use super::field_scan::SuspectFields;
+use super::refusal::AdmissionRefusal;
+use super::site::{Site, Sites};
+use tero_config::UnderscoreFields;
+use tero_semantics::authority::{Authority, NamedAuthority, Scheme};
+use tero_semantics::forwarded::{ForwardedFacts, forwarded_facts, named_authority};
+use tero_semantics::forwarding;
+use tero_semantics::request_fields::{RequestFieldKind, has_underscore, is_essential, kind_of};
+
+/// Who asks, and for what.
+#[derive(Debug)]
+pub(super) struct RequestIdentity {
+    /// By which scheme the client asks.
+    pub(super) scheme: Scheme,
+    /// For which authority, if its port counts.
+    pub(super) authority: Authority,
+    /// The client; `None` for a plan.
+    pub(super) client: Option<IpAddr>,
+    /// The trusted proxies between the client and us, the nearest last.
+    pub(super) proxies: Box<[IpAddr]>,
+}
+
+/// What the connection tells by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ConnectionFacts {
+    /// Who opened it; `None` for a plan.
+    pub(super) peer: Option<IpAddr>,
+    /// The scheme of its listener.
+    pub(super) scheme: Scheme,
+}
+
+impl RequestIdentity {
+    /// The identity of a request that names the authority `own`. Trusted proxies are believed.
+    ///
+    /// # Errors
+    /// [`AdmissionRefusal::BadHost`] if the authority is malformed.
+    #[inline]
+    pub(super) fn of(
+        parts: &Parts,
+        own: &str,
+        connection: ConnectionFacts,
+        sites: &Sites,
+    ) -> Result<RequestIdentity, AdmissionRefusal> {
+        match connection.peer {
+            Some(peer) if sites.trust(peer) => {
+                let facts = forwarded_facts(&parts.headers, peer.to_canonical(), |address| {
+                    sites.trust(address)
+                });
+                RequestIdentity::told(facts, own, connection.scheme)
+            }
+            client => {
+                let named = NamedAuthority::parse(own).ok_or(AdmissionRefusal::BadHost)?;
+                Ok(RequestIdentity {
+                    scheme: connection.scheme,
+                    authority: Authority::new(named, connection.scheme),
+                    client,
+                    proxies: Box::default(),
+                })
+            }
+        }
+    }
+
+    /// The identity that trusted proxies tell.
+    #[cold]
+    fn told(
+        facts: ForwardedFacts<'_>,
+        own: &str,
+        of_listener: Scheme,
+    ) -> Result<RequestIdentity, AdmissionRefusal> {
+        let named = named_authority(&facts, Some(own)).ok_or(AdmissionRefusal::BadHost)?;
+        let scheme = facts.scheme.unwrap_or(of_listener);
+        Ok(RequestIdentity {
+            scheme,
+            authority: Authority::new(named, scheme),
+            client: Some(facts.client),
+            proxies: facts.proxies.into(),
+        })
+    }
+
+    /// The same with a port only if `counts` holds for it.
+    #[inline]
+    pub(super) fn with_port_if(self, counts: impl FnOnce(u16) -> bool) -> RequestIdentity {
+        match self.authority.port() {
+            Some(port) if !counts(port) => RequestIdentity {
+                authority: self.authority.without_port(),
+                ..self
+            },
+            _ => self,
+        }
+    }
+}
+
+/// Whether the fields of a request have to be changed before anybody looks at them. `host` is its
+/// `Host` as it came.
+#[inline]
+pub(super) fn must_change_fields(
+    host: Option<&HeaderValue>,
+    suspects: SuspectFields,
+    site: &Site,
+    authority: &Authority,
+) -> bool {
+    suspects.any()
+        || !site.settings.forward_fields.is_empty()
+        || host.is_none_or(|host| host.as_bytes() != authority.as_str().as_bytes())
+}
+
+/// Leaves the fields that may go on, and has `Host` say the authority.
+#[cold]
+pub(super) fn change_fields(
+    parts: &mut Parts,
+    suspects: SuspectFields,
+    site: &Site,
+    authority: &Authority,
+) {
+    let headers = &mut parts.headers;
+    if suspects.nominated {
+        forwarding::strip_nominated(headers);
+    }
+    let drops_underscores =
+        suspects.underscores && site.settings.underscores == UnderscoreFields::Drop;
+    // A form or an editor tunnels its PUT through a POST, which is never answered from the store.
+    let drops_overrides =
+        suspects.method_override && matches!(parts.method, Method::GET | Method::HEAD);
+    if suspects.of_proxies || drops_underscores || drops_overrides {
+        forwarding::remove_named(headers, |name| match kind_of(name) {
+            RequestFieldKind::OfProxies => true,
+            RequestFieldKind::MethodOverride if drops_overrides => true,
+            _ => drops_underscores && has_underscore(name),
+        });
+    }
+    let forwarded = &site.settings.forward_fields;
+    if !forwarded.is_empty() {
+        forwarding::remove_named(headers, |name| {
+            !is_essential(name) && !forwarded.iter().any(|pattern| pattern.matches(name))
+        });
+    }
+    if let Ok(host) = HeaderValue::try_from(authority.as_str()) {
+        headers.insert(HOST, host);
+    }
+}

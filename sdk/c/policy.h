@@ -133,7 +133,8 @@ typedef struct tero_policy_types_manifest_t {
   tero_policy_types_list_hook_t   hooks;
   // Request fields that the policy reads, by name; at most 32.
   policy_list_string_t   headers;
-  // Cookies that the policy reads, by name; at most 32.
+  // Cookies that the policy reads, by name; at most 32. A name may end in `*`: `session_*` means
+  // every cookie whose name begins with `session_`.
   policy_list_string_t   cookies;
   // Response fields that the policy reads, by name; at most 32.
   policy_list_string_t   response_headers;

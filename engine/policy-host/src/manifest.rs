@@ -38,7 +38,7 @@ pub struct Manifest {
     pub hooks: Vec<Hook>,
     /// Request fields that it reads; at most 32.
     pub headers: Vec<HeaderName>,
-    /// Cookies that it reads; at most 32.
+    /// Cookies that it reads; at most 32. A name that ends in `*` stands for all that begin so.
     pub cookies: Vec<Box<str>>,
     /// Response fields that it reads; at most 32.
     pub response_headers: Vec<HeaderName>,

@@ -41,7 +41,7 @@ impl<'a> MessageFields<'a> {
     pub(super) fn cookies(headers: &'a HeaderMap, names: &'a [Box<str>]) -> MessageFields<'a> {
         let sent = cookies(headers, names);
         MessageFields(
-            sent.map(|(name, value)| (&*names[name], String::from_utf8_lossy(value)))
+            sent.map(|cookie| (cookie.name, String::from_utf8_lossy(cookie.value)))
                 .collect(),
         )
     }
@@ -243,11 +243,15 @@ impl DecisionInputs {
             key.push(END);
         }
         if !self.cookies.is_empty() {
-            for (name, value) in cookies(request.headers, &self.cookies) {
+            for cookie in cookies(request.headers, &self.cookies) {
                 key.push(MORE);
                 // Each policy names at most 32 cookies, so their number fits in a `u16`.
-                key.extend_from_slice(&u16::try_from(name).unwrap_or(u16::MAX).to_le_bytes());
-                push(key, value);
+                let place = u16::try_from(cookie.place).unwrap_or(u16::MAX);
+                key.extend_from_slice(&place.to_le_bytes());
+                if let Some(rest) = cookie.rest {
+                    push(key, rest);
+                }
+                push(key, cookie.value);
             }
             key.push(END);
         }

@@ -18,6 +18,7 @@
 //! | `key` | `ignore_query`: at most 256 query parameters that do not count (`utm_*` means all that begin with `utm_`); `sort_query`: whether their order is ignored | `[]`, `false` |
 //! | `variants` | at most 32, by name: `devices` (`desktop`, `mobile`, `tablet`, `tv`, `bot`, `unknown`) and `paths`; the first that matches decides | no variants; `paths`: `["*"]` |
 //! | `spread` | the `spread` of all rules | 0 |
+//! | `pass_cookies` | the `pass_cookies` of all rules, and of paths without a rule | `[]` |
 //! | `rules` | 1 to 1,024 rules. The first rule with a matching path decides; without one, the response's own fields decide | required |
 //! | `warming` | at most 256 plans | no plans |
 //!
@@ -32,6 +33,7 @@
 //! | `spread` | shortens `ttl` by up to this many percent, by page, query and variant, so that pages that were stored together do not expire together; 0 to 50 | the `spread` of the file |
 //! | `stale_while_revalidate`, `stale_if_error` | seconds from 0 to a year | left to the site |
 //! | `tags` | surrogate keys for purging, at most 32 | no tags |
+//! | `pass_cookies` | cookies that make a request a pass: neither looked up nor stored, for visitors who are logged in. Names, or beginnings of names followed by `*`: `["sessionid", "wordpress_logged_in_*"]`. All rules together name at most 32 | the `pass_cookies` of the file |
 //!
 //! Each plan has a `name`, `urls`, `popular` (how many of the most requested pages, 0 to 100,000)
 //! and `variants` (of this file, or device classes). `tero import` moves its `at`, `days` and
@@ -48,8 +50,9 @@ mod settings;
 use std::collections::HashSet;
 
 use tero_policy::{
-    HolidayRule, Hours, Manifest, Moment, Policy, PopularPage, QueryParameters, QueryRule, Request,
-    RequestDecision, Response, ResponseDecision, WarmUrl, any_matches, first_match,
+    CookieName, HolidayRule, Hours, Manifest, Moment, Policy, PopularPage, QueryParameters,
+    QueryRule, Request, RequestDecision, Response, ResponseDecision, WarmUrl, any_matches,
+    first_match,
 };
 
 pub use settings::Settings;
@@ -65,6 +68,8 @@ pub struct JsonRules {
     variants: Vec<Variant>,
     rules: Vec<Rule>,
     plans: Vec<Plan>,
+    /// The cookies that make a request a pass if no rule matches.
+    pass_cookies: Vec<CookieName>,
 }
 
 impl Policy for JsonRules {
@@ -82,6 +87,9 @@ impl Policy for JsonRules {
         if let Some(zone) = &self.zone {
             manifest = manifest.zone(zone);
         }
+        for cookie in self.cookies() {
+            manifest = manifest.cookie(cookie.as_str());
+        }
         if !self.variants.is_empty() {
             manifest = manifest.device();
         }
@@ -96,10 +104,15 @@ impl Policy for JsonRules {
         let variant = self.variants.iter().find(|variant| {
             variant.devices.contains(&request.device) && any_matches(&variant.paths, &request.path)
         });
-        let mut decision = match self.rule(&request.path) {
+        let rule = self.rule(&request.path);
+        let mut decision = match rule {
             // A passed request keeps its whole query, which is for the origin alone.
             Some(rule) if rule.action == Action::Never => {
                 RequestDecision::pass().because(rule.reason("never"))
+            }
+            _ if self.is_known(rule, request) => {
+                let name = rule.map_or("pass_cookies", |rule| &rule.name);
+                RequestDecision::pass().because(format!("{name}: cookie"))
             }
             _ => self
                 .query
@@ -173,6 +186,22 @@ tero_policy::export!(JsonRules);
 impl JsonRules {
     fn rule(&self, path: &str) -> Option<&Rule> {
         first_match(&self.rules, |rule| &rule.paths, path)
+    }
+
+    /// Whether the request has a cookie that makes it a pass.
+    fn is_known(&self, rule: Option<&Rule>, request: &Request) -> bool {
+        let names = rule.map_or(&self.pass_cookies, |rule| &rule.pass_cookies);
+        let mut sent = request.cookies.iter();
+        sent.any(|(cookie, _)| names.iter().any(|name| name.matches(cookie)))
+    }
+
+    /// The cookies that any path asks for, each once.
+    fn cookies(&self) -> Vec<&CookieName> {
+        let of_rules = self.rules.iter().flat_map(|rule| &rule.pass_cookies);
+        let mut names: Vec<_> = self.pass_cookies.iter().chain(of_rules).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// The lifetime of a response by this rule, with the reason.

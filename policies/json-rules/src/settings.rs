@@ -8,8 +8,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tero_policy::{
-    Device, Duration, HolidayRule, Hours, LocalTime, PathPattern, QueryName, Tag, VariantName,
-    Weekdays, Window, first_idle,
+    CookieName, Device, Duration, HolidayRule, Hours, LocalTime, PathPattern, QueryName, Tag,
+    VariantName, Weekdays, Window, first_idle,
 };
 
 use crate::{JsonRules, query_rule};
@@ -30,6 +30,8 @@ pub struct Settings {
     variants: Variants,
     #[serde(default)]
     spread: u8,
+    #[serde(default)]
+    pass_cookies: Vec<CookieName>,
     rules: Vec<RawRule>,
     #[serde(default)]
     warming: Vec<RawPlan>,
@@ -107,6 +109,7 @@ struct RawRule {
     stale_if_error: Option<Secs>,
     #[serde(default)]
     tags: Vec<Tag>,
+    pass_cookies: Option<Vec<CookieName>>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -281,6 +284,7 @@ pub(crate) struct Rule {
     pub(crate) stale_while_revalidate: Option<Duration>,
     pub(crate) stale_if_error: Option<Duration>,
     pub(crate) tags: Vec<Tag>,
+    pub(crate) pass_cookies: Vec<CookieName>,
 }
 
 impl Rule {
@@ -302,6 +306,15 @@ pub(crate) struct Plan {
     pub(crate) variants: Vec<VariantName>,
 }
 
+/// Cookies that a manifest may name.
+const MAX_COOKIES: usize = 32;
+
+/// What the file says for all rules that don't say it themselves.
+struct RuleDefaults<'f> {
+    spread: u8,
+    pass_cookies: &'f [CookieName],
+}
+
 /// Makes the policy of a file.
 ///
 /// # Errors
@@ -321,9 +334,13 @@ pub(crate) fn check(settings: Settings) -> Result<JsonRules, String> {
     }
     let has_hours = settings.business_hours.is_some();
     let variants = variants(settings.variants.0)?;
-    let rules = rules(settings.rules, has_hours, settings.spread)?;
+    let defaults = RuleDefaults {
+        spread: settings.spread,
+        pass_cookies: &settings.pass_cookies,
+    };
+    let rules = rules(settings.rules, has_hours, &defaults)?;
     let plans = plans(settings.warming, &variants)?;
-    Ok(JsonRules {
+    let policy = JsonRules {
         zone: settings
             .timezone
             .or_else(|| rules.iter().any(Rule::is_timed).then(|| "UTC".to_owned())),
@@ -340,7 +357,14 @@ pub(crate) fn check(settings: Settings) -> Result<JsonRules, String> {
         variants,
         rules,
         plans,
-    })
+        pass_cookies: settings.pass_cookies,
+    };
+    match policy.cookies().len() {
+        0..=MAX_COOKIES => Ok(policy),
+        count => Err(format!(
+            "`pass_cookies` name {count} cookies: at most {MAX_COOKIES} in the whole file; names that begin alike can be written as one, \"session_*\""
+        )),
+    }
 }
 
 fn hours(written: Option<BusinessHours>) -> Result<Hours, String> {
@@ -396,7 +420,11 @@ fn variants(written: Vec<(String, RawVariant)>) -> Result<Vec<Variant>, String> 
     Ok(variants)
 }
 
-fn rules(written: Vec<RawRule>, has_hours: bool, spread: u8) -> Result<Vec<Rule>, String> {
+fn rules(
+    written: Vec<RawRule>,
+    has_hours: bool,
+    defaults: &RuleDefaults<'_>,
+) -> Result<Vec<Rule>, String> {
     if !(1..=1_024).contains(&written.len()) {
         return Err(format!(
             "`rules` has {} entries: write 1 to 1024",
@@ -416,7 +444,7 @@ fn rules(written: Vec<RawRule>, has_hours: bool, spread: u8) -> Result<Vec<Rule>
         {
             return Err(at("another rule has that name: give each its own"));
         }
-        checked(rule, has_hours, spread).map_err(|error| at(&error))
+        checked(rule, has_hours, defaults).map_err(|error| at(&error))
     };
     let rules: Vec<Rule> = written
         .into_iter()
@@ -432,7 +460,7 @@ fn rules(written: Vec<RawRule>, has_hours: bool, spread: u8) -> Result<Vec<Rule>
     }
 }
 
-fn checked(rule: RawRule, has_hours: bool, spread: u8) -> Result<Rule, String> {
+fn checked(rule: RawRule, has_hours: bool, defaults: &RuleDefaults<'_>) -> Result<Rule, String> {
     let first = rule
         .paths
         .first()
@@ -449,10 +477,21 @@ fn checked(rule: RawRule, has_hours: bool, spread: u8) -> Result<Rule, String> {
             rule.tags.len()
         ));
     }
-    let spread = rule.spread.unwrap_or(spread);
+    let spread = rule.spread.unwrap_or(defaults.spread);
     if spread > 50 {
         return Err(format!("`spread` is {spread}: write 0 to 50 percent"));
     }
+    let is_never = rule.cache.is_some();
+    if is_never && rule.pass_cookies.is_some() {
+        return Err(
+            "a rule that is never cached passes every request: remove `pass_cookies`".to_owned(),
+        );
+    }
+    let pass_cookies = match rule.pass_cookies {
+        Some(own) => own,
+        None if is_never => Vec::new(),
+        None => defaults.pass_cookies.to_vec(),
+    };
     Ok(Rule {
         name: rule.name.unwrap_or_else(|| first.to_string()),
         paths: rule.paths,
@@ -461,6 +500,7 @@ fn checked(rule: RawRule, has_hours: bool, spread: u8) -> Result<Rule, String> {
         stale_while_revalidate: rule.stale_while_revalidate.map(|secs| secs.0),
         stale_if_error: rule.stale_if_error.map(|secs| secs.0),
         tags: rule.tags,
+        pass_cookies,
     })
 }
 

@@ -533,3 +533,66 @@ fn bad_settings_are_refused_with_key_and_cure() {
         );
     }
 }
+
+fn passes(policy: &JsonRules, path: &str, cookie: &str) -> Option<String> {
+    let request = Request::get(path).with_cookie(cookie, "1");
+    let decision = policy.on_request(&request, &moment("2026-11-24T12:00:00-03:00"));
+    let is_pass = decision.lookup == Some(tero_policy::Lookup::Pass);
+    is_pass.then(|| decision.reason.unwrap_or_default())
+}
+
+#[test]
+fn cookies_make_requests_pass_by_rule_and_by_file() {
+    let policy: JsonRules = tero_policy::configure(
+        r#"{ "pass_cookies": ["sid", "in_*"], "rules": [
+            {"name": "images", "match": ["*.png"], "ttl": 60, "pass_cookies": []},
+            {"name": "cart", "match": ["/cart"], "ttl": 60, "pass_cookies": ["cart"]},
+            {"name": "paid", "match": ["/paid"], "cache": "never"},
+            {"name": "pages", "match": ["/p/*"], "ttl": 60}] }"#,
+    )
+    .unwrap();
+    assert_eq!(policy.manifest().cookies, ["cart", "in_*", "sid"]);
+    for (path, cookie, expected) in [
+        ("/p/1", "sid", Some("pages: cookie")),
+        ("/p/1", "in_7", Some("pages: cookie")),
+        ("/p/1", "Sid", None),
+        ("/p/1", "cart", None),
+        ("/p/1", "sid2", None),
+        ("/cart", "cart", Some("cart: cookie")),
+        ("/cart", "sid", None),
+        ("/a.png", "sid", None),
+        ("/paid", "x", Some("paid: never")),
+        ("/other", "sid", Some("pass_cookies: cookie")),
+        ("/other", "cart", None),
+    ] {
+        let seen = passes(&policy, path, cookie);
+        assert_eq!(seen.as_deref(), expected, "{path} {cookie}");
+    }
+}
+
+#[test]
+fn a_file_names_at_most_32_cookies() {
+    let file = |count: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("\"c{n}\"")).collect();
+        let names = names.join(",");
+        format!(
+            r#"{{ "pass_cookies": ["c0"], "rules": [{{"match": ["*"], "ttl": 1, "pass_cookies": [{names}]}}] }}"#
+        )
+    };
+    let configure = |file: &str| tero_policy::configure::<JsonRules>(file);
+    assert_eq!(configure(&file(32)).unwrap().manifest().cookies.len(), 32);
+    let error = configure(&file(33)).unwrap_err();
+    assert!(error.contains("33 cookies: at most 32"), "{error}");
+    for (rule, refused) in [
+        (
+            r#""cache": "never", "pass_cookies": ["a"]"#,
+            "remove `pass_cookies`",
+        ),
+        (r#""ttl": 1, "pass_cookies": ["a b"]"#, "a cookie's name"),
+        (r#""ttl": 1, "pass_cookies": ["a*b"]"#, "a cookie's name"),
+    ] {
+        let error = configure(&format!(r#"{{ "rules": [{{"match": ["*"], {rule}}}] }}"#));
+        let error = error.unwrap_err();
+        assert!(error.contains(refused), "{error}");
+    }
+}

@@ -41,7 +41,8 @@ pub struct Manifest {
     pub hooks: Vec<Hook>,
     /// Request fields that the policy reads; at most 32.
     pub headers: Vec<String>,
-    /// Cookies that the policy reads; at most 32.
+    /// Cookies that the policy reads; at most 32. A name may end in `*`: it stands for every cookie
+    /// whose name begins so.
     pub cookies: Vec<String>,
     /// Response fields that the policy reads; at most 32.
     pub response_headers: Vec<String>,
@@ -121,11 +122,13 @@ impl Manifest {
         self
     }
 
-    /// Reads this cookie.
+    /// Reads this cookie, or every cookie whose name begins with what stands before a `*` at the
+    /// end.
     ///
     /// ```
     /// # use tero_policy::Manifest;
     /// assert_eq!(Manifest::new().cookie("plan").cookies, ["plan"]);
+    /// assert_eq!(Manifest::new().cookie("session_*").cookies, ["session_*"]);
     /// ```
     pub fn cookie(mut self, name: impl Into<String>) -> Manifest {
         self.cookies.push(name.into());

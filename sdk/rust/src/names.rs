@@ -135,6 +135,40 @@ name! {
     "write a name such as \"fbclid\", or the beginning of names followed by one *: \"utm_*\""
 }
 
+name! {
+    /// The name of a cookie, or the beginning of names followed by `*`: `session_*`. 1 to 128
+    /// bytes. Letters count as they are.
+    ///
+    /// ```
+    /// use tero_policy::CookieName;
+    ///
+    /// let name: CookieName = "session_*".parse().unwrap();
+    /// assert!(name.matches("session_7f") && !name.matches("Session_7f"));
+    /// assert!("a=b".parse::<CookieName>().is_err());
+    /// ```
+    CookieName,
+    "session_*",
+    "a cookie's name",
+    is_cookie_name,
+    "write a name such as \"sessionid\", or the beginning of names followed by one *: \"session_*\""
+}
+
+impl CookieName {
+    /// Whether a cookie of that name is meant.
+    pub fn matches(&self, name: &str) -> bool {
+        match self.as_str().strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => name == self.as_str(),
+        }
+    }
+}
+
+fn is_cookie_name(text: &str) -> bool {
+    let name = text.strip_suffix('*').unwrap_or(text);
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&byte);
+    (1..=128).contains(&text.len()) && name.bytes().all(is_token)
+}
+
 fn is_variant_name(text: &str) -> bool {
     (1..=32).contains(&text.len())
         && text
@@ -158,6 +192,28 @@ fn is_query_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cookie_is_named_whole_or_by_its_beginning() {
+        for text in ["sessionid", "__Host-s", "a*", "*", &"a".repeat(128)] {
+            assert!(text.parse::<CookieName>().is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "a b",
+            "a=b",
+            "a;b",
+            "*a",
+            "a*b",
+            "a**",
+            "d\u{ed}a",
+            &"a".repeat(129),
+        ] {
+            assert!(text.parse::<CookieName>().is_err(), "{text}");
+        }
+        let all: CookieName = "*".parse().unwrap();
+        assert!(all.matches("a") && all.matches(""));
+    }
 
     #[test]
     fn valid_names_are_accepted_and_others_refused_with_a_cure() {

@@ -273,3 +273,30 @@ fn an_explanation_names_the_cookies_that_pass() {
     assert!(passed.rules.iter().any(|rule| rule.rule == "pass-cookies"));
     assert_eq!(explained("lang=es").would.outcome.as_str(), "miss");
 }
+
+#[test]
+fn the_rules_of_a_policy_may_name_cookies_too() {
+    let origin = blog();
+    let rules = r#"
+        [policy.settings]
+        pass_cookies = ["wordpress_logged_in_*"]
+        rules = [
+            { name = "styles", match = ["*.css"], ttl = 600, pass_cookies = [] },
+            { name = "all", match = ["*"], ttl = 60 },
+        ]
+    "#;
+    let edge = Edge::before(&origin)
+        .policy("rules", "builtin:json-rules", rules)
+        .start();
+    let editor = |target| with_cookie(target, "lang=es; wordpress_logged_in_1=editor");
+    edge.get("/x").assert_forwarded("uri-miss", "public page");
+    let passed = edge.send(&editor("/x"));
+    passed.assert_forwarded("bypass", "page of lang=es; wordpress_logged_in_1=editor");
+    passed.assert_detail("all: cookie");
+    edge.send(&with_cookie("/x", "lang=es"))
+        .assert_hit("public page");
+    // Whoever is logged in gets the same style sheets.
+    edge.get("/a.css")
+        .assert_forwarded("uri-miss", "public page");
+    edge.send(&editor("/a.css")).assert_hit("public page");
+}

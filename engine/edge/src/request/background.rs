@@ -14,6 +14,7 @@ use super::exchange::{Exchange, FieldPresence};
 use super::visit::{OwnedVisit, Visit};
 use crate::store::stored::StoredResponse;
 use tero_policy_host::Manifest;
+use tero_policy_host::cookies::is_meant;
 use tero_semantics::cache_control::RequestDirectives;
 use tero_semantics::cookies::retain_cookies;
 
@@ -36,7 +37,7 @@ pub(super) fn on_behalf_of_all(visit: Visit<'_>, stored: &StoredResponse) -> Own
     if !is_needed(&COOKIE) {
         retain_cookies(&mut headers, |name| {
             let mut read = manifests().flat_map(|manifest| &manifest.cookies);
-            read.any(|cookie| cookie.as_bytes() == name)
+            read.any(|cookie| is_meant(cookie, name))
         });
     }
     let fields = FieldPresence {

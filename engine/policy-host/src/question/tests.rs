@@ -135,6 +135,31 @@ fn parts_of_the_key_cannot_run_into_each_other() {
 }
 
 #[test]
+fn cookies_that_are_named_by_their_beginning_are_told_and_remembered_by_their_own_names() {
+    let manifest = Manifest {
+        cookies: vec!["in_*".into()],
+        ..Manifest::default()
+    };
+    let key = |cookies: &'static [u8]| {
+        let headers = headers(&[("cookie", cookies)]);
+        let mut key = Vec::new();
+        DecisionInputs::of([&manifest].into_iter()).encode(
+            &ask(&headers, None),
+            Timestamp::default(),
+            &mut key,
+        );
+        key
+    };
+    assert_eq!(key(b"in_a=1; other=1"), key(b"other=2; in_a=1"));
+    for other in [&b"in_b=1"[..], b"in_a=2", b"in_=a1", b"in_a=1; in_b=2", b""] {
+        assert_ne!(key(b"in_a=1"), key(other));
+    }
+    let headers = headers(&[("cookie", b"in_a=1; IN_a=2; in_=3")]);
+    let told = MessageFields::cookies(&headers, &manifest.cookies);
+    assert_eq!(told.pairs(), [("in_a", "1"), ("in_", "3")]);
+}
+
+#[test]
 fn a_policy_sees_only_the_fields_and_cookies_of_its_manifest() {
     let headers = headers(&[
         ("x-b", b"b"),

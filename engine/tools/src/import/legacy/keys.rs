@@ -8,6 +8,8 @@ use tero_config::keys::{ConfigKey, Section, key};
 pub(super) const YEAR_SECS: u64 = 31_536_000;
 const PATTERNS: &str = "a path, a path that ends in `*`, `*` and an ending (`*.css`), or `*`";
 
+const COOKIES: &str = "the name of a cookie, or its beginning and `*`";
+
 pub(super) const FILE: Section = section(
     "the file",
     "",
@@ -19,6 +21,7 @@ pub(super) const FILE: Section = section(
         key("key", Table, Rule("none"), ""),
         key("variants", Table, Rule("none"), ""),
         key("spread", Count(0, 50), Default("0"), ""),
+        key("pass_cookies", Texts(COOKIES), Default("[]"), ""),
         key("rules", Table, Required, ""),
         key("warming", Table, Rule("none"), ""),
     ],
@@ -83,6 +86,12 @@ pub(super) const RULE: Section = section(
             "tags",
             Texts("1 to 128 visible characters"),
             Default("[]"),
+            "",
+        ),
+        key(
+            "pass_cookies",
+            Texts(COOKIES),
+            Rule("those of the file"),
             "",
         ),
     ],

@@ -6,11 +6,9 @@
 
 mod calendar;
 mod legacy;
-mod old;
-mod pattern;
-mod prove;
+pub(crate) mod pattern;
 mod target;
-mod translate;
+pub(crate) mod translate;
 mod write;
 
 use std::path::Path;
@@ -19,7 +17,6 @@ use tero_config::raw::{self, RawKind, RawValue};
 use tero_config::{Config, ConfigErrors, Mistake, Mistakes, read_text};
 use tero_policy_host::check::check_policies;
 
-pub use prove::{MAX_PROOF_SAMPLES, Proof, ProofDifference, ProofError, prove};
 pub use target::ImportTarget;
 pub use translate::{ImportedRule, OddPatterns};
 

@@ -5,5 +5,6 @@ pub mod demo;
 pub mod import;
 pub mod preview;
 pub mod project;
+pub mod proof;
 pub mod replay;
 pub mod templates;

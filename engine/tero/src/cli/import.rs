@@ -11,9 +11,8 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 
 use super::report::print_mistakes;
 use super::{colours, fail, print, report, used_wrongly};
-use tero_tools::import::{
-    Import, ImportTarget, ImportedRule, OddPatterns, Proof, import_file, prove,
-};
+use tero_tools::import::{Import, ImportTarget, ImportedRule, OddPatterns, import_file};
+use tero_tools::proof::{Proof, prove};
 
 const EXAMPLE: &str = "\
 Examples:

@@ -25,7 +25,7 @@ pub(super) struct Translation {
 
 /// How a pattern was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PatternSyntax {
+pub(crate) enum PatternSyntax {
     /// A path in which `*` stands for any text, and `{a,b}` for one of two texts.
     Glob,
     /// A regular expression.
@@ -36,7 +36,7 @@ pub(super) enum PatternSyntax {
 ///
 /// # Errors
 /// A pattern that two programs would read in two ways.
-pub(super) fn syntax_of(text: &str) -> Result<PatternSyntax, Mistake> {
+pub(crate) fn syntax_of(text: &str) -> Result<PatternSyntax, Mistake> {
     // An expression can't begin with `*`.
     if text.starts_with('*') {
         return Ok(PatternSyntax::Glob);

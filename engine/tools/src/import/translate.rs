@@ -33,7 +33,7 @@ pub struct ImportedRule {
 }
 
 /// Translates the document in place, and says what became of each rule.
-pub(super) fn translate(
+pub(crate) fn translate(
     document: &mut RawValue,
     odd: OddPatterns,
     mistakes: &Mistakes<'_>,

@@ -4,12 +4,14 @@
 //! regular expressions, opening hours by the calendar. The two have in common how the syntax of a
 //! pattern is told.
 
+mod old;
+
 use std::io::{self, BufRead};
 use std::path::Path;
 
-use super::old::{OldDecision, OldFile, OldLifetime, OldRule};
 use crate::replay::diff::{self, LoggedDecision};
 use crate::replay::log::LoggedRequest;
+use old::{OldDecision, OldFile, OldLifetime, OldRule};
 use tero_config::Config;
 use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, Host};
@@ -159,3 +161,6 @@ fn sample(
         policy: format!("{policy}{}", variant(decided.request.variant.as_deref())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,8 @@ use chrono_tz::Tz;
 use percent_encoding::percent_decode_str;
 use regex::{Regex, RegexBuilder};
 
-use super::pattern::{PatternSyntax, syntax_of};
-use super::translate::{OddPatterns, translate};
+use crate::import::pattern::{PatternSyntax, syntax_of};
+use crate::import::translate::{OddPatterns, translate};
 use crate::replay::log::LoggedRequest;
 use tero_config::raw::{self, RawKind, RawValue};
 use tero_config::{CalendarSource, Mistakes, calendars};

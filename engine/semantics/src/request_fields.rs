@@ -13,7 +13,7 @@ use http::HeaderName;
 pub enum RequestFieldKind {
     /// It goes on.
     Ordinary,
-    /// Only a proxy may set it, so a client's is dropped.
+    /// Only a proxy may set it, or nobody may spell it so: a client's is dropped.
     OfProxies,
     /// It stands for another method. It is dropped where a response is stored by the method that the
     /// request line names.
@@ -25,7 +25,8 @@ const LONGEST: usize = 48;
 
 /// What may become of the field with this name, which is in lower case. An application that reads
 /// fields as CGI does (RFC 3875 §4.1.18) can't tell `x_real_ip` and `x.real.ip` from `x-real-ip`, so
-/// these are the same here.
+/// these are the same here. Nor can it tell `accept_language` from `accept-language`, by which
+/// stored responses are selected: what HTTP itself names has one spelling.
 ///
 /// ```
 /// use tero_semantics::request_fields::{RequestFieldKind, kind_of};
@@ -50,7 +51,29 @@ pub fn kind_of(name: &str) -> RequestFieldKind {
             _ => b'-',
         };
     }
-    kind_of_plain(std::str::from_utf8(&plain[..length]).unwrap_or_default())
+    let plain = std::str::from_utf8(&plain[..length]).unwrap_or_default();
+    if is_of_http(plain) {
+        return RequestFieldKind::OfProxies;
+    }
+    kind_of_plain(plain)
+}
+
+/// Whether a name is one of HTTP's own with a hyphen, or of a family that browsers use.
+fn is_of_http(name: &str) -> bool {
+    let begins = ["accept-", "access-control-", "content-", "if-", "sec-"];
+    begins.iter().any(|begin| name.starts_with(begin))
+        || matches!(
+            name,
+            "cache-control"
+                | "cdn-loop"
+                | "keep-alive"
+                | "last-modified"
+                | "max-forwards"
+                | "proxy-authorization"
+                | "transfer-encoding"
+                | "upgrade-insecure-requests"
+                | "user-agent"
+        )
 }
 
 fn kind_of_plain(name: &str) -> RequestFieldKind {
@@ -344,6 +367,13 @@ mod tests {
             "proxy",
             "tero-variant",
             "tero_variant",
+            "accept_language",
+            "Accept_language",
+            "content.length",
+            "transfer_encoding",
+            "if_none-match",
+            "sec_ch_ua_mobile",
+            "user~agent",
             "x_forwarded_host_and_more_than_the_48_bytes_that_are_looked_at",
         ] {
             assert_eq!(kind_of(name), RequestFieldKind::OfProxies, "{name}");
@@ -385,6 +415,11 @@ mod tests {
             "next-router-state-tree",
             "traceparent",
             "x-request-id",
+            "accept-language",
+            "content-length",
+            "sec-ch-ua",
+            "x_tenant",
+            "acceptance_test",
             "\u{e9}",
         ] {
             assert_eq!(kind_of(name), RequestFieldKind::Ordinary, "{name}");

@@ -3,7 +3,9 @@
 //! does not contain.
 
 use tero_admin_api::PurgeResponse;
-use tero_tests::{Answer, Edge, Origin, OriginRequest, Reply, Request, eventually, get};
+use tero_tests::{
+    Answer, Edge, Origin, OriginRequest, Reply, Request, eventually, folder, get, toml_string,
+};
 
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
 /// The address of clients in these tests is that of a proxy.
@@ -150,6 +152,8 @@ fn host_counts_for_nothing_beside_an_absolute_target() {
         ("/a", "http://www.example/a", "evil.example"),
         ("/b", "http://WWW.example:1337/b", "evil.example:99"),
         ("/c", "http://www.example./c", "a b"),
+        // Nobody but a listener or a proxy says the scheme.
+        ("/s", "https://www.example:443/s", "www.example"),
     ] {
         let answer = edge.send(&get(target).host(host));
         assert_told(&answer, "www.example www.example 80 http", false);
@@ -372,6 +376,26 @@ fn trusted_proxies_are_believed_and_others_are_not() {
             );
         }
     }
+}
+
+#[test]
+fn the_access_log_names_the_client_that_a_trusted_proxy_tells() {
+    let origin = linking();
+    let folder = folder();
+    let file = folder.path().join("access.log");
+    let log = format!(
+        "[access_log]\npath = {}\nformat = \"json\"",
+        toml_string(&file.display().to_string())
+    );
+    let edge = Edge::before(&origin)
+        .server(BEHIND_A_PROXY)
+        .section(&log)
+        .start();
+    edge.send(&get("/x").header("X-Forwarded-For", "198.51.100.7"));
+    eventually("the line is written", || {
+        std::fs::read_to_string(&file)
+            .is_ok_and(|text| text.contains("\"client\":\"198.51.100.7\""))
+    });
 }
 
 #[test]
@@ -663,6 +687,8 @@ fn names_with_underscores_are_dropped_unless_the_site_passes_them() {
         .header("x-mixed_name", "b")
         .header("_", "c")
         .header("X_Real_IP", "6.6.6.6")
+        .header("Accept_Language", "6.6.6.6")
+        .header("Content_Length", "6.6.6.6")
         .header("X-Tenant", "kept");
     let text = Edge::before(&origin).start().send(&request).text();
     assert!(

@@ -10,7 +10,9 @@ use crate::Problem;
 
 /// The media type of JSON.
 pub const JSON: &str = "application/json";
-/// The media type of metrics.
+/// The media type of metrics in Prometheus's own text format.
+pub const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The media type of metrics in the text format of OpenMetrics.
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A request that the interface takes.
@@ -116,8 +118,15 @@ impl<T: JsonQuestion> Question for T {
 
 /// What a request is answered with.
 pub trait Answer: Sized {
-    /// Its media type.
+    /// Its media type, unless another one is asked for.
     const MEDIA_TYPE: &'static str;
+    /// The media type that can be asked for instead.
+    const OTHER_MEDIA_TYPE: Option<&'static str> = None;
+
+    /// The media type of this answer.
+    fn media_type(&self) -> &'static str {
+        Self::MEDIA_TYPE
+    }
 
     /// The content of the answer.
     fn to_text(&self) -> String;
@@ -142,21 +151,37 @@ impl<T: Serialize + DeserializeOwned> Answer for T {
     }
 }
 
-/// Metrics in the text format of OpenMetrics.
+/// Metrics as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenMetricsText(pub String);
+pub struct MetricsText {
+    /// The text.
+    pub text: String,
+    /// Whether it is in the format of OpenMetrics.
+    pub is_open_metrics: bool,
+}
 
-impl Answer for OpenMetricsText {
-    const MEDIA_TYPE: &'static str = OPEN_METRICS;
+impl Answer for MetricsText {
+    const MEDIA_TYPE: &'static str = PROMETHEUS_TEXT;
+    const OTHER_MEDIA_TYPE: Option<&'static str> = Some(OPEN_METRICS);
 
-    fn to_text(&self) -> String {
-        self.0.clone()
+    fn media_type(&self) -> &'static str {
+        if self.is_open_metrics {
+            OPEN_METRICS
+        } else {
+            PROMETHEUS_TEXT
+        }
     }
 
-    fn read(content: &[u8]) -> Result<OpenMetricsText, serde_json::Error> {
-        Ok(OpenMetricsText(
-            String::from_utf8_lossy(content).into_owned(),
-        ))
+    fn to_text(&self) -> String {
+        self.text.clone()
+    }
+
+    fn read(content: &[u8]) -> Result<MetricsText, serde_json::Error> {
+        let text = String::from_utf8_lossy(content).into_owned();
+        Ok(MetricsText {
+            is_open_metrics: text.ends_with("# EOF\n"),
+            text,
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 
 use crate::{
     ActivateRequest, ActivateResponse, CanaryResponse, CancelWarmResponse, Endpoint, EndpointInfo,
-    ExplainRequest, ExplainResponse, OpenApiText, OpenMetricsText, PoliciesResponse, PolicyModule,
+    ExplainRequest, ExplainResponse, MetricsText, OpenApiText, PoliciesResponse, PolicyModule,
     PolicyReport, ProbeResponse, PurgeRequest, PurgeResponse, PushResponse, ReadyRequest,
     ReloadResponse, RollbackResponse, ShadowReport, StartCanaryRequest, StartCanaryResponse,
     StartShadowRequest, StartShadowResponse, StartWarmRequest, StartWarmResponse, StatsResponse,
@@ -61,7 +61,7 @@ endpoints! {
     Ready = "ready": GET "/ready", ReadyRequest => OK ProbeResponse, [400, 404, 503], true;
 
     /// Gives the metrics, for Prometheus.
-    Metrics = "metrics": GET "/metrics", () => OK OpenMetricsText, [], false;
+    Metrics = "metrics": GET "/metrics", () => OK MetricsText, [], false;
 
     /// Gives hit rates by site, variant and local hour.
     Stats = "stats": GET "/stats", () => OK StatsResponse, [], false;

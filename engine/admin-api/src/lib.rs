@@ -38,8 +38,8 @@ mod trials;
 mod warm;
 
 pub use endpoint::{
-    Answer, Endpoint, EndpointInfo, JSON, JsonQuestion, OPEN_METRICS, OpenApiText, OpenMetricsText,
-    PathError, Question, path_of,
+    Answer, Endpoint, EndpointInfo, JSON, JsonQuestion, MetricsText, OPEN_METRICS, OpenApiText,
+    PROMETHEUS_TEXT, PathError, Question, path_of,
 };
 pub use explain::{
     EngineRule, ExpectedOutcome, ExplainRequest, ExplainResponse, ExplanationTime, FieldValues,

@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Answer, Endpoint, JsonQuestion, OpenApiText, OpenMetricsText, PolicyModule, Problem,
-    PurgeRequest, Question, ReadyRequest, StartWarmRequest, endpoints,
+    Answer, Endpoint, JsonQuestion, MetricsText, OpenApiText, PolicyModule, Problem, PurgeRequest,
+    Question, ReadyRequest, StartWarmRequest, endpoints,
 };
 
 /// The document, as it is committed.
@@ -146,12 +146,17 @@ impl Builder {
             required: true,
             content: contents(media_type, E::Request::schema(&mut self.questions)),
         });
+        let schema = E::Response::schema(&mut self.answers);
+        let mut content = contents(E::Response::MEDIA_TYPE, schema.clone());
+        let other = E::Response::OTHER_MEDIA_TYPE;
+        content.extend(
+            other
+                .into_iter()
+                .flat_map(|other| contents(other, schema.clone())),
+        );
         let answer = ResponseKind::Inline {
             description: E::Response::description(&mut self.answers),
-            content: contents(
-                E::Response::MEDIA_TYPE,
-                E::Response::schema(&mut self.answers),
-            ),
+            content,
         };
         let mut responses = BTreeMap::from([(E::STATUS.as_str().to_owned(), answer)]);
         for status in refusals::<E>() {
@@ -288,9 +293,9 @@ impl<T: Serialize + DeserializeOwned + JsonSchema> AnswerSchema for T {
     }
 }
 
-impl AnswerSchema for OpenMetricsText {
+impl AnswerSchema for MetricsText {
     fn description(_: &mut SchemaGenerator) -> String {
-        "OpenMetrics text.".to_owned()
+        "Prometheus's text format; OpenMetrics text if `Accept` asks for it.".to_owned()
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {

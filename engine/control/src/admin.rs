@@ -11,12 +11,14 @@
 mod call;
 mod context;
 mod explain;
+mod exposition;
 #[doc(hidden)] // Only the fuzz targets and the replay of their corpus have a use for it.
 pub mod fuzzing;
 mod guard;
 mod health;
 mod metrics;
 mod policies;
+mod process;
 mod purge;
 mod reply;
 mod reports;
@@ -38,7 +40,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -145,8 +147,12 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "an admin connection can't be accepted");
-                admin.context.edge.clock.sleep(ACCEPT_PAUSE).await;
+                let edge = &admin.context.edge;
+                let message = "an admin connection can't be accepted";
+                if let Some(left_out) = edge.counters.repeats.due(message, "", edge.clock.now()) {
+                    tracing::warn!(%error, left_out, "{message}");
+                }
+                edge.clock.sleep(ACCEPT_PAUSE).await;
             }
         }
     }
@@ -219,6 +225,7 @@ async fn handle(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Full
         let input = CallInput {
             parameters,
             query: parts.uri.query().map(str::to_owned),
+            accept: accepted_types(&parts),
             content,
         };
         admin.answer(handler, input).await
@@ -228,6 +235,13 @@ async fn handle(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Full
         Ok(Err(refusal)) => refusal.into_response(),
         Err(_) => AdminRefusal::busy().into_response(),
     }
+}
+
+/// The lines of `Accept` as one.
+fn accepted_types(request: &Parts) -> String {
+    let lines = request.headers.get_all(header::ACCEPT).iter();
+    let lines: Vec<&str> = lines.filter_map(|line| line.to_str().ok()).collect();
+    lines.join(",")
 }
 
 impl Admin {

@@ -6,6 +6,7 @@
 //! rules of HTTP caching are not known here.
 
 pub mod admin;
+pub mod build_info;
 pub mod housekeeping;
 pub mod purge;
 pub mod reload;

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
+use crate::build_info::BuildInfo;
 use crate::housekeeping::{Housekeeping, SavedPopularity};
 use crate::reload::{ReloadError, Reloader, log_zone_data, warn};
 use crate::rollout::{LoadedVersions, Rollout, RolloutError, tell_popularity};
@@ -79,7 +80,7 @@ pub struct Server {
 ///
 /// # Errors
 /// [`ServeError`]; nothing is left running then.
-pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
+pub fn serve(config: Config, clock: Clock, build: BuildInfo) -> Result<Server, ServeError> {
     let zone_data = zones::choose(&config.time.zoneinfo, &clock)?;
     zone_data.install();
     log_zone_data(&zone_data);
@@ -111,6 +112,8 @@ pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
         ready: readiness(&config, &edge),
         rollout: Arc::clone(&rollout),
         reloader: Arc::clone(&reloader),
+        max_connections: config.server.max_connections,
+        build,
         stage: stages.clone(),
     };
     let workers = config.server.workers;
@@ -171,7 +174,7 @@ fn make_edge(
     let access_log = config
         .access_log
         .as_ref()
-        .map(|log| AccessLog::start(&log.path, log.format))
+        .map(|log| AccessLog::start(&log.path, log.format, clock.clone()))
         .transpose()
         .map_err(start("the access log"))?;
     let parts = EdgeParts {

@@ -7,6 +7,7 @@
 
 mod connection;
 mod error;
+mod hop_counters;
 mod permits;
 mod pool;
 mod sending;
@@ -25,6 +26,7 @@ use hyper::body::Incoming;
 
 use connection::{NextHopConnection, SendResult};
 use error::SendError;
+use hop_counters::HopCounters;
 use permits::{PermitLimits, PermitPool};
 use sending::SendingContent;
 use tero_semantics::timestamp::Timestamp;
@@ -32,6 +34,7 @@ use tero_time::clock::{Clock, TimeoutError};
 
 pub use error::OriginError;
 pub(crate) use error::is_slow_client;
+pub use hop_counters::HopFigures;
 pub use permits::FetchPermit;
 
 /// For this time after a failed connection, a next hop is tried after all others.
@@ -56,6 +59,7 @@ struct NextHop {
     authority: String,
     /// The end of its rest after a failed connection, in milliseconds since 1970.
     rests_until: AtomicI64,
+    counters: HopCounters,
 }
 
 /// How requests reach the next hops of a site.
@@ -134,6 +138,7 @@ impl NextHop {
             port,
             authority,
             rests_until: AtomicI64::new(i64::MIN),
+            counters: HopCounters::default(),
         }
     }
 
@@ -171,6 +176,13 @@ impl Origin {
         self.permits.available(self.clock.now()) > self.settings.max_fetches / 4
     }
 
+    /// The figures of each next hop.
+    pub fn figures(&self) -> Vec<HopFigures> {
+        let now = self.clock.now();
+        let figures = |hop: &NextHop| hop.counters.figures(&hop.authority, hop.rests_at(now));
+        self.hops.iter().map(figures).collect()
+    }
+
     /// Sends a request and waits for the head of its response. `request` has an origin-form target
     /// and a `Host`, and its content comes from `source`. If the request may be repeated, `again`
     /// makes it once more.
@@ -197,10 +209,15 @@ impl Origin {
                 hop,
                 sending: sending.as_ref(),
             };
-            let failure = match self
+            let asked_at = self.clock.now();
+            let answer = self
                 .fetch_from(attempt, request, again.as_deref_mut())
-                .await
-            {
+                .await;
+            let result = answer.as_ref().map(Response::status);
+            let took = self.clock.now().since(asked_at);
+            hop.counters
+                .record(result.map_err(|failure| &failure.error), took);
+            let failure = match answer {
                 Ok(response) => return Ok(OriginResponse { response, permit }),
                 Err(failure) => failure,
             };
@@ -265,7 +282,10 @@ impl Origin {
         let timeout = self.settings.connect_timeout;
         let origin = || hop.authority.clone();
         match self.clock.timeout(timeout, opening).await {
-            Ok(Ok(connection)) => Ok(connection),
+            Ok(Ok(connection)) => {
+                hop.counters.opened();
+                Ok(connection)
+            }
             Ok(Err(source)) => Err(OriginError::Connect {
                 origin: origin(),
                 source,

@@ -25,6 +25,7 @@ mod identity;
 mod miss;
 mod news;
 mod next_hop_request;
+pub mod open_record;
 mod pass;
 pub mod provenance;
 mod ready_heads;
@@ -44,9 +45,11 @@ pub mod visit;
 pub mod warm_lookup;
 pub mod watchlist;
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::oneshot::error::RecvError;
@@ -64,15 +67,17 @@ use fetch::{Extent, Fetch, FetchResult, TimedResponse, partial};
 use flight::Turn;
 use miss::Miss;
 use news::{FlightNews, ResponseInFlight};
+use open_record::RecordedResponse;
 use provenance::{Provenance, Storing};
 use tero_semantics::cache_status::Forward;
 use tero_semantics::disposition::{Disposition, FetchPlan, StoredMatch};
 use tero_semantics::reuse::{Reuse, reuse};
+use tero_wire::Fault;
 use warm_lookup::WarmLookup;
 
 pub use edge::{Edge, EdgeParts};
 pub use provenance::Answer;
-pub use record::count_hits;
+pub use record::{count_hits, record_unread};
 pub use respond::{refuse, refuse_as};
 pub use tero_wire::head_as_bytes;
 pub use url_keys::keys_of_url;
@@ -81,14 +86,14 @@ pub use visit::{Look, Visit};
 /// The answer to a client's request, which for a hit is there already.
 pub enum Reply<'e> {
     /// Nothing had to be waited for.
-    Ready(Response<EdgeBody>),
+    Ready(RecordedResponse),
     /// It takes a while. The futures of a fetch are large; a hit should not carry their weight.
-    Pending(Pin<Box<dyn Future<Output = Response<EdgeBody>> + Send + 'e>>),
+    Pending(Pin<Box<dyn Future<Output = RecordedResponse> + Send + 'e>>),
 }
 
 impl Reply<'_> {
     /// Waits for the answer.
-    pub async fn response(self) -> Response<EdgeBody> {
+    pub async fn response(self) -> RecordedResponse {
         match self {
             Reply::Ready(response) => response,
             Reply::Pending(response) => response.await,
@@ -99,28 +104,50 @@ impl Reply<'_> {
 /// Answers a client's request.
 pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSource) -> Reply<'_> {
     let (parts, content) = request.into_parts();
+    let client = source.client;
     let exchange = match admit::admit(edge, parts, source) {
         Ok(exchange) => Arc::new(exchange),
-        Err(refused) => return Reply::Ready(respond::refused(edge, refused.0)),
+        Err(refused) => {
+            let response = respond::refused(edge, refused.0);
+            let record = record::record_refused(edge, client, &refused.1, &response);
+            return Reply::Ready(RecordedResponse { response, record });
+        }
     };
     let visit = Visit {
         edge,
         exchange: &exchange,
     };
     match carry_out(visit) {
-        Progress::Answered(answer) => {
-            record::record(visit, &answer);
-            Reply::Ready(answer.response)
-        }
+        Progress::Answered(answer) => Reply::Ready(recorded(visit, answer)),
         Progress::Onward(route) => Reply::Pending(Box::pin(async move {
             let visit = Visit {
                 edge,
                 exchange: &exchange,
             };
             let answer = forward(visit, route, Some(content)).await;
-            record::record(visit, &answer);
-            answer.response
+            recorded(visit, answer)
         })),
+    }
+}
+
+fn recorded(visit: Visit<'_>, answer: Answer) -> RecordedResponse {
+    RecordedResponse {
+        record: record::record(visit, &answer),
+        response: answer.response,
+    }
+}
+
+/// Refuses a request whose head turns out to be malformed only now.
+pub fn refuse_read(
+    edge: &Arc<Edge>,
+    request: &Parts,
+    client: Option<IpAddr>,
+    fault: Fault,
+) -> RecordedResponse {
+    let response = refuse(edge, fault);
+    RecordedResponse {
+        record: record::record_refused(edge, client, request, &response),
+        response,
     }
 }
 

@@ -2,7 +2,10 @@
 
 pub mod access_log;
 pub mod counters;
+pub mod edge_counters;
 pub mod popularity;
+pub mod repeats;
+pub mod status_counts;
 pub mod trial_counters;
 pub mod warm_use;
 

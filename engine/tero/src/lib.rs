@@ -3,5 +3,23 @@
 
 pub mod cli;
 
+use tero_config::Config;
+use tero_control::build_info::BuildInfo;
+use tero_time::clock::Clock;
+
 pub use tero_control::reload::{ReloadError, Reloader};
-pub use tero_control::serve::{ServeError, Server, serve};
+pub use tero_control::serve::{ServeError, Server};
+
+/// What this program is made of.
+pub const BUILD: BuildInfo = BuildInfo {
+    version: env!("CARGO_PKG_VERSION"),
+    commit: env!("TERO_COMMIT"),
+};
+
+/// Starts an edge, and returns when it accepts requests.
+///
+/// # Errors
+/// [`ServeError`]; nothing is left running then.
+pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
+    tero_control::serve::serve(config, clock, BUILD)
+}

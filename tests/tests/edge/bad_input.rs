@@ -293,7 +293,7 @@ fn a_client_with_a_slow_header_section_is_disconnected() {
     });
     edge.advance_until(60, || waiter.is_finished());
     let (status, _) = waiter.join().unwrap();
-    assert!(matches!(status, None | Some(408)), "{status:?}");
+    assert_eq!(status, Some(408));
     assert_eq!(origin.requests("/x"), 0);
 }
 

@@ -5,7 +5,7 @@ mod agreement;
 use serde_json::{Value, json};
 use tero_admin_api::endpoints::Policy;
 use tero_admin_api::{ExplainResponse, HookTrace, ModuleStatus, Problem};
-use tero_tests::{ART, Edge, EdgeBuilder, Origin, Reply, get, guests};
+use tero_tests::{ART, Edge, EdgeBuilder, Origin, Reply, eventually, get, guests};
 
 fn origin() -> Origin {
     let origin = Origin::start();
@@ -238,7 +238,13 @@ fn explaining_changes_nothing_and_is_not_traffic() {
     let figures = || {
         // Explaining makes instances, which are counted but are not traffic.
         let is_traffic = |(name, _): &(String, f64)| {
-            !name.starts_with("tero_policy_instances") && !name.starts_with("tero_policy_memory")
+            let others = [
+                "tero_policy_instances",
+                "tero_policy_memory",
+                "tero_connections_open",
+                "process_",
+            ];
+            !others.iter().any(|other| name.starts_with(other))
         };
         let metrics: Vec<_> = edge.metrics().into_iter().filter(is_traffic).collect();
         (
@@ -248,6 +254,9 @@ fn explaining_changes_nothing_and_is_not_traffic() {
             origin.total(),
         )
     };
+    eventually("the answer has been counted", || {
+        edge.metric("tero_response_seconds_count", &[]) == 1.0
+    });
     let before = figures();
     for url in ["/x", "/y", "/cookie"] {
         for device in ["mobile", "desktop"] {

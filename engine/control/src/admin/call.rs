@@ -42,6 +42,8 @@ pub(super) struct CallInput {
     /// The parameters of the path, in order.
     pub(super) parameters: Vec<String>,
     pub(super) query: Option<String>,
+    /// The `Accept` field; empty if there is none.
+    pub(super) accept: String,
     pub(super) content: Bytes,
 }
 
@@ -64,6 +66,11 @@ impl<E: Endpoint> Call<'_, E> {
     pub(super) fn read(&self) -> Result<E::Request, AdminRefusal> {
         let query = self.input.query.as_deref();
         Ok(E::Request::read(query, &self.input.content)?)
+    }
+
+    /// The `Accept` field; empty if there is none.
+    pub(super) fn accept(&self) -> &str {
+        &self.input.accept
     }
 
     /// The content, without copying it.

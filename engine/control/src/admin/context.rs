@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::build_info::BuildInfo;
 use crate::reload::Reloader;
 use crate::rollout::Rollout;
 use crate::warm::Warmer;
@@ -27,6 +28,10 @@ pub struct AdminContext {
     pub rollout: Arc<Rollout>,
     /// Reads the configuration again.
     pub reloader: Arc<Reloader>,
+    /// `[server] max_connections`.
+    pub max_connections: usize,
+    /// What the program is made of.
+    pub build: BuildInfo,
     /// Whether the edge runs, drains or has stopped.
     pub stage: watch::Receiver<ShutdownStage>,
 }

@@ -1,4 +1,4 @@
-//! `GET /metrics`: the counters as Prometheus reads them (OpenMetrics text).
+//! `GET /metrics`: the counters as Prometheus reads them.
 //!
 //! Each module keeps its own counters; a scrape reads them all. Labels are bounded: sites, policies
 //! and plans by the configuration, variants by `max_policy_variants`.
@@ -14,13 +14,15 @@ use prometheus_client::registry::Registry;
 
 use super::call::Call;
 use super::context::AdminContext;
+use super::exposition::{as_prometheus_text, prefers_open_metrics};
 use super::reply::AdminRefusal;
 use super::samples::{Sample, counters, gauges, histograms, seconds};
-use super::{trials, warm};
-use tero_admin_api::{OpenMetricsText, endpoints::Metrics};
+use super::{process, trials, warm};
+use tero_admin_api::{MetricsText, endpoints::Metrics};
 use tero_config::calendars::missing_years;
 use tero_edge::request::site::Site;
 use tero_edge::telemetry::Outcome;
+use tero_edge::telemetry::access_log::AccessLog;
 use tero_policy_host::{FailureKind, HookCounters, Policy, PolicyStatus};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::zones;
@@ -28,14 +30,21 @@ use tero_time::zones;
 /// All metrics.
 pub(super) fn metrics(
     context: &AdminContext,
-    _: Call<'_, Metrics>,
-) -> Result<OpenMetricsText, AdminRefusal> {
+    call: Call<'_, Metrics>,
+) -> Result<MetricsText, AdminRefusal> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(MetricsCollector(context.clone())));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)
         .map_err(|_| AdminRefusal::failed())?;
-    Ok(OpenMetricsText(text))
+    let is_open_metrics = prefers_open_metrics(call.accept());
+    if !is_open_metrics {
+        text = as_prometheus_text(&text);
+    }
+    Ok(MetricsText {
+        text,
+        is_open_metrics,
+    })
 }
 
 #[derive(Debug)]
@@ -45,14 +54,19 @@ impl Collector for MetricsCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let sites: Vec<Arc<Site>> = self.0.edge.sites.load().iter().cloned().collect();
         requests(&mut encoder, &sites)?;
+        self.responses(&mut encoder, &sites)?;
+        self.connections(&mut encoder)?;
         origins(&mut encoder, &sites)?;
+        hops(&mut encoder, &sites)?;
         self.cache(&mut encoder)?;
         zone_data(&mut encoder)?;
         self.connections(&mut encoder)?;
         policies(&mut encoder, &sites, self.0.edge.clock.now())?;
         trials::metrics(&self.0.rollout.state(), &mut encoder)?;
         self.decisions(&mut encoder)?;
-        warm::metrics(&self.0, &mut encoder)
+        warm::metrics(&self.0, &mut encoder)?;
+        self.build(&mut encoder)?;
+        process::metrics(&mut encoder)
     }
 }
 
@@ -101,6 +115,13 @@ fn requests(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
         "tero_request_seconds",
         "From the head of a request to the head of its response",
         seconds,
+    )?;
+    let seconds = per_site(sites, |site| site.counters.response_seconds());
+    histograms(
+        encoder,
+        "tero_response_seconds",
+        "From the head of a request to the last byte of its response",
+        seconds,
     )
 }
 
@@ -126,7 +147,93 @@ fn origins(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result 
     )
 }
 
+/// The figures of each next hop.
+fn hops(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
+    let (mut results, mut spent, mut opened, mut resting) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for site in sites {
+        for hop in site.origin.figures() {
+            let labels = vec![site_label(site), ("origin", hop.name)];
+            for (result, count) in hop.results {
+                let result = vec![("result", result.to_owned())];
+                results.push(([labels.clone(), result].concat(), count));
+            }
+            spent.push((labels.clone(), hop.seconds));
+            opened.push((labels.clone(), hop.connections));
+            resting.push((labels, u64::from(hop.rests)));
+        }
+    }
+    let help = "Requests to each origin, by class of the status or the failure";
+    counters(encoder, "tero_origin_attempts", help, results)?;
+    let help = "Time from requests to each origin to the heads of their responses";
+    seconds(encoder, "tero_origin_attempt_seconds", help, spent)?;
+    let help = "Connections opened to each origin";
+    counters(encoder, "tero_origin_connections", help, opened)?;
+    let help = "Whether an origin is tried after all others, since a connection failed";
+    gauges(encoder, "tero_origin_resting", help, resting)
+}
+
 impl MetricsCollector {
+    fn responses(&self, encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
+        let of_sites = sites.iter().map(|site| {
+            let name = site.settings.name.to_string();
+            (name, site.counters.statuses())
+        });
+        let refusals = self.0.edge.counters.refusals();
+        let mut samples = Vec::new();
+        for (site, statuses) in of_sites.chain([(String::new(), refusals)]) {
+            for (status, count) in statuses {
+                samples.push((vec![("site", site.clone()), ("status", status)], count));
+            }
+        }
+        let help = "Responses to clients, by status; without a site, of refused requests";
+        counters(encoder, "tero_responses", help, samples)?;
+        let lines = self.0.edge.access_log.as_ref().map(AccessLog::lines);
+        let lines = lines.map(|lines| {
+            let counts = [
+                ("written", lines.written),
+                ("dropped", lines.dropped),
+                ("failed", lines.failed),
+            ];
+            counts.map(|(result, count)| (vec![("result", result.to_owned())], count))
+        });
+        let lines = lines.into_iter().flatten().collect();
+        let help = "Lines of the access log, and whether they were written";
+        counters(encoder, "tero_access_log_lines", help, lines)
+    }
+
+    fn connections(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let of_edge = &self.0.edge.counters;
+        let one = |value| vec![(Vec::new(), value)];
+        let help = "Client connections accepted";
+        counters(
+            encoder,
+            "tero_connections",
+            help,
+            one(of_edge.connections()),
+        )?;
+        let open = one(of_edge.open_connections());
+        gauges(
+            encoder,
+            "tero_connections_open",
+            "Client connections open",
+            open,
+        )?;
+        let most = one(self.0.max_connections as u64);
+        let help = "Client connections that may be open";
+        gauges(encoder, "tero_connections_max", help, most)
+    }
+
+    fn build(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let build = &self.0.build;
+        let labels = vec![
+            ("version", build.version.to_owned()),
+            ("commit", build.commit.to_owned()),
+        ];
+        let help = "What the program is made of; always 1";
+        gauges(encoder, "tero_build_info", help, vec![(labels, 1_u64)])
+    }
+
     fn cache(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let usage = self.0.edge.store.usage();
         gauges(

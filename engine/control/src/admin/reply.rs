@@ -36,7 +36,7 @@ impl AdminResponse {
     pub(super) fn of<E: Endpoint>(response: &E::Response) -> AdminResponse {
         AdminResponse {
             status: E::STATUS,
-            content_type: <E::Response as tero_admin_api::Answer>::MEDIA_TYPE,
+            content_type: response.media_type(),
             content: response.to_text().into(),
         }
     }

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 
+use crate::build_info::BuildInfo;
 use crate::serve::{Server, serve};
 use tero_admin_api::endpoints::ALL;
 use tero_admin_api::{
@@ -46,6 +47,7 @@ urls = ["/one", "/two"]
     serve(
         config,
         Clock::by_hand(Timestamp::from_unix_secs(1_795_608_000)),
+        BuildInfo::default(),
     )
     .unwrap()
 }
@@ -248,7 +250,7 @@ fn figures_add_up_in_stats_and_metrics() {
 
     let (status, head, text) = get(&server, "/metrics");
     assert_eq!(status, 200);
-    assert!(head.contains("content-type: application/openmetrics-text"));
+    assert!(head.contains("content-type: text/plain; version=0.0.4"));
     for line in [
         r#"tero_requests_total{site="shop",outcome="hit",variant=""} 2"#,
         r#"tero_requests_total{site="shop",outcome="miss",variant=""} 1"#,
@@ -259,8 +261,7 @@ fn figures_add_up_in_stats_and_metrics() {
         r#"tero_request_seconds_bucket{le="+Inf",site="shop"} 3"#,
         "tero_cache_entries 2",
         "tero_cache_evictions_total 0",
-        "# TYPE tero_decision_cache_hits counter",
-        "# EOF",
+        "# TYPE tero_decision_cache_hits_total counter",
     ] {
         assert!(
             text.lines().any(|shown| shown == line),

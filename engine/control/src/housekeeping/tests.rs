@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
+use crate::build_info::BuildInfo;
 use crate::serve::{Server, serve};
 use crate::warm::plan_memory::PlanMemory;
 use tero_config::Config;
@@ -33,7 +34,7 @@ origins = ["http://127.0.0.1:9"]
 
 fn server(now: Timestamp) -> Server {
     let config = Config::parse(CONFIG, "tero.toml", Path::new("")).unwrap();
-    serve(config, Clock::by_hand(now)).unwrap()
+    serve(config, Clock::by_hand(now), BuildInfo::default()).unwrap()
 }
 
 /// Housekeeping with a state directory. The edge has its own, too, without one.

@@ -15,7 +15,6 @@ use super::failure::ErrorChain;
 use crate::origin::{BodyError, FetchPermit};
 use crate::store::fill::{FillError, FillReader};
 use crate::store::stored::StoredBody;
-use crate::telemetry::counters::SiteCounters;
 use tero_semantics::key;
 use tero_time::clock::{Clock, TimeoutError};
 
@@ -57,7 +56,6 @@ pub struct FillPart {
     skip: u64,
     /// Bytes still to be sent; `None` where the end is unknown.
     left: Option<u64>,
-    counters: Arc<SiteCounters>,
 }
 
 /// Asks the next hop for the content from an offset on, for a reader that has fallen behind those
@@ -140,28 +138,22 @@ impl EdgeBody {
     }
 
     /// What `reader` brings.
-    pub fn fill(reader: FillReader, counters: Arc<SiteCounters>) -> EdgeBody {
+    pub fn fill(reader: FillReader) -> EdgeBody {
         EdgeBody::Fill(FillPart {
             source: FillSource::Shared(reader),
             rest: None,
             skip: 0,
             left: None,
-            counters,
         })
     }
 
     /// The bytes of `range` of what `reader` brings.
-    pub fn fill_range(
-        reader: FillReader,
-        range: std::ops::Range<u64>,
-        counters: Arc<SiteCounters>,
-    ) -> EdgeBody {
+    pub fn fill_range(reader: FillReader, range: std::ops::Range<u64>) -> EdgeBody {
         EdgeBody::Fill(FillPart {
             source: FillSource::Shared(reader),
             rest: None,
             skip: range.start,
             left: Some(range.end - range.start),
-            counters,
         })
     }
 
@@ -268,10 +260,6 @@ impl FillPart {
                 *left -= piece.len() as u64;
             }
             if !piece.is_empty() {
-                // What comes from the next hop again is counted there.
-                if matches!(self.source, FillSource::Shared(_)) {
-                    self.counters.record_bytes(piece.len() as u64);
-                }
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
         }
@@ -360,15 +348,11 @@ impl StreamedBody {
                 frame.map(|frame| frame.map_err(Into::into))
             }
         };
-        let exchange = &self.exchange;
-        match &frame {
-            None => {}
-            Some(Ok(frame)) => exchange
-                .site
-                .counters
-                .record_bytes(frame.data_ref().map_or(0, Bytes::len) as u64),
-            Some(Err(error)) => {
-                tracing::warn!(url = key::url_of(&exchange.key), error = %ErrorChain(&**error), "answer ended early");
+        if let Some(Err(error)) = &frame {
+            let exchange = &self.exchange;
+            let (limits, now) = (&exchange.site.counters.repeats, self.silence.clock.now());
+            if let Some(left_out) = limits.due("answer ended early", "", now) {
+                tracing::warn!(url = key::url_of(&exchange.key), error = %ErrorChain(&**error), left_out, "answer ended early");
             }
         }
         Poll::Ready(frame)

@@ -4,9 +4,18 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// The traffic of a connection that has ceased to speak HTTP; ends with it.
 pub type TunnelFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What a connection becomes that has ceased to speak HTTP.
+pub struct ClientTunnel {
+    /// Its traffic.
+    pub traffic: TunnelFuture,
+    /// Bytes that it has sent to the client.
+    pub sent: Arc<AtomicU64>,
+}
 
 /// A client's connection. Its requests are counted, so that nothing that belongs to one of them
 /// reaches another.
@@ -17,7 +26,7 @@ pub trait ClientConnection: Debug + Send + Sync {
     /// much waits for the client already.
     fn send_interim(&self, request: u64, head: &[u8]);
     /// Lets `tunnel` run once the answer of that request has gone out.
-    fn become_tunnel(&self, request: u64, tunnel: TunnelFuture);
+    fn become_tunnel(&self, request: u64, tunnel: ClientTunnel);
 }
 
 /// The client that waits for the answer to a request.
@@ -43,7 +52,7 @@ impl ClientHandle {
     }
 
     /// As [`ClientConnection::become_tunnel`].
-    pub(super) fn become_tunnel(&self, tunnel: TunnelFuture) {
+    pub(super) fn become_tunnel(&self, tunnel: ClientTunnel) {
         self.connection.become_tunnel(self.request, tunnel);
     }
 }

@@ -219,7 +219,7 @@ pub(super) fn deliver(
                 .insert(CONTENT_RANGE, range::unsatisfied_range(length));
             response
         }
-        Delivery::Part(range, length) => one_part(visit.exchange, headers, source, range, length),
+        Delivery::Part(range, length) => one_part(headers, source, range, length),
         Delivery::Parts(stored, ranges) => parts(headers, &stored, ranges),
         Delivery::Whole => whole(visit.exchange, head.status, headers, source),
     };
@@ -302,9 +302,7 @@ fn whole(
             debug_assert!(stored.parts.is_none(), "a part is never served as a whole");
             EdgeBody::stored(&stored.body)
         }
-        BodySource::Filling(_, reader, _) => {
-            EdgeBody::fill(reader, Arc::clone(&exchange.site.counters))
-        }
+        BodySource::Filling(_, reader, _) => EdgeBody::fill(reader),
     };
     if exchange.parts.method != Method::HEAD {
         *response.body_mut() = body;
@@ -315,7 +313,6 @@ fn whole(
 }
 
 fn one_part(
-    exchange: &Exchange,
     headers: HeaderMap,
     source: BodySource<'_>,
     range: std::ops::Range<u64>,
@@ -330,9 +327,7 @@ fn one_part(
         .insert(CONTENT_LENGTH, (range.end - range.start).into());
     *response.body_mut() = match source {
         BodySource::Stored(stored) => EdgeBody::owned(stored.slice(&range).unwrap_or_default()),
-        BodySource::Filling(_, reader, _) => {
-            EdgeBody::fill_range(reader, range, Arc::clone(&exchange.site.counters))
-        }
+        BodySource::Filling(_, reader, _) => EdgeBody::fill_range(reader, range),
     };
     response
 }

@@ -17,6 +17,7 @@ use super::watchlist::Watchlist;
 use crate::collapse::Collapse;
 use crate::store::Store;
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::edge_counters::EdgeCounters;
 use crate::telemetry::popularity::Popularity;
 use crate::telemetry::warm_use::WarmUse;
 use tero_config::Config;
@@ -50,6 +51,8 @@ pub struct Edge {
     pub watchlist: Watchlist,
     /// The log of requests; `None` where the configuration has none.
     pub access_log: Option<AccessLog>,
+    /// Figures that belong to no site.
+    pub counters: EdgeCounters,
     /// Remembered device classes.
     pub devices: Devices,
     /// Bytes of a request's target and fields, at most.
@@ -106,6 +109,7 @@ impl Edge {
             warm_use: WarmUse::default(),
             watchlist: Watchlist::default(),
             access_log: parts.access_log,
+            counters: EdgeCounters::default(),
             devices: Devices::new(DEVICE_MEMORY),
             max_header_bytes: server.max_header_bytes,
             min_rate: server.min_rate,

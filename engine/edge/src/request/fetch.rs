@@ -268,7 +268,10 @@ impl Fetch {
         match answer {
             Ok(response) => Ok(TimedResponse { response, asked_at }),
             Err(error) => {
-                tracing::warn!(site = %site.settings.name, url = self.key().url(), error = %ErrorChain(&error), "fetch failed");
+                let limits = &site.counters.repeats;
+                if let Some(left_out) = limits.due("fetch failed", error.as_str(), clock.now()) {
+                    tracing::warn!(site = %site.settings.name, url = self.key().url(), error = %ErrorChain(&error), left_out, "fetch failed");
+                }
                 Err(Failure::of(&error))
             }
         }
@@ -579,7 +582,7 @@ impl Fetch {
         let length = http_body::Body::size_hint(&received.body).exact();
         let fill = Fill::new(length, visit.edge.store.fill_limits(), head.weight());
         let result = |reader| {
-            let body = EdgeBody::fill(reader, Arc::clone(&visit.site().counters));
+            let body = EdgeBody::fill(reader);
             FetchResult::Part(Box::new(Response::from_parts(parts, body)))
         };
         let news = News {

@@ -135,7 +135,10 @@ pub(super) async fn send(
         return Err(Failure::unasked_not_modified());
     }
     answer.map_err(|error| {
-        tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), error = %ErrorChain(&error), "pass failed");
+        let limits = &site.counters.repeats;
+        if let Some(left_out) = limits.due("pass failed", error.as_str(), edge.clock.now()) {
+            tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), error = %ErrorChain(&error), left_out, "pass failed");
+        }
         Failure::of(&error)
     })
 }

@@ -1,11 +1,19 @@
 //! Counts and logs requests, and counts uses of stored responses, for popularity and for the plans
 //! that warmed them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
+use http::header::HOST;
+use http::request::Parts;
+use http::{HeaderMap, Response, Version};
+
+use super::body::EdgeBody;
 use super::edge::Edge;
 use super::hits::{self, UncountedHits};
+use super::open_record::{OpenRecord, SENT_AT_ONCE};
 use super::provenance::Answer;
 use super::visit::Visit;
 use crate::store::Key;
@@ -113,21 +121,19 @@ fn record_hits(edge: &Edge, used: &PageUse<'_>, stored: &StoredResponse, hits: u
     }
 }
 
-/// Records what became of a visitor's request.
-pub(super) fn record(visit: Visit<'_>, answer: &Answer) {
+/// Records what became of a visitor's request. Returns what is left to record when the answer has
+/// been sent.
+pub(super) fn record(visit: Visit<'_>, answer: &Answer) -> Option<Box<OpenRecord>> {
     let Visit { edge, exchange } = visit;
     let outcome = answer.provenance.outcome;
     let took = edge.clock.now().since(exchange.at);
-    let length = answer.response.body().length();
-    let bytes = if answer.response.body().is_at_hand() {
-        length.unwrap_or(0)
-    } else {
-        0
-    };
+    let status = answer.response.status();
+    let bytes = sent_at_once(edge, &answer.response);
     let variant = exchange.decision.variant.as_deref();
     exchange.site.counters.record(&AnsweredRequest {
         outcome,
         variant,
+        status,
         bytes,
         took,
         at: exchange.at,
@@ -146,26 +152,107 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) {
         edge.popularity
             .record_web_origin(site, key::web_origin_of(&exchange.key), 1);
     }
-    if let Some(log) = &edge.access_log {
-        log.write(&AccessLogLine {
+    match bytes {
+        Some(_) => None,
+        None => Some(begin_record(visit, answer, took)),
+    }
+}
+
+/// The length of content that is sent with its head. With an access log, no answer is recorded
+/// before it was sent.
+fn sent_at_once(edge: &Edge, response: &Response<EdgeBody>) -> Option<u64> {
+    let body = response.body();
+    if edge.access_log.is_some() || !body.is_at_hand() {
+        return None;
+    }
+    body.length().filter(|length| *length <= SENT_AT_ONCE)
+}
+
+#[cold]
+fn begin_record(visit: Visit<'_>, answer: &Answer, took: Duration) -> Box<OpenRecord> {
+    let Visit { edge, exchange } = visit;
+    let line = edge.access_log.as_ref().map(|log| {
+        log.begin(&AccessLogLine {
             at: exchange.at,
-            client: exchange.client.unwrap_or(IpAddr::from([0, 0, 0, 0])),
-            method: &exchange.parts.method,
-            target: exchange
-                .parts
-                .uri
-                .path_and_query()
-                .map_or("/", |target| target.as_str()),
+            client: exchange.client.unwrap_or(NO_CLIENT),
+            method: Some(&exchange.parts.method),
+            target: target(&exchange.parts),
             version: exchange.parts.version,
             host: exchange.authority.host(),
             request: &exchange.parts.headers,
             status: answer.response.status(),
             response: answer.response.headers(),
-            bytes: length,
-            outcome,
-            took_micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        });
-    }
+            outcome: Some(answer.provenance.outcome),
+            took_micros: micros(took),
+        })
+    });
+    OpenRecord::new(edge, Some(&exchange.site.counters), line, exchange.at)
+}
+
+/// Records a request that was not let in. Returns what is left to record when the answer has been
+/// sent.
+#[cold]
+pub(super) fn record_refused(
+    edge: &Arc<Edge>,
+    client: Option<IpAddr>,
+    parts: &Parts,
+    response: &Response<EdgeBody>,
+) -> Option<Box<OpenRecord>> {
+    edge.counters.refused(response.status());
+    let log = edge.access_log.as_ref()?;
+    let host = parts.uri.host().or_else(|| {
+        let host = parts.headers.get(HOST)?;
+        host.to_str().ok()
+    });
+    let at = edge.clock.now();
+    let line = log.begin(&AccessLogLine {
+        at,
+        client: client.unwrap_or(NO_CLIENT),
+        method: Some(&parts.method),
+        target: target(parts),
+        version: parts.version,
+        host: host.unwrap_or_default(),
+        request: &parts.headers,
+        status: response.status(),
+        response: response.headers(),
+        outcome: None,
+        took_micros: 0,
+    });
+    Some(OpenRecord::new(edge, None, Some(line), at))
+}
+
+/// Records the refusal of bytes that are not a request. It has no content.
+#[cold]
+pub fn record_unread(edge: &Arc<Edge>, client: IpAddr, response: &Response<EdgeBody>) {
+    edge.counters.refused(response.status());
+    let Some(log) = &edge.access_log else { return };
+    let at = edge.clock.now();
+    let line = log.begin(&AccessLogLine {
+        at,
+        client,
+        method: None,
+        target: "",
+        version: Version::HTTP_11,
+        host: "",
+        request: &HeaderMap::new(),
+        status: response.status(),
+        response: response.headers(),
+        outcome: None,
+        took_micros: 0,
+    });
+    OpenRecord::new(edge, None, Some(line), at).close(0);
+}
+
+/// Stands in the log for a client that is not known.
+const NO_CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+fn target(parts: &Parts) -> &str {
+    let target = parts.uri.path_and_query();
+    target.map_or("/", |target| target.as_str())
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Has a request that was answered count in the trials of its site, and offers it to the shadows.

@@ -70,6 +70,7 @@ pub fn refuse_as(edge: &Edge, code: StatusCode) -> Response<EdgeBody> {
     let reason = match code {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "the header is too long",
         StatusCode::URI_TOO_LONG => "the request target is too long",
+        StatusCode::REQUEST_TIMEOUT => "the header did not arrive in time",
         _ => "the request is malformed",
     };
     ended(edge, code, reason)

@@ -53,7 +53,11 @@ async fn ask(visit: OwnedVisit, validator: HeaderValue, from: u64) -> Option<Box
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => {
-            tracing::warn!(url, error = %ErrorChain(&error), "the rest for a slow client failed");
+            let message = "the rest for a slow client failed";
+            let limits = &visit.site().counters.repeats;
+            if let Some(left_out) = limits.due(message, error.as_str(), visit.now()) {
+                tracing::warn!(url, error = %ErrorChain(&error), left_out, "{message}");
+            }
             return None;
         }
     };

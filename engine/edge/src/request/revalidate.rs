@@ -43,7 +43,7 @@ pub(super) async fn revalidate_to_completion(
     match fetch.start().await {
         Ok(FetchResult::Filling(_, reader, _)) => {
             // The content needs a reader, or the fill would take itself for abandoned.
-            let whole = drain(EdgeBody::fill(reader, Arc::clone(&visit.site().counters))).await;
+            let whole = drain(EdgeBody::fill(reader)).await;
             if whole {
                 RevalidationResult::Stored
             } else {

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::{CONNECTION, UPGRADE};
@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::body::EdgeBody;
+use super::client::ClientTunnel;
 use super::failure::Failure;
 use super::visit::Visit;
 use super::{next_hop_request, pass};
@@ -61,14 +62,17 @@ pub(super) async fn upgrade(visit: Visit<'_>) -> Result<Response<EdgeBody>, Fail
         idle: site.settings.tunnel_idle_timeout,
         latest: AtomicI64::new(edge.clock.now().unix_millis()),
         counters: Arc::clone(&site.counters),
+        sent: Arc::default(),
     };
-    handle.become_tunnel(Box::pin(async move {
+    let sent = Arc::clone(&tunnel.sent);
+    let traffic = Box::pin(async move {
         let both = async { tokio::try_join!(client, next_hop) };
         if let Ok(Ok((client, next_hop))) = tunnel.clock.timeout(tunnel.idle, both).await {
             tunnel.run(client, next_hop).await;
         }
         drop(permit);
-    }));
+    });
+    handle.become_tunnel(ClientTunnel { traffic, sent });
     let mut response = pass::streamed(visit, answer);
     *response.body_mut() = EdgeBody::Empty;
     say_upgrade(response.headers_mut(), &agreed);
@@ -91,6 +95,8 @@ struct Tunnel {
     /// When the latest byte came, from either side, in milliseconds since the epoch.
     latest: AtomicI64,
     counters: Arc<SiteCounters>,
+    /// Bytes that were sent to the client.
+    sent: Arc<AtomicU64>,
 }
 
 impl Tunnel {
@@ -99,7 +105,8 @@ impl Tunnel {
         let (from_next_hop, to_next_hop) = tokio::io::split(TokioIo::new(next_hop));
         let up = self.carry(from_client, to_next_hop, |_| {});
         let down = self.carry(from_next_hop, to_client, |bytes| {
-            self.counters.record_bytes(bytes)
+            self.counters.record_bytes(bytes);
+            self.sent.fetch_add(bytes, Ordering::Relaxed);
         });
         tokio::select! {
             // An error ends both directions; an end in order leaves the other one open.

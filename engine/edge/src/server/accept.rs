@@ -11,6 +11,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc;
 
 use super::{ShutdownStage, WorkerContext, http1};
+use crate::request::Edge;
+use crate::telemetry::edge_counters::EdgeCounters;
 use tero_config as config;
 
 /// Connections of a worker that the kernel completes before they are accepted, at most.
@@ -94,13 +96,20 @@ pub(super) async fn run(
                     },
                 };
                 tokio::spawn(async move {
+                    let _counted = CountedConnection::new(&context.edge.counters);
                     http1::serve(&context, stream, client).await;
                     drop((permit, place, open));
                 });
             }
             (Err(error), _) => {
-                tracing::warn!(%error, "a connection can't be accepted");
-                context.edge.clock.sleep(ACCEPT_PAUSE).await;
+                let Edge {
+                    clock, counters, ..
+                } = &*context.edge;
+                let message = "a connection can't be accepted";
+                if let Some(left_out) = counters.repeats.due(message, "", clock.now()) {
+                    tracing::warn!(%error, left_out, "{message}");
+                }
+                clock.sleep(ACCEPT_PAUSE).await;
             }
             (_, Err(_)) => return,
         }
@@ -113,4 +122,20 @@ fn refuse(context: &WorkerContext, client: SocketAddr) {
     let refused = &context.edge.refused_connections;
     refused.fetch_add(1, Ordering::Relaxed);
     tracing::debug!(%client, "the client has too many connections");
+}
+
+/// A client's connection while it counts as open.
+struct CountedConnection<'c>(&'c EdgeCounters);
+
+impl CountedConnection<'_> {
+    fn new(counters: &EdgeCounters) -> CountedConnection<'_> {
+        counters.connection_opened();
+        CountedConnection(counters)
+    }
+}
+
+impl Drop for CountedConnection<'_> {
+    fn drop(&mut self) {
+        self.0.connection_closed();
+    }
 }

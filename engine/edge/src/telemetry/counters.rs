@@ -8,6 +8,7 @@ mod histogram;
 mod outcomes;
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +16,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::Outcome;
+use super::repeats::RepeatLimits;
+use super::status_counts::StatusCounts;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::moment::local_hour;
 
@@ -62,6 +65,8 @@ pub struct SiteCounters {
     /// The current hour of the day in the lowest byte, and above it the quarter of an hour for
     /// which it is known.
     hour: AtomicU64,
+    /// Bounds messages of the log about the site.
+    pub repeats: RepeatLimits,
 }
 
 #[derive(Debug)]
@@ -70,7 +75,13 @@ struct Shard {
     /// By variant, hour and outcome.
     outcomes: Box<[AtomicU64]>,
     response_bytes: AtomicU64,
-    request_seconds: Histogram,
+    statuses: StatusCounts,
+    /// Times to the head of responses that were at hand: their last byte left with their head.
+    at_once_seconds: Histogram,
+    /// Times to the head of all other responses.
+    head_seconds: Histogram,
+    /// Times to the last byte of these.
+    last_byte_seconds: Histogram,
     origin_statuses: [AtomicU64; STATUS_CLASSES],
     origin_failures: AtomicU64,
     origin_seconds: Histogram,
@@ -83,8 +94,11 @@ pub struct AnsweredRequest<'r> {
     pub outcome: Outcome,
     /// The policies' variant of its key; an unknown one counts as no variant.
     pub variant: Option<&'r str>,
-    /// The content of its response, in bytes; 0 as long as its length is unknown.
-    pub bytes: u64,
+    /// The status of its response.
+    pub status: http::StatusCode,
+    /// The content of its response in bytes, if all of it is sent with the head. Otherwise `None`:
+    /// [`SiteCounters::record_bytes`] and [`SiteCounters::record_last_byte`] follow.
+    pub bytes: Option<u64>,
     /// The time from its head to the head of its response.
     pub took: Duration,
     /// When it was received.
@@ -96,7 +110,10 @@ impl Shard {
         Shard {
             outcomes: (0..cells).map(|_| AtomicU64::new(0)).collect(),
             response_bytes: AtomicU64::new(0),
-            request_seconds: Histogram::default(),
+            statuses: StatusCounts::default(),
+            at_once_seconds: Histogram::default(),
+            head_seconds: Histogram::default(),
+            last_byte_seconds: Histogram::default(),
             origin_statuses: Default::default(),
             origin_failures: AtomicU64::new(0),
             origin_seconds: Histogram::default(),
@@ -118,6 +135,7 @@ impl SiteCounters {
             variants,
             shards: (0..workers.max(1)).map(|_| Shard::new(cells)).collect(),
             hour: AtomicU64::new(0),
+            repeats: RepeatLimits::default(),
         }
     }
 
@@ -165,13 +183,23 @@ impl SiteCounters {
         let hour = self.hour(request.at);
         let cell = (variant * HOURS + hour) * Outcome::ALL.len() + request.outcome.index();
         shard.outcomes[cell].fetch_add(1, Ordering::Relaxed);
-        shard
-            .response_bytes
-            .fetch_add(request.bytes, Ordering::Relaxed);
-        shard.request_seconds.record(request.took);
+        shard.statuses.record(request.status);
+        match request.bytes {
+            Some(bytes) => {
+                shard.response_bytes.fetch_add(bytes, Ordering::Relaxed);
+                shard.at_once_seconds.record(request.took);
+            }
+            None => shard.head_seconds.record(request.took),
+        }
     }
 
-    /// Counts bytes of content that were unknown when their request was counted.
+    /// Counts the end of a response that was counted without its bytes: the time from the head of
+    /// the request to the last byte that was sent.
+    pub fn record_last_byte(&self, took: Duration) {
+        self.shard().last_byte_seconds.record(took);
+    }
+
+    /// Counts bytes of content that were sent, of a response that was counted without them.
     pub fn record_bytes(&self, bytes: u64) {
         self.shard()
             .response_bytes
@@ -238,9 +266,24 @@ impl SiteCounters {
             .sum()
     }
 
+    /// Responses by status; see [`StatusCounts::add_to`] for the names.
+    pub fn statuses(&self) -> BTreeMap<String, u64> {
+        let mut sums = BTreeMap::new();
+        self.all_shards()
+            .for_each(|shard| shard.statuses.add_to(&mut sums));
+        sums
+    }
+
     /// Times from the head of a request to the head of its response.
     pub fn request_seconds(&self) -> HistogramSnapshot {
-        self.histogram(|shard| &shard.request_seconds)
+        self.histogram(|shard| &shard.at_once_seconds)
+            .plus(&self.histogram(|shard| &shard.head_seconds))
+    }
+
+    /// Times from the head of a request to the last byte of its response.
+    pub fn response_seconds(&self) -> HistogramSnapshot {
+        self.histogram(|shard| &shard.at_once_seconds)
+            .plus(&self.histogram(|shard| &shard.last_byte_seconds))
     }
 
     /// Requests to the origin by the class of the status, `"1xx"` to `"5xx"`, and `"failed"` for
@@ -310,7 +353,8 @@ mod tests {
         AnsweredRequest {
             outcome: Outcome::Hit,
             variant: Some(variant),
-            bytes,
+            status: http::StatusCode::OK,
+            bytes: Some(bytes),
             took: Duration::ZERO,
             at: Timestamp::from_unix_secs(0),
         }
@@ -328,7 +372,8 @@ mod tests {
         let hit = AnsweredRequest {
             outcome: Outcome::Hit,
             variant: Some("mobile"),
-            bytes: 10,
+            status: http::StatusCode::OK,
+            bytes: Some(10),
             took: Duration::from_micros(700),
             at: nine,
         };
@@ -336,16 +381,18 @@ mod tests {
         counters.record(&AnsweredRequest {
             outcome: Outcome::Miss,
             variant: None,
-            bytes: 20,
+            bytes: Some(20),
             at: nine.saturating_sub(Duration::from_secs(1)),
             ..hit
         });
         counters.record(&AnsweredRequest {
             outcome: Outcome::Pass,
             variant: None,
-            bytes: 30,
+            bytes: None,
             ..hit
         });
+        counters.record_bytes(30);
+        counters.record_last_byte(Duration::from_secs(2));
         let all = counters.outcomes_in_all();
         assert_eq!(all.total(), 3);
         assert_eq!(all.hit_rate(), Some(0.5));
@@ -354,6 +401,9 @@ mod tests {
         assert_eq!(counters.outcomes_of_variant(1).count(Outcome::Hit), 1);
         assert_eq!(counters.response_bytes(), 60);
         assert_eq!(counters.request_seconds().buckets[1], 3);
+        let to_last_byte = counters.response_seconds();
+        assert_eq!((to_last_byte.buckets[1], to_last_byte.buckets[10]), (2, 1));
+        assert_eq!(counters.statuses(), BTreeMap::from([("200".to_owned(), 3)]));
     }
 
     #[test]

@@ -126,6 +126,7 @@ fn value(text: Option<&str>) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tero_config::AccessLogFormat;
 
     const TIME: i64 = 1_795_607_940;
 
@@ -207,18 +208,22 @@ mod tests {
         let written = tero_edge::telemetry::access_log::AccessLogLine {
             at: Timestamp::from_unix_secs(1_795_608_000),
             client: std::net::IpAddr::from([10, 0, 0, 1]),
-            method: &http::Method::GET,
+            method: Some(&http::Method::GET),
             target: forged,
             version: http::Version::HTTP_11,
             host: "a.example",
             request: &request,
             status: StatusCode::OK,
             response: &response,
-            bytes: Some(12),
-            outcome: tero_edge::telemetry::Outcome::Hit,
+            outcome: Some(tero_edge::telemetry::Outcome::Hit),
             took_micros: 1_500,
         };
-        for line in [written.combined(), written.json()] {
+        let sent = tero_edge::telemetry::access_log::SentResponse {
+            bytes: 12,
+            took_micros: 2_500,
+        };
+        for format in [AccessLogFormat::Combined, AccessLogFormat::Json] {
+            let line = written.begin(format).close(sent);
             let read = parse(&line).unwrap();
             assert_eq!(
                 (read.target.as_str(), read.status, read.bytes),

@@ -19,8 +19,9 @@ use http::header::{
     AGE, CONNECTION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, UPGRADE,
 };
 use http::{Method, StatusCode, Version};
+use tero_config::AccessLogFormat;
 use tero_edge::telemetry::Outcome;
-use tero_edge::telemetry::access_log::AccessLogLine;
+use tero_edge::telemetry::access_log::{AccessLogLine, SentResponse};
 use tero_policy_host::cookies::cookies;
 use tero_policy_host::device::{
     DeviceFields, DeviceModels, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of, classify,
@@ -453,18 +454,22 @@ fn logged(request: &Block<'_>, response: &Block<'_>) {
     let line = AccessLogLine {
         at: NOW,
         client: [192, 0, 2, 1].into(),
-        method: &method,
+        method: Some(&method),
         target: &target,
         version: Version::HTTP_11,
         host: uri.host().unwrap_or_default(),
         request: &request.headers,
         status: response.status(),
         response: &response.headers,
-        bytes: None,
-        outcome: Outcome::Pass,
+        outcome: Some(Outcome::Pass),
         took_micros: 1,
     };
-    for line in [line.json(), line.combined()] {
+    let sent = SentResponse {
+        bytes: 1,
+        took_micros: 2,
+    };
+    for format in [AccessLogFormat::Json, AccessLogFormat::Combined] {
+        let line = line.begin(format).close(sent);
         assert!(!line.contains(['\n', '\r']), "{line:?}");
         let read = log::parse(&line).expect("it is a line of a log");
         assert_eq!(

@@ -16,11 +16,11 @@ use std::time::Duration;
 use http::Version;
 use http::header::{HeaderMap, REFERER, USER_AGENT};
 use tero_config::calendars as calendar;
-use tero_config::{Config, ConfigErrors, units};
+use tero_config::{AccessLogFormat, Config, ConfigErrors, units};
 use tero_control::warm::sitemap::{self, MAX_SITEMAP_URLS, Sitemap};
 use tero_control::warm::sources::pages;
 use tero_edge::telemetry::Outcome;
-use tero_edge::telemetry::access_log::AccessLogLine;
+use tero_edge::telemetry::access_log::{AccessLogLine, SentResponse};
 use tero_policy_host::Package;
 use tero_policy_host::cases::Cases;
 use tero_semantics::timestamp::Timestamp;
@@ -239,21 +239,29 @@ fn log(line: &str) {
             .into_iter()
             .filter_map(|(name, value)| Some((name, value.clone()?))),
     );
+    let sent = SentResponse {
+        bytes: logged.bytes.unwrap_or_default(),
+        took_micros: 1,
+    };
+    let logged = LoggedRequest {
+        bytes: Some(sent.bytes),
+        ..logged
+    };
     let line = AccessLogLine {
         at: logged.at,
         client: Ipv6Addr::LOCALHOST.into(),
-        method: &logged.method,
+        method: Some(&logged.method),
         target: &logged.target,
         version: Version::HTTP_11,
         host: logged.host.as_deref().unwrap_or_default(),
         request: &request,
         status: logged.status,
         response: &HeaderMap::new(),
-        bytes: logged.bytes,
-        outcome: Outcome::Miss,
+        outcome: Some(Outcome::Miss),
         took_micros: 1,
     };
-    let (json, combined) = (line.json(), line.combined());
+    let json = line.begin(AccessLogFormat::Json).close(sent);
+    let combined = line.begin(AccessLogFormat::Combined).close(sent);
     assert!(!json.contains(['\n', '\r']) && !combined.contains(['\n', '\r']));
     assert_eq!(log::parse(&json).as_ref(), Some(&logged), "{json}");
     let without_host = LoggedRequest {

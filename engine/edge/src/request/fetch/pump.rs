@@ -134,7 +134,10 @@ fn store_part(
 /// Takes the content; says why where it ends early.
 async fn pump(visit: Visit<'_>, body: &mut BodyToStore) -> Result<Option<Vec<Bytes>>, FillError> {
     pump_all(visit, body).await.map_err(|broken| {
-        tracing::warn!(url = Key::new(&visit.exchange.key).url(), error = %ErrorChain(&broken), "fill ended early");
+        let limits = &visit.site().counters.repeats;
+        if let Some(left_out) = limits.due("fill ended early", "", visit.now()) {
+            tracing::warn!(url = Key::new(&visit.exchange.key).url(), error = %ErrorChain(&broken), left_out, "fill ended early");
+        }
         match broken {
             BodyReadError::Fill(error) => error,
             BodyReadError::Unread(_) | BodyReadError::Silent(_) => FillError::CutShort,

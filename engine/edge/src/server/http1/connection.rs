@@ -23,8 +23,8 @@ use super::stream::ClientStream;
 use super::watchdog::{ClientTimeouts, Watchdog};
 use super::watched_body::WatchedBody;
 use crate::request::admit::RequestSource;
-use crate::request::body::EdgeBody;
 use crate::request::client::ClientHandle;
+use crate::request::open_record::RecordedResponse;
 use crate::request::{self, Edge, Reply};
 use tero_config as config;
 use tero_semantics::forwarding;
@@ -39,7 +39,10 @@ pub(in crate::server) async fn serve(
     // Responses are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let state = &new_state(context).await;
-    let stream = ClientStream::new(stream, Arc::clone(state), Arc::clone(&context.edge));
+    // Dropped after the connection, however that ends: nothing more is sent then.
+    let _record = RecordGuard(state);
+    let edge = Arc::clone(&context.edge);
+    let stream = ClientStream::new(stream, client.ip(), Arc::clone(state), edge);
     let service = service_fn(move |request| respond(context, state, client.ip(), request));
     let connection = protocol(&context.settings)
         .serve_connection(TokioIo::new(stream), service)
@@ -52,7 +55,14 @@ pub(in crate::server) async fn serve(
         // An error is the client's: a malformed request was answered with a 4xx, or the connection
         // broke.
         ended = state.watchdog.watch(connection.as_mut()) => if ended.is_err() { return },
-        () = &mut timed_out => return,
+        () = &mut timed_out => {
+            if state.watchdog.is_in_head() {
+                state.head_is_late();
+                // The refusal is a few bytes: what the client doesn't take now is not waited for.
+                let _ = poll_once(state.watchdog.watch(connection.as_mut())).await;
+            }
+            return;
+        }
         _ = &mut draining => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
@@ -71,6 +81,21 @@ pub(in crate::server) async fn serve(
             _ = draining => {}
         }
     }
+}
+
+/// Completes the record of the last answer of a connection.
+struct RecordGuard<'c>(&'c ConnectionState);
+
+impl Drop for RecordGuard<'_> {
+    fn drop(&mut self) {
+        self.0.close_record();
+    }
+}
+
+/// Polls a future once.
+async fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
 }
 
 async fn new_state(context: &WorkerContext) -> Arc<ConnectionState> {
@@ -138,14 +163,18 @@ fn last_reply(
     source: RequestSource,
 ) -> Reply<'_> {
     Reply::Pending(Box::pin(async move {
-        let mut response = match checked {
+        let mut recorded = match checked {
             Ok(()) => request::handle(edge, request, source).response().await,
-            Err(fault) => request::refuse(edge, fault),
+            Err(fault) => {
+                let (parts, _) = request.into_parts();
+                request::refuse_read(edge, &parts, source.client, fault)
+            }
         };
-        response
+        recorded
+            .response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
-        response
+        recorded
     }))
 }
 
@@ -153,9 +182,13 @@ fn last_reply(
 /// 9110 §6.6.1).
 fn watched(
     context: &WorkerContext,
-    mut response: Response<EdgeBody>,
+    recorded: RecordedResponse,
     state: &Arc<ConnectionState>,
 ) -> Response<WatchedBody> {
+    let RecordedResponse {
+        mut response,
+        record,
+    } = recorded;
     state.response_begins();
     match response.body_mut().take_lines() {
         Some(lines) => state.put_lines(lines),
@@ -163,16 +196,17 @@ fn watched(
     }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         state.stop_checking();
-        return response.map(|body| WatchedBody::new(body, None));
+        return response.map(|body| WatchedBody::new(body, None).recorded(record, state));
     }
     if response.body().is_at_hand() {
         state.response_complete();
-        return response.map(|body| WatchedBody::new(body, None));
+        return response.map(|body| WatchedBody::new(body, None).recorded(record, state));
     }
     if is_event_stream(&response) {
         state.watchdog.set_event_stream(true);
     }
-    response.map(|body| WatchedBody::new(body, Some(Arc::clone(state))))
+    let watcher = Some(Arc::clone(state));
+    response.map(|body| WatchedBody::new(body, watcher).recorded(record, state))
 }
 
 /// Whether a response sends events as they happen (HTML, server-sent events).

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::watchdog::Watchdog;
-use crate::request::client::{ClientConnection, TunnelFuture};
+use crate::request::client::{ClientConnection, ClientTunnel, TunnelFuture};
+use crate::request::open_record::OpenRecord;
 
 /// Bytes of interim responses that may wait for the client. Further ones are dropped, as interim
 /// responses may be.
@@ -32,7 +33,18 @@ pub(super) struct ConnectionState {
     interim: Mutex<Vec<u8>>,
     has_lines: AtomicBool,
     lines: Mutex<Option<Arc<[u8]>>>,
-    tunnel: Mutex<Option<TunnelFuture>>,
+    tunnel: Mutex<Option<ClientTunnel>>,
+    /// The head of a request did not arrive in time.
+    is_late: AtomicBool,
+    /// The answer under way is being recorded.
+    is_recording: AtomicBool,
+    /// Bytes of the answer under way that were taken and have not left. Counted only while it is
+    /// being recorded.
+    unsent: AtomicU64,
+    /// The record of an answer of which everything was taken.
+    taken: Mutex<Option<Box<OpenRecord>>>,
+    /// Bytes that the tunnel has sent to the client.
+    tunnel_sent: Mutex<Option<Arc<AtomicU64>>>,
 }
 
 impl ConnectionState {
@@ -49,6 +61,11 @@ impl ConnectionState {
             has_lines: AtomicBool::new(false),
             lines: Mutex::default(),
             tunnel: Mutex::default(),
+            is_late: AtomicBool::new(false),
+            is_recording: AtomicBool::new(false),
+            unsent: AtomicU64::new(0),
+            taken: Mutex::default(),
+            tunnel_sent: Mutex::default(),
         }
     }
 
@@ -129,9 +146,75 @@ impl ConnectionState {
         lock(&self.lines).take()
     }
 
-    /// Takes the tunnel that the connection has become, if any.
+    /// Takes the traffic of the tunnel that the connection has become, if any. Its bytes count to
+    /// the answer that opened it.
     pub(super) fn take_tunnel(&self) -> Option<TunnelFuture> {
-        lock(&self.tunnel).take()
+        let tunnel = lock(&self.tunnel).take()?;
+        *lock(&self.tunnel_sent) = Some(tunnel.sent);
+        Some(tunnel.traffic)
+    }
+
+    /// Records that the head of a request did not arrive in time.
+    pub(super) fn head_is_late(&self) {
+        self.is_late.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`ConnectionState::head_is_late`] was called.
+    pub(super) fn is_late(&self) -> bool {
+        self.is_late.load(Ordering::Relaxed)
+    }
+
+    /// Begins to count what has left of the answer that is about to be written.
+    pub(super) fn begin_record(&self) {
+        self.close_record();
+        self.unsent.store(0, Ordering::Relaxed);
+        self.is_recording.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the answer under way is being recorded.
+    pub(super) fn is_recording(&self) -> bool {
+        self.is_recording.load(Ordering::Relaxed)
+    }
+
+    /// Records that hyper takes a piece of content.
+    pub(super) fn take_piece(&self, record: &mut OpenRecord, bytes: u64) {
+        let unsent = self.unsent.load(Ordering::Relaxed);
+        record.take(bytes, unsent);
+        self.unsent.store(unsent + bytes, Ordering::Relaxed);
+    }
+
+    /// Records that hyper has taken all of the content, or has given it up.
+    pub(super) fn content_taken(&self, record: Box<OpenRecord>) {
+        *lock(&self.taken) = Some(record);
+    }
+
+    /// Records that so many of the bytes that were taken have not left.
+    #[cold]
+    pub(super) fn set_unsent(&self, bytes: usize) {
+        self.unsent.store(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Records that all bytes that were taken have left. If that was all of the answer, it is
+    /// recorded as sent; but not where a tunnel follows.
+    #[cold]
+    pub(super) fn all_sent(&self) {
+        self.set_unsent(0);
+        if !self.is_unchecked() {
+            self.close_record();
+        }
+    }
+
+    /// Completes the record of an answer of which nothing more is sent.
+    #[cold]
+    pub(super) fn close_record(&self) {
+        let Some(mut record) = lock(&self.taken).take() else {
+            return;
+        };
+        self.is_recording.store(false, Ordering::Relaxed);
+        if let Some(sent) = lock(&self.tunnel_sent).take() {
+            record.tunneled(sent.load(Ordering::Relaxed));
+        }
+        record.close(self.unsent.load(Ordering::Relaxed));
     }
 }
 
@@ -149,7 +232,7 @@ impl ClientConnection for ConnectionState {
         }
     }
 
-    fn become_tunnel(&self, request: u64, tunnel: TunnelFuture) {
+    fn become_tunnel(&self, request: u64, tunnel: ClientTunnel) {
         if request == self.current() {
             *lock(&self.tunnel) = Some(tunnel);
         }

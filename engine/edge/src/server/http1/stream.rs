@@ -11,6 +11,7 @@
 //! - The watchdog learns what the connection is doing.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -33,6 +34,7 @@ const NO_HEAD: &[u8] = b"\0\r\n\r\n";
 #[derive(Debug)]
 pub(super) struct ClientStream {
     stream: TcpStream,
+    client: IpAddr,
     state: Arc<ConnectionState>,
     edge: Arc<Edge>,
     requests: Requests,
@@ -53,11 +55,13 @@ pub(super) struct ClientStream {
 impl ClientStream {
     pub(super) fn new(
         stream: TcpStream,
+        client: IpAddr,
         state: Arc<ConnectionState>,
         edge: Arc<Edge>,
     ) -> ClientStream {
         ClientStream {
             stream,
+            client,
             state,
             edge,
             requests: Requests::default(),
@@ -161,6 +165,25 @@ impl ClientStream {
         written
     }
 
+    /// Records how many of the `offered` bytes have not left.
+    fn note_unsent(&self, offered: usize, written: &Poll<io::Result<usize>>) {
+        if self.state.is_recording() {
+            let written = match written {
+                Poll::Ready(Ok(written)) => *written,
+                _ => 0,
+            };
+            let unsent = offered.saturating_sub(written) + self.outgoing.len();
+            self.state.set_unsent(unsent);
+        }
+    }
+
+    /// Makes hyper refuse a request whose head did not arrive in time.
+    #[cold]
+    fn end_head(&self, buffer: &mut ReadBuf<'_>) {
+        let length = NO_HEAD.len().min(buffer.remaining());
+        buffer.put_slice(&NO_HEAD[..length]);
+    }
+
     /// Whether hyper's next write is a head that gets field lines.
     fn has_lines(&mut self) -> bool {
         if let Some(lines) = self.state.take_lines() {
@@ -215,8 +238,12 @@ impl ClientStream {
         if !std::mem::replace(&mut self.is_refused, true) {
             let refused = match self.fault {
                 Some(fault) => request::refuse(&self.edge, fault),
+                None if self.state.is_late() => {
+                    request::refuse_as(&self.edge, StatusCode::REQUEST_TIMEOUT)
+                }
                 None => request::refuse_as(&self.edge, status_of(automatic)),
             };
+            request::record_unread(&self.edge, self.client, &refused);
             self.outgoing
                 .extend_from_slice(&request::head_as_bytes(refused.status(), refused.headers()));
         }
@@ -244,6 +271,10 @@ impl AsyncRead for ClientStream {
             return this.poll_source(context, buffer);
         }
         if this.fault.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        if this.state.is_late() {
+            this.end_head(buffer);
             return Poll::Ready(Ok(()));
         }
         let begins = this.is_complete;
@@ -275,11 +306,14 @@ impl AsyncWrite for ClientStream {
         if this.has_interim() {
             ready!(this.poll_interim(context))?;
         }
-        if this.has_lines() {
-            return this.poll_write_with_lines(context, &[io::IoSlice::new(bytes)]);
-        }
-        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.note_write(written)
+        let written = if this.has_lines() {
+            this.poll_write_with_lines(context, &[io::IoSlice::new(bytes)])
+        } else {
+            let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+            this.note_write(written)
+        };
+        this.note_unsent(bytes.len(), &written);
+        written
     }
 
     fn poll_write_vectored(
@@ -297,11 +331,16 @@ impl AsyncWrite for ClientStream {
         if this.has_interim() {
             ready!(this.poll_interim(context))?;
         }
-        if this.has_lines() {
-            return this.poll_write_with_lines(context, bytes);
+        let written = if this.has_lines() {
+            this.poll_write_with_lines(context, bytes)
+        } else {
+            let written = gather::write(&mut this.stream, context, bytes);
+            this.note_write(written)
+        };
+        if this.state.is_recording() {
+            this.note_unsent(bytes.iter().map(|slice| slice.len()).sum(), &written);
         }
-        let written = gather::write(&mut this.stream, context, bytes);
-        this.note_write(written)
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -312,6 +351,10 @@ impl AsyncWrite for ClientStream {
         let this = self.get_mut();
         if this.has_interim() {
             ready!(this.poll_interim(context))?;
+        }
+        if this.state.is_recording() {
+            // hyper flushes when it has written all that it holds.
+            this.state.all_sent();
         }
         Pin::new(&mut this.stream).poll_flush(context)
     }

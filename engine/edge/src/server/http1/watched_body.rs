@@ -10,11 +10,14 @@ use http_body::{Body, Frame, SizeHint};
 use super::connection_state::ConnectionState;
 use crate::origin::BodyError;
 use crate::request::body::EdgeBody;
+use crate::request::open_record::OpenRecord;
 
 /// A body that tells its connection when hyper drops it: hyper then has all of it.
 pub(super) struct WatchedBody {
     body: EdgeBody,
     state: Option<Arc<ConnectionState>>,
+    /// What is left to record of the response, and the connection that sends it.
+    record: Option<(Box<OpenRecord>, Arc<ConnectionState>)>,
     /// The error that ended the content early, until the bytes before it were written: on an error,
     /// hyper drops the bytes that it has not written yet.
     broken: Option<BodyError>,
@@ -25,8 +28,22 @@ impl WatchedBody {
         WatchedBody {
             body,
             state,
+            record: None,
             broken: None,
         }
+    }
+
+    /// The same, with what is left to record when it has been sent on the connection of `state`.
+    pub(super) fn recorded(
+        mut self,
+        record: Option<Box<OpenRecord>>,
+        state: &Arc<ConnectionState>,
+    ) -> WatchedBody {
+        if let Some(record) = record {
+            state.begin_record();
+            self.record = Some((record, Arc::clone(state)));
+        }
+        self
     }
 }
 
@@ -47,7 +64,14 @@ impl Body for WatchedBody {
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
-            polled => polled,
+            polled => {
+                if let (Some((record, state)), Poll::Ready(Some(Ok(frame)))) =
+                    (&mut self.record, &polled)
+                {
+                    state.take_piece(record, frame.data_ref().map_or(0, Bytes::len) as u64);
+                }
+                polled
+            }
         }
     }
 
@@ -62,6 +86,9 @@ impl Body for WatchedBody {
 
 impl Drop for WatchedBody {
     fn drop(&mut self) {
+        if let Some((record, state)) = self.record.take() {
+            state.content_taken(record);
+        }
         if let Some(state) = &self.state {
             state.watchdog.set_event_stream(false);
             state.response_complete();
@@ -76,7 +103,6 @@ mod tests {
 
     use super::*;
     use crate::store::fill::{Fill, FillBudget, FillError, FillLimits};
-    use crate::telemetry::counters::SiteCounters;
 
     struct WakeCount(AtomicUsize);
 
@@ -98,8 +124,7 @@ mod tests {
         );
         let reader = fill.reader().expect("the fill has its first byte");
         fill.fail(FillError::CutShort);
-        let counters = Arc::new(SiteCounters::new(chrono_tz::UTC, &[], 1));
-        let mut body = WatchedBody::new(EdgeBody::fill(reader, counters), None);
+        let mut body = WatchedBody::new(EdgeBody::fill(reader), None);
         let woken = Arc::new(WakeCount(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&woken));
         let mut poll = || Pin::new(&mut body).poll_frame(&mut Context::from_waker(&waker));

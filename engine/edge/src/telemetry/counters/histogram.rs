@@ -22,6 +22,17 @@ pub struct HistogramSnapshot {
     pub sum_secs: f64,
 }
 
+impl HistogramSnapshot {
+    /// The latencies of both.
+    pub(super) fn plus(mut self, other: &HistogramSnapshot) -> HistogramSnapshot {
+        for (sum, bucket) in self.buckets.iter_mut().zip(other.buckets) {
+            *sum += bucket;
+        }
+        self.sum_secs += other.sum_secs;
+        self
+    }
+}
+
 impl Histogram {
     /// Counts a latency.
     pub(super) fn record(&self, took: Duration) {

@@ -1,0 +1,54 @@
+//! Figures of the edge as a whole, which belong to no site.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::repeats::RepeatLimits;
+use super::status_counts::StatusCounts;
+
+/// Figures of the edge as a whole.
+#[derive(Debug, Default)]
+pub struct EdgeCounters {
+    /// Requests that were refused before a site was found, by status.
+    refusals: StatusCounts,
+    opened: AtomicU64,
+    closed: AtomicU64,
+    /// Bounds messages of the log that are not about one site.
+    pub repeats: RepeatLimits,
+}
+
+impl EdgeCounters {
+    /// Counts a request that belongs to no site.
+    pub fn refused(&self, status: http::StatusCode) {
+        self.refusals.record(status);
+    }
+
+    /// Refused requests by status; see [`StatusCounts::add_to`] for the names.
+    pub fn refusals(&self) -> BTreeMap<String, u64> {
+        let mut sums = BTreeMap::new();
+        self.refusals.add_to(&mut sums);
+        sums
+    }
+
+    /// Counts a client's connection.
+    pub fn connection_opened(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts the end of a client's connection.
+    pub fn connection_closed(&self) {
+        self.closed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Client connections that were accepted.
+    pub fn connections(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    /// Client connections that are open.
+    pub fn open_connections(&self) -> u64 {
+        // In this order: the difference is never negative.
+        let closed = self.closed.load(Ordering::Relaxed);
+        self.opened.load(Ordering::Relaxed).saturating_sub(closed)
+    }
+}

@@ -1,0 +1,463 @@
+//! What the access log and the figures say of answers: all of them, with the bytes and the time that
+//! they really took.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use tero_tests::{
+    Client, Edge, EdgeBuilder, Gate, Origin, Reply, Request, eventually, folder, get,
+};
+
+use crate::program::{Serving, configuration};
+
+/// The lines of an access log in JSON.
+struct Lines {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+/// An edge with an access log.
+fn logging(builder: EdgeBuilder) -> (Edge, Lines) {
+    let folder = folder();
+    let path = folder.path().join("access.log");
+    let keys = format!("[access_log]\npath = {path:?}\nformat = \"json\"");
+    let edge = builder.section(&keys).start();
+    let _folder = folder;
+    (edge, Lines { _folder, path })
+}
+
+impl Lines {
+    fn read(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.path).unwrap();
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
+            .collect()
+    }
+
+    /// Waits until there are so many lines.
+    #[track_caller]
+    fn wait_for(&self, count: usize) -> Vec<Value> {
+        eventually(&format!("{count} lines"), || self.read().len() >= count);
+        let lines = self.read();
+        assert_eq!(lines.len(), count, "{lines:#?}");
+        lines
+    }
+
+    /// The last line, once there are so many.
+    #[track_caller]
+    fn last_of(&self, count: usize) -> Value {
+        self.wait_for(count).pop().unwrap()
+    }
+}
+
+fn responses(edge: &Edge, site: &str, status: u16) -> f64 {
+    let labels = [format!("site=\"{site}\""), format!("status=\"{status}\"")];
+    edge.metric("tero_responses_total", &[&labels[0], &labels[1]])
+}
+
+#[test]
+fn every_answer_has_a_line_and_is_counted_by_its_status() {
+    let origin = Origin::start();
+    origin.on("/a", Reply::fresh(60, "a").header("ETag", "\"a\""));
+    origin.on("/broken", Reply::hang_up());
+    origin.on("/odd", Reply::status(520).body("odd"));
+    let (edge, lines) = logging(Edge::before(&origin));
+    let fields = |count: usize| "X-Many: 0123456789\r\n".repeat(count);
+    let large = fields(3_000);
+    let many = fields(150);
+    let cases: &[(&str, u16, &str, &str)] = &[
+        (
+            "GET /a HTTP/1.1\r\nHost: www.example\r\n\r\n",
+            200,
+            "miss",
+            "GET",
+        ),
+        (
+            "GET /a HTTP/1.1\r\nHost: www.example\r\nIf-None-Match: \"a\"\r\n\r\n",
+            304,
+            "hit",
+            "GET",
+        ),
+        (
+            "HEAD /b HTTP/1.1\r\nHost: www.example\r\n\r\n",
+            404,
+            "miss",
+            "HEAD",
+        ),
+        (
+            "POST /b HTTP/1.1\r\nHost: www.example\r\nContent-Length: 1\r\n\r\nx",
+            404,
+            "pass",
+            "POST",
+        ),
+        (
+            "GET /broken HTTP/1.1\r\nHost: www.example\r\n\r\n",
+            502,
+            "error",
+            "GET",
+        ),
+        ("GET /a HTTP/1.1\r\n\r\n", 400, "refused", "GET"),
+        (
+            "TRACE /a HTTP/1.1\r\nHost: www.example\r\n\r\n",
+            405,
+            "refused",
+            "TRACE",
+        ),
+        (
+            "GET /a HTTP/1.1\r\nHost: www.example\r\nExpect: tea\r\n\r\n",
+            417,
+            "refused",
+            "GET",
+        ),
+        (
+            "GET /a HTTP/1.1\r\nHost: else.example\r\n\r\n",
+            421,
+            "refused",
+            "GET",
+        ),
+        (
+            "GET /a HTTP/1.1\r\nHost: www.example\r\nCDN-Loop: tero\r\n\r\n",
+            508,
+            "refused",
+            "GET",
+        ),
+        // These are refused before they are read.
+        (
+            &format!("GET /a HTTP/1.1\r\nHost: www.example\r\n{many}\r\n"),
+            431,
+            "refused",
+            "",
+        ),
+        (
+            &format!("GET /a HTTP/1.1\r\nHost: www.example\r\n{large}\r\n"),
+            431,
+            "refused",
+            "",
+        ),
+        (
+            "GET /a HTTP/1.1\r\nHost : www.example\r\n\r\n",
+            400,
+            "refused",
+            "",
+        ),
+        (
+            "POST /a HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            501,
+            "refused",
+            "",
+        ),
+    ];
+    for (place, (request, status, outcome, method)) in cases.iter().enumerate() {
+        let site = if *outcome == "refused" { "" } else { "site" };
+        let before = responses(&edge, site, *status);
+        let mut client = edge.client();
+        let _ = client.try_write(request);
+        let mut answer = client.head_to(*method == "HEAD");
+        client.rest(&mut answer);
+        assert_eq!(answer.status, *status, "{request}");
+        let line = lines.last_of(place + 1);
+        assert_eq!(line["status"], *status, "{line}");
+        assert_eq!(line["outcome"], *outcome, "{line}");
+        assert_eq!(line["method"], *method, "{line}");
+        assert_eq!(line["client"], "127.0.0.1", "{line}");
+        assert_eq!(line["bytes"], answer.body.len(), "{line}");
+        let detail = answer.header("cache-status").unwrap();
+        assert_eq!(line["cache_status"], detail.as_str(), "{line}");
+        assert_eq!(responses(&edge, site, *status), before + 1.0, "{request}");
+    }
+    let all = edge.metric("tero_responses_total", &[]);
+    assert_eq!(all, cases.len() as f64);
+    // A status that nobody has registered is counted by its class.
+    edge.get("/odd");
+    assert_eq!(
+        edge.metric("tero_responses_total", &["site=\"site\"", "status=\"5xx\""]),
+        1.0
+    );
+}
+
+#[test]
+fn a_request_whose_header_does_not_arrive_in_time_gets_a_408() {
+    let origin = Origin::start();
+    let (edge, lines) = logging(Edge::before(&origin).server("header_timeout = \"5s\""));
+    for (place, part) in [
+        "G",
+        "GET /x HTTP/1.1\r\n",
+        "GET /x HTTP/1.1\r\nHost: www.exa",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut slow = edge.client();
+        slow.write(part);
+        // An answer on another connection gives the edge the time to read the first bytes.
+        edge.get("/other");
+        let waiter = std::thread::spawn(move || (slow.head(), slow.is_closed()));
+        edge.advance_until(60, || waiter.is_finished());
+        let (answer, is_closed) = waiter.join().unwrap();
+        assert_eq!((answer.status, is_closed), (408, true), "{part}");
+        answer.assert_detail("in time");
+        let line = lines.last_of(2 * place + 2);
+        assert_eq!(
+            (&line["status"], &line["method"]),
+            (&408.into(), &"".into()),
+            "{line}"
+        );
+    }
+    assert_eq!(responses(&edge, "", 408), 3.0);
+    assert_eq!(origin.requests("/x"), 0);
+}
+
+#[test]
+fn a_connection_without_a_request_ends_without_an_answer() {
+    let origin = Origin::start();
+    let (edge, lines) = logging(Edge::before(&origin).server("idle_timeout = \"5s\""));
+    let mut silent = edge.client();
+    edge.get("/other");
+    let waiter = std::thread::spawn(move || silent.is_closed());
+    edge.advance_until(60, || waiter.is_finished());
+    assert!(waiter.join().unwrap());
+    lines.wait_for(1);
+}
+
+#[test]
+fn bytes_are_counted_with_and_without_a_known_length() {
+    let origin = Origin::start();
+    let body = "x".repeat(100_000);
+    origin.on("/known", Reply::fresh(60, &body));
+    origin.on("/chunked", Reply::fresh(60, &body).chunked());
+    origin.on(
+        "/streamed",
+        Reply::ok(&body)
+            .header("Cache-Control", "no-store")
+            .chunked(),
+    );
+    let (edge, lines) = logging(Edge::before(&origin));
+    let mut lengths = Vec::new();
+    for (target, range) in [
+        ("/known", None),
+        ("/known", None),
+        ("/known", Some("bytes=5-9")),
+        ("/chunked", None),
+        ("/chunked", None),
+        ("/streamed", None),
+    ] {
+        let mut request = get(target);
+        if let Some(range) = range {
+            request = request.header("Range", range);
+        }
+        let answer = edge.send(&request);
+        assert!(answer.whole, "{answer:?}");
+        lengths.push(answer.body.len() as u64);
+        let line = lines.last_of(lengths.len());
+        assert_eq!(line["bytes"], answer.body.len(), "{target} {line}");
+    }
+    let sent: u64 = lengths.iter().sum();
+    assert_eq!(edge.metric("tero_response_bytes_total", &[]), sent as f64);
+}
+
+/// More than the buffers of two sockets hold.
+const LARGE: usize = 24 << 20;
+
+#[test]
+fn bytes_that_a_client_did_not_take_are_not_counted() {
+    let origin = Origin::start();
+    let body = "x".repeat(LARGE);
+    origin.on("/stored", Reply::fresh(60, &body));
+    origin.on(
+        "/streamed",
+        Reply::ok(&body).header("Cache-Control", "no-store"),
+    );
+    let cache = "memory = \"256MiB\"\nmax_object = \"64MiB\"";
+    let (edge, lines) = logging(Edge::before(&origin).cache(cache));
+    assert_eq!(edge.get("/stored").body.len(), LARGE);
+    let whole = lines.last_of(1)["bytes"].as_u64().unwrap();
+    assert_eq!(whole, LARGE as u64);
+    let mut sent = whole;
+    for (place, target) in ["/stored", "/streamed"].into_iter().enumerate() {
+        let mut client = edge.client();
+        client.start(&get(target));
+        let answer = client.head();
+        assert_eq!(answer.header("content-length"), Some(LARGE.to_string()));
+        client.exactly(10_000);
+        client.reset();
+        let line = lines.last_of(place + 2);
+        let bytes = line["bytes"].as_u64().unwrap();
+        assert!((10_000..whole).contains(&bytes), "{target}: {line}");
+        sent += bytes;
+    }
+    let counted = edge.metric("tero_response_bytes_total", &[]);
+    let too_much = counted - sent as f64;
+    assert!(
+        (0.0..=2.0 * 65_536.0).contains(&too_much),
+        "{counted} of {sent}"
+    );
+}
+
+#[test]
+fn without_a_log_bytes_that_a_client_did_not_take_are_not_counted_either() {
+    let origin = Origin::start();
+    origin.on("/stored", Reply::fresh(60, "x".repeat(LARGE)));
+    let edge = Edge::before(&origin)
+        .cache("memory = \"256MiB\"\nmax_object = \"64MiB\"")
+        .start();
+    let bytes = || edge.metric("tero_response_bytes_total", &[]);
+    assert_eq!(edge.get("/stored").body.len(), LARGE);
+    eventually("all is counted", || bytes() == LARGE as f64);
+    let mut client = edge.client();
+    client.start(&get("/stored"));
+    client.head();
+    client.exactly(10_000);
+    client.reset();
+    eventually("both responses have ended", || {
+        edge.metric("tero_response_seconds_count", &[]) == 2.0
+    });
+    assert!(bytes() < 2.0 * LARGE as f64, "{}", bytes());
+}
+
+#[test]
+fn time_is_measured_to_the_head_and_to_the_last_byte() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    origin.on("/slow", Reply::fresh(60, "firstlast!").in_halves(&gate));
+    let (edge, lines) = logging(Edge::before(&origin));
+    let mut client = edge.client();
+    client.start(&get("/slow"));
+    let mut answer = client.head();
+    client.exactly(5);
+    edge.advance_secs(7);
+    // The line is not written before the last byte has left.
+    edge.get("/other");
+    lines.wait_for(1);
+    gate.open();
+    client.rest(&mut answer);
+    let line = lines.last_of(2);
+    assert_eq!(line["seconds"], 0.0, "{line}");
+    assert_eq!(line["total_seconds"], 7.0, "{line}");
+    assert_eq!(line["bytes"], 10, "{line}");
+    assert_eq!(edge.metric("tero_request_seconds_sum", &[]), 0.0);
+    assert_eq!(edge.metric("tero_response_seconds_sum", &[]), 7.0);
+    for name in ["tero_request_seconds_count", "tero_response_seconds_count"] {
+        assert_eq!(edge.metric(name, &[]), 2.0, "{name}");
+    }
+}
+
+#[test]
+fn the_line_of_a_tunnel_has_its_bytes_and_its_end() {
+    let origin = Origin::start();
+    origin.on_each("/ws", |_, _| Reply::switching("websocket"));
+    let (edge, lines) = logging(Edge::before(&origin).site("upgrades = [\"websocket\"]"));
+    let mut client = edge.client();
+    let asks = get("/ws")
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket");
+    client.start(&asks);
+    assert_eq!(client.head().status, 101);
+    client.write("0123456789");
+    assert_eq!(client.exactly(10), b"0123456789");
+    edge.get("/other");
+    lines.wait_for(1);
+    edge.advance_secs(3);
+    drop(client);
+    let line = lines.last_of(2);
+    assert_eq!(line["status"], 101, "{line}");
+    assert_eq!(line["bytes"], 10, "{line}");
+    assert_eq!(line["total_seconds"], 3.0, "{line}");
+}
+
+#[test]
+fn pipelined_answers_have_a_line_each() {
+    let origin = Origin::start();
+    origin.otherwise(|asked| Reply::fresh(60, &asked.target));
+    let (edge, lines) = logging(Edge::before(&origin));
+    for _ in 0..2 {
+        let mut client = edge.client();
+        let requests: Vec<u8> = (1..=5)
+            .flat_map(|number| get("/".to_owned() + &"a".repeat(number)).to_bytes())
+            .collect();
+        client.write(requests);
+        for number in 1..=5 {
+            let mut answer = client.head();
+            client.rest(&mut answer);
+            assert_eq!(answer.body.len(), number + 1);
+        }
+    }
+    let bytes: Vec<_> = lines
+        .wait_for(10)
+        .iter()
+        .map(|line| line["bytes"].clone())
+        .collect();
+    assert_eq!(bytes, [2, 3, 4, 5, 6, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn lines_that_can_not_be_written_are_counted_and_told_once() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::fresh(60, "x"));
+    let log = "\n[access_log]\npath = \"/dev/full\"\n";
+    let serving = Serving::start(&configuration(&origin, log));
+    let mut client = serving.client();
+    for _ in 0..200 {
+        assert_eq!(client.send(&get("/x")).status, 200);
+    }
+    let failed = || {
+        let answer =
+            Client::connect(serving.admin_address()).send(&get("/metrics").host("localhost"));
+        let text = answer.text();
+        let mut lines = text.lines();
+        lines
+            .find_map(|line| line.strip_prefix("tero_access_log_lines_total{result=\"failed\"} "))
+            .map(str::to_owned)
+    };
+    eventually("all lines are counted", || {
+        failed().as_deref() == Some("200")
+    });
+    let told = serving
+        .log()
+        .matches("the access log can't be written")
+        .count();
+    assert_eq!(told, 1, "{}", serving.log());
+}
+
+#[test]
+fn an_origin_that_is_down_is_told_once_a_minute() {
+    let origin = Origin::start();
+    let serving = Serving::start(&configuration(&origin, ""));
+    let mut client = serving.client();
+    origin.stop();
+    for number in 0..100 {
+        let target = format!("/{number}");
+        assert_eq!(client.send(&get(&target)).status, 502);
+        let upload = Request::new("POST", &target).body("x");
+        assert_eq!(client.send(&upload).status, 502);
+    }
+    serving.line_with(&["fetch failed"]);
+    for message in ["fetch failed", "pass failed"] {
+        let told = serving.log().matches(message).count();
+        assert_eq!(told, 1, "{message}:\n{}", serving.log());
+    }
+}
+
+#[test]
+fn sighup_reopens_the_log_before_the_next_line() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::fresh(60, "x"));
+    let log = "\n[access_log]\npath = \"access.log\"\nformat = \"json\"\n";
+    let serving = Serving::start(&configuration(&origin, log));
+    let path = serving.folder.path().join("access.log");
+    let rotated = serving.folder.path().join("access.log.1");
+    let count =
+        |path: &PathBuf| std::fs::read_to_string(path).map_or(0, |text| text.lines().count());
+    let mut client = serving.client();
+    client.send(&get("/x"));
+    eventually("the line is written", || count(&path) == 1);
+    std::fs::rename(&path, &rotated).unwrap();
+    serving.signal("HUP");
+    // The file is there without a request.
+    eventually("the file is opened again", || path.exists());
+    for _ in 0..20 {
+        client.send(&get("/x"));
+    }
+    eventually("the lines are written", || count(&path) == 20);
+    assert_eq!(count(&rotated), 1);
+}

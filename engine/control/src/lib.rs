@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod build_info;
+mod descriptors;
 pub mod housekeeping;
 pub mod purge;
 pub mod reload;

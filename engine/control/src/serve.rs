@@ -13,7 +13,7 @@ use crate::reload::{ReloadError, Reloader, log_zone_data, warn};
 use crate::rollout::{LoadedVersions, Rollout, RolloutError, tell_popularity};
 use crate::warm::Warmer;
 use crate::warm::plan_memory::PlanMemory;
-use crate::{admin, warm};
+use crate::{admin, descriptors, warm};
 use tero_config::Config;
 use tero_edge::request::shadow_question::ShadowQueue;
 use tero_edge::request::site::Sites;
@@ -99,6 +99,7 @@ pub fn serve(config: Config, clock: Clock, build: BuildInfo) -> Result<Server, S
     let warmer = make_warmer(&config, &edge, memory)?;
     let (rollout, rollout_thread) = loaded.start(&edge).map_err(start("the thread of trials"))?;
     let reloader = Arc::new(Reloader::new(&config, &edge, &rollout, &warmer));
+    let max_connections = descriptors::client_connections(&config);
     let (stage, stages) = watch::channel(ShutdownStage::Running);
     let housekeeping = Housekeeping {
         edge: Arc::clone(&edge),
@@ -112,13 +113,17 @@ pub fn serve(config: Config, clock: Clock, build: BuildInfo) -> Result<Server, S
         ready: readiness(&config, &edge),
         rollout: Arc::clone(&rollout),
         reloader: Arc::clone(&reloader),
-        max_connections: config.server.max_connections,
+        max_connections,
         build,
         stage: stages.clone(),
     };
     let workers = config.server.workers;
-    let mut threads = server::start(&edge, config.server, listeners.public, &stages)
-        .map_err(start("a worker"))?;
+    let settings = tero_config::Server {
+        max_connections,
+        ..config.server
+    };
+    let mut threads =
+        server::start(&edge, settings, listeners.public, &stages).map_err(start("a worker"))?;
     threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
     threads.push(rollout_thread);
     threads.push(housekeeping.start(stages).map_err(start("housekeeping"))?);

@@ -13,6 +13,7 @@ mod pool;
 mod sending;
 mod stream;
 
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -188,7 +189,8 @@ impl Origin {
     /// makes it once more.
     ///
     /// # Errors
-    /// [`OriginError`]. Nothing was sent in the cases `Connect`, `ConnectTimeout` and `Busy`.
+    /// [`OriginError`]. Nothing was sent in the cases `Connect`, `Exhausted`, `ConnectTimeout` and
+    /// `Busy`.
     pub async fn fetch(
         &self,
         mut request: Request<RequestBody>,
@@ -224,6 +226,10 @@ impl Origin {
             let Some(unsent) = failure.unsent else {
                 return Err(failure.error);
             };
+            if let OriginError::Exhausted { .. } = failure.error {
+                // The next hop has done nothing wrong, and another one could not be reached either.
+                return Err(failure.error);
+            }
             hop.rest_until(self.clock.now().saturating_add(REST_AFTER_FAILURE));
             request = unsent;
             last_error = failure.error;
@@ -277,8 +283,22 @@ impl Origin {
         }
     }
 
+    /// Opens a connection. If the edge lacks the room, it closes the idle connections of this thread
+    /// and tries once more.
+    async fn open_with_room(&self, hop: &NextHop) -> io::Result<NextHopConnection> {
+        let open = || connection::open(&hop.host, hop.port, &self.settings);
+        match open().await {
+            Err(error) if error::is_own(&error) && pool::close_idle() => {
+                // Their tasks close the sockets.
+                tokio::task::yield_now().await;
+                open().await
+            }
+            opened => opened,
+        }
+    }
+
     async fn open(&self, hop: &NextHop) -> Result<NextHopConnection, OriginError> {
-        let opening = connection::open(&hop.host, hop.port, &self.settings);
+        let opening = self.open_with_room(hop);
         let timeout = self.settings.connect_timeout;
         let origin = || hop.authority.clone();
         match self.clock.timeout(timeout, opening).await {
@@ -286,10 +306,7 @@ impl Origin {
                 hop.counters.opened();
                 Ok(connection)
             }
-            Ok(Err(source)) => Err(OriginError::Connect {
-                origin: origin(),
-                source,
-            }),
+            Ok(Err(source)) => Err(OriginError::connect(origin(), source)),
             Err(_) => Err(OriginError::ConnectTimeout { origin: origin() }),
         }
     }

@@ -11,6 +11,7 @@ mod chunks;
 mod collapse;
 mod configuration;
 mod deploy;
+mod descriptors;
 mod desk;
 mod explain;
 mod followers;

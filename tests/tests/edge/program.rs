@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 
-use tero_tests::{Client, GUARD, Origin, compiled_cache, eventually, toml_string};
+use tero_tests::{Client, GUARD, Origin, compiled_cache, eventually, get, toml_string};
 
 /// The program with these arguments. Its environment holds the path only.
 pub(crate) fn tero(arguments: &[&str]) -> Command {
@@ -82,12 +82,31 @@ pub(crate) fn configuration(origin: &Origin, more: &str) -> String {
 }
 
 impl Serving {
-    /// Starts `tero serve` with this configuration, and waits until it is ready.
+    /// Starts `tero serve` with this configuration.
     pub(crate) fn start(configuration: &str) -> Serving {
+        Serving::start_by(tero(&["serve"]), configuration)
+    }
+
+    /// Starts `tero serve` with this configuration and these limits of open files.
+    pub(crate) fn start_within(configuration: &str, soft: u64, hard: u64) -> Serving {
+        let mut command = Command::new("sh");
+        command
+            .args([
+                "-c",
+                "ulimit -Sn \"$1\" && ulimit -Hn \"$2\" && exec \"$0\" serve",
+            ])
+            .arg(env!("CARGO_BIN_EXE_tero-under-test"))
+            .args([soft.to_string(), hard.to_string()])
+            .env("NO_COLOR", "1")
+            .env_remove("TERO_LOG")
+            .stdin(Stdio::null());
+        Serving::start_by(command, configuration)
+    }
+
+    fn start_by(mut command: Command, configuration: &str) -> Serving {
         let folder = tero_tests::folder();
         std::fs::write(folder.path().join("tero.toml"), configuration)
             .expect("the folder can be written");
-        let mut command = tero(&["serve"]);
         command
             .current_dir(folder.path())
             .stdout(Stdio::piped())
@@ -128,6 +147,19 @@ impl Serving {
     /// A new connection of a visitor.
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.address())
+    }
+
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The value of a metric.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let metrics = get("/metrics").host("localhost");
+        let text = Client::connect(self.admin_address()).send(&metrics).text();
+        let mut lines = text.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
     /// Sends a signal by its name.

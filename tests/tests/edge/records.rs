@@ -4,9 +4,7 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use tero_tests::{
-    Client, Edge, EdgeBuilder, Gate, Origin, Reply, Request, eventually, folder, get,
-};
+use tero_tests::{Edge, EdgeBuilder, Gate, Origin, Reply, Request, eventually, folder, get};
 
 use crate::program::{Serving, configuration};
 
@@ -400,18 +398,8 @@ fn lines_that_can_not_be_written_are_counted_and_told_once() {
     for _ in 0..200 {
         assert_eq!(client.send(&get("/x")).status, 200);
     }
-    let failed = || {
-        let answer =
-            Client::connect(serving.admin_address()).send(&get("/metrics").host("localhost"));
-        let text = answer.text();
-        let mut lines = text.lines();
-        lines
-            .find_map(|line| line.strip_prefix("tero_access_log_lines_total{result=\"failed\"} "))
-            .map(str::to_owned)
-    };
-    eventually("all lines are counted", || {
-        failed().as_deref() == Some("200")
-    });
+    let failed = || serving.metric("tero_access_log_lines_total{result=\"failed\"}");
+    eventually("all lines are counted", || failed() == Some(200.0));
     let told = serving
         .log()
         .matches("the access log can't be written")

@@ -28,7 +28,7 @@ pub struct AdminContext {
     pub rollout: Arc<Rollout>,
     /// Reads the configuration again.
     pub reloader: Arc<Reloader>,
-    /// `[server] max_connections`.
+    /// `[server] max_connections`, as far as the descriptors of the process allow it.
     pub max_connections: usize,
     /// What the program is made of.
     pub build: BuildInfo,

@@ -3,6 +3,7 @@
 use std::io;
 
 use http::Request;
+use rustix::io::Errno;
 
 use super::RequestBody;
 use crate::client_rate::SlowClientError;
@@ -14,6 +15,15 @@ pub enum OriginError {
     /// The connection was refused, or failed otherwise.
     #[error("could not connect to {origin}")]
     Connect {
+        /// The next hop.
+        origin: String,
+        /// The error of the system.
+        #[source]
+        source: io::Error,
+    },
+    /// The edge itself could not open a connection.
+    #[error("could not open a connection to {origin}: the edge is out of descriptors or ports")]
+    Exhausted {
         /// The next hop.
         origin: String,
         /// The error of the system.
@@ -72,6 +82,15 @@ pub enum OriginError {
 }
 
 impl OriginError {
+    /// The error of the system that a connection could not be opened.
+    pub(super) fn connect(origin: String, source: io::Error) -> OriginError {
+        if is_own(&source) {
+            OriginError::Exhausted { origin, source }
+        } else {
+            OriginError::Connect { origin, source }
+        }
+    }
+
     /// Whether it is a timeout, which is a 504 and not a 502 (RFC 9110 §15.6.5).
     pub fn is_timeout(&self) -> bool {
         matches!(
@@ -84,6 +103,7 @@ impl OriginError {
     pub fn as_str(&self) -> &'static str {
         match self {
             OriginError::Connect { .. } => "origin refused the connection",
+            OriginError::Exhausted { .. } => "edge is out of descriptors or ports",
             OriginError::ConnectTimeout { .. } => "origin did not accept a connection in time",
             OriginError::Busy => "too many requests to the origin",
             OriginError::ResponseTimeout { .. } => "origin did not answer in time",
@@ -94,6 +114,15 @@ impl OriginError {
             OriginError::RequestBody { .. } => "request body ended early",
         }
     }
+}
+
+/// Whether the edge lacks something, so that the next hop is not to blame.
+pub(super) fn is_own(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        code,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL)
+    )
 }
 
 /// Why a request got no response.

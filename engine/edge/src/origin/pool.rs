@@ -47,6 +47,12 @@ pub(super) fn take_idle(hop: usize, now: Timestamp, can_repeat: bool) -> Option<
     })
 }
 
+/// Closes all idle connections of this thread. Returns whether there were any.
+pub(super) fn close_idle() -> bool {
+    let idle = IDLE.take();
+    idle.by_hop.values().any(|idle| !idle.is_empty())
+}
+
 fn is_usable((connection, since): &(NextHopConnection, Timestamp), now: Timestamp) -> bool {
     !connection.is_closed() && now.since(*since) < IDLE_TIMEOUT
 }

@@ -62,12 +62,13 @@ impl Failure {
         }
     }
 
-    /// An error of the next hop: 504 where time ran out, 503 where we hold back, else 502 (RFC 9110
-    /// §15.6); or of the client's content: 408 where time ran out, else 400 (§15.5).
+    /// An error of the next hop: 504 where time ran out, 503 where we hold back or lack something,
+    /// else 502 (RFC 9110 §15.6); or of the client's content: 408 where time ran out, else 400
+    /// (§15.5).
     pub(super) fn of(error: &OriginError) -> Failure {
         let status = match error {
             _ if error.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
-            OriginError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            OriginError::Busy | OriginError::Exhausted { .. } => StatusCode::SERVICE_UNAVAILABLE,
             OriginError::SlowRequestBody => StatusCode::REQUEST_TIMEOUT,
             OriginError::RequestBody { .. } => StatusCode::BAD_REQUEST,
             _ => StatusCode::BAD_GATEWAY,

@@ -246,11 +246,11 @@ impl Edge {
         edge.fetches_under_way() == 0 && edge.store.usage().fill_bytes == 0
     }
 
-    /// Applies another configuration.
+    /// Applies another configuration. Returns the keys that wait for a restart.
     ///
     /// # Errors
     /// The message that an operator would read.
-    pub fn reload(&self, builder: &EdgeBuilder) -> Result<(), String> {
+    pub fn reload(&self, builder: &EdgeBuilder) -> Result<Vec<String>, String> {
         let config = Config::parse(&builder.to_toml(), "tero.toml", &std::env::temp_dir())
             .map_err(|errors| errors.to_string())?;
         self.server()

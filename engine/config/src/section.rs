@@ -94,6 +94,17 @@ macro_rules! section {
                 )+],
             };
 
+            /// The keys whose values differ from those in `other`.
+            pub fn changed_keys(&self, other: &$name) -> Vec<&'static str> {
+                let mut keys = Vec::new();
+                $(
+                    if self.$field != other.$field {
+                        keys.push(section!(@key $field $($key)?));
+                    }
+                )+
+                keys
+            }
+
             /// Reads the table. Mistakes are recorded by `reader`, and the default stands in.
             pub(crate) fn read(
                 reader: &$crate::reader::TableReader<'_>,

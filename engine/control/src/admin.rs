@@ -9,6 +9,7 @@
 #![deny(clippy::disallowed_macros, clippy::disallowed_types)]
 
 mod call;
+mod connections;
 mod context;
 mod explain;
 mod exposition;
@@ -48,19 +49,19 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use call::{Call, CallInput, Handler, Work, handler};
+use connections::{ConnectionSlot, Connections};
 use guard::AccessGuard;
 use reply::{AdminRefusal, AdminResponse};
 use route::Router;
 use tero_admin_api::endpoints::OpenApi;
 use tero_admin_api::{OPENAPI, OpenApiText};
-use tero_config as config;
 use tero_edge::server::ShutdownStage;
 use tero_time::clock::Clock;
 
 pub use context::{AdminContext, ReadinessRule};
 pub use reports::version_comparison;
 
-/// Connections that are open at a time; further ones wait in the accept queue.
+/// Connections that are open at a time; for a further one, one that waits for a request is closed.
 const MAX_CONNECTIONS: usize = 128;
 /// Request line and header fields together, in bytes.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
@@ -69,14 +70,16 @@ const MAX_HEADERS: usize = 64;
 /// The content of a request, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// From the start of a connection, or the end of a request, to the end of the next header.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the end of the header to the end of the content; of a version that is pushed.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 /// Versions that are uploaded at a time: each is in memory as a whole.
 const UPLOADS: usize = 1;
-/// Threads for long work.
-const BLOCKING_THREADS: usize = 4;
+/// Answers that are worked on at a time, by kind of work. Each has a thread; further ones wait.
+const LONG_THREADS: usize = 4;
+const COMPILING_THREADS: usize = 2;
+const UNDOING_THREADS: usize = 2;
 /// How long the accept loop rests after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -85,8 +88,37 @@ struct Admin {
     context: AdminContext,
     router: Router<Arc<Handler>>,
     guard: AccessGuard,
-    connections: Arc<Semaphore>,
+    connections: Connections,
     uploads: Semaphore,
+    lanes: Lanes,
+}
+
+/// Permits for the threads. Each kind of work has its own, so that compiling, or waiting for it, does
+/// not hold up other answers.
+struct Lanes {
+    long: Arc<Semaphore>,
+    compiling: Arc<Semaphore>,
+    undoing: Arc<Semaphore>,
+}
+
+impl Lanes {
+    fn new() -> Lanes {
+        Lanes {
+            long: Arc::new(Semaphore::new(LONG_THREADS)),
+            compiling: Arc::new(Semaphore::new(COMPILING_THREADS)),
+            undoing: Arc::new(Semaphore::new(UNDOING_THREADS)),
+        }
+    }
+
+    /// The lane of a kind of work; `None` for work that needs no thread.
+    fn of(&self, work: Work) -> Option<&Arc<Semaphore>> {
+        match work {
+            Work::AtOnce => None,
+            Work::Long => Some(&self.long),
+            Work::Compiling | Work::Upload => Some(&self.compiling),
+            Work::Undoing => Some(&self.undoing),
+        }
+    }
 }
 
 /// Starts the interface on `listener`. It answers while the edge drains, `/ready` with 503; its
@@ -94,24 +126,20 @@ struct Admin {
 ///
 /// # Errors
 /// If a thread or its runtime can't be started.
-pub fn start(
-    context: AdminContext,
-    settings: &config::Admin,
-    listener: TcpListener,
-) -> io::Result<JoinHandle<()>> {
+pub fn start(context: AdminContext, listener: TcpListener) -> io::Result<JoinHandle<()>> {
     listener.set_nonblocking(true)?;
-    let guard = AccessGuard::new(settings.token.as_deref(), listener.local_addr()?.ip());
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let guard = AccessGuard::new(context.token.clone(), listener.local_addr()?.ip());
     let admin = Arc::new(Admin {
         context,
         router: router(),
         guard,
-        connections,
+        connections: Connections::new(MAX_CONNECTIONS),
         uploads: Semaphore::new(UPLOADS),
+        lanes: Lanes::new(),
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
+        .max_blocking_threads(LONG_THREADS + COMPILING_THREADS + UNDOING_THREADS)
         .build()?;
     std::thread::Builder::new()
         .name("admin".to_owned())
@@ -129,21 +157,22 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
     };
     let mut stage = admin.context.stage.clone();
     loop {
-        let accepted = async {
-            // A permit first: connections over the bound wait in the kernel's queue.
-            let permit = Arc::clone(&admin.connections).acquire_owned().await;
-            (listener.accept().await, permit)
-        };
-        let (accepted, permit) = tokio::select! {
-            accepted = accepted => accepted,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             _ = stage.wait_for(|stage| *stage == ShutdownStage::Stopped) => return,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, client)) => {
+                let Some(slot) = admin.connections.admit(client.ip()) else {
+                    continue;
+                };
                 let admin = Arc::clone(admin);
                 tokio::spawn(async move {
-                    connection(admin, stream).await;
-                    drop(permit);
+                    tokio::select! {
+                        () = connection(&admin, &slot, stream) => {}
+                        () = slot.closed() => {}
+                    }
+                    admin.connections.ended(&slot);
                 });
             }
             Err(error) => {
@@ -158,11 +187,9 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
     }
 }
 
-async fn connection(admin: Arc<Admin>, stream: tokio::net::TcpStream) {
-    let service = service_fn(|request| {
-        let admin = Arc::clone(&admin);
-        async move { Ok::<_, Infallible>(handle(&admin, request).await) }
-    });
+async fn connection(admin: &Arc<Admin>, slot: &ConnectionSlot, stream: tokio::net::TcpStream) {
+    let service =
+        service_fn(async |request| Ok::<_, Infallible>(handle(admin, slot, request).await));
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -186,16 +213,16 @@ fn router() -> Router<Arc<Handler>> {
         handler(Work::Long, explain::answer),
         handler(Work::Compiling, versions::reload),
         handler(Work::Long, policies::policies),
-        handler(Work::Compiling, policies::policy),
+        handler(Work::Long, policies::policy),
         handler(Work::Upload, versions::push),
         handler(Work::Compiling, versions::activate),
-        handler(Work::Compiling, versions::roll_back),
-        handler(Work::Compiling, trials::shadow),
+        handler(Work::Undoing, versions::roll_back),
+        handler(Work::Long, trials::shadow),
         handler(Work::Compiling, trials::start_shadow),
-        handler(Work::Compiling, trials::stop_shadow),
-        handler(Work::Compiling, trials::canary),
+        handler(Work::Undoing, trials::stop_shadow),
+        handler(Work::Long, trials::canary),
         handler(Work::Compiling, trials::start_canary),
-        handler(Work::Compiling, trials::stop_canary),
+        handler(Work::Undoing, trials::stop_canary),
         handler(Work::Long, warm::plans),
         handler(Work::Long, warm::runs),
         handler(Work::Long, warm::run),
@@ -212,7 +239,11 @@ fn openapi(_: &AdminContext, _: Call<'_, OpenApi>) -> Result<OpenApiText, AdminR
     Ok(OpenApiText(OPENAPI.to_owned()))
 }
 
-async fn handle(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn handle(
+    admin: &Arc<Admin>,
+    slot: &ConnectionSlot,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     let (handler, parameters) = match admin.find(&parts) {
         Ok(found) => found,
@@ -228,7 +259,7 @@ async fn handle(admin: &Arc<Admin>, request: Request<Incoming>) -> Response<Full
             accept: accepted_types(&parts),
             content,
         };
-        admin.answer(handler, input).await
+        slot.while_busy(admin.answer(handler, input)).await
     };
     match admin.context.edge.clock.timeout(limit, answer).await {
         Ok(Ok(reply)) => reply.into_response(),
@@ -287,13 +318,17 @@ impl Admin {
         handler: &Arc<Handler>,
         input: CallInput,
     ) -> Result<AdminResponse, AdminRefusal> {
-        if handler.work == Work::AtOnce {
+        let Some(lane) = self.lanes.of(handler.work) else {
             return handler.answer(&self.context, &input);
-        }
+        };
+        // The thread keeps the permit: it goes on even if the client no longer waits.
+        let permit = Arc::clone(lane).acquire_owned().await;
         let (admin, handler) = (Arc::clone(self), Arc::clone(handler));
-        tokio::task::spawn_blocking(move || handler.answer(&admin.context, &input))
-            .await
-            .unwrap_or_else(|_| Err(AdminRefusal::failed()))
+        let answer = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            handler.answer(&admin.context, &input)
+        });
+        answer.await.unwrap_or_else(|_| Err(AdminRefusal::failed()))
     }
 }
 

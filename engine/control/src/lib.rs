@@ -6,6 +6,7 @@
 //! rules of HTTP caching are not known here.
 
 pub mod admin;
+pub mod admin_token;
 pub mod build_info;
 mod descriptors;
 pub mod housekeeping;

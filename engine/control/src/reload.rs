@@ -1,11 +1,14 @@
 //! Applies a new configuration while the edge runs.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::admin_token::AdminToken;
 use crate::rollout::{Rollout, RolloutError};
 use crate::warm::Warmer;
 use tero_config as config;
+use tero_config::keys::Section;
 use tero_config::{Config, ConfigErrors};
 use tero_edge::request::Edge;
 use tero_policy_host::check;
@@ -15,12 +18,28 @@ use tero_time::zones::{self, ZoneDataChoice, ZoneDataError};
 /// Applies new configurations to a running edge, one at a time.
 #[derive(Debug)]
 pub struct Reloader {
-    file: PathBuf,
     edge: Arc<Edge>,
     rollout: Arc<Rollout>,
     warmer: Arc<Warmer>,
-    cache: config::Cache,
+    token: AdminToken,
+    /// The configuration that the edge was started with.
+    started: StartedConfig,
     one_at_a_time: Mutex<()>,
+    /// The keys that wait for a restart.
+    waiting: Mutex<Vec<String>>,
+    applied: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// The tables of which most keys hold from start to end.
+#[derive(Debug)]
+struct StartedConfig {
+    file: PathBuf,
+    server: config::Server,
+    admin: config::Admin,
+    cache: config::Cache,
+    access_log: Option<config::AccessLog>,
+    policy_host: config::PolicyHost,
 }
 
 /// Why a new configuration was not applied.
@@ -40,6 +59,76 @@ pub enum ReloadError {
     Plan(String),
 }
 
+impl StartedConfig {
+    fn of(config: &Config) -> StartedConfig {
+        StartedConfig {
+            file: PathBuf::from(&*config.file),
+            server: config.server.clone(),
+            admin: config.admin.clone(),
+            cache: config.cache.clone(),
+            access_log: config.access_log.clone(),
+            policy_host: config.policy_host.clone(),
+        }
+    }
+
+    /// `new` with the values in force in place of those that wait for a restart, and the keys of
+    /// these. All other tables apply at once.
+    fn in_force(&self, new: Config) -> (Config, Vec<String>) {
+        let in_force = Config {
+            server: config::Server {
+                device_models: new.server.device_models.clone(),
+                ..self.server.clone()
+            },
+            admin: config::Admin {
+                token: self.token(&new),
+                ..self.admin.clone()
+            },
+            cache: config::Cache {
+                max_policy_variants: new.cache.max_policy_variants,
+                ..self.cache.clone()
+            },
+            access_log: self.access_log.clone(),
+            policy_host: self.policy_host.clone(),
+            ..new.clone()
+        };
+        let mut waiting = Vec::new();
+        let mut wait = |section: Section, keys: Vec<&str>| {
+            waiting.extend(keys.iter().map(|key| format!("{}.{key}", section.name)));
+        };
+        wait(
+            config::Server::SECTION,
+            new.server.changed_keys(&in_force.server),
+        );
+        wait(
+            config::Admin::SECTION,
+            new.admin.changed_keys(&in_force.admin),
+        );
+        wait(
+            config::Cache::SECTION,
+            new.cache.changed_keys(&in_force.cache),
+        );
+        let policies = new.policy_host.changed_keys(&in_force.policy_host);
+        wait(config::PolicyHost::SECTION, policies);
+        match (&new.access_log, &in_force.access_log) {
+            (Some(new), Some(old)) => {
+                wait(config::AccessLog::SECTION, new.changed_keys(old));
+            }
+            (None, None) => {}
+            _ => waiting.push(config::AccessLog::SECTION.name.to_owned()),
+        }
+        (in_force, waiting)
+    }
+
+    /// The new token. An interface that others can reach stays closed until it has another address.
+    fn token(&self, new: &Config) -> Option<String> {
+        let token = new.admin.token.clone();
+        if token.is_none() && !self.admin.listen.ip().is_loopback() {
+            return self.admin.token.clone();
+        }
+        token
+    }
+}
+
 impl Reloader {
     /// A reloader for `edge`, which was started with `config`.
     pub(crate) fn new(
@@ -47,56 +136,94 @@ impl Reloader {
         edge: &Arc<Edge>,
         rollout: &Arc<Rollout>,
         warmer: &Arc<Warmer>,
+        token: &AdminToken,
     ) -> Reloader {
         Reloader {
-            file: PathBuf::from(&*config.file),
             edge: Arc::clone(edge),
             rollout: Arc::clone(rollout),
             warmer: Arc::clone(warmer),
-            cache: config.cache.clone(),
+            token: token.clone(),
+            started: StartedConfig::of(config),
             one_at_a_time: Mutex::new(()),
+            waiting: Mutex::default(),
+            applied: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         }
     }
 
-    /// Applies the sites, policies and plans of a new configuration, and reads the time zone data
-    /// again; requests under way end under the old ones. Stored responses and pushed versions stay, and so do the counters of a site
-    /// whose zone is the same. Listeners, memory, the state directory and the number of workers
-    /// change at the next start only.
+    /// Applies the sites, policies and plans of a new configuration, its token for the admin
+    /// interface, and reads the time zone data again; requests under way end under the old ones.
+    /// Stored responses and pushed versions stay, and so do the counters of a site whose zone is the
+    /// same. Returns the keys that wait for a restart: those of `[server]`, `[admin]`, `[cache]`,
+    /// `[access_log]` and `[policies]` that differ from what is in force, but for
+    /// `server.device_models`, `admin.token` and `cache.max_policy_variants`.
     ///
     /// # Errors
     /// [`ReloadError`]; the old configuration stays then.
-    pub fn reload(&self, config: Config) -> Result<(), ReloadError> {
+    pub fn reload(&self, config: Config) -> Result<Vec<String>, ReloadError> {
+        let result = self.apply(config);
+        let count = match &result {
+            Ok(_) => &self.applied,
+            Err(_) => &self.refused,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        result
+    }
+
+    fn apply(&self, config: Config) -> Result<Vec<String>, ReloadError> {
         let _one_at_a_time = self
             .one_at_a_time
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let zone_data = zones::choose(&config.time.zoneinfo, &self.edge.clock)?;
         warn(&config, self.edge.clock.now());
-        let config = Config {
-            cache: config::Cache {
-                max_policy_variants: config.cache.max_policy_variants,
-                ..self.cache.clone()
-            },
-            ..config
-        };
+        let (config, waiting) = self.started.in_force(config);
         self.rollout.reload(&config)?;
         zone_data.install();
         log_zone_data(&zone_data);
         self.warmer
             .reload(config.plans)
-            .map_err(|error| ReloadError::Plan(error.to_string()))
+            .map_err(|error| ReloadError::Plan(error.to_string()))?;
+        self.token.set(config.admin.token.as_deref());
+        if !waiting.is_empty() {
+            let keys = waiting.join(", ");
+            tracing::warn!("keys that wait for a restart: {keys}");
+        }
+        *self.lock_waiting() = waiting.clone();
+        Ok(waiting)
     }
 
-    /// Opens the access log anew, reads the file that the edge was started with, and applies it.
+    /// Opens the access log anew, reads the file that the edge was started with, and applies it; see
+    /// [`Reloader::reload`].
     ///
     /// # Errors
     /// [`ReloadError`]; the old configuration stays then.
-    pub fn reload_file(&self) -> Result<(), ReloadError> {
+    pub fn reload_file(&self) -> Result<Vec<String>, ReloadError> {
         if let Some(log) = &self.edge.access_log {
             log.reopen();
         }
-        let config = Config::load(&self.file).map_err(ReloadError::Config)?;
-        self.reload(config)
+        match Config::load(&self.started.file) {
+            Ok(config) => self.reload(config),
+            Err(errors) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                Err(ReloadError::Config(errors))
+            }
+        }
+    }
+
+    /// The keys that wait for a restart since the last reload.
+    pub fn waiting(&self) -> Vec<String> {
+        self.lock_waiting().clone()
+    }
+
+    /// The number of reloads that were applied, and of those that were refused.
+    pub fn counts(&self) -> (u64, u64) {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (count(&self.applied), count(&self.refused))
+    }
+
+    fn lock_waiting(&self) -> MutexGuard<'_, Vec<String>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

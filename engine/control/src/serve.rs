@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
+use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::housekeeping::{Housekeeping, SavedPopularity};
 use crate::reload::{ReloadError, Reloader, log_zone_data, warn};
@@ -98,7 +99,8 @@ pub fn serve(config: Config, clock: Clock, build: BuildInfo) -> Result<Server, S
     let memory = PlanMemory::open(state_dir.as_ref());
     let warmer = make_warmer(&config, &edge, memory)?;
     let (rollout, rollout_thread) = loaded.start(&edge).map_err(start("the thread of trials"))?;
-    let reloader = Arc::new(Reloader::new(&config, &edge, &rollout, &warmer));
+    let token = AdminToken::new(config.admin.token.as_deref());
+    let reloader = Arc::new(Reloader::new(&config, &edge, &rollout, &warmer, &token));
     let max_connections = descriptors::client_connections(&config);
     let (stage, stages) = watch::channel(ShutdownStage::Running);
     let housekeeping = Housekeeping {
@@ -115,6 +117,7 @@ pub fn serve(config: Config, clock: Clock, build: BuildInfo) -> Result<Server, S
         reloader: Arc::clone(&reloader),
         max_connections,
         build,
+        token,
         stage: stages.clone(),
     };
     let workers = config.server.workers;
@@ -127,10 +130,7 @@ pub fn serve(config: Config, clock: Clock, build: BuildInfo) -> Result<Server, S
     threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
     threads.push(rollout_thread);
     threads.push(housekeeping.start(stages).map_err(start("housekeeping"))?);
-    threads.push(
-        admin::start(admin, &config.admin, listeners.admin)
-            .map_err(start("the admin interface"))?,
-    );
+    threads.push(admin::start(admin, listeners.admin).map_err(start("the admin interface"))?);
     Ok(Server {
         addresses: listeners.addresses,
         admin_address: listeners.admin_address,
@@ -241,7 +241,7 @@ impl Server {
     ///
     /// # Errors
     /// [`ReloadError`]; the old configuration stays then.
-    pub fn reload(&self, config: Config) -> Result<(), ReloadError> {
+    pub fn reload(&self, config: Config) -> Result<Vec<String>, ReloadError> {
         self.reloader.reload(config)
     }
 
@@ -249,7 +249,7 @@ impl Server {
     ///
     /// # Errors
     /// [`ReloadError`]; the old configuration stays then.
-    pub fn reload_file(&self) -> Result<(), ReloadError> {
+    pub fn reload_file(&self) -> Result<Vec<String>, ReloadError> {
         self.reloader.reload_file()
     }
 

@@ -104,7 +104,7 @@ impl Reply<'_> {
 /// Answers a client's request.
 pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSource) -> Reply<'_> {
     let (parts, content) = request.into_parts();
-    let client = source.client;
+    let client = source.peer;
     let exchange = match admit::admit(edge, parts, source) {
         Ok(exchange) => Arc::new(exchange),
         Err(refused) => {

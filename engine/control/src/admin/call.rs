@@ -22,6 +22,9 @@ pub(super) enum Work {
     Long,
     /// It may wait until policies are compiled.
     Compiling,
+    /// It ends a trial or goes back to a version before, which is compiled already as a rule: it must
+    /// not wait until others are.
+    Undoing,
     /// A version is uploaded, and compiled.
     Upload,
 }
@@ -31,7 +34,7 @@ impl Work {
     pub(super) fn timeout(self) -> Duration {
         match self {
             Work::AtOnce | Work::Long => ANSWER_TIMEOUT,
-            Work::Compiling | Work::Upload => COMPILE_TIMEOUT,
+            Work::Compiling | Work::Undoing | Work::Upload => COMPILE_TIMEOUT,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::reload::Reloader;
 use crate::rollout::Rollout;
@@ -32,6 +33,8 @@ pub struct AdminContext {
     pub max_connections: usize,
     /// What the program is made of.
     pub build: BuildInfo,
+    /// The token that opens the interface.
+    pub token: AdminToken,
     /// Whether the edge runs, drains or has stopped.
     pub stage: watch::Receiver<ShutdownStage>,
 }

@@ -8,6 +8,7 @@ use http::{Method, Response, StatusCode};
 use super::guard::AccessGuard;
 use super::reply::AdminRefusal;
 use super::route::Router;
+use crate::admin_token::AdminToken;
 use tero_admin_api::endpoints::ALL;
 
 /// The address of the interface.
@@ -29,7 +30,7 @@ pub fn request(method: &Method, path: &str, headers: &HeaderMap) {
             &[StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED],
         ),
     }
-    match AccessGuard::new(None, ADDRESS).admit(headers) {
+    match AccessGuard::new(AdminToken::new(None), ADDRESS).admit(headers) {
         Ok(()) => {
             let hosts: Vec<_> = headers
                 .get_all(HOST)
@@ -48,7 +49,7 @@ pub fn request(method: &Method, path: &str, headers: &HeaderMap) {
         }
         Err(refusal) => told(refusal, &[StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN]),
     }
-    match AccessGuard::new(Some(TOKEN), ADDRESS).admit(headers) {
+    match AccessGuard::new(AdminToken::new(Some(TOKEN)), ADDRESS).admit(headers) {
         Ok(()) => {
             let given: Vec<_> = headers
                 .get_all(AUTHORIZATION)

@@ -8,27 +8,22 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, header};
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::reply::AdminRefusal;
+use crate::admin_token::{AdminToken, digest};
 
 /// What a request must show.
 #[derive(Debug)]
 pub(super) struct AccessGuard {
-    /// The digest of the token: a Debug print does not show the token, and comparing takes the same
-    /// time for every length.
-    token: Option<[u8; 32]>,
+    token: AdminToken,
     address: IpAddr,
 }
 
 impl AccessGuard {
     /// A guard of the interface at `address`.
-    pub(super) fn new(token: Option<&str>, address: IpAddr) -> AccessGuard {
-        AccessGuard {
-            token: token.map(digest),
-            address,
-        }
+    pub(super) fn new(token: AdminToken, address: IpAddr) -> AccessGuard {
+        AccessGuard { token, address }
     }
 
     /// Lets a request in.
@@ -36,8 +31,8 @@ impl AccessGuard {
     /// # Errors
     /// 401 without the token; if there is no token, 403 for a page in a browser.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), AdminRefusal> {
-        match &self.token {
-            Some(token) => has_token(headers, token),
+        match self.token.digest() {
+            Some(token) => has_token(headers, &token),
             None => self.is_local(headers),
         }
     }
@@ -113,10 +108,6 @@ fn has_token(headers: &HeaderMap, token: &[u8; 32]) -> Result<(), AdminRefusal> 
     }
 }
 
-fn digest(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,7 +129,7 @@ mod tests {
 
     #[test]
     fn only_the_token_gives_access() {
-        let guard = AccessGuard::new(Some(TOKEN), "0.0.0.0".parse().unwrap());
+        let guard = AccessGuard::new(AdminToken::new(Some(TOKEN)), "0.0.0.0".parse().unwrap());
         let cases: &[(&[(&str, &str)], u16)] = &[
             (&[("authorization", "Bearer 0123456789abcdef")], 200),
             (&[("authorization", "bearer 0123456789abcdef")], 200),
@@ -174,7 +165,7 @@ mod tests {
 
     #[test]
     fn without_a_token_local_programs_have_access_and_pages_do_not() {
-        let guard = AccessGuard::new(None, "127.0.0.1".parse().unwrap());
+        let guard = AccessGuard::new(AdminToken::new(None), "127.0.0.1".parse().unwrap());
         let cases: &[(&[(&str, &str)], u16)] = &[
             (&[("host", "127.0.0.1:9090")], 200),
             (&[("host", "localhost:9090")], 200),

@@ -55,7 +55,6 @@ impl Collector for MetricsCollector {
         let sites: Vec<Arc<Site>> = self.0.edge.sites.load().iter().cloned().collect();
         requests(&mut encoder, &sites)?;
         self.responses(&mut encoder, &sites)?;
-        self.connections(&mut encoder)?;
         origins(&mut encoder, &sites)?;
         hops(&mut encoder, &sites)?;
         self.cache(&mut encoder)?;
@@ -219,6 +218,13 @@ impl MetricsCollector {
             "Client connections open",
             open,
         )?;
+        let refused = one(self.0.edge.refused_connections.load(Ordering::Relaxed));
+        counters(
+            encoder,
+            "tero_connections_refused",
+            "Connections closed at once: their client had max_connections_per_client",
+            refused,
+        )?;
         let most = one(self.0.max_connections as u64);
         let help = "Client connections that may be open";
         gauges(encoder, "tero_connections_max", help, most)
@@ -230,6 +236,15 @@ impl MetricsCollector {
             ("version", build.version.to_owned()),
             ("commit", build.commit.to_owned()),
         ];
+        let (applied, refused) = self.0.reloader.counts();
+        let reloads = [("applied", applied), ("refused", refused)]
+            .map(|(result, count)| (vec![("result", result.to_owned())], count));
+        let help = "Reloads of the configuration";
+        counters(encoder, "tero_config_reloads", help, reloads.into())?;
+        let waiting = self.0.reloader.waiting().into_iter();
+        let waiting = waiting.map(|key| (vec![("key", key)], 1_u64)).collect();
+        let help = "Keys of the configuration that wait for a restart";
+        gauges(encoder, "tero_config_waiting", help, waiting)?;
         let help = "What the program is made of; always 1";
         gauges(encoder, "tero_build_info", help, vec![(labels, 1_u64)])
     }
@@ -253,16 +268,6 @@ impl MetricsCollector {
             "tero_cache_evictions",
             "Keys pushed out to make room",
             vec![(Vec::new(), usage.evictions)],
-        )
-    }
-
-    fn connections(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let refused = &self.0.edge.refused_connections;
-        counters(
-            encoder,
-            "tero_connections_refused",
-            "Connections closed at once: their client had max_connections_per_client",
-            vec![(Vec::new(), refused.load(Ordering::Relaxed))],
         )
     }
 

@@ -78,9 +78,12 @@ pub(super) fn reload(
     _: Call<'_, Reload>,
 ) -> Result<ReloadResponse, AdminRefusal> {
     match context.reloader.reload_file() {
-        Ok(()) => {
+        Ok(waiting) => {
             tracing::info!("the configuration has been read again");
-            Ok(ReloadResponse { reloaded: true })
+            Ok(ReloadResponse {
+                reloaded: true,
+                waiting,
+            })
         }
         Err(error) => {
             tracing::error!("the old configuration stays: {error}");

@@ -167,7 +167,7 @@ async fn heed_signals(
 
 fn reload(server: &Server) {
     match server.reload_file() {
-        Ok(()) => tracing::info!("the configuration has been read again"),
+        Ok(_) => tracing::info!("the configuration has been read again"),
         Err(ReloadError::Config(errors)) => tracing::error!(
             "the old configuration stays: {}",
             report::report(&errors, false)

@@ -23,6 +23,7 @@ use super::stream::ClientStream;
 use super::watchdog::{ClientTimeouts, Watchdog};
 use super::watched_body::WatchedBody;
 use crate::request::admit::RequestSource;
+use crate::request::body::EdgeBody;
 use crate::request::client::ClientHandle;
 use crate::request::open_record::RecordedResponse;
 use crate::request::{self, Edge, Reply};
@@ -167,7 +168,7 @@ fn last_reply(
             Ok(()) => request::handle(edge, request, source).response().await,
             Err(fault) => {
                 let (parts, _) = request.into_parts();
-                request::refuse_read(edge, &parts, source.client, fault)
+                request::refuse_read(edge, &parts, source.peer, fault)
             }
         };
         recorded

@@ -77,6 +77,7 @@ impl StartedConfig {
         let in_force = Config {
             server: config::Server {
                 device_models: new.server.device_models.clone(),
+                trusted_proxies: new.server.trusted_proxies.clone(),
                 ..self.server.clone()
             },
             admin: config::Admin {
@@ -156,7 +157,8 @@ impl Reloader {
     /// Stored responses and pushed versions stay, and so do the counters of a site whose zone is the
     /// same. Returns the keys that wait for a restart: those of `[server]`, `[admin]`, `[cache]`,
     /// `[access_log]` and `[policies]` that differ from what is in force, but for
-    /// `server.device_models`, `admin.token` and `cache.max_policy_variants`.
+    /// `server.device_models`, `server.trusted_proxies`, `admin.token` and
+    /// `cache.max_policy_variants`.
     ///
     /// # Errors
     /// [`ReloadError`]; the old configuration stays then.

@@ -115,7 +115,7 @@ fn every_answer_has_a_line_and_is_counted_by_its_status() {
             "GET",
         ),
         (
-            "GET /a HTTP/1.1\r\nHost: www.example\r\nCDN-Loop: tero\r\n\r\n",
+            "GET /a HTTP/1.1\r\nHost: www.example\r\nCDN-Loop: OURS\r\n\r\n",
             508,
             "refused",
             "GET",
@@ -150,6 +150,11 @@ fn every_answer_has_a_line_and_is_counted_by_its_status() {
         let site = if *outcome == "refused" { "" } else { "site" };
         let before = responses(&edge, site, *status);
         let mut client = edge.client();
+        let ours = || origin.only("/a").header("cdn-loop").unwrap();
+        let request = &match request.contains("OURS") {
+            true => request.replace("OURS", &ours()),
+            false => (*request).to_owned(),
+        };
         let _ = client.try_write(request);
         let mut answer = client.head_to(*method == "HEAD");
         client.rest(&mut answer);

@@ -237,9 +237,12 @@ pub(crate) fn log_zone_data(choice: &ZoneDataChoice) {
     }
 }
 
-/// Logs the [warnings](check::warnings) about a configuration.
+/// Logs the [warnings](check::warnings) and [notices](check::notices) about a configuration.
 pub(crate) fn warn(config: &Config, now: Timestamp) {
     for warning in check::warnings(config, now) {
         tracing::warn!("{warning}");
+    }
+    for notice in check::notices(config, now) {
+        tracing::info!("{notice}");
     }
 }

@@ -109,6 +109,31 @@ pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
     warnings
 }
 
+/// What is worth knowing and nothing to correct: the current or coming years of which a policy's
+/// calendar has what laws fix, while decrees are not known.
+pub fn notices(config: &Config, now: Timestamp) -> Vec<ConfigError> {
+    let mut notices = Vec::new();
+    for policy in &config.policies {
+        let Some(Ok(calendar)) = policy.calendar.as_ref().map(calendars::load) else {
+            continue;
+        };
+        let FilePosition { line, column } = policy.place;
+        notices.extend(calendars::years_by_law(&calendar, now).into_iter().map(|year| ConfigError {
+            file: config.file.to_string(),
+            line,
+            column,
+            key: "policy.calendar".to_owned(),
+            problem: format!(
+                "the calendar of the policy `{}` has the holidays of {year} by law; decrees for {year} are not known",
+                policy.name
+            ),
+            cure: format!("once they are published, add their days in a calendar file that extends this one, with years = [{year}] at its top"),
+            at: 0..0,
+        }));
+    }
+    notices
+}
+
 fn chains(host: &Host, config: &Config, policies: &[Option<Arc<Policy>>], add: Add<'_>) {
     for site in &config.sites {
         let named = site.policies.iter().map(|name| {

@@ -8,6 +8,7 @@
 #![deny(clippy::disallowed_macros, clippy::disallowed_types)]
 
 mod admin_client;
+mod calendar;
 mod check;
 mod demo;
 mod explain;
@@ -56,6 +57,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::ServeCommand),
+    Calendar(calendar::CalendarCommand),
     Check(check::CheckCommand),
     Demo(demo::DemoCommand),
     Explain(explain::ExplainCommand),
@@ -74,6 +76,7 @@ pub fn run() -> ExitCode {
     start_log();
     match arguments.command {
         Command::Serve(serve) => serve.run(),
+        Command::Calendar(calendar) => calendar.run(),
         Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),
         Command::Explain(explain) => explain.run(),

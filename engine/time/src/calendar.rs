@@ -1,9 +1,9 @@
 //! Which local dates are holidays.
 //!
-//! A calendar says for which years it is complete, so that a year without data is never taken for a
-//! year without holidays. Reading the file format belongs to `config`.
+//! A calendar says what it knows of each year, so that a year without data is never taken for a year
+//! without holidays. Reading the file format and computing laws belong to `config`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{Days, NaiveDate};
@@ -34,6 +34,17 @@ pub enum HolidayKind {
     },
 }
 
+/// What a calendar knows of a year. The greater, the more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum YearCoverage {
+    /// A list names the year, and has no day of it. That is taken for a gap.
+    Empty,
+    /// The days that laws fix. Decrees may add and move days, and are not known.
+    ByLaw,
+    /// All holidays.
+    Complete,
+}
+
 /// Holidays by local date.
 ///
 /// ```
@@ -53,7 +64,7 @@ pub enum HolidayKind {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Calendar {
-    years: BTreeSet<i32>,
+    years: BTreeMap<i32, YearCoverage>,
     days: BTreeMap<NaiveDate, Arc<Holiday>>,
 }
 
@@ -65,23 +76,60 @@ impl Calendar {
 
     /// A calendar that is complete for these years, without holidays so far.
     pub fn covering(years: impl IntoIterator<Item = i32>) -> Calendar {
-        Calendar {
-            years: years.into_iter().collect(),
-            days: BTreeMap::new(),
-        }
+        let mut calendar = Calendar::default();
+        calendar.cover(years);
+        calendar
     }
 
     /// Sets the entry of a date, or removes it.
     pub fn set(&mut self, date: NaiveDate, holiday: Option<Holiday>) {
         match holiday {
-            Some(holiday) => self.days.insert(date, Arc::new(holiday)),
-            None => self.days.remove(&date),
-        };
+            Some(holiday) => self.set_shared(date, Arc::new(holiday)),
+            None => drop(self.days.remove(&date)),
+        }
+    }
+
+    /// Sets the entry of a date to one that other dates may have too.
+    pub fn set_shared(&mut self, date: NaiveDate, holiday: Arc<Holiday>) {
+        self.days.insert(date, holiday);
     }
 
     /// Declares the calendar complete for these years too.
     pub fn cover(&mut self, years: impl IntoIterator<Item = i32>) {
-        self.years.extend(years);
+        self.know(years, YearCoverage::Complete);
+    }
+
+    /// Declares that the calendar has what laws fix for these years.
+    pub fn cover_by_law(&mut self, years: impl IntoIterator<Item = i32>) {
+        self.know(years, YearCoverage::ByLaw);
+    }
+
+    /// Notes that these years are named without a day in them, unless more is known of them.
+    pub fn name_without_days(&mut self, years: impl IntoIterator<Item = i32>) {
+        self.know(years, YearCoverage::Empty);
+    }
+
+    fn know(&mut self, years: impl IntoIterator<Item = i32>, coverage: YearCoverage) {
+        for year in years {
+            let known = self.years.entry(year).or_insert(coverage);
+            *known = coverage.max(*known);
+        }
+    }
+
+    /// Adds the days of another calendar, which replace those of the same date. Of each year is
+    /// known what both know.
+    pub fn add(&mut self, other: &Calendar) {
+        let days = other.days.iter();
+        self.days
+            .extend(days.map(|(date, holiday)| (*date, Arc::clone(holiday))));
+        self.years
+            .retain(|year, known| match other.coverage(*year) {
+                Some(coverage) => {
+                    *known = coverage.min(*known);
+                    true
+                }
+                None => false,
+            });
     }
 
     /// The entry of a local date; `None` if it has none.
@@ -110,12 +158,23 @@ impl Calendar {
 
     /// Whether the calendar is complete for a year. Only then is a date without entry a working day.
     pub fn covers(&self, year: i32) -> bool {
-        self.years.contains(&year)
+        self.coverage(year) == Some(YearCoverage::Complete)
+    }
+
+    /// What the calendar knows of a year; `None` if nothing.
+    pub fn coverage(&self, year: i32) -> Option<YearCoverage> {
+        self.years.get(&year).copied()
+    }
+
+    /// Whether the calendar names a year at all. Without a calendar, a policy has one that doesn't.
+    pub fn has_years(&self) -> bool {
+        !self.years.is_empty()
     }
 
     /// The years for which the calendar is complete.
     pub fn years(&self) -> impl Iterator<Item = i32> + '_ {
-        self.years.iter().copied()
+        let years = self.years.keys().copied();
+        years.filter(|year| self.covers(*year))
     }
 
     /// Every date with its entry, in order.
@@ -180,6 +239,23 @@ mod tests {
         assert_eq!(calendar.on(date("2026-12-25")).unwrap().name, "Otra");
         calendar.set(date("2026-12-25"), None);
         assert_eq!(calendar.on(date("2026-12-25")), None);
+    }
+
+    #[test]
+    fn of_two_calendars_is_known_what_both_know() {
+        let mut calendar = Calendar::covering([2025, 2026, 2027]);
+        calendar.set(date("2026-12-25"), closed("Navidad"));
+        calendar.set(date("2026-12-26"), closed("San Esteban"));
+        let mut other = Calendar::covering([2026]);
+        other.cover_by_law([2026, 2027]);
+        other.name_without_days([2028]);
+        other.set(date("2026-12-25"), closed("Otra"));
+        calendar.add(&other);
+        let known: Vec<_> = (2025..2029).map(|year| calendar.coverage(year)).collect();
+        let (law, complete) = (YearCoverage::ByLaw, YearCoverage::Complete);
+        assert_eq!(known, [None, Some(complete), Some(law), None]);
+        let names: Vec<_> = calendar.days().map(|(_, day)| &*day.name).collect();
+        assert_eq!(names, ["Otra", "San Esteban"]);
     }
 
     #[test]

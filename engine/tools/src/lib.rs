@@ -1,6 +1,7 @@
 //! Tools for the desk: templates of configurations, projects of policies, previews, imports,
 //! replays and the demo.
 
+pub mod calendar_import;
 pub mod demo;
 pub mod import;
 pub mod preview;

@@ -70,6 +70,8 @@ pub struct Preview {
     pub asked: Vec<PolicyCall>,
     /// Where other time zone data show other times within a year from the beginning.
     pub zone_data_differences: Vec<ZoneDataDifference>,
+    /// What is worth knowing, and no fault.
+    pub notices: Vec<String>,
     /// What may make the preview incomplete or wrong.
     pub warnings: Vec<String>,
 }
@@ -82,6 +84,7 @@ impl Preview {
             events: Vec::new(),
             asked: Vec::new(),
             zone_data_differences: Vec::new(),
+            notices: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -131,6 +134,7 @@ pub fn preview(config: &Config, input: &PreviewInput) -> Result<Preview, PolicyE
     }
     preview.events.extend(holidays::events(&policies, span));
     preview.warnings.extend(holidays::warnings(&policies, span));
+    preview.notices.extend(holidays::notices(&policies, span));
     preview.events.sort_by_key(PreviewEvent::order);
     Ok(preview)
 }

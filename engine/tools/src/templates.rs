@@ -208,9 +208,10 @@ fn holidays(country: &Country) -> String {
     let Country { name, calendar, .. } = country;
     format!(
         "# The holidays of {name} that come with tero, and your own days. After a change, send SIGHUP to the running edge.\n\
+         # Regions have days of their own: `tero calendar list`.\n\
          extends = \"builtin:{calendar}\"\n\
          \n\
-         # years = [2027]        # years that tero does not know, once all their holidays are in this file\n\
+         # years = [2027]        # a year whose decrees tero does not know, once their days are in this file\n\
          \n\
          # [[day]]               # a day off\n\
          # date = \"2026-12-28\"\n\

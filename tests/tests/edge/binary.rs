@@ -6,8 +6,8 @@ use crate::program::{
     Serving, assert_code, configuration, err, out, run, run_in, sample_file, tero,
 };
 
-const COMMANDS: [&str; 9] = [
-    "serve", "check", "demo", "explain", "warm", "purge", "stats", "import", "policy",
+const COMMANDS: [&str; 10] = [
+    "calendar", "serve", "check", "demo", "explain", "warm", "purge", "stats", "import", "policy",
 ];
 
 #[test]

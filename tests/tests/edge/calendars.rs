@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{Datelike, NaiveDate};
 use tero_config::CalendarSource;
-use tero_config::calendars::{BUILTIN_CALENDARS, load};
+use tero_config::calendars::{BUILTIN_CALENDARS, builtin_calendars, load};
 use tero_tests::{Edge, Origin, Reply, eventually, get};
 
 use crate::program::{Serving, assert_code, configuration, err, out, run_in};
@@ -35,7 +36,13 @@ const CORRECTIONS: &[(&str, char, &str, &str)] = &[
 fn shipped_holidays_match_two_independent_lists() {
     for country in BUILTIN_CALENDARS {
         let calendar = load(&CalendarSource::Builtin(country.to_owned())).unwrap();
-        let shipped: BTreeSet<String> = calendar.days().map(|(date, _)| date.to_string()).collect();
+        let shipped: BTreeSet<String> = calendar
+            .days()
+            .filter(|(date, _)| {
+                calendar.covers(date.year()) && (2024..=2026).contains(&date.year())
+            })
+            .map(|(date, _)| date.to_string())
+            .collect();
         for list in ['d', 'p'] {
             let rows = LISTS
                 .lines()
@@ -69,6 +76,71 @@ fn shipped_holidays_match_two_independent_lists() {
     }
 }
 
+/// Holidays of all calendars from 2024 to 2030, by another package.
+const REGIONS: &str = include_str!("../../data/holidays-by-region.tsv");
+
+/// Where that package differs, why, and its days that we don't have (-) and ours that it doesn't
+/// have (+). A country's holds for its regions too.
+const EXPLAINED: &[(&str, &str, &str)] = &[
+    (
+        "argentina",
+        "Resolución JGM 139/2025 moved 12 October 2025 to Friday the 10th",
+        "-2025-10-12 +2025-10-10",
+    ),
+    ("spain/ceuta", FEASTS_OF_ISLAM, ESTIMATES),
+    ("spain/melilla", FEASTS_OF_ISLAM, ESTIMATES),
+];
+
+/// Real Decreto 2001/1983, article 45.3; the resolutions of the Dirección General de Trabajo.
+const FEASTS_OF_ISLAM: &str =
+    "they follow the moon, and the city names their dates year by year; the package estimates them";
+const ESTIMATES: &str = "-2027-03-09 -2027-05-16 -2028-02-26 -2028-05-05 \
+    -2029-02-14 -2029-04-24 -2030-02-04 -2030-04-13";
+
+#[test]
+fn calendars_match_the_package_holidays_from_2024_to_2030() {
+    let mut unexplained = Vec::new();
+    let mut compared = BTreeSet::new();
+    for row in REGIONS.lines().filter(|line| !line.starts_with('#')) {
+        let [name, year, days] = row.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{row}")
+        };
+        let calendar = load(&CalendarSource::Builtin(name.to_owned())).unwrap();
+        let mut theirs: BTreeSet<NaiveDate> = days
+            .split(' ')
+            .map(|day| format!("{year}-{day}").parse().unwrap())
+            .collect();
+        let country = name.split('/').next().unwrap();
+        let explained = EXPLAINED
+            .iter()
+            .filter(|(of, ..)| *of == name || *of == country);
+        for change in explained.flat_map(|(.., changes)| changes.split(' ')) {
+            let (sign, date) = change.split_at(1);
+            if date.starts_with(year) {
+                let date = date.parse().unwrap();
+                let is_new = match sign {
+                    "-" => theirs.remove(&date),
+                    _ => theirs.insert(date),
+                };
+                assert!(is_new, "{name}: {change} explains nothing");
+            }
+        }
+        let year: i32 = year.parse().unwrap();
+        let days = calendar.days().map(|(date, _)| date);
+        let ours: BTreeSet<NaiveDate> = days.filter(|date| date.year() == year).collect();
+        let only = |sign: char, one: &BTreeSet<NaiveDate>, other: &BTreeSet<NaiveDate>| {
+            let only = one.difference(other);
+            only.map(|date| format!("{name} {sign}{date}"))
+                .collect::<Vec<_>>()
+        };
+        unexplained.extend(only('-', &theirs, &ours));
+        unexplained.extend(only('+', &ours, &theirs));
+        compared.insert(name.to_owned());
+    }
+    assert_eq!(unexplained, [] as [String; 0], "{}", unexplained.join("\n"));
+    assert_eq!(compared, builtin_calendars().into_iter().collect());
+}
+
 #[test]
 fn a_metric_warns_two_months_before_a_year_without_holidays() {
     let origin = Origin::start();
@@ -78,10 +150,33 @@ fn a_metric_warns_two_months_before_a_year_without_holidays() {
         .zone("UTC")
         .at("2026-10-31T23:59:59")
         .start();
-    let missing = || edge.metric("tero_policy_calendar_missing_years", &["policy=\"hours\""]);
-    assert_eq!(missing(), 0.0);
+    let years = |name| edge.metric(name, &["policy=\"hours\""]);
+    let missing = || years("tero_policy_calendar_missing_years");
+    let by_law = || years("tero_policy_calendar_years_by_law");
+    assert_eq!((missing(), by_law()), (0.0, 0.0));
     edge.turn_to("2026-11-01T00:00:00");
-    assert_eq!(missing(), 1.0);
+    // The laws of Argentina hold for any year; its decrees for 2027 are not known.
+    assert_eq!((missing(), by_law()), (0.0, 1.0));
+    let folder = tero_tests::folder();
+    let own = folder.path().join("days.toml");
+    let days = |day: &str| {
+        std::fs::write(
+            &own,
+            format!(
+                "years = [2026, 2027]\n[[day]]\ndate = \"{day}\"\nname = \"X\"\nkind = \"closed\"\n"
+            ),
+        )
+        .unwrap();
+        let keys = keys.replace("builtin:argentina", &own.display().to_string());
+        let edge = Edge::before(&origin)
+            .policy("hours", "builtin:business-hours", &keys)
+            .zone("UTC")
+            .at("2026-11-01T00:00:00")
+            .start();
+        edge.metric("tero_policy_calendar_missing_years", &["policy=\"hours\""])
+    };
+    // A year that the file names without a day in it is a gap.
+    assert_eq!((days("2026-12-24"), days("2027-12-24")), (1.0, 1.0));
     let without = Edge::before(&origin)
         .policy(
             "hours",
@@ -129,6 +224,194 @@ fn the_check_warns_of_a_year_without_holidays() {
             .contains("years = [2"),
         "{json}"
     );
+}
+
+#[test]
+fn the_check_tells_a_year_by_law_from_a_gap() {
+    let folder = tero_tests::folder();
+    let origin = Origin::start();
+    let hours = HOURS.replace("UTC", "America/Argentina/Salta");
+    std::fs::write(
+        folder.path().join("tero.toml"),
+        configuration(&origin, &hours),
+    )
+    .unwrap();
+    // Whatever the year is, the decrees of 2023 and before are not known, and later ones not yet.
+    let schedule = |days: &str| {
+        std::fs::write(folder.path().join("days.toml"), days).unwrap();
+        let from = ["schedule", "--from", "2023-09-14T12:00", "--next", "3d"];
+        let told = run_in(folder.path(), &from);
+        assert_code(&told, 0);
+        (out(&told), err(&told))
+    };
+    let salta = "extends = \"builtin:argentina/salta\"\n";
+    let notice = "notice: the calendar of the policy hours has the holidays of 2023 by law; decrees for 2023 are not known\n";
+    let (events, told) = schedule(salta);
+    assert!(told.contains(notice) && !told.contains("warning"), "{told}");
+    assert!(
+        events.contains("holiday: Señor y Virgen del Milagro (closed), for hours"),
+        "{events}"
+    );
+    // An empty list of days does not silence it; a day does.
+    let named = format!("{salta}years = [2023]\n");
+    assert!(schedule(&named).1.contains(notice));
+    let day = "[[day]]\ndate = \"2023-09-16\"\nname = \"Puente\"\nkind = \"closed\"\n";
+    assert_eq!(schedule(&format!("{named}{day}")).1, "");
+    // Without laws, it is a gap.
+    let (_, told) = schedule("years = [2023]\n");
+    assert!(
+        told.contains("warning: the calendar of the policy hours has no data for 2023"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_policy_names_a_region() {
+    let folder = tero_tests::folder();
+    let origin = Origin::start();
+    let check = |calendar: &str| {
+        let hours = HOURS.replace("days.toml", calendar);
+        let text = configuration(&origin, &hours);
+        std::fs::write(folder.path().join("tero.toml"), text).unwrap();
+        let checked = run_in(folder.path(), &["check", "--json"]);
+        serde_json::from_str::<serde_json::Value>(&out(&checked)).unwrap()
+    };
+    assert_eq!(
+        check("builtin:spain/madrid")["errors"],
+        serde_json::json!([])
+    );
+    let refused = check("builtin:spain/Madird");
+    let error = &refused["errors"][0];
+    assert_eq!(
+        error["problem"],
+        "there is no calendar `builtin:spain/Madird`"
+    );
+    let cure = error["cure"].as_str().unwrap();
+    assert!(
+        cure.starts_with("did you mean \"builtin:spain/madrid\"?"),
+        "{cure}"
+    );
+}
+
+#[test]
+fn calendars_and_their_days_are_listed() {
+    let folder = tero_tests::folder();
+    let list = |arguments: &[&str]| {
+        let listed = run_in(folder.path(), &[&["calendar", "list"], arguments].concat());
+        assert_code(&listed, 0);
+        (out(&listed), err(&listed))
+    };
+    let (all, _) = list(&[]);
+    assert_eq!(all.lines().count(), builtin_calendars().len());
+    let line = |name: &str| all.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(
+        line("builtin:argentina/salta ")
+            .ends_with(" complete 2024-2026; by law 2022-2023, 2027-2100")
+    );
+    assert!(line("builtin:mexico ").ends_with(" complete 2022-2100"));
+    let (days, told) = list(&["builtin:argentina", "--year", "2026"]);
+    assert!(days.contains("2026-12-07 Mon  Puente con fines turísticos (Resolución JGM 164/2025)\n2026-12-08 Tue  Inmaculada Concepción de María\n"), "{days}");
+    assert_eq!(told, "");
+    let (days, told) = list(&["builtin:argentina", "--year", "2027"]);
+    assert!(
+        !days.contains("Puente") && days.contains("2027-12-08"),
+        "{days}"
+    );
+    assert!(
+        told.contains("notice: builtin:argentina has the holidays of 2027 by law"),
+        "{told}"
+    );
+    let half_day = "years = [2027]\n[[day]]\ndate = \"2027-12-24\"\nname = \"Nochebuena\"\nkind = \"half-day\"\nfrom = \"09:00\"\nuntil = \"13:00\"\n";
+    std::fs::write(folder.path().join("own.toml"), half_day).unwrap();
+    let (days, _) = list(&["own.toml", "--year", "2027"]);
+    assert_eq!(days, "2027-12-24 Fri  Nochebuena, open 09:00 to 13:00\n");
+    let (json, _) = list(&["own.toml", "--year", "2028", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["coverage"], json["days"].as_array().unwrap().len()),
+        (&"missing".into(), 0)
+    );
+    let unknown = run_in(folder.path(), &["calendar", "list", "builtin:peru"]);
+    assert_code(&unknown, 1);
+    assert!(
+        err(&unknown).contains("there is no calendar `builtin:peru`"),
+        "{}",
+        err(&unknown)
+    );
+    assert_code(
+        &run_in(
+            folder.path(),
+            &["calendar", "list", "own.toml", "--year", "20"],
+        ),
+        2,
+    );
+}
+
+#[test]
+fn an_icalendar_file_becomes_a_calendar() {
+    let folder = tero_tests::folder();
+    let origin = Origin::start();
+    let event = |lines: &str| format!("BEGIN:VEVENT\r\n{lines}\r\nEND:VEVENT\r\n");
+    let ics = [
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//gob//ES\r\n",
+        &event("DTSTART;VALUE=DATE:20230616\r\nSUMMARY:Puente con fines\r\n  turísticos"),
+        &event("DTSTART:20230616T100000Z\r\nSUMMARY:Reunión"),
+        "END:VCALENDAR\r\n",
+    ];
+    std::fs::write(folder.path().join("feriados.ics"), ics.concat()).unwrap();
+    let import = [
+        "calendar",
+        "import",
+        "feriados.ics",
+        "--extends",
+        "builtin:argentina",
+    ];
+    let imported = run_in(folder.path(), &import);
+    assert_code(&imported, 0);
+    assert!(
+        err(&imported).contains("left out: \"Reunión\""),
+        "{}",
+        err(&imported)
+    );
+    // The file completes the year of a policy.
+    std::fs::write(folder.path().join("days.toml"), out(&imported)).unwrap();
+    std::fs::write(
+        folder.path().join("tero.toml"),
+        configuration(&origin, HOURS),
+    )
+    .unwrap();
+    let from = ["schedule", "--from", "2023-06-14T12:00", "--next", "8d"];
+    let told = run_in(folder.path(), &from);
+    assert_code(&told, 0);
+    assert_eq!(err(&told), "");
+    for holiday in [
+        "Puente con fines turísticos (closed)",
+        "Paso a la Inmortalidad del General Manuel Belgrano",
+    ] {
+        assert!(out(&told).contains(holiday), "{}", out(&told));
+    }
+    let other_year = run_in(
+        folder.path(),
+        &["calendar", "import", "feriados.ics", "--year", "2027"],
+    );
+    assert_code(&other_year, 1);
+    assert!(
+        err(&other_year).contains("no event of whole days in 2027"),
+        "{}",
+        err(&other_year)
+    );
+    assert_code(
+        &run_in(folder.path(), &["calendar", "import", "nowhere.ics"]),
+        1,
+    );
+    let unknown = [
+        "calendar",
+        "import",
+        "feriados.ics",
+        "--extends",
+        "builtin:peru",
+    ];
+    assert_code(&run_in(folder.path(), &unknown), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Reads a calendar file, or finds every mistake in it.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use chrono::{Datelike, NaiveDate};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::shipped::builtin_names;
+use crate::mistakes::Mistake;
 use tero_time::calendar::{Calendar, Holiday, HolidayKind};
 
 /// A mistake in a calendar file.
@@ -27,11 +27,14 @@ pub struct CalendarMistake {
     pub cure: String,
 }
 
-/// Finds the calendar behind `builtin:`.
-type FindBase = fn(&str) -> Option<Arc<Calendar>>;
+/// How many calendars a file may extend.
+const MAX_BASES: usize = 8;
 
-/// Reads a calendar file; `base` finds the one that it extends.
-pub(super) fn parse(text: &str, base: FindBase) -> Result<Calendar, Vec<CalendarMistake>> {
+/// Finds a calendar that a file extends.
+pub(super) type FindBase<'f> = &'f dyn Fn(&str) -> Result<Arc<Calendar>, Mistake>;
+
+/// Reads a calendar file; `base` finds those that it extends.
+pub(super) fn parse(text: &str, base: FindBase<'_>) -> Result<Calendar, Vec<CalendarMistake>> {
     let mut reader = CalendarReader {
         text,
         base,
@@ -53,7 +56,7 @@ pub(super) fn parse(text: &str, base: FindBase) -> Result<Calendar, Vec<Calendar
 /// Reads one file. Its methods give `None` for what they refused.
 struct CalendarReader<'t> {
     text: &'t str,
-    base: FindBase,
+    base: FindBase<'t>,
     mistakes: Vec<CalendarMistake>,
 }
 
@@ -96,7 +99,9 @@ impl CalendarReader<'_> {
         let cure = "a calendar has `extends`, `years` and `[[day]]`";
         self.refuse_unknown(table, "", &["extends", "years", "day"], cure);
         let extends = table.get("extends");
-        let base = extends.and_then(|extends| self.extends(extends));
+        let mut calendar = extends
+            .and_then(|extends| self.extends(extends))
+            .unwrap_or_default();
         let years = match table.get("years") {
             Some(years) => self.years(years),
             None if extends.is_some() => None,
@@ -105,26 +110,58 @@ impl CalendarReader<'_> {
                 self.mistake(0..0, "years", "is missing", cure)
             }
         };
-        let mut calendar = base.as_deref().cloned().unwrap_or_default();
-        calendar.cover(years.unwrap_or_default());
-        if let Some(days) = table.get("day") {
-            self.days(days, &mut calendar)?;
-        }
+        let with_days = match table.get("day") {
+            Some(days) => self.days(days, &mut calendar)?,
+            None => BTreeSet::new(),
+        };
+        // A year without a day of its own was named, not filled in.
+        let (complete, empty): (Vec<i32>, Vec<i32>) = years
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|year| with_days.contains(year));
+        calendar.cover(complete);
+        calendar.name_without_days(empty);
         Some(calendar)
     }
 
-    fn extends(&mut self, extends: &Spanned<DeValue<'_>>) -> Option<Arc<Calendar>> {
-        let name = match extends.get_ref() {
-            DeValue::String(text) => text.strip_prefix("builtin:"),
-            _ => None,
+    /// The calendars that the file extends, as one.
+    fn extends(&mut self, extends: &Spanned<DeValue<'_>>) -> Option<Calendar> {
+        let cure = "write one calendar, or a list of them: extends = [\"builtin:spain/madrid\", \"company.toml\"]";
+        let names: Vec<(Range<usize>, &str)> = match extends.get_ref() {
+            DeValue::String(name) => vec![(extends.span(), &**name)],
+            DeValue::Array(list) => {
+                let name = |item: &'_ Spanned<DeValue<'_>>| item.get_ref().as_str().is_some();
+                if let Some(other) = list.iter().find(|item| !name(item)) {
+                    return self.mistake(other.span(), "extends", "is not a text", cure);
+                }
+                let names = list.iter();
+                names
+                    .filter_map(|item| Some((item.span(), item.get_ref().as_str()?)))
+                    .collect()
+            }
+            _ => return self.mistake(extends.span(), "extends", "is not a text", cure),
         };
-        let base = name.and_then(self.base);
-        if base.is_none() {
-            let problem = "is not a calendar that comes with tero";
-            let cure = format!("write one of {}", builtin_names());
-            self.mistake::<()>(extends.span(), "extends", problem, &cure);
+        if names.is_empty() {
+            return self.mistake(extends.span(), "extends", "is empty", cure);
         }
-        base
+        if names.len() > MAX_BASES {
+            let problem = format!("names {} calendars", names.len());
+            let cure = format!("write at most {MAX_BASES}");
+            return self.mistake(extends.span(), "extends", problem, &cure);
+        }
+        let mut whole: Option<Calendar> = None;
+        for (at, name) in names {
+            match (self.base)(name) {
+                Err(Mistake { problem, cure }) => {
+                    self.mistake::<()>(at, "extends", problem, &cure);
+                }
+                Ok(base) => match &mut whole {
+                    Some(whole) => whole.add(&base),
+                    None => whole = Some(base.as_ref().clone()),
+                },
+            }
+        }
+        whole
     }
 
     fn years(&mut self, years: &Spanned<DeValue<'_>>) -> Option<Vec<i32>> {
@@ -152,13 +189,17 @@ impl CalendarReader<'_> {
         Some(found)
     }
 
-    /// Puts the days of the file into `calendar`.
-    fn days(&mut self, days: &Spanned<DeValue<'_>>, calendar: &mut Calendar) -> Option<()> {
+    /// Puts the days of the file into `calendar`, and gives their years.
+    fn days(
+        &mut self,
+        days: &Spanned<DeValue<'_>>,
+        calendar: &mut Calendar,
+    ) -> Option<BTreeSet<i32>> {
         let DeValue::Array(list) = days.get_ref() else {
             let cure = "write each day under its own [[day]]";
             return self.mistake(days.span(), "day", "is not a list of days", cure);
         };
-        let mut dates = HashSet::new();
+        let mut dates = BTreeSet::new();
         for (index, day) in list.iter().enumerate() {
             let key = format!("day[{}]", index + 1);
             let Some((date, at, holiday)) = self.day(&key, day) else {
@@ -175,7 +216,7 @@ impl CalendarReader<'_> {
                 calendar.set(date, holiday);
             }
         }
-        Some(())
+        Some(dates.iter().map(NaiveDate::year).collect())
     }
 
     fn day(&mut self, key: &str, day: &Spanned<DeValue<'_>>) -> Option<WrittenDay> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::policy_limits::PolicyLimits;
-use crate::calendars::{self, BUILTIN_CALENDARS, CalendarError, CalendarSource};
+use crate::calendars::{self, CalendarError, CalendarSource};
 use crate::files::BaseDir;
 use crate::forms;
 use crate::mistakes::{Mistake, place};
@@ -28,7 +28,7 @@ section! {
                 => |path| settings_file(path, base_dir);
         /// The holidays that the policy is told.
         calendar: Option<CalendarSource> = rule("none: no day is a holiday"),
-            Text("`builtin:argentina`, `builtin:chile`, `builtin:mexico`, `builtin:spain`, or a path, relative to this file")
+            Text("`builtin:argentina`, `builtin:chile`, `builtin:mexico`, `builtin:spain`, a region of these (`builtin:argentina/salta`), or a path, relative to this file")
             => |text| calendar(text, base_dir);
         /// See `[policy.limits]`.
         limits: PolicyLimits = {}, Nested(PolicyLimits);
@@ -84,23 +84,24 @@ fn settings_file(path: &str, base_dir: BaseDir<'_>) -> Result<String, Mistake> {
 }
 
 fn calendar(text: &str, base_dir: BaseDir<'_>) -> Result<CalendarSource, Mistake> {
-    let builtins = calendars::builtin_names();
-    let cure = format!("write {builtins} or the path of a calendar file");
-    let source = match text.strip_prefix("builtin:") {
-        Some(name) if BUILTIN_CALENDARS.contains(&name) => CalendarSource::Builtin(name.to_owned()),
-        Some(_) => {
-            let problem = format!("there is no calendar `{text}`");
-            return Err(Mistake::new(problem, cure));
+    let source = match calendars::source(text) {
+        builtin @ CalendarSource::Builtin(_) => builtin,
+        CalendarSource::File(_) => {
+            let builtins = calendars::builtin_names();
+            base_dir
+                .file(text, &format!("a calendar file, or one of {builtins}"))
+                .map(CalendarSource::File)?
         }
-        None => base_dir
-            .file(text, &format!("a calendar file, or one of {builtins}"))
-            .map(CalendarSource::File)?,
     };
-    match calendars::load(&source) {
-        Ok(_) => Ok(source),
-        Err(error @ CalendarError::Wrong { .. }) => {
-            Err(Mistake::new(error.to_string(), "correct the calendar file"))
-        }
-        Err(error) => Err(Mistake::new(error.to_string(), cure)),
-    }
+    let Err(error) = calendars::load(&source) else {
+        return Ok(source);
+    };
+    // The cure of an unknown name follows the problem.
+    let told = error.to_string();
+    let (problem, cure) = match (&error, told.split_once("; ")) {
+        (CalendarError::UnknownBuiltin(_), Some((problem, cure))) => (problem, cure),
+        (CalendarError::Wrong { .. }, _) => (&*told, "correct the calendar file"),
+        _ => (&*told, "write the path of a readable calendar file"),
+    };
+    Err(Mistake::new(problem, cure))
 }

@@ -19,7 +19,7 @@ use super::reply::AdminRefusal;
 use super::samples::{Sample, counters, gauges, histograms, seconds};
 use super::{process, trials, warm};
 use tero_admin_api::{MetricsText, endpoints::Metrics};
-use tero_config::calendars::missing_years;
+use tero_config::calendars::{missing_years, years_by_law};
 use tero_edge::request::site::Site;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::access_log::AccessLog;
@@ -317,8 +317,8 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp
     let all = sites.iter().flat_map(|site| site.policies.policies());
     let by_name: BTreeMap<&str, &Arc<Policy>> =
         all.map(|policy| (&**policy.name(), policy)).collect();
-    let (mut decisions, mut spent, mut active, mut missing) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut decisions, mut spent, mut active) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut missing, mut by_law) = (Vec::new(), Vec::new());
     let (mut withheld, mut switched_off) = (Vec::new(), Vec::new());
     for (name, policy) in &by_name {
         let label = ("policy", (*name).to_owned());
@@ -334,10 +334,14 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp
             }
             spent.push((labels, of.seconds));
         }
-        if policy.calendar().years().next().is_some() {
+        if policy.calendar().has_years() {
             missing.push((
                 vec![label.clone()],
                 missing_years(policy.calendar(), now).len() as u64,
+            ));
+            by_law.push((
+                vec![label.clone()],
+                years_by_law(policy.calendar(), now).len() as u64,
             ));
         }
         withheld.push((vec![label.clone()], figures.withheld));
@@ -379,7 +383,9 @@ fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp
         withheld,
     )?;
     let help = "Years that have begun, or begin within two months, without holidays in a policy's calendar";
-    gauges(encoder, "tero_policy_calendar_missing_years", help, missing)
+    gauges(encoder, "tero_policy_calendar_missing_years", help, missing)?;
+    let help = "Years that have begun, or begin within two months, of whose holidays a policy's calendar has those of laws alone";
+    gauges(encoder, "tero_policy_calendar_years_by_law", help, by_law)
 }
 
 fn usage(encoder: &mut DescriptorEncoder, policies: &BTreeMap<&str, &Arc<Policy>>) -> fmt::Result {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::report::print_mistakes;
 use super::{DEFAULT_CONFIG, colours, fail, print, print_json, report};
 use tero_config::{Config, ConfigError, ConfigErrors, sections};
-use tero_policy_host::check::{check_file, warnings};
+use tero_policy_host::check::{check_file, notices, warnings};
 use tero_time::clock::Clock;
 use tero_time::zones::{self, ZoneDataChoice};
 
@@ -43,6 +43,7 @@ struct CheckReport<'a> {
     file: &'a str,
     errors: [ConfigError; 0],
     warnings: &'a [ConfigError],
+    notices: &'a [ConfigError],
     sites: usize,
     policies: usize,
     plans: usize,
@@ -81,12 +82,14 @@ impl CheckCommand {
             config.policies.len(),
             config.plans.len(),
         );
-        let warnings = warnings(config, Clock::real().now());
+        let now = Clock::real().now();
+        let (warnings, notices) = (warnings(config, now), notices(config, now));
         if self.json {
             return print_json(&CheckReport {
                 file: &config.file,
                 errors: [],
                 warnings: &warnings,
+                notices: &notices,
                 sites,
                 policies,
                 plans,
@@ -99,6 +102,9 @@ impl CheckCommand {
         }
         for warning in &warnings {
             eprintln!("warning: {warning}");
+        }
+        for notice in &notices {
+            eprintln!("notice: {notice}");
         }
         for zone in zone_data.chosen.damaged() {
             eprintln!(

@@ -126,6 +126,9 @@ impl ScheduleCommand {
                 for warning in &preview.warnings {
                     eprintln!("warning: {warning}");
                 }
+                for notice in &preview.notices {
+                    eprintln!("notice: {notice}");
+                }
                 for difference in &preview.zone_data_differences {
                     eprintln!("warning: {}", told(difference));
                 }

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 
 use super::event::{EventKind, PreviewEvent, PreviewSpan};
 use tero_policy_host::Policy;
-use tero_time::calendar::HolidayKind;
+use tero_time::calendar::{HolidayKind, YearCoverage};
 use tero_time::moment;
 
 /// A day of one or more calendars.
@@ -48,22 +48,46 @@ pub(super) fn events(policies: &[Arc<Policy>], span: PreviewSpan) -> Vec<Preview
 
 /// A warning for each year of the span that a calendar does not cover.
 pub(super) fn warnings(policies: &[Arc<Policy>], span: PreviewSpan) -> Vec<String> {
-    let of_policy = |policy| {
-        let (_, dates) = dates_of(policy, span);
-        (dates.start().year()..=dates.end().year())
-            .filter(|year| !policy.calendar().covers(*year))
-            .map(|year| {
-                format!(
-                    "the calendar of the policy {} has no data for {year}: its holidays count as working days",
-                    policy.name()
-                )
-            })
+    let is_missing = |coverage| coverage <= Some(YearCoverage::Empty);
+    let warning = |policy: &str, year| {
+        format!(
+            "the calendar of the policy {policy} has no data for {year}: its holidays count as working days"
+        )
     };
-    with_calendars(policies).flat_map(of_policy).collect()
+    about_years(policies, span, is_missing, warning)
+}
+
+/// A notice for each year of the span that a calendar has by law alone.
+pub(super) fn notices(policies: &[Arc<Policy>], span: PreviewSpan) -> Vec<String> {
+    let is_by_law = |coverage| coverage == Some(YearCoverage::ByLaw);
+    let notice = |policy: &str, year| {
+        format!(
+            "the calendar of the policy {policy} has the holidays of {year} by law; decrees for {year} are not known"
+        )
+    };
+    about_years(policies, span, is_by_law, notice)
+}
+
+fn about_years(
+    policies: &[Arc<Policy>],
+    span: PreviewSpan,
+    is_meant: impl Fn(Option<YearCoverage>) -> bool,
+    tell: impl Fn(&str, i32) -> String,
+) -> Vec<String> {
+    let mut told = Vec::new();
+    for policy in with_calendars(policies) {
+        let (_, dates) = dates_of(policy, span);
+        for year in dates.start().year()..=dates.end().year() {
+            if is_meant(policy.calendar().coverage(year)) {
+                told.push(tell(policy.name(), year));
+            }
+        }
+    }
+    told
 }
 
 fn with_calendars(policies: &[Arc<Policy>]) -> impl Iterator<Item = &Policy> {
-    let has_calendar = |policy: &&Policy| policy.calendar().years().next().is_some();
+    let has_calendar = |policy: &&Policy| policy.calendar().has_years();
     policies.iter().map(|policy| &**policy).filter(has_calendar)
 }
 

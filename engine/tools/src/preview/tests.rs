@@ -124,10 +124,19 @@ fn a_preview_tells_clock_changes_and_years_without_holidays() {
         (&*spring.events[0].utc, &*spring.events[0].zone),
         ("2026-09-06T04:00:00Z", "America/Santiago")
     );
-    let year = look(&text, "2026-12-31T22:00:00-03:00", 4);
+    let year = look(&text, "2100-12-31T22:00:00-03:00", 4);
     assert!(
-        year.warnings[0].contains("no data for 2027"),
+        year.warnings[0].contains("no data for 2101"),
         "{:?}",
         year.warnings
+    );
+    // Decrees make holidays in Argentina, and those of 2027 are not known.
+    let argentina = text.replace("builtin:chile", "builtin:argentina");
+    let year = look(&argentina, "2026-12-31T22:00:00-03:00", 4);
+    assert_eq!(year.warnings, [] as [String; 0]);
+    assert!(
+        year.notices[0].contains("decrees for 2027 are not known"),
+        "{:?}",
+        year.notices
     );
 }

@@ -17,7 +17,7 @@ use crate::cli::{fail, print, print_json, used_wrongly};
 use tero_admin_api::VersionComparison;
 use tero_config as config;
 use tero_config::units::Share;
-use tero_config::{CalendarSource, FilePosition, ModuleSource, PolicyHost, PolicyLimits};
+use tero_config::{FilePosition, ModuleSource, PolicyHost, PolicyLimits, calendars};
 use tero_control::admin::version_comparison;
 use tero_policy_host::compare::DifferenceSample;
 use tero_policy_host::{Chain, Hook, Host, Package, Policy};
@@ -113,13 +113,7 @@ impl DiffCommand {
             ..package
         }
         .to_bytes();
-        let calendar =
-            self.calendar
-                .as_ref()
-                .map(|calendar| match calendar.strip_prefix("builtin:") {
-                    Some(shipped) => CalendarSource::Builtin(shipped.to_owned()),
-                    None => CalendarSource::File(calendar.into()),
-                });
+        let calendar = self.calendar.as_deref().map(calendars::source);
         let config = config::Policy {
             place: FilePosition::default(),
             // The same name for both, since reasons begin with it.

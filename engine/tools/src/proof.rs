@@ -8,6 +8,7 @@ mod old;
 
 use std::io::{self, BufRead};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::replay::diff::{self, LoggedDecision};
 use crate::replay::log::LoggedRequest;
@@ -16,6 +17,9 @@ use tero_config::Config;
 use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, Host};
 use tero_semantics::decision::{LookupDecision, ResponseDecision, StoringDecision};
+
+/// How long the policy may take for one decision.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The largest number of differences that is kept.
 pub const MAX_PROOF_SAMPLES: usize = 20;
@@ -95,10 +99,16 @@ pub fn prove(json: &str, toml: &str, log: impl BufRead, host: &str) -> Result<Pr
 fn chain(config: &Config) -> Result<Chain, ProofError> {
     let failed = |error: &dyn std::error::Error| ProofError::Policy(error.to_string());
     let host = Host::new(&config.policy_host).map_err(|error| failed(&error))?;
+    // A slow machine must not look like another decision.
+    let patient = |policy: &tero_config::Policy| {
+        let mut policy = policy.clone();
+        policy.limits.deadline = PATIENCE;
+        policy
+    };
     let policies = config
         .policies
         .iter()
-        .map(|policy| host.load(policy))
+        .map(|policy| host.load(&patient(policy)))
         .collect::<Result<_, _>>()
         .map_err(|error| failed(&error))?;
     Chain::new(&host, policies, usize::MAX).map_err(|error| failed(&error))

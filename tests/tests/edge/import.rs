@@ -367,7 +367,11 @@ fn payments_behind_an_expression_are_never_stored() {
     assert_code(&output, 0);
     let text = out(&output)
         .replace("0.0.0.0:8080", "127.0.0.1:0")
-        .replace("127.0.0.1:9090", "127.0.0.1:0");
+        .replace("127.0.0.1:9090", "127.0.0.1:0")
+        .replace(
+            "[policy.settings]",
+            "[policy.limits]\ndeadline = \"5s\"\n[policy.settings]",
+        );
     let edge = Edge::from_toml(&text, "2026-11-24T12:00:00", ART);
     for _ in 0..2 {
         let status = edge.get("/pagos/1").cache_status();

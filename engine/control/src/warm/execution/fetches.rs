@@ -1,6 +1,10 @@
 //! Makes the fetches of a run in their order, as fast as its pace and the visitors' load allow.
+//!
+//! A page that fails rests before it is tried again, and other pages go on meanwhile. The whole run
+//! slows down if the next hop asks for it (`Retry-After`), or if so many fetches fail in a row that
+//! the next hop is the cause and not the pages.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +20,20 @@ use tero_semantics::timestamp::Timestamp;
 /// How long a run waits until it looks again whether visitors leave room at the origin.
 const FOR_VISITORS: Duration = Duration::from_millis(50);
 
+/// How long a page rests after its first failure; after each further one twice as long.
+const REST: Duration = Duration::from_millis(500);
+
+/// After so many failures in a row, the next fetch is one from the end of the list. Pages that fail
+/// often stand together, and others show whether the next hop works.
+const FAILURES_BEFORE_PROBES: usize = 3;
+
+/// So many failures in a row, beyond those that were under way at the same time, are the next hop's.
+const FAILURES_OF_NEXT_HOP: usize = 4;
+
+/// A next hop that has answered gets more patience: one failure for every two answers, at most so
+/// many. The pages that fail may be the last of the list.
+const MOST_PATIENCE: usize = 50;
+
 /// The fetches of a run. Dropping it cancels those under way.
 pub(super) struct RunFetches<'r> {
     path: &'r Arc<dyn RequestPath>,
@@ -24,7 +42,13 @@ pub(super) struct RunFetches<'r> {
     site: usize,
     pace: Pace,
     to_come: VecDeque<Attempt>,
+    /// The pages that rest, by the end of their rest.
+    resting: BTreeMap<(Timestamp, u64), Attempt>,
     under_way: JoinSet<FetchEnd>,
+    failures_in_row: usize,
+    answers: usize,
+    /// How many pages have rested.
+    rests: u64,
 }
 
 /// A task, and how many of its fetches have failed.
@@ -55,7 +79,11 @@ impl RunFetches<'_> {
             site,
             pace: Pace::new(run.plan.rate, run.plan.concurrency, path.clock().now()),
             to_come: VecDeque::new(),
+            resting: BTreeMap::new(),
             under_way: JoinSet::new(),
+            failures_in_row: 0,
+            answers: 0,
+            rests: 0,
         }
     }
 
@@ -66,11 +94,12 @@ impl RunFetches<'_> {
             .into_iter()
             .map(|task| Attempt { task, tries: 0 })
             .collect();
-        while !self.to_come.is_empty() || !self.under_way.is_empty() {
+        while !self.is_done() {
             let now = clock.now();
+            self.wake(now);
             let wait = self.wait(now);
             if wait == Some(Duration::ZERO)
-                && let Some(attempt) = self.to_come.pop_front()
+                && let Some(attempt) = self.take_next()
             {
                 self.begin(attempt, now);
                 continue;
@@ -83,15 +112,40 @@ impl RunFetches<'_> {
         }
     }
 
+    fn is_done(&self) -> bool {
+        self.to_come.is_empty() && self.resting.is_empty() && self.under_way.is_empty()
+    }
+
+    /// Puts the pages that have rested behind the others.
+    fn wake(&mut self, now: Timestamp) {
+        while let Some(entry) = self.resting.first_entry()
+            && entry.key().0 <= now
+        {
+            self.to_come.push_back(entry.remove());
+        }
+    }
+
     /// How long the next fetch has to wait; `None` if it can't begin before another one ends.
     fn wait(&mut self, now: Timestamp) -> Option<Duration> {
         // Always asked, since the pace also counts the time that has passed.
         let wait = self.pace.wait(now);
-        if self.to_come.is_empty() || self.under_way.len() >= self.pace.concurrency() {
+        if self.under_way.len() >= self.pace.concurrency() {
             return None;
+        }
+        if self.to_come.is_empty() {
+            let (until, _) = *self.resting.first_key_value()?.0;
+            return Some(until.since(now));
         }
         let is_full = wait.is_zero() && !self.path.has_room(self.site);
         Some(if is_full { FOR_VISITORS } else { wait })
+    }
+
+    fn take_next(&mut self) -> Option<Attempt> {
+        if self.failures_in_row < FAILURES_BEFORE_PROBES {
+            self.to_come.pop_front()
+        } else {
+            self.to_come.pop_back()
+        }
     }
 
     fn begin(&mut self, attempt: Attempt, now: Timestamp) {
@@ -115,14 +169,41 @@ impl RunFetches<'_> {
             };
             return self.count("", None, &lost, now);
         };
-        self.pace.end(signal_of(&outcome, took), now);
-        if is_overload(&outcome) && attempt.tries < self.run.plan.retries {
+        let signal = self.signal_of(&outcome, took);
+        self.pace.end(signal, now);
+        if let Some(retry_after) = overload(&outcome)
+            && attempt.tries < self.run.plan.retries
+        {
+            let rest = REST * 2_u32.saturating_pow(attempt.tries.min(16));
+            let until = now.saturating_add(rest.max(retry_after.unwrap_or_default()));
             attempt.tries += 1;
-            self.to_come.push_back(attempt);
+            self.resting.insert((until, self.rests), attempt);
+            self.rests += 1;
             return self.run.update(now, |report| report.retried += 1);
         }
         let task = &attempt.task;
         self.count(&task.url(), task.variant.as_deref(), &outcome, now);
+    }
+
+    /// What the end of a fetch shows about the next hop. A page that fails shows nothing, unless
+    /// the next hop asks for a rest, or too many fail in a row.
+    fn signal_of(&mut self, outcome: &WarmOutcome, took: Duration) -> FetchSignal {
+        let Some(retry_after) = overload(outcome) else {
+            if *outcome == WarmOutcome::Fresh {
+                return FetchSignal::NotAsked;
+            }
+            self.failures_in_row = 0;
+            self.answers += 1;
+            return FetchSignal::Answered(took);
+        };
+        self.failures_in_row += 1;
+        let patience = (self.answers / 2).min(MOST_PATIENCE);
+        let most = self.run.plan.concurrency + FAILURES_OF_NEXT_HOP + patience;
+        if retry_after.is_some() || self.failures_in_row >= most {
+            FetchSignal::Overloaded { retry_after }
+        } else {
+            FetchSignal::NotAsked
+        }
     }
 
     fn count(&self, url: &str, variant: Option<&str>, outcome: &WarmOutcome, now: Timestamp) {
@@ -144,28 +225,15 @@ async fn fetch(path: Arc<dyn RequestPath>, run: Arc<Run>, attempt: Attempt) -> F
     }
 }
 
-fn is_overload(outcome: &WarmOutcome) -> bool {
-    matches!(
-        outcome,
-        WarmOutcome::Failed {
-            overloaded: true,
-            ..
-        }
-    )
-}
-
-fn signal_of(outcome: &WarmOutcome, took: Duration) -> FetchSignal {
+/// The pause that the next hop asks for, if the outcome is a failure that may pass.
+#[allow(clippy::option_option)] // A failure without a pause, and no failure.
+fn overload(outcome: &WarmOutcome) -> Option<Option<Duration>> {
     match outcome {
-        WarmOutcome::Fresh => FetchSignal::NotAsked,
         WarmOutcome::Failed {
             overloaded: true,
             retry_after,
             ..
-        } => FetchSignal::Overloaded {
-            retry_after: *retry_after,
-        },
-        WarmOutcome::Failed { .. }
-        | WarmOutcome::Fetched { .. }
-        | WarmOutcome::NotStored { .. } => FetchSignal::Answered(took),
+        } => Some(*retry_after),
+        _ => None,
     }
 }

@@ -306,3 +306,98 @@ async fn visitors_go_first() {
     running.fake.full.store(false, Ordering::Relaxed);
     assert_eq!(running.turn_until_over(run).await.fetched, 1);
 }
+
+/// How long a run of 100 good pages and 25 that always fail takes at 50 a second, in this order.
+async fn time_of(is_failing: impl Fn(usize) -> bool) -> Duration {
+    let down = WarmOutcome::Failed {
+        reason: "answered with 500".to_owned(),
+        overloaded: true,
+        retry_after: None,
+    };
+    let targets: Vec<&'static str> = (0..125)
+        .map(|number| &*format!("/{number}").leak())
+        .collect();
+    let failing = targets
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| is_failing(*index));
+    let fates: HashMap<_, _> = failing
+        .map(|(_, target)| (*target, (down.clone(), Duration::from_millis(20))))
+        .collect();
+    assert_eq!(fates.len(), 25);
+    let plan = config::Plan {
+        urls: strings(&targets),
+        rate: 50.0,
+        retries: 1,
+        ..plan()
+    };
+    let running = RunningWarmer::start(
+        FakePath {
+            fates,
+            ..FakePath::new()
+        },
+        vec![plan],
+    );
+    let run = running.warmer.start("plan").unwrap();
+    running
+        .wait_for(run, |progress| progress.state == RunState::Fetching)
+        .await;
+    while !running.warmer.run(run).unwrap().state.is_over() {
+        running.advance(Duration::from_millis(20)).await;
+    }
+    let report = running.warmer.run(run).unwrap();
+    assert_eq!(
+        (report.fetched, report.failed, report.retried),
+        (100, 25, 25)
+    );
+    running.fake.clock.now().since(EIGHT)
+}
+
+#[tokio::test]
+async fn a_few_failing_pages_slow_themselves_and_not_the_plan() {
+    let most = Duration::from_secs(30);
+    for (name, took) in [
+        ("among the others", time_of(|index| index % 5 == 2).await),
+        ("first", time_of(|index| index < 25).await),
+        ("last", time_of(|index| index >= 100).await),
+    ] {
+        assert!(took <= most, "{name}: {took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_next_hop_that_fails_every_time_is_left_alone() {
+    let down = WarmOutcome::Failed {
+        reason: "refused".to_owned(),
+        overloaded: true,
+        retry_after: None,
+    };
+    let targets: Vec<&'static str> = (0..40)
+        .map(|number| &*format!("/{number}").leak())
+        .collect();
+    let fates = targets
+        .iter()
+        .map(|target| (*target, (down.clone(), Duration::ZERO)))
+        .collect();
+    let plan = config::Plan {
+        urls: strings(&targets),
+        deadline: Duration::from_secs(10),
+        ..plan()
+    };
+    let running = RunningWarmer::start(
+        FakePath {
+            fates,
+            ..FakePath::new()
+        },
+        vec![plan],
+    );
+    let run = running.warmer.start("plan").unwrap();
+    running
+        .wait_for(run, |progress| progress.state == RunState::Fetching)
+        .await;
+    let report = running.turn_until_over(run).await;
+    assert_eq!(report.state, RunState::DeadlinePassed);
+    // Eight in a row show it; each one after that doubles the rest.
+    let asked = running.urls().len();
+    assert!((8..16).contains(&asked), "{asked}");
+}

@@ -125,6 +125,9 @@ pub struct WarmRunReport {
     pub retried: u64,
     /// Left out, since the plan's `max_urls` was reached.
     pub left_out: u64,
+    /// Sitemaps that could not be read. Such a run ends as `failed`, whatever it fetched.
+    #[serde(default)]
+    pub sitemaps_failed: u64,
     /// Fetched while `warm_memory` was full: they may have to make room before they are used.
     pub not_kept: u64,
     /// Bytes of content fetched.

@@ -202,8 +202,9 @@ fn make_warmer(
 ) -> Result<Arc<Warmer>, ServeError> {
     let warmer = Warmer::new(edge, config.plans.clone(), memory)
         .map_err(|error| ServeError::Plan(error.to_string()))?;
+    let at_last = readiness(config, edge).at_last;
     for plan in &config.admin.ready_after {
-        warmer.start_first(plan).map_err(|error| {
+        warmer.start_first(plan, at_last).map_err(|error| {
             ServeError::Plan(format!("the plan {plan} could not be started: {error}"))
         })?;
     }

@@ -105,6 +105,19 @@ struct WarmerState {
     stopping: bool,
     /// The time up to which due plans have been started.
     followed: Timestamp,
+    /// The plans that the edge waits for before it is ready.
+    first_runs: BTreeMap<Arc<str>, FirstRun>,
+}
+
+/// The run of a plan that the edge waits for before it is ready.
+#[derive(Debug, Default)]
+struct FirstRun {
+    /// When the edge waits no longer.
+    at_last: Timestamp,
+    /// When it is started again; `None` while it runs.
+    again_at: Option<Timestamp>,
+    /// How often it has failed.
+    failures: u32,
 }
 
 /// What the thread has to do. Besides reloads, at most a run and a dry run of each plan wait in the
@@ -184,12 +197,19 @@ impl Warmer {
         self.begin(plan, start)
     }
 
-    /// Starts the run of a plan that the edge waits for before it is ready.
+    /// Starts the run of a plan that the edge waits for before it is ready, until `at_last`. If it
+    /// fails, it is started again after a rest.
     ///
     /// # Errors
     /// [`StartError`], as [`Warmer::start`].
-    pub fn start_first(&self, plan: &str) -> Result<RunId, StartError> {
-        self.begin(plan, RunStart::by(RunTrigger::Start))
+    pub fn start_first(&self, plan: &str, at_last: Timestamp) -> Result<RunId, StartError> {
+        let run = self.begin(plan, RunStart::by(RunTrigger::Start))?;
+        let first = FirstRun {
+            at_last,
+            ..FirstRun::default()
+        };
+        lock(&self.state).first_runs.insert(plan.into(), first);
+        Ok(run)
     }
 
     fn begin(&self, plan: &str, start: RunStart) -> Result<RunId, StartError> {
@@ -258,10 +278,10 @@ impl Warmer {
         }
     }
 
-    /// Whether a run of the plan has ended; `None` if there is no such plan.
+    /// Whether a run of the plan has ended, other than by a failure; `None` if there is no such plan.
     pub fn has_run(&self, plan: &str) -> Option<bool> {
         let is_known = plan::find(&lock(&self.state).plans, plan).is_some();
-        is_known.then(|| self.ledger.has_ended(plan))
+        is_known.then(|| self.ledger.has_run(plan))
     }
 
     /// The reports of all remembered runs, the latest first.

@@ -158,13 +158,21 @@ fn chains(host: &Host, config: &Config, policies: &[Option<Arc<Policy>>], add: A
 fn plans(config: &Config, site: &Site, chain: &Chain, add: Add<'_>) {
     for plan in config.plans.iter().filter(|plan| plan.site == site.name) {
         let refuse = |key: &str, mistake: Mistake| add(plan.place, key, mistake);
-        if site.hosts.iter().all(|host| host == "*") {
-            let problem = format!(
-                "the site `{}` has no host name, so it is unknown under which host its pages will be requested",
-                site.name
-            );
-            let cure = "add the site's own host name to `hosts`";
-            refuse("warm.site", Mistake::new(problem, cure));
+        match &plan.host {
+            None if site.hosts.iter().all(|host| host == "*") => {
+                let problem = format!(
+                    "the site `{}` has no host name, so it is unknown under which host its pages will be requested",
+                    site.name
+                );
+                let cure = "write `host` here, or add the site's own host name to `hosts`";
+                refuse("warm.site", Mistake::new(problem, cure));
+            }
+            Some(host) if !site.hosts.iter().any(|own| own == "*" || own == host) => {
+                let problem = format!("`{host}` is not a host of the site `{}`", site.name);
+                let cure = format!("write one of {}", site.hosts.join(", "));
+                refuse("warm.host", Mistake::new(problem, cure));
+            }
+            _ => {}
         }
         for variant in unknown_variants(plan, chain) {
             refuse("warm.variants", variant_mistake(variant, chain));

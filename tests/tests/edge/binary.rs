@@ -249,6 +249,26 @@ fn the_warm_command_starts_a_plan_and_waits_for_it() {
 }
 
 #[test]
+fn the_warm_command_fails_if_a_sitemap_can_not_be_read() {
+    let origin = Origin::start();
+    origin.on("/a", Reply::fresh(60, "a"));
+    origin.on("/s.xml", Reply::status(404));
+    let serving = Serving::start(&configuration(
+        &origin,
+        "\n[[warm]]\nname = \"map\"\nsite = \"site\"\nurls = [\"/a\"]\nsitemap = \"/s.xml\"\n",
+    ));
+    let admin = format!("http://{}", serving.admin_address());
+    let warmed = run(&["warm", "map", "--wait", "--admin", &admin]);
+    assert_code(&warmed, 1);
+    assert!(
+        out(&warmed).contains("1 could not be read"),
+        "{}",
+        out(&warmed)
+    );
+    serving.client().send(&get("/a")).assert_hit("a");
+}
+
+#[test]
 fn the_warm_command_cancels_a_run() {
     let origin = Origin::start();
     origin.on("/slow", Reply::silence());

@@ -365,6 +365,60 @@ fn ready_after_delays_readiness_until_the_plan_ends_or_its_limit() {
     gate.open();
 }
 
+#[test]
+fn readiness_waits_for_the_retry_of_a_sitemap_that_failed() {
+    let origin = origin();
+    let map = "<urlset><url><loc>http://www.example/a</loc></url></urlset>";
+    origin.on_in_turn(
+        "/s.xml",
+        [Reply::status(503), Reply::status(503), Reply::ok(map)],
+    );
+    let builder = planning(&origin, "sitemap = \"/s.xml\"\nretries = 0")
+        .admin("ready_after = [\"plan\"]\nready_within = \"10min\"");
+    let edge = builder.start();
+    let is_ready = |edge: &Edge| edge.admin_get("/ready").status == 200;
+    // Again after five seconds, and after ten more.
+    for (run, wait) in [(1, 5), (2, 10)] {
+        eventually("the run fails", || {
+            runs(&edge).len() == run && runs(&edge)[0].state == RunState::Failed
+        });
+        assert!(!is_ready(&edge));
+        // The thread notes the end of the run after the report tells it.
+        eventually("the retry is planned", || {
+            edge.metric("tero_warm_runs_total", &["plan", "failed"]) == run as f64
+        });
+        edge.advance_secs(wait);
+    }
+    eventually("it is ready", || is_ready(&edge));
+    assert_eq!(origin.requests("/a"), 1);
+
+    // A sitemap that fails for good delays readiness for no longer than ready_within.
+    let origin = Origin::start();
+    origin.on("/s.xml", Reply::status(404));
+    let edge = planning(&origin, "sitemap = \"/s.xml\"")
+        .admin("ready_after = [\"plan\"]\nready_within = \"1min\"")
+        .start();
+    edge.advance_secs(59);
+    assert!(!is_ready(&edge));
+    edge.advance_secs(1);
+    assert!(is_ready(&edge));
+}
+
+#[test]
+fn other_plans_do_not_change_readiness() {
+    let origin = origin();
+    origin.on("/s.xml", Reply::status(404));
+    let other = "[[warm]]\nname = \"other\"\nsite = \"site\"\nurls = [\"/b\"]";
+    let edge = planning(&origin, "sitemap = \"/s.xml\"")
+        .section(other)
+        .admin("ready_after = [\"other\"]")
+        .start();
+    eventually("it is ready", || edge.admin_get("/ready").status == 200);
+    let run = start(&edge);
+    assert_eq!(ended(&edge, run).state, RunState::Failed);
+    assert_eq!(edge.admin_get("/ready").status, 200);
+}
+
 /// Compresses with gzip.
 fn packed(bytes: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
@@ -421,6 +475,7 @@ fn bad_sitemaps_are_reported_and_the_plan_continues() {
             "is compressed with br",
         ),
         (Reply::status(404), "was answered with 404"),
+        // They are read, and name nothing of this site.
         (Reply::ok(far), "names 1 pages that are not on this site"),
         (
             Reply::ok(index),
@@ -435,7 +490,17 @@ fn bad_sitemaps_are_reported_and_the_plan_continues() {
         )
         .start();
         let report = warm(&edge);
-        assert_eq!(report.state, RunState::Done, "{report:?}");
+        let is_read = expected.contains("not on this site");
+        let state = if is_read {
+            RunState::Done
+        } else {
+            RunState::Failed
+        };
+        assert_eq!(
+            (report.state, report.sitemaps_failed),
+            (state, u64::from(!is_read)),
+            "{report:?}"
+        );
         assert_counts(&report, &[("fetched", 1)]);
         assert!(
             report.notes.concat().contains(expected),
@@ -463,9 +528,11 @@ fn an_endless_sitemap_ends_at_its_timeout() {
         .start();
         let run = start(&edge);
         origin.wait_for("/s.xml", 1);
-        edge.advance_until(60, || report(&edge, run).state == RunState::Done);
+        edge.advance_until(60, || report(&edge, run).state == RunState::Failed);
         let report = ended(&edge, run);
         assert_counts(&report, &[("fetched", 1)]);
+        // It was tried twice.
+        assert_eq!(origin.requests("/s.xml"), 2);
         assert!(
             report.notes.concat().contains("within sitemap_timeout"),
             "{report:?}"

@@ -262,10 +262,20 @@ fn a_malformed_sitemap_is_noted_and_the_rest_is_warmed() {
     ] {
         let origin = origin();
         origin.on("/sitemap.xml", reply);
-        let edge = planning(&origin, "sitemap = \"/sitemap.xml\"\nurls = [\"/a\"]").start();
+        let keys = "sitemap = \"/sitemap.xml\"\nurls = [\"/a\"]\nretries = 0";
+        let edge = planning(&origin, keys).start();
         let report = warm(&edge);
         assert_counts(&report, &[("fetched", 1)]);
-        assert!(!report.notes.is_empty(), "{report:?}");
+        assert_eq!(
+            (report.state, report.sitemaps_failed, report.notes.len()),
+            (RunState::Failed, 1, 1),
+            "{report:?}"
+        );
+        eventually("it is counted", || {
+            edge.metric("tero_warm_sitemaps_failed_total", &["plan"]) == 1.0
+        });
+        let last = edge.metric("tero_warm_last_done_timestamp_seconds", &["plan"]);
+        assert_eq!(last, 0.0);
         edge.get("/a").assert_hit("/a ");
     }
 }
@@ -700,5 +710,114 @@ fn a_schedule_in_a_repeated_hour_runs_once() {
     assert_eq!(
         runs,
         ["2026-11-01T01:31:00-04:00", "2026-11-02T01:31:00-05:00"]
+    );
+}
+
+const MAP: &str = "<urlset><url><loc>http://www.example/a</loc></url></urlset>";
+
+#[test]
+fn a_fresh_sitemap_is_read_again_from_the_origin() {
+    let origin = origin();
+    let more = MAP.replace(
+        "</urlset>",
+        "<url><loc>http://www.example/b</loc></url></urlset>",
+    );
+    origin.on_in_turn(
+        "/s.xml",
+        [
+            Reply::fresh(86_400, MAP).header("ETag", "\"1\""),
+            Reply::fresh(86_400, more).header("ETag", "\"2\""),
+            Reply::status(304).header("ETag", "\"2\""),
+        ],
+    );
+    let edge = planning(&origin, "sitemap = \"/s.xml\"").start();
+    assert_counts(&warm(&edge), &[("planned", 1)]);
+    // A visitor has it from the store meanwhile.
+    edge.get("/s.xml").assert_hit(MAP);
+    assert_counts(&warm(&edge), &[("planned", 2)]);
+    let asked = origin.requests("/s.xml");
+    // A third run revalidates what the second has stored.
+    assert_counts(&warm(&edge), &[("planned", 2)]);
+    assert_eq!((asked, origin.requests("/s.xml")), (2, 3));
+    let conditional = origin
+        .asked("/s.xml")
+        .last()
+        .unwrap()
+        .header("if-none-match");
+    assert_eq!(conditional.as_deref(), Some("\"2\""));
+}
+
+#[test]
+fn robots_txt_may_name_sitemaps_which_may_be_text() {
+    let origin = origin();
+    origin.on(
+        "/robots.txt",
+        Reply::ok("User-agent: *\nDisallow:\n\nSitemap: http://www.example/s.txt\n"),
+    );
+    origin.on(
+        "/s.txt",
+        Reply::ok("http://www.example/peluquería\nhttp://www.example/a\n"),
+    );
+    let edge = planning(&origin, "sitemap = \"/robots.txt\"").start();
+    let report = warm(&edge);
+    assert_eq!(report.state, RunState::Done, "{report:?}");
+    assert_counts(&report, &[("planned", 2), ("fetched", 2)]);
+    edge.get("/peluquer%C3%ADa").assert_hit("/peluquer%C3%ADa ");
+}
+
+#[test]
+fn a_skipped_schedule_is_a_metric() {
+    let origin = origin();
+    let gate = Gate::new();
+    origin.on("/a", Reply::fresh(60, "a").behind(&gate));
+    let edge = planning(&origin, "urls = [\"/a\"]\nschedule = \"* * * * *\"")
+        .at("2026-11-24T08:00:30")
+        .start();
+    let skipped = || edge.metric("tero_warm_skipped_total", &["plan"]);
+    edge.advance_secs(30);
+    origin.wait_for("/a", 1);
+    assert_eq!(skipped(), 0.0);
+    edge.advance_secs(60);
+    eventually("one is skipped", || skipped() == 1.0);
+    gate.open();
+}
+
+/// A site that takes any host, with a plan with these keys.
+fn any_host(origin: &Origin, keys: &str) -> Result<Edge, String> {
+    let text = planning(origin, &format!("urls = [\"/a\"]\n{keys}")).to_toml();
+    let text = text.replace("hosts = [\"www.example\"]", "hosts = [\"*\"]");
+    let config = tero_config::Config::parse(&text, "tero.toml", &std::env::temp_dir())
+        .map_err(|errors| errors.to_string())?;
+    tero_policy_host::check::check_policies(&config, &text).map_err(|errors| errors.to_string())?;
+    Ok(Edge::from_toml(
+        &text,
+        "2026-11-24T08:00:00",
+        tero_tests::ART,
+    ))
+}
+
+#[test]
+fn a_plan_names_the_host_of_a_site_that_takes_any_and_visitors_do_not() {
+    let origin = Origin::start();
+    origin.otherwise(|asked| Reply::fresh(3_600, asked.header("host").unwrap_or_default()));
+    let refused = any_host(&origin, "").map(drop).unwrap_err();
+    assert!(
+        refused.contains("warm.site") && refused.contains("write `host`"),
+        "{refused}"
+    );
+    let edge = any_host(&origin, "host = \"shop.example\"").unwrap();
+    for _ in 0..20 {
+        edge.send(&get("/x").host("evil.example"));
+    }
+    assert_counts(&warm(&edge), &[("fetched", 1)]);
+    edge.send(&get("/a").host("shop.example"))
+        .assert_hit("shop.example");
+    let bad = planning(&origin, "urls = [\"/a\"]\nhost = \"other.example\"").to_toml();
+    let config = tero_config::Config::parse(&bad, "tero.toml", &std::env::temp_dir()).unwrap();
+    let errors = tero_policy_host::check::check_policies(&config, &bad).unwrap_err();
+    assert!(
+        errors
+            .to_string()
+            .contains("`other.example` is not a host of the site")
     );
 }

@@ -26,6 +26,9 @@ section! {
         /// for.
         scheme: Option<Scheme> = rule("the one that most visitors use, else `http`"),
             OneOf("http" => Scheme::Http, "https" => Scheme::Https);
+        /// The host under which pages are fetched; one of the site's hosts, unless these are `*`.
+        host: Option<String> = rule("the site's host that visitors request most"),
+            Text("a host name") => plan_host;
         /// When the plan runs, in the local time of `zone`.
         schedule: Option<String> = rule("none: not scheduled"),
             Text("a cron expression of five fields") => forms::schedule;
@@ -46,7 +49,8 @@ section! {
         /// `#` are ignored. Read again for each run.
         url_files: Vec<PathBuf> = [], Texts("a path, relative to this file")
             => |path| base_dir.file(path, "a file of pages");
-        /// Sitemaps on the site, or sitemap indexes.
+        /// Sitemaps on the site, of XML or of text, sitemap indexes, or `/robots.txt`, which names
+        /// them.
         sitemaps as "sitemap": Vec<String> = rule("none", Vec::new()),
             Text("a path, or a list of them") by sitemaps;
         /// The largest sitemap, decompressed.
@@ -68,7 +72,7 @@ section! {
         concurrency: usize = 4, Count(1, 256);
         /// Maximum number of fetches per second.
         rate: f64 = 50, Number(0.1, 10_000.0);
-        /// How often a page is fetched again after the origin failed or was overloaded.
+        /// How often a page or a sitemap is fetched again after the origin failed or was overloaded.
         retries: u32 = 1, Count(0, 10);
         /// Maximum time of one run.
         deadline: Duration = "15min", Duration("1s", "24h");
@@ -108,6 +112,17 @@ fn plan_name(text: &str) -> Result<String, Mistake> {
         ));
     }
     forms::name(text)
+}
+
+/// A host that pages can be fetched under.
+fn plan_host(text: &str) -> Result<String, Mistake> {
+    match forms::host(text)?.as_str() {
+        "*" => Err(Mistake::new(
+            "`*` is not a host to fetch under",
+            "write a host that visitors request, \"www.example.org\"",
+        )),
+        host => Ok(host.to_owned()),
+    }
 }
 
 /// One path or a list of them.

@@ -150,6 +150,7 @@ fn run_report(report: RunReport) -> WarmRunReport {
         failed: report.failed,
         retried: report.retried,
         left_out: report.left_out,
+        sitemaps_failed: report.sitemaps_failed,
         not_kept: report.not_kept,
         bytes: report.bytes,
         used_later: report.used_later,
@@ -311,6 +312,18 @@ pub(super) fn metrics(context: &AdminContext, encoder: &mut DescriptorEncoder) -
         "tero_warm_runs",
         "Runs of warming plans that are over, by how they ended",
         ended,
+    )?;
+    counters(
+        encoder,
+        "tero_warm_skipped",
+        "Runs of warming plans that were due and not started, since the run before still went on",
+        of_each(|totals| totals.skipped),
+    )?;
+    counters(
+        encoder,
+        "tero_warm_sitemaps_failed",
+        "Sitemaps of warming plans that could not be read",
+        of_each(|totals| totals.sitemaps_failed),
     )?;
     let last: Vec<Sample<i64>> = totals
         .iter()

@@ -10,7 +10,7 @@ use super::lock::lock;
 use super::path::{RequestPath, SiteFacts, WarmLookup};
 use super::report::RunState;
 use super::run::Run;
-use super::sources::gather;
+use super::sources::{gather, host_of};
 use super::task::{PAGES_PER_TURN, WarmTask};
 use super::variants::{WarmTasks, tasks};
 use tero_time::clock::Clock;
@@ -67,7 +67,7 @@ async fn work(path: &Arc<dyn RequestPath>, run: &Arc<Run>, ledger: &Arc<Ledger>)
         return RunState::Failed;
     };
     let tasks = plan_tasks(path, run, &site).await;
-    if site.host.is_none() {
+    if host_of(&run.plan, &site).is_none() {
         return RunState::Failed;
     }
     if run.dry {
@@ -77,7 +77,11 @@ async fn work(path: &Arc<dyn RequestPath>, run: &Arc<Run>, ledger: &Arc<Ledger>)
             .fetch_all(tasks)
             .await;
     }
-    RunState::Done
+    if lock(&run.report).sitemaps_failed > 0 {
+        RunState::Failed
+    } else {
+        RunState::Done
+    }
 }
 
 /// The tasks of a run; notes in its report what they leave out.
@@ -95,6 +99,7 @@ async fn plan_tasks(path: &Arc<dyn RequestPath>, run: &Run, site: &SiteFacts) ->
                 "{passed} pages pass, by decision of the policies: not fetched"
             ));
         }
+        report.sitemaps_failed = gathered.sitemaps_failed;
         report.planned = tasks.len() as u64;
         report.left_out = left_out;
         report.state = RunState::Fetching;

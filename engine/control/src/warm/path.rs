@@ -30,8 +30,9 @@ pub struct SiteFacts {
     pub hosts: Vec<String>,
     /// The scheme by which its pages are fetched: the one that most visitors use.
     pub scheme: Scheme,
-    /// The host under which its pages are fetched, with the port if that one counts: the one that
-    /// visitors request most, or else the first that is not `*`. `None` for a site with `*` alone that has had no visitor.
+    /// The host under which its pages are fetched unless the plan names one, with the port if that
+    /// one counts: of the site's hosts, the one that visitors request most, or else the first.
+    /// `None` for a site with `*` alone.
     pub host: Option<Arc<str>>,
     /// Whether its policies may decide by device class.
     pub by_device: bool,
@@ -110,6 +111,25 @@ pub enum WarmOutcome {
     },
 }
 
+/// Why the content of a page can't be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageReadError {
+    /// Why, for people.
+    pub reason: String,
+    /// Whether it may pass: the next hop failed or is overloaded.
+    pub may_pass: bool,
+}
+
+impl PageReadError {
+    /// An error that stays.
+    pub fn lasting(reason: impl Into<String>) -> PageReadError {
+        PageReadError {
+            reason: reason.into(),
+            may_pass: false,
+        }
+    }
+}
+
 /// The request path, as warming sees it.
 pub trait RequestPath: Send + Sync + 'static {
     /// The edge's clock.
@@ -137,16 +157,17 @@ pub trait RequestPath: Send + Sync + 'static {
     /// Whether the requests of visitors leave room at the site's origin.
     fn has_room(&self, site: usize) -> bool;
 
-    /// Reads the content of a page, of at most `max_bytes`, for `run`.
+    /// Reads the content of a page, of at most `max_bytes`, for `run`. A stored response is
+    /// revalidated first, whatever its lifetime.
     ///
     /// # Errors
-    /// Why it can't be read, for people.
+    /// Why it can't be read.
     fn read(
         &self,
         page: &Page,
         run: RunId,
         max_bytes: usize,
-    ) -> BoxFuture<'_, Result<Vec<u8>, String>>;
+    ) -> BoxFuture<'_, Result<Vec<u8>, PageReadError>>;
 
     /// The `n` pages of a site that visitors request most in these hours.
     fn popular(&self, site: usize, hours: Hours, n: usize) -> Vec<PopularPage>;

@@ -43,7 +43,7 @@ pub enum RunState {
     DeadlinePassed,
     /// An operator cancelled it, or the edge stopped.
     Cancelled,
-    /// It could not run; `notes` say why.
+    /// It could not run, or a sitemap could not be read; `notes` say why.
     Failed,
 }
 
@@ -145,6 +145,8 @@ pub struct RunReport {
     pub retried: u64,
     /// Left out, since the plan's `max_urls` was reached.
     pub left_out: u64,
+    /// Sitemaps that could not be read.
+    pub sitemaps_failed: u64,
     /// Those of `fetched` that found `warm_memory` full, and may be evicted before they are used.
     pub not_kept: u64,
     /// Fetched bytes of content.

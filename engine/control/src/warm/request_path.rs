@@ -13,8 +13,8 @@ use http::{HeaderValue, Method, Request, StatusCode, Version};
 use http_body::Body;
 
 use super::path::{
-    BoxFuture, FetchPurpose, Page, PageDecision, RequestPath, SiteFacts, TrafficCounts, WarmLookup,
-    WarmOutcome,
+    BoxFuture, FetchPurpose, Page, PageDecision, PageReadError, RequestPath, SiteFacts,
+    TrafficCounts, WarmLookup, WarmOutcome,
 };
 use tero_edge::request::admit::{self, RequestSource};
 use tero_edge::request::body::EdgeBody;
@@ -33,6 +33,7 @@ use tero_semantics::authority::Scheme;
 use tero_semantics::decision::LookupDecision;
 use tero_semantics::key;
 use tero_semantics::retry_after::retry_after;
+use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
 /// All current browsers accept these.
@@ -136,29 +137,29 @@ impl RequestPath for EdgeRequestPath {
         page: &Page,
         run: RunId,
         max_bytes: usize,
-    ) -> BoxFuture<'_, Result<Vec<u8>, String>> {
+    ) -> BoxFuture<'_, Result<Vec<u8>, PageReadError>> {
         let exchange = self.admit(page, Device::Unknown, Requester::Plan(run));
         Box::pin(async move {
-            let mut exchange = exchange.ok_or("can't be requested")?;
+            let mut exchange =
+                exchange.ok_or_else(|| PageReadError::lasting("can't be requested"))?;
             exchange.parts.headers.remove(ACCEPT_ENCODING);
             let visit = Visit {
                 edge: &self.0,
                 exchange: &Arc::new(exchange),
             };
-            let answer = request::answer(visit, None).await;
-            let status = answer.response.status();
-            if status != StatusCode::OK {
-                return Err(format!("was answered with {status}"));
+            let answer = current(visit).await;
+            if let Some(error) = read_trouble(&answer, &self.0.clock) {
+                return Err(error);
             }
             // The parser recognises gzip by its first bytes.
             let coding = answer.response.headers().get(CONTENT_ENCODING);
             if let Some(coding) = coding
                 .filter(|coding| !matches!(coding.as_bytes(), b"identity" | b"gzip" | b"x-gzip"))
             {
-                return Err(format!(
+                return Err(PageReadError::lasting(format!(
                     "is compressed with {}",
                     coding.to_str().unwrap_or("an unknown coding")
-                ));
+                )));
             }
             collect(answer.response.into_body(), max_bytes).await
         })
@@ -222,8 +223,40 @@ impl EdgeRequestPath {
     }
 }
 
+/// The answer to a request for what the next hop has now: a stored response is revalidated even if
+/// it is fresh.
+async fn current(visit: Visit<'_>) -> Answer {
+    if !visit.disposition(Look::Peek).is_looked_up() {
+        return request::answer(visit, None).await;
+    }
+    let (found, stored) = look_for_plan(visit, Timestamp::from_unix_millis(i64::MAX), None);
+    request::fetch_for_plan(visit, found, stored).await
+}
+
+/// Why the answer is not the page that was to be read.
+fn read_trouble(answer: &Answer, clock: &Clock) -> Option<PageReadError> {
+    let status = answer.response.status();
+    match trouble_of(answer, clock) {
+        Some(WarmOutcome::Failed {
+            reason, overloaded, ..
+        }) => Some(PageReadError {
+            reason: if answer.provenance.failure.is_some() {
+                format!("could not be read: {reason}")
+            } else {
+                format!("was {reason}")
+            },
+            may_pass: overloaded,
+        }),
+        _ if status == StatusCode::OK => None,
+        _ => Some(PageReadError::lasting(format!(
+            "was answered with {status}"
+        ))),
+    }
+}
+
 /// The scheme and the host to fetch under: those of the site's that are requested most, or else the
-/// first host that is not `*`.
+/// first host. `*` is not a host: visitors may send any name to such a site, so that their requests
+/// tell the scheme alone.
 fn web_origin(named: &[String], asked_for: &[Box<str>]) -> (Scheme, Option<Arc<str>>) {
     let mut of_site = asked_for
         .iter()
@@ -233,7 +266,10 @@ fn web_origin(named: &[String], asked_for: &[Box<str>]) -> (Scheme, Option<Arc<s
         Some((scheme, authority)) => (scheme, Some(authority.into())),
         None => {
             let first = named.iter().find(|host| *host != "*");
-            (Scheme::default(), first.map(|host| host.as_str().into()))
+            let takes_any = named.iter().any(|host| host == "*");
+            let scheme = asked_for.first().filter(|_| takes_any);
+            let scheme = scheme.map_or(Scheme::default(), |origin| parts_of(origin).0);
+            (scheme, first.map(|host| host.as_str().into()))
         }
     }
 }
@@ -250,7 +286,7 @@ fn parts_of(origin: &str) -> (Scheme, &str) {
 fn is_of_site(named: &[String], authority: &str) -> bool {
     let host = key::host_of(authority);
     let mut named = named.iter().map(String::as_str);
-    named.any(|named| named == "*" || named == authority || Some(named) == host)
+    named.any(|named| named == authority || Some(named) == host)
 }
 
 /// The head of a visitor's request.
@@ -410,12 +446,16 @@ async fn count(mut body: EdgeBody) -> Result<u64, String> {
     Ok(bytes)
 }
 
-async fn collect(mut body: EdgeBody, max_bytes: usize) -> Result<Vec<u8>, String> {
+async fn collect(mut body: EdgeBody, max_bytes: usize) -> Result<Vec<u8>, PageReadError> {
     let mut read = Vec::new();
     while let Some(piece) = next(&mut body).await {
-        let piece = piece?;
+        let piece = piece.map_err(|reason| PageReadError {
+            reason: format!("could not be read: {reason}"),
+            may_pass: true,
+        })?;
         if read.len() + piece.len() > max_bytes {
-            return Err(format!("is larger than {} bytes", max_bytes));
+            let reason = format!("is larger than {max_bytes} bytes");
+            return Err(PageReadError::lasting(reason));
         }
         read.extend_from_slice(&piece);
     }
@@ -489,7 +529,13 @@ mod tests {
             &["https://gone.example"],
             http("www.example"),
         );
-        check(&["*"], &["https://any.example"], https("any.example"));
+        // Visitors may send any name to a site that takes any host.
+        check(&["*"], &["https://any.example"], None);
+        check(
+            &["www.example", "*"],
+            &["https://any.example"],
+            https("www.example"),
+        );
         check(&["*", "www.example"], &[], http("www.example"));
         check(&["*"], &[], None);
     }

@@ -12,7 +12,7 @@ use super::execution::execute;
 use super::lock::lock;
 use super::report::{RunState, RunTrigger};
 use super::run::{Run, RunStart};
-use super::{Warmer, WarmerEvent};
+use super::{StartError, Warmer, WarmerEvent};
 use tero_config::MissedRunAction;
 use tero_edge::server::ShutdownStage;
 use tero_semantics::timestamp::Timestamp;
@@ -23,6 +23,13 @@ const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
 
 /// If the clock goes back by more than this, it was wrong before.
 const STEP_BACK: Duration = Duration::from_secs(2 * 3_600);
+
+/// How long a plan that the edge waits for rests after its first failure; after each further one
+/// twice as long, up to [`LONGEST_REST`].
+const REST: Duration = Duration::from_secs(5);
+
+/// The longest rest between two tries of a plan that the edge waits for.
+const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
 
 /// Threads for work that waits for a disk or for policies.
 const BLOCKING_THREADS: usize = 4;
@@ -57,6 +64,7 @@ impl Warmer {
         self.start_missed_plans(clock.now());
         loop {
             self.start_due_plans(clock.now());
+            self.start_first_runs_again(clock.now());
             tokio::select! {
                 biased;
                 _ = stages.wait_for(|stage| *stage != ShutdownStage::Running) => break,
@@ -110,8 +118,46 @@ impl Warmer {
             ..RunStart::by(trigger)
         };
         if let Err(error) = self.begin(plan, start) {
+            if matches!(error, StartError::Running(_)) {
+                self.ledger.with(plan, |totals| totals.skipped += 1);
+            }
             tracing::warn!(%plan, "a scheduled plan was not started: {error}");
         }
+    }
+
+    /// Starts each plan again that the edge waits for, that has failed and has rested.
+    fn start_first_runs_again(&self, now: Timestamp) {
+        let plans: Vec<Arc<str>> = {
+            let mut state = lock(&self.state);
+            let due = |first: &&mut super::FirstRun| first.again_at.is_some_and(|at| at <= now);
+            let rested = state.first_runs.iter_mut().filter(|(_, first)| due(&first));
+            rested
+                .map(|(plan, first)| {
+                    first.again_at = None;
+                    Arc::clone(plan)
+                })
+                .collect()
+        };
+        for plan in plans {
+            if let Err(error) = self.begin(&plan, RunStart::by(RunTrigger::Start)) {
+                tracing::warn!(%plan, "a plan of ready_after was not started again: {error}");
+            }
+        }
+    }
+
+    /// Notes when a plan that the edge waits for is started again, if its run has failed.
+    fn note_first_run(&self, run: &Run, state: RunState, now: Timestamp) {
+        let mut warmer = lock(&self.state);
+        let Some(first) = warmer.first_runs.get_mut(&run.plan.name) else {
+            return;
+        };
+        if state != RunState::Failed || now >= first.at_last {
+            warmer.first_runs.remove(&run.plan.name);
+            return;
+        }
+        let rest = REST * 2_u32.saturating_pow(first.failures.min(16));
+        first.failures += 1;
+        first.again_at = Some(now.saturating_add(rest.min(LONGEST_REST)));
     }
 
     /// Starts each plan that came due while the edge was down, unless the plan skips missed runs or
@@ -163,12 +209,15 @@ impl Warmer {
         if run.dry {
             return;
         }
+        let sitemaps_failed = lock(&run.report).sitemaps_failed;
         self.ledger.with(&run.plan.name, |totals| {
+            totals.sitemaps_failed += sitemaps_failed;
             *totals.ended.entry(state.as_str()).or_default() += 1;
             if state == RunState::Done {
                 totals.last_done_unix_secs = now.unix_secs();
             }
         });
+        self.note_first_run(run, state, now);
         if let Some(due) = run.due {
             self.memory.note(&run.plan.name, due);
         }
@@ -179,8 +228,10 @@ impl Warmer {
         let next = {
             let state = lock(&self.state);
             let plans = state.plans.iter();
+            let again = state.first_runs.values().filter_map(|first| first.again_at);
             plans
                 .filter_map(|entry| entry.next_after(state.followed))
+                .chain(again)
                 .min()
         };
         let look = clock.now().saturating_add(LOOK_AT_CLOCK);

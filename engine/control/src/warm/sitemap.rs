@@ -1,5 +1,5 @@
 //! Parses sitemaps (<https://www.sitemaps.org/protocol.html>): the pages that they name, and when
-//! these changed. A sitemap comes from outside, so every list has a bound, and what is wrong is an
+//! these changed; sitemaps that are plain text; and `robots.txt`, which names sitemaps. A sitemap comes from outside, so every list has a bound, and what is wrong is an
 //! error or left out.
 
 use std::borrow::Cow;
@@ -48,7 +48,11 @@ pub enum Sitemap {
 pub fn parse(bytes: &[u8], max_bytes: usize) -> Result<Sitemap, String> {
     let bytes = &*unpack(bytes, max_bytes)?;
     let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
-    let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
+    let text = text.trim_start_matches('\u{feff}');
+    if is_url(text.trim_start()) {
+        return parse_text(text);
+    }
+    let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
     let mut walk = SitemapWalk::default();
     loop {
@@ -78,6 +82,61 @@ pub fn parse(bytes: &[u8], max_bytes: usize) -> Result<Sitemap, String> {
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::Empty(_) => {}
         }
     }
+}
+
+/// The sitemaps that a `robots.txt` names (RFC 9309 §2.2.4), of at most `max_bytes`.
+///
+/// # Errors
+/// Why it names no sitemap, for people.
+pub fn parse_robots(bytes: &[u8], max_bytes: usize) -> Result<Sitemap, String> {
+    let bytes = &*unpack(bytes, max_bytes)?;
+    // Lines of other groups may be in any encoding.
+    let text = String::from_utf8_lossy(bytes);
+    let mut found = Vec::new();
+    for line in text.trim_start_matches('\u{feff}').lines() {
+        let Some((field, value)) = line.split_once(':') else {
+            continue;
+        };
+        let url = value.split_ascii_whitespace().next().unwrap_or_default();
+        let is_sitemap = field.trim().eq_ignore_ascii_case("sitemap");
+        if is_sitemap && is_url(url) && url.len() < MAX_TEXT_BYTES && found.len() < MAX_SITEMAP_URLS
+        {
+            found.push(SitemapEntry {
+                url: url.to_owned(),
+                changed: None,
+            });
+        }
+    }
+    if found.is_empty() {
+        Err("names no sitemap".to_owned())
+    } else {
+        Ok(Sitemap::Index(found))
+    }
+}
+
+/// Parses a sitemap that has a URL on each line, and nothing else.
+fn parse_text(text: &str) -> Result<Sitemap, String> {
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if !is_url(line) {
+            return Err("has a line that is not a URL".to_owned());
+        }
+        if line.len() < MAX_TEXT_BYTES && found.len() < MAX_SITEMAP_URLS {
+            found.push(SitemapEntry {
+                url: line.to_owned(),
+                changed: None,
+            });
+        }
+    }
+    Ok(Sitemap::Pages(found))
+}
+
+fn is_url(text: &str) -> bool {
+    let begins = |scheme: &str| {
+        text.get(..scheme.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+    };
+    begins("http://") || begins("https://")
 }
 
 /// Decompresses the text if it is compressed, and gives up as soon as it is too large.
@@ -224,9 +283,10 @@ impl SitemapWalk {
 }
 
 /// The host of an absolute URL, in lower case and without port, and its target without fragment.
-/// `None` if the scheme is not `http` or `https`.
+/// Characters beyond ASCII are percent-encoded, as browsers do. `None` if the scheme is not `http`
+/// or `https`.
 pub fn split_url(url: &str) -> Option<(String, String)> {
-    let uri: http::Uri = url.split('#').next()?.parse().ok()?;
+    let uri: http::Uri = encoded(url.split('#').next()?).parse().ok()?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
         return None;
     }
@@ -242,6 +302,22 @@ pub fn split_url(url: &str) -> Option<(String, String)> {
         format!("/{target}")
     };
     Some((host, target))
+}
+
+/// The URL with its characters beyond ASCII percent-encoded.
+fn encoded(url: &str) -> Cow<'_, str> {
+    if url.is_ascii() {
+        return url.into();
+    }
+    let mut out = String::with_capacity(url.len() + 16);
+    for byte in url.bytes() {
+        if byte.is_ascii() {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out.into()
 }
 
 #[cfg(test)]
@@ -302,6 +378,50 @@ mod tests {
             parse(&packed(index.as_bytes()), MAX_BYTES),
             Ok(Sitemap::Index(vec![entry]))
         );
+    }
+
+    #[test]
+    fn a_sitemap_may_be_text() {
+        assert_eq!(
+            pages("\u{feff}\n http://a.example/ \r\n\nHTTPS://a.example/ñ b\n").unwrap(),
+            ["http://a.example/", "HTTPS://a.example/ñ b"]
+        );
+        assert_eq!(
+            pages("http://a.example/\nsoon"),
+            Err("has a line that is not a URL".to_owned())
+        );
+        assert_eq!(pages("a.example"), Err("is not XML".to_owned()));
+        let many = "http://a.example/\n".repeat(MAX_SITEMAP_URLS + 1);
+        assert_eq!(pages(&many).unwrap().len(), MAX_SITEMAP_URLS);
+    }
+
+    #[test]
+    fn robots_txt_names_sitemaps() {
+        let text = b"User-agent: *\nDisallow: /x\nSITEMAP : http://a.example/1.xml # new\nsitemap:https://a.example/2.xml\nSitemap: /3.xml\n\xff";
+        let Ok(Sitemap::Index(found)) = parse_robots(text, MAX_BYTES) else {
+            panic!("it names two");
+        };
+        assert_eq!(
+            urls(found),
+            ["http://a.example/1.xml", "https://a.example/2.xml"]
+        );
+        let none = parse_robots(b"User-agent: *\n", MAX_BYTES);
+        assert_eq!(none, Err("names no sitemap".to_owned()));
+        assert!(parse_robots(&[b' '; 11], 10).is_err());
+    }
+
+    #[test]
+    fn urls_are_percent_encoded_as_browsers_do() {
+        let split = |url| split_url(url).unwrap();
+        assert_eq!(
+            split("http://A.example/peluquería/año?q=ñ#x"),
+            (
+                "a.example".to_owned(),
+                "/peluquer%C3%ADa/a%C3%B1o?q=%C3%B1".to_owned()
+            )
+        );
+        assert_eq!(split("http://a/%C3%B1").1, "/%C3%B1");
+        assert_eq!(split_url("http://españa.example/"), None);
     }
 
     #[test]

@@ -40,6 +40,8 @@ const MAX_URL_FILE_BYTES: u64 = 64 << 20;
 pub struct GatherResult {
     /// Each page once, the highest priority first.
     pub candidates: Vec<Candidate>,
+    /// How many sitemaps could not be read.
+    pub sitemaps_failed: u64,
     /// The problems, for the report.
     pub notes: Vec<String>,
 }
@@ -50,18 +52,18 @@ pub(super) async fn gather(
     run: &Run,
     site: &SiteFacts,
 ) -> GatherResult {
-    let Some(host) = &site.host else {
-        let note = "the site takes any host, and has had no visitor yet: name the host to fetch under in `hosts`";
+    let plan = &run.plan;
+    let Some(host) = host_of(plan, site) else {
+        let note = "the site takes any host: name the host to fetch under as `host` of the plan";
         return GatherResult {
-            candidates: Vec::new(),
             notes: vec![note.to_owned()],
+            ..GatherResult::default()
         };
     };
-    let plan = &run.plan;
     let (popular, seen) = popular(path, run, site);
     let mut set = CandidateSet::new(
         plan.scheme.unwrap_or(site.scheme),
-        host,
+        &host,
         &plan.variants,
         seen,
     );
@@ -75,9 +77,19 @@ pub(super) async fn gather(
             source: "a policy",
         });
     }
-    sitemaps::add_pages(path, run, site, &mut set).await;
+    let sitemaps_failed = sitemaps::add_pages(path, run, site, &mut set).await;
     let (candidates, notes) = set.into_parts();
-    GatherResult { candidates, notes }
+    GatherResult {
+        candidates,
+        sitemaps_failed,
+        notes,
+    }
+}
+
+/// The host under which a plan fetches; `None` if nothing names one.
+pub(super) fn host_of(plan: &config::Plan, site: &SiteFacts) -> Option<Arc<str>> {
+    let named = plan.host.as_deref().map(Arc::from);
+    named.or_else(|| site.host.clone())
 }
 
 /// Adds the pages of the plan's list and files.

@@ -13,7 +13,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::path::{
-    BoxFuture, FetchPurpose, Page, PageDecision, SiteFacts, TrafficCounts, WarmLookup, WarmOutcome,
+    BoxFuture, FetchPurpose, Page, PageDecision, PageReadError, SiteFacts, TrafficCounts,
+    WarmLookup, WarmOutcome,
 };
 use super::report::RunState;
 use super::*;
@@ -41,6 +42,8 @@ struct FakePath {
     popular: Vec<PopularPage>,
     of_policies: Vec<WarmUrl>,
     texts: HashMap<&'static str, &'static str>,
+    /// How often reading a text fails before it is read.
+    unreadable: Mutex<HashMap<&'static str, u32>>,
     /// The outcome of fetching a page, and how long that takes; otherwise `Fetched` at once.
     fates: HashMap<&'static str, (WarmOutcome, Duration)>,
     /// What is stored of a page; otherwise nothing.
@@ -73,6 +76,7 @@ impl FakePath {
             popular: Vec::new(),
             of_policies: Vec::new(),
             texts: HashMap::new(),
+            unreadable: Mutex::default(),
             fates: HashMap::new(),
             found: HashMap::new(),
             full: AtomicBool::new(false),
@@ -173,15 +177,32 @@ impl RequestPath for FakePath {
         !self.full.load(Ordering::Relaxed)
     }
 
-    fn read(&self, page: &Page, _: RunId, _: usize) -> BoxFuture<'_, Result<Vec<u8>, String>> {
+    fn read(
+        &self,
+        page: &Page,
+        _: RunId,
+        _: usize,
+    ) -> BoxFuture<'_, Result<Vec<u8>, PageReadError>> {
         let text = self
             .texts
             .get(page.target.as_str())
             .map(|text| text.as_bytes().to_vec());
+        if let Some(left) = lock(&self.unreadable).get_mut(page.target.as_str())
+            && *left > 0
+        {
+            *left -= 1;
+            let error = PageReadError {
+                reason: "was answered with 503 Service Unavailable".to_owned(),
+                may_pass: true,
+            };
+            return Box::pin(async { Err(error) });
+        }
         if page.target == "/endless.xml" {
             return Box::pin(std::future::pending());
         }
-        Box::pin(async move { text.ok_or_else(|| "was answered with 404 Not Found".to_owned()) })
+        Box::pin(async move {
+            text.ok_or_else(|| PageReadError::lasting("was answered with 404 Not Found"))
+        })
     }
 
     fn popular(&self, site: usize, hours: Hours, n: usize) -> Vec<PopularPage> {
@@ -226,6 +247,7 @@ fn plan() -> config::Plan {
         place: config::FilePosition { line: 1, column: 1 },
         name: "plan".into(),
         site: "site".into(),
+        host: None,
         schedule: None,
         zone: None,
         window: 240 * MINUTE,

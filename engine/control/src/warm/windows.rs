@@ -29,8 +29,13 @@ impl Warmer {
         self.path.count();
         for run in over {
             let worth = self.worth(&run);
-            self.ledger.with(&run.plan.name, |totals| {
-                totals.window_hits += worth.window_hits;
+            let hits = self.hits_of(&run);
+            let (plan, site) = (&run.plan.name, &run.plan.site);
+            let window_hits = self
+                .ledger
+                .uncounted_hits(plan, site, run.before.hits, hits);
+            self.ledger.with(plan, |totals| {
+                totals.window_hits += window_hits;
                 totals.hits_given += worth.hits_given;
                 totals.wasted_bytes += worth.wasted_bytes;
             });
@@ -56,12 +61,15 @@ impl Warmer {
         runs.filter(|run| run.is_open()).map(|run| run.id).collect()
     }
 
+    /// The hits of the run's site so far.
+    fn hits_of(&self, run: &Run) -> u64 {
+        let site = self.path.site(&run.plan.site);
+        site.map(|site| self.path.traffic(site.index).hits)
+            .unwrap_or_default()
+    }
+
     fn worth(&self, run: &Run) -> RunValue {
-        let hits = self
-            .path
-            .site(&run.plan.site)
-            .map(|site| self.path.traffic(site.index).hits)
-            .unwrap_or_default();
+        let hits = self.hits_of(run);
         let RunReport { fetched, bytes, .. } = *lock(&run.report);
         let used = self.path.used(run.id);
         // If the site's counters have been reset, there were at least the hits that the run gave.

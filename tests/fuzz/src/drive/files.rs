@@ -139,6 +139,10 @@ fn legacy(text: &str) {
 }
 
 fn sitemap(bytes: &[u8]) {
+    if let Ok(found) = sitemap::parse_robots(bytes, MAX_SITEMAP_BYTES) {
+        let is_bounded = matches!(&found, Sitemap::Index(found) if found.len() <= MAX_SITEMAP_URLS);
+        assert!(is_bounded);
+    }
     let found = match sitemap::parse(bytes, MAX_SITEMAP_BYTES) {
         Ok(Sitemap::Pages(found) | Sitemap::Index(found)) => found,
         Err(reason) => return assert!(!reason.is_empty()),

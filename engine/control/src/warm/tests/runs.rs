@@ -297,7 +297,7 @@ async fn a_plan_has_run_once_a_run_has_ended() {
         }],
     );
     assert_eq!(running.warmer.has_run("other"), None);
-    let run = running.warmer.start_first("plan").unwrap();
+    let run = running.warmer.start_first("plan", EIGHT).unwrap();
     running
         .wait_for(run, |progress| progress.state == RunState::Fetching)
         .await;
@@ -313,4 +313,90 @@ async fn a_plan_has_run_once_a_run_has_ended() {
     );
     running.settle().await;
     assert_eq!(running.warmer.has_run("plan"), Some(true));
+}
+
+#[tokio::test]
+async fn a_plan_that_failed_has_not_run_and_is_started_again_while_the_edge_waits() {
+    let fake = FakePath {
+        texts: HashMap::from([("/s.xml", "<urlset/>")]),
+        unreadable: Mutex::new(HashMap::from([("/s.xml", 2)])),
+        ..FakePath::new()
+    };
+    let plan = config::Plan {
+        sitemaps: strings(&["/s.xml"]),
+        ..plan()
+    };
+    let running = RunningWarmer::start(fake, vec![plan]);
+    let at_last = EIGHT.saturating_add(MINUTE);
+    let run = running.warmer.start_first("plan", at_last).unwrap();
+    running
+        .wait_for(run, |progress| progress.state.is_over())
+        .await;
+    running.settle().await;
+    assert_eq!(running.warmer.has_run("plan"), Some(false));
+    // After five seconds, and after ten more.
+    let states = || -> Vec<RunState> {
+        let runs = running.warmer.runs();
+        runs.iter().rev().map(|report| report.state).collect()
+    };
+    for (secs, runs) in [(4, 1), (1, 2), (9, 2), (1, 3)] {
+        running.advance(Duration::from_secs(secs)).await;
+        while !running.warmer.runs()[0].state.is_over() {
+            running.settle().await;
+        }
+        assert_eq!(states().len(), runs, "{secs}");
+    }
+    running.settle().await;
+    assert_eq!(
+        states(),
+        [RunState::Failed, RunState::Failed, RunState::Done]
+    );
+    assert_eq!(running.warmer.has_run("plan"), Some(true));
+}
+
+#[tokio::test]
+async fn the_edge_waits_no_longer_than_it_says() {
+    let plan = config::Plan {
+        sitemaps: strings(&["/missing.xml"]),
+        ..plan()
+    };
+    let running = RunningWarmer::start(FakePath::new(), vec![plan]);
+    let run = running.warmer.start_first("plan", EIGHT).unwrap();
+    running
+        .wait_for(run, |progress| progress.state.is_over())
+        .await;
+    for _ in 0..30 {
+        running.advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(running.warmer.runs().len(), 1);
+}
+
+#[tokio::test]
+async fn a_schedule_that_finds_the_last_run_going_on_is_counted() {
+    let plan = config::Plan {
+        urls: strings(&["/slow"]),
+        schedule: Some("* 8 * * *".to_owned()),
+        ..plan()
+    };
+    let fake = FakePath {
+        fates: HashMap::from([(
+            "/slow",
+            (
+                WarmOutcome::Fetched {
+                    bytes: 1,
+                    kept: true,
+                },
+                150 * Duration::from_secs(1),
+            ),
+        )]),
+        ..FakePath::new()
+    };
+    let running = RunningWarmer::start(fake, vec![plan]);
+    running.settle().await;
+    for _ in 0..3 * 60 {
+        running.advance(Duration::from_secs(1)).await;
+    }
+    // Due at 8:01, 8:02 and 8:03; the first goes on to 8:03:30.
+    let totals = &running.warmer.totals()["plan"];
+    assert_eq!((totals.runs, totals.skipped), (1, 2));
 }

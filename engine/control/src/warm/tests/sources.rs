@@ -164,7 +164,11 @@ async fn endless_and_surplus_sitemaps_cost_their_time_and_no_more() {
     );
     let run = running.warmer.start("plan").unwrap();
     let report = running.turn_until_over(run).await;
-    assert_eq!(report.state, RunState::Done);
+    // The endless one has failed; surplus ones have not.
+    assert_eq!(
+        (report.state, report.sitemaps_failed),
+        (RunState::Failed, 1)
+    );
     assert_eq!(running.urls(), ["www.example/list", "www.example/one"]);
     for part in [
         "/endless.xml did not end within sitemap_timeout",
@@ -320,4 +324,116 @@ async fn pages_are_fetched_in_the_variants_that_visitors_request_in_those_hours(
     );
     unknown.run().await;
     assert_eq!(got(&unknown).len(), 9);
+}
+
+const MAP: &str = "<urlset><url><loc>http://www.example/in-map</loc></url></urlset>";
+
+/// A request path whose sitemap `/s.xml` fails so many times before it is read.
+fn failing(times: u32) -> FakePath {
+    FakePath {
+        texts: HashMap::from([("/s.xml", MAP)]),
+        unreadable: Mutex::new(HashMap::from([("/s.xml", times)])),
+        ..FakePath::new()
+    }
+}
+
+fn with_sitemap(retries: u32) -> config::Plan {
+    config::Plan {
+        urls: strings(&["/listed"]),
+        sitemaps: strings(&["/s.xml"]),
+        retries,
+        ..plan()
+    }
+}
+
+#[tokio::test]
+async fn a_sitemap_is_read_again_after_a_rest() {
+    let running = RunningWarmer::start(failing(2), vec![with_sitemap(2)]);
+    let run = running.warmer.start("plan").unwrap();
+    let report = running.turn_until_over(run).await;
+    assert_eq!(
+        (report.state, report.sitemaps_failed, report.fetched),
+        (RunState::Done, 0, 2)
+    );
+    assert!(running.fake.clock.now().since(EIGHT) >= Duration::from_millis(1_500));
+}
+
+#[tokio::test]
+async fn a_sitemap_that_fails_is_a_failure_though_other_pages_are_fetched() {
+    let running = RunningWarmer::start(failing(2), vec![with_sitemap(1)]);
+    let run = running.warmer.start("plan").unwrap();
+    let report = running.turn_until_over(run).await;
+    running.settle().await;
+    assert_eq!(
+        (report.state, report.sitemaps_failed, report.fetched),
+        (RunState::Failed, 1, 1)
+    );
+    assert_eq!(running.urls(), ["www.example/listed"]);
+    let totals = &running.warmer.totals()["plan"];
+    assert_eq!((totals.sitemaps_failed, totals.last_done_unix_secs), (1, 0));
+    assert_eq!(totals.ended["failed"], 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_stays_is_not_asked_for_again() {
+    let running = RunningWarmer::start(FakePath::new(), vec![with_sitemap(5)]);
+    // The clock does not move.
+    let report = running.run().await;
+    assert_eq!(
+        (report.state, report.sitemaps_failed),
+        (RunState::Failed, 1)
+    );
+}
+
+#[tokio::test]
+async fn robots_txt_names_sitemaps_which_may_be_indexes_or_text() {
+    let fake = FakePath {
+        texts: HashMap::from([
+            (
+                "/robots.txt",
+                "User-agent: *\nSitemap: http://www.example/index.xml\nsitemap: http://www.example/list.txt\nSitemap: http://other.example/x.xml",
+            ),
+            (
+                "/index.xml",
+                "<sitemapindex><sitemap><loc>http://www.example/s.xml</loc></sitemap></sitemapindex>",
+            ),
+            ("/s.xml", MAP),
+            ("/list.txt", "http://www.example/peluquería\n"),
+        ]),
+        ..FakePath::new()
+    };
+    let plan = config::Plan {
+        sitemaps: strings(&["/robots.txt"]),
+        concurrency: 1,
+        ..plan()
+    };
+    let running = RunningWarmer::start(fake, vec![plan]);
+    let report = running.run().await;
+    assert_eq!((report.state, report.sitemaps_failed), (RunState::Done, 0));
+    assert_eq!(
+        running.urls(),
+        ["www.example/in-map", "www.example/peluquer%C3%ADa"]
+    );
+    assert!(
+        report
+            .notes
+            .concat()
+            .contains("other.example/x.xml is not on this site")
+    );
+}
+
+#[tokio::test]
+async fn a_plan_names_the_host_of_a_site_that_takes_any() {
+    let fake = FakePath {
+        hosts: vec!["*".to_owned()],
+        texts: HashMap::from([("/s.xml", MAP)]),
+        ..FakePath::new()
+    };
+    let plan = config::Plan {
+        host: Some("www.example".to_owned()),
+        ..with_sitemap(0)
+    };
+    let running = RunningWarmer::start(fake, vec![plan]);
+    assert_eq!(running.run().await.state, RunState::Done);
+    assert_eq!(running.urls(), ["www.example/listed", "www.example/in-map"]);
 }

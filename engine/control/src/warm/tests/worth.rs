@@ -93,3 +93,28 @@ async fn closing_a_window_keeps_what_other_runs_keep() {
     // Of the runs 1 to 9, all but the one with the long window.
     assert_eq!(lock(&running.fake.seen).released, 8);
 }
+
+#[tokio::test]
+async fn hits_in_overlapping_windows_are_counted_once() {
+    let running = RunningWarmer::start(FakePath::new(), vec![plan()]);
+    let hits = |hits| running.fake.hits.store(hits, Ordering::Relaxed);
+    hits(100);
+    running.run().await;
+    running.settle().await;
+    // The second window opens in the middle of the first.
+    advance(&running, 120 * MINUTE).await;
+    hits(150);
+    running.run().await;
+    running.settle().await;
+    advance(&running, 60 * MINUTE).await;
+    hits(170);
+    advance(&running, 60 * MINUTE).await;
+    let of_plan = || running.warmer.totals()["plan"].window_hits;
+    assert_eq!(of_plan(), 70);
+    hits(200);
+    advance(&running, 120 * MINUTE).await;
+    assert_eq!(of_plan(), 100);
+    // Each report tells the hits of its own window.
+    let worth = |run| running.warmer.run(id(run)).unwrap().worth.unwrap();
+    assert_eq!((worth(1).window_hits, worth(2).window_hits), (70, 60));
+}

@@ -110,6 +110,10 @@ pub(super) fn summary(report: &WarmRunReport) -> String {
         let not_kept = report.not_kept;
         text.push_str(&format!("  not kept    {not_kept} (see warm_memory)\n"));
     }
+    if report.sitemaps_failed > 0 {
+        let failed = report.sitemaps_failed;
+        text.push_str(&format!("  sitemaps    {failed} could not be read\n"));
+    }
     if report.left_out > 0 {
         let left_out = report.left_out;
         text.push_str(&format!("  left out    {left_out} (see max_urls)\n"));
@@ -249,6 +253,7 @@ mod tests {
             plan: "apertura".to_owned(),
             seconds: 4,
             left_out: 7,
+            sitemaps_failed: 2,
             failures: vec![PageFailure {
                 url: "www.example/a".to_owned(),
                 variant: Some("mobile".to_owned()),
@@ -263,6 +268,7 @@ mod tests {
             "failed: www.example/a [mobile]: answered with 404",
             "not stored: www.example/private: private",
             "left out    7",
+            "sitemaps    2 could not be read",
             "note: the sitemap",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");

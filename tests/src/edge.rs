@@ -11,6 +11,7 @@ use chrono::NaiveDateTime;
 use chrono_tz::Tz;
 use tero_admin_api::{Endpoint, Question as _};
 use tero_config::Config;
+use tero_policy_host::{Compiler, CompilerCommand};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 use tero_time::{moment, zones};
@@ -398,7 +399,8 @@ fn start_on(text: &str, clock: Clock, zone: Tz) -> Result<Edge, String> {
     watch_for_panics();
     let config = Config::parse(text, "tero.toml", &std::env::temp_dir())
         .map_err(|errors| errors.to_string())?;
-    let server = tero::serve(config, clock.clone()).map_err(|error| chained(&error))?;
+    let server =
+        tero::serve(config, clock.clone(), &compiler()).map_err(|error| chained(&error))?;
     Ok(Edge {
         server: Some(server),
         clock,
@@ -493,6 +495,22 @@ pub fn compiled_cache() -> PathBuf {
         .parent()
         .expect("a binary lies in a folder")
         .join("tero-compiled-policies")
+}
+
+/// The compiler of modules: the program under test, which cargo builds before it runs a test. In a
+/// test that has no such program, such as one in the documentation, this process.
+pub fn compiler() -> Compiler {
+    let program = compiled_cache()
+        .with_file_name("")
+        .join("../tero-under-test");
+    if !program.exists() {
+        return Compiler::InProcess;
+    }
+    Compiler::Process(CompilerCommand {
+        program,
+        arguments: vec!["compile-module".into()],
+        environment: Vec::new(),
+    })
 }
 
 /// A new temporary folder, removed with the value.

@@ -26,3 +26,48 @@ pub fn first_policy_path() -> &'static Path {
 pub fn shop_hours_path() -> &'static Path {
     Path::new(env!("GUEST_SHOP_HOURS"))
 }
+
+/// A module that takes very long to compile: so many loops within each other.
+pub fn nested_loops(depth: usize) -> Vec<u8> {
+    let mut body = [0x03, 0x40].repeat(depth);
+    body.extend(vec![0x0b; depth]);
+    component(&body)
+}
+
+/// A module that takes very much memory to compile: so many tables of branches with a thousand
+/// entries each.
+pub fn branch_tables(count: usize) -> Vec<u8> {
+    // block (i32.const 0) (br_table 0 0 … 0) end
+    let mut table = vec![0x02, 0x40, 0x41, 0x00, 0x0e];
+    push_leb(&mut table, 1_000);
+    table.extend([0; 1_001]);
+    table.push(0x0b);
+    component(&table.repeat(count))
+}
+
+/// A component around a core module whose only function has this body.
+fn component(instructions: &[u8]) -> Vec<u8> {
+    let mut body = vec![0x00];
+    body.extend(instructions);
+    body.push(0x0b);
+    let mut code = vec![0x01];
+    push_sized(&mut code, &body);
+    let mut module = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a".to_vec();
+    push_sized(&mut module, &code);
+    let mut component = b"\0asm\x0d\0\x01\0\x01".to_vec();
+    push_sized(&mut component, &module);
+    component
+}
+
+fn push_sized(bytes: &mut Vec<u8>, content: &[u8]) {
+    push_leb(bytes, content.len());
+    bytes.extend(content);
+}
+
+fn push_leb(bytes: &mut Vec<u8>, mut number: usize) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}

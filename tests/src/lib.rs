@@ -53,7 +53,8 @@ pub mod wire;
 pub use answer::{Answer, CacheStatus};
 pub use client::{Client, HOST, Request, get};
 pub use edge::{
-    A_TUESDAY_MORNING, ART, Edge, EdgeBuilder, compiled_cache, folder, instant, toml_string,
+    A_TUESDAY_MORNING, ART, Edge, EdgeBuilder, compiled_cache, compiler, folder, instant,
+    toml_string,
 };
 pub use gate::Gate;
 pub use origin::{Origin, OriginRequest};

@@ -44,7 +44,7 @@ fn admin_answer(path: &str) -> String {
     config.server.workers = 1;
     config.admin.listen = any;
     config.access_log = None;
-    let server = tero::serve(config, Clock::real()).unwrap();
+    let server = tero::serve(config, Clock::real(), &tero_tests::compiler()).unwrap();
     let mut stream = TcpStream::connect(server.admin_address()).unwrap();
     write!(
         stream,

@@ -46,7 +46,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use call::{Call, CallInput, Handler, Work, handler};
 use connections::{ConnectionSlot, Connections};
@@ -89,7 +89,7 @@ struct Admin {
     router: Router<Arc<Handler>>,
     guard: AccessGuard,
     connections: Connections,
-    uploads: Semaphore,
+    uploads: Arc<Semaphore>,
     lanes: Lanes,
 }
 
@@ -134,7 +134,7 @@ pub fn start(context: AdminContext, listener: TcpListener) -> io::Result<JoinHan
         router: router(),
         guard,
         connections: Connections::new(MAX_CONNECTIONS),
-        uploads: Semaphore::new(UPLOADS),
+        uploads: Arc::new(Semaphore::new(UPLOADS)),
         lanes: Lanes::new(),
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -251,7 +251,7 @@ async fn handle(
     };
     let limit = handler.work.timeout();
     let answer = async {
-        let _upload = admin.upload(handler.work)?;
+        let upload = admin.upload(handler.work)?;
         let content = admin.content(handler.work, &parts.method, body).await?;
         let input = CallInput {
             parameters,
@@ -259,7 +259,7 @@ async fn handle(
             accept: accepted_types(&parts),
             content,
         };
-        slot.while_busy(admin.answer(handler, input)).await
+        slot.while_busy(admin.answer(handler, input, upload)).await
     };
     match admin.context.edge.clock.timeout(limit, answer).await {
         Ok(Ok(reply)) => reply.into_response(),
@@ -286,11 +286,11 @@ impl Admin {
     }
 
     /// The permit for an upload, if the request is one.
-    fn upload(&self, work: Work) -> Result<Option<SemaphorePermit<'_>>, AdminRefusal> {
+    fn upload(&self, work: Work) -> Result<Option<OwnedSemaphorePermit>, AdminRefusal> {
         if work != Work::Upload {
             return Ok(None);
         }
-        match self.uploads.try_acquire() {
+        match Arc::clone(&self.uploads).try_acquire_owned() {
             Ok(permit) => Ok(Some(permit)),
             Err(_) => Err(versions::another_upload()),
         }
@@ -313,10 +313,13 @@ impl Admin {
         Ok(Bytes::new())
     }
 
+    /// The answer of a handler. `permit` is kept until its work has ended, even if the client has
+    /// gone by then.
     async fn answer(
         self: &Arc<Admin>,
         handler: &Arc<Handler>,
         input: CallInput,
+        upload: Option<OwnedSemaphorePermit>,
     ) -> Result<AdminResponse, AdminRefusal> {
         let Some(lane) = self.lanes.of(handler.work) else {
             return handler.answer(&self.context, &input);
@@ -325,7 +328,7 @@ impl Admin {
         let permit = Arc::clone(lane).acquire_owned().await;
         let (admin, handler) = (Arc::clone(self), Arc::clone(handler));
         let answer = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _permits = (permit, upload);
             handler.answer(&admin.context, &input)
         });
         answer.await.unwrap_or_else(|_| Err(AdminRefusal::failed()))

@@ -21,7 +21,7 @@ use tero_edge::request::site::Sites;
 use tero_edge::request::{Edge, EdgeParts};
 use tero_edge::server::{self, ShutdownStage};
 use tero_edge::telemetry::access_log::AccessLog;
-use tero_policy_host::{Host, PolicyError};
+use tero_policy_host::{Compiler, Host, PolicyError};
 use tero_state::dir::{DirError, StateDir};
 use tero_time::clock::Clock;
 use tero_time::zones::{self, ZoneDataError};
@@ -77,15 +77,21 @@ pub struct Server {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Starts an edge, and returns when it accepts requests.
+/// Starts an edge, and returns when it accepts requests. Modules of policies are compiled as
+/// `compiler` says.
 ///
 /// # Errors
 /// [`ServeError`]; nothing is left running then.
-pub fn serve(config: Config, clock: Clock, build: BuildInfo) -> Result<Server, ServeError> {
+pub fn serve(
+    config: Config,
+    clock: Clock,
+    compiler: &Compiler,
+    build: BuildInfo,
+) -> Result<Server, ServeError> {
     let zone_data = zones::choose(&config.time.zoneinfo, &clock)?;
     zone_data.install();
     log_zone_data(&zone_data);
-    let host = Host::new(&config.policy_host)?;
+    let host = Host::with_compiler(&config.policy_host, compiler)?;
     let state_dir = config.policy_host.state_dir.as_deref();
     let state_dir = state_dir.map(StateDir::open).transpose()?.map(Arc::new);
     let loaded = LoadedVersions::new(&config, &host, state_dir.as_ref(), &clock)?;

@@ -11,6 +11,7 @@ use crate::device::{Device, DeviceModels};
 use crate::error::PolicyError;
 use crate::host::Host;
 use crate::manifest::Hook;
+use crate::module::compiler::Compiler;
 use crate::policy::Policy;
 use tero_config::{
     Config, ConfigError, ConfigErrors, FilePosition, Mistake, Mistakes, Plan, PlanVariants, Site,
@@ -19,15 +20,15 @@ use tero_config::{
 use tero_semantics::timestamp::Timestamp;
 
 /// Reads the configuration at `path`, loads its policies with their settings, and checks whether
-/// sites and plans can use them.
+/// sites and plans can use them. Their modules are compiled as `compiler` says.
 ///
 /// # Errors
 /// Every mistake in the file. If there is none, every mistake that the policies bring to light.
-pub fn check_file(path: &Path) -> Result<Config, ConfigErrors> {
+pub fn check_file(path: &Path, compiler: &Compiler) -> Result<Config, ConfigErrors> {
     let config = Config::load(path)?;
     // The file could be read a moment ago. Without its text, mistakes have no excerpt.
     let text = read_text(path).unwrap_or_default();
-    check_policies(&config, &text)?;
+    check_with(&config, &text, compiler)?;
     Ok(config)
 }
 
@@ -37,11 +38,15 @@ pub fn check_file(path: &Path) -> Result<Config, ConfigErrors> {
 /// # Errors
 /// Every mistake that comes to light, with the place of its entry.
 pub fn check_policies(config: &Config, text: &str) -> Result<(), ConfigErrors> {
+    check_with(config, text, &Compiler::InProcess)
+}
+
+fn check_with(config: &Config, text: &str, compiler: &Compiler) -> Result<(), ConfigErrors> {
     let mistakes = Mistakes::of(&config.file, text);
     let add = |place: FilePosition, key: &str, mistake: Mistake| {
         mistakes.add(&line_at(text, place), key, mistake)
     };
-    match Host::new(&config.policy_host) {
+    match Host::with_compiler(&config.policy_host, compiler) {
         Ok(host) => {
             let policies = load(&host, config, text, &mistakes);
             chains(&host, config, &policies, &add);
@@ -251,6 +256,9 @@ pub fn cure(error: &PolicyError) -> &'static str {
         PolicyError::TooLarge { .. } => {
             "build it with optimisation and without debug information, or raise policies.max_module"
         }
+        PolicyError::CompileLimit { .. } => {
+            "make the module smaller or its functions simpler, or raise policies.compile_timeout and policies.compile_memory"
+        }
         PolicyError::NotAModule { .. } => "build the policy for wasm32-unknown-unknown",
         PolicyError::NoContract { .. } | PolicyError::ContractVersion { .. } => {
             "build it with the SDK of this version"
@@ -390,7 +398,8 @@ variants = ["phone", "desktop"]
             START.replace("builtin:json-rules", "x.wasm"),
         )
         .unwrap();
-        let errors = check_file(&folder.path().join("tero.toml")).unwrap_err();
+        let errors =
+            check_file(&folder.path().join("tero.toml"), &Compiler::InProcess).unwrap_err();
         assert_eq!(
             (errors.errors.len(), errors.errors[0].key.as_str()),
             (1, "policy.module"),

@@ -55,6 +55,14 @@ pub enum PolicyError {
         /// The defect.
         reason: String,
     },
+    /// Compiling the module exceeded a limit, or ended its compiler.
+    #[error("policy `{policy}`: the module can't be compiled: {reason}")]
+    CompileLimit {
+        /// The name of the policy.
+        policy: Arc<str>,
+        /// The limit, or how the compiler ended.
+        reason: String,
+    },
     /// The module does not implement the contract.
     #[error("policy `{policy}`: the module does not implement the contract {offered}: {reason}", offered = contract::offered())]
     NoContract {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::decisions::{DecisionCounters, Decisions};
 use crate::error::PolicyError;
+use crate::module::compiler::Compiler;
 use crate::module::load::{Inspection, ModuleLoader};
 use crate::policy::Policy;
 use crate::runtime::Runtime;
@@ -22,12 +23,23 @@ pub struct Host {
 const SHADOW_DECISIONS_BYTES: u64 = 4 << 20;
 
 impl Host {
-    /// A host without policies.
+    /// A host without policies that compiles in this process, without limits.
     ///
     /// # Errors
     /// [`PolicyError::Engine`] if WebAssembly cannot run on this machine.
     pub fn new(config: &config::PolicyHost) -> Result<Arc<Host>, PolicyError> {
-        Ok(Host::on(Runtime::new(config.stack)?, config))
+        Host::with_compiler(config, &Compiler::InProcess)
+    }
+
+    /// A host without policies that compiles as `compiler` says.
+    ///
+    /// # Errors
+    /// As [`Host::new`].
+    pub fn with_compiler(
+        config: &config::PolicyHost,
+        compiler: &Compiler,
+    ) -> Result<Arc<Host>, PolicyError> {
+        Ok(Host::on(Runtime::new(config.stack)?, config, compiler))
     }
 
     /// A host that counts the instructions of guests, for [`Trial`](crate::Trial). It is slower,
@@ -36,12 +48,13 @@ impl Host {
     /// # Errors
     /// [`PolicyError::Engine`] if WebAssembly cannot run on this machine.
     pub fn counting(config: &config::PolicyHost) -> Result<Arc<Host>, PolicyError> {
-        Ok(Host::on(Runtime::counting(config.stack)?, config))
+        let runtime = Runtime::counting(config.stack)?;
+        Ok(Host::on(runtime, config, &Compiler::InProcess))
     }
 
-    fn on(runtime: Runtime, config: &config::PolicyHost) -> Arc<Host> {
+    fn on(runtime: Runtime, config: &config::PolicyHost, compiler: &Compiler) -> Arc<Host> {
         Arc::new(Host {
-            loader: ModuleLoader::new(runtime, config),
+            loader: ModuleLoader::new(runtime, config, compiler.clone()),
             decisions: Arc::new(Decisions::new(config.decision_cache)),
             shadow_decisions: Arc::new(Decisions::new(SHADOW_DECISIONS_BYTES)),
         })

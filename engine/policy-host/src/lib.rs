@@ -52,6 +52,8 @@ pub use guest::failure::GuestFailure;
 pub use host::Host;
 pub use manifest::{Hook, Manifest};
 pub use module::builtin::{builtin, builtin_names};
+pub use module::compiler::child::{CompilerArguments, compile_as_child};
+pub use module::compiler::{Compiler, CompilerCommand};
 pub use module::component::{Import, ImportBinding};
 pub use module::digest::digest;
 pub use module::load::Inspection;

@@ -3,6 +3,7 @@
 
 pub(crate) mod builtin;
 pub(crate) mod compiled;
+pub(crate) mod compiler;
 pub(crate) mod component;
 pub(crate) mod digest;
 pub(crate) mod load;

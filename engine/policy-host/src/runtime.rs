@@ -62,8 +62,7 @@ impl Runtime {
     }
 
     fn start(stack_bytes: u64, counts_fuel: bool) -> Result<Runtime, PolicyError> {
-        let engine = Engine::new(settings(stack_bytes).consume_fuel(counts_fuel))
-            .map_err(|error| unable(format!("{error:#}")))?;
+        let engine = engine(stack_bytes, counts_fuel)?;
         let ticks = Arc::new(Ticks {
             running: AtomicUsize::new(0),
             asleep: AtomicBool::new(false),
@@ -124,6 +123,15 @@ impl Drop for Runtime {
             let _ = thread.join();
         }
     }
+}
+
+/// The engine alone, without ticks.
+///
+/// # Errors
+/// As [`Runtime::new`].
+pub(super) fn engine(stack_bytes: u64, counts_fuel: bool) -> Result<Engine, PolicyError> {
+    Engine::new(settings(stack_bytes).consume_fuel(counts_fuel))
+        .map_err(|error| unable(format!("{error:#}")))
 }
 
 fn unable(reason: String) -> PolicyError {

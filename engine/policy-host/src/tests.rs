@@ -1,5 +1,6 @@
 mod asking;
 mod by_hand;
+mod compiling;
 mod failures;
 mod loading;
 pub(super) mod next;

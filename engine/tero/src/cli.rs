@@ -10,6 +10,7 @@
 mod admin_client;
 mod calendar;
 mod check;
+mod compile;
 mod demo;
 mod explain;
 mod import;
@@ -59,6 +60,8 @@ enum Command {
     Serve(serve::ServeCommand),
     Calendar(calendar::CalendarCommand),
     Check(check::CheckCommand),
+    #[command(name = compile::NAME, hide = true)]
+    Compile(compile::CompileCommand),
     Demo(demo::DemoCommand),
     Explain(explain::ExplainCommand),
     Import(import::ImportCommand),
@@ -78,6 +81,7 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Calendar(calendar) => calendar.run(),
         Command::Check(check) => check.run(),
+        Command::Compile(compile) => compile.run(),
         Command::Demo(demo) => demo.run(),
         Command::Explain(explain) => explain.run(),
         Command::Import(import) => import.run(),

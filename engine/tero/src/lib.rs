@@ -5,6 +5,7 @@ pub mod cli;
 
 use tero_config::Config;
 use tero_control::build_info::BuildInfo;
+use tero_policy_host::Compiler;
 use tero_time::clock::Clock;
 
 pub use tero_control::reload::{ReloadError, Reloader};
@@ -16,10 +17,10 @@ pub const BUILD: BuildInfo = BuildInfo {
     commit: env!("TERO_COMMIT"),
 };
 
-/// Starts an edge, and returns when it accepts requests.
+/// Starts an edge, and returns when it accepts requests. `compiler` compiles its policies.
 ///
 /// # Errors
 /// [`ServeError`]; nothing is left running then.
-pub fn serve(config: Config, clock: Clock) -> Result<Server, ServeError> {
-    tero_control::serve::serve(config, clock, BUILD)
+pub fn serve(config: Config, clock: Clock, compiler: &Compiler) -> Result<Server, ServeError> {
+    tero_control::serve::serve(config, clock, compiler, BUILD)
 }

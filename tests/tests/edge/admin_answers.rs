@@ -13,7 +13,7 @@ use tero_policy_host::{Package, builtin};
 use tero_time::clock::Clock;
 
 use tero_tests::{
-    Answer, Client, Edge, Gate, Origin, Reply, Request, eventually, folder, get, guests,
+    Answer, Client, Edge, Gate, Origin, Reply, Request, compiler, eventually, folder, get, guests,
 };
 
 use crate::warming;
@@ -454,7 +454,7 @@ fn answers_about_reloads_keep_their_shape() {
     let file = folder.path().join("tero.toml");
     let text = Edge::before(&origin).to_toml();
     std::fs::write(&file, &text).unwrap();
-    let server = tero::serve(Config::load(&file).unwrap(), Clock::real()).unwrap();
+    let server = tero::serve(Config::load(&file).unwrap(), Clock::real(), &compiler()).unwrap();
     let reload = || {
         let request = Request::new("POST", "/reload").host("localhost").body("");
         Client::connect(server.admin_address()).send(&request)

@@ -339,7 +339,12 @@ fn an_operator_replaces_the_models_at_start_and_at_a_reload() {
     let file = folder.path().join("tero.toml");
     std::fs::write(&file, &text).unwrap();
     let config = tero_config::Config::load(&file).unwrap();
-    let server = tero::serve(config, tero_time::clock::Clock::real()).unwrap();
+    let server = tero::serve(
+        config,
+        tero_time::clock::Clock::real(),
+        &tero_tests::compiler(),
+    )
+    .unwrap();
     let mut client = tero_tests::Client::connect(server.addresses()[0]);
     let mut seen = |user_agent: &str, query: &str| {
         let request = get(&format!("/img/x?{query}")).header("User-Agent", user_agent);

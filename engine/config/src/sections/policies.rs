@@ -1,6 +1,7 @@
 //! `[policies]`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::files::{BaseDir, user_cache_dir};
 use crate::mistakes::Mistakes;
@@ -18,6 +19,11 @@ section! {
                 user_cache_dir().map(|folder| folder.join("tero"))
             ),
             Text("a path, relative to this file, or `\"\"`") => |path| base_dir.path_or_none(path);
+        /// Maximum time to compile one module. After it the compiler is killed and the module
+        /// refused.
+        compile_timeout: Duration = "30s", Duration("1s", "10min");
+        /// Maximum memory of the process that compiles a module: its address space.
+        compile_memory: u64 = "1GiB", Size("128MiB", "64GiB");
         /// Memory for remembered decisions, for all sites together.
         decision_cache: u64 = "32MiB", Size("64KiB", "16GiB");
         /// Stack that a policy's nested calls may use.

@@ -12,6 +12,7 @@ use tero_admin_api::{
     WarmPlansResponse, WarmRunReport, WarmRunsResponse,
 };
 use tero_config::Config;
+use tero_policy_host::Compiler;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
@@ -47,6 +48,7 @@ urls = ["/one", "/two"]
     serve(
         config,
         Clock::by_hand(Timestamp::from_unix_secs(1_795_608_000)),
+        &Compiler::InProcess,
         BuildInfo::default(),
     )
     .unwrap()

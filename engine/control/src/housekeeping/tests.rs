@@ -34,7 +34,13 @@ origins = ["http://127.0.0.1:9"]
 
 fn server(now: Timestamp) -> Server {
     let config = Config::parse(CONFIG, "tero.toml", Path::new("")).unwrap();
-    serve(config, Clock::by_hand(now), BuildInfo::default()).unwrap()
+    serve(
+        config,
+        Clock::by_hand(now),
+        &tero_policy_host::Compiler::InProcess,
+        BuildInfo::default(),
+    )
+    .unwrap()
 }
 
 /// Housekeeping with a state directory. The edge has its own, too, without one.

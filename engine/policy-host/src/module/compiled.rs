@@ -9,13 +9,17 @@ use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::digest::{Digest, hex};
+use super::compiler::{Compiler, CompilerLimits};
+use super::digest::{Digest, hex, sha256};
+use crate::error::PolicyError;
+use crate::runtime::Runtime;
+use tero_config as config;
 use tero_state::trusted;
 
 /// Must change if the way from a module to its compiled form changes.
@@ -28,30 +32,41 @@ const MAX_FILES: usize = 64;
 
 /// The folder of compiled modules. Without one, every load compiles.
 #[derive(Debug)]
-pub(crate) struct CompiledFolder(Option<PathBuf>);
+pub(crate) struct CompiledFolder {
+    folder: Option<PathBuf>,
+    compiler: Compiler,
+    limits: CompilerLimits,
+}
 
 impl CompiledFolder {
-    pub(crate) fn new(folder: Option<PathBuf>) -> CompiledFolder {
-        CompiledFolder(folder)
+    pub(crate) fn new(config: &config::PolicyHost, compiler: Compiler) -> CompiledFolder {
+        CompiledFolder {
+            folder: config.compiled_cache.clone(),
+            compiler,
+            limits: CompilerLimits::of(config),
+        }
     }
 
-    /// The component with this digest: read from disk, or compiled from the result of `encode` and
-    /// kept.
-    pub(crate) fn component<E>(
+    /// The component of a module: read from disk, or compiled and kept.
+    ///
+    /// # Errors
+    /// The module can't be compiled.
+    pub(crate) fn component(
         &self,
-        engine: &Engine,
-        digest: &Digest,
-        encode: impl FnOnce() -> Result<Vec<u8>, E>,
-        refused: impl FnOnce(wasmtime::Error) -> E,
-    ) -> Result<Component, E> {
-        /// Compiling takes all cores and much memory, so one module is compiled at a time. A thread
-        /// that waited for the same module finds it on disk.
+        runtime: &Runtime,
+        policy: &Arc<str>,
+        module: &[u8],
+    ) -> Result<Component, PolicyError> {
+        /// Compiling takes all cores and much memory, so one module is compiled at a time. Whoever
+        /// compiles keeps the place until the compiler has ended, even if nobody waits for it any
+        /// more. A thread that waited for the same module finds it on disk.
         static COMPILING: Mutex<()> = Mutex::new(());
 
+        let engine = &runtime.engine;
         let path = self
-            .0
+            .folder
             .as_ref()
-            .map(|folder| folder.join(file_name(engine, digest)));
+            .map(|folder| folder.join(file_name(engine, &sha256(module))));
         let kept = || path.as_deref().and_then(|path| take(engine, path));
         if let Some(component) = kept() {
             return Ok(component);
@@ -62,9 +77,14 @@ impl CompiledFolder {
         if let Some(component) = kept() {
             return Ok(component);
         }
-        let component = Component::from_binary(engine, &encode()?).map_err(refused)?;
+        let code = self
+            .compiler
+            .compile(self.limits, runtime, policy, module)?;
+        let component = deserialize(engine, &code).map_err(|error| PolicyError::Engine {
+            reason: format!("the compiler is not that of this program: {error:#}"),
+        })?;
         if let Some(path) = &path {
-            keep(path, &component);
+            keep(path, &code);
         }
         Ok(component)
     }
@@ -109,32 +129,35 @@ fn take(engine: &Engine, path: &Path) -> Option<Component> {
         .ok()
 }
 
-/// Turns machine code that `keep` wrote into a component.
+/// Turns machine code that [`Compiler::compile`] made into a component.
 #[allow(
     unsafe_code,
     reason = "wasmtime can't check machine code; see below for why it need not"
 )]
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes must be those that `Component::serialize` returned, unchanged. `take` is
-    // the only caller. It read the bytes into our memory (they are not mapped), so they do not
-    // change any more. They come from a file that, like the folders above it, belongs to our own
-    // user or root, and that no other user may write. Only `keep` writes files with this name, and
-    // only with bytes from `serialize`. The checksum holds, so the file is neither torn nor
-    // damaged. An attacker who can still forge a file acts as our own user, and could replace our
+    // SAFETY: the bytes must be those that wasmtime's own compiler made, unchanged. There are two
+    // callers. `component` has them from `Compiler::compile`: from this process, or through a pipe
+    // from a process that this one started. That process runs the program that the embedder named,
+    // `/proc/self/exe` in the edge, so this very program, and nobody else has the other end of the
+    // pipe. It exited with success after its last byte, so nothing is missing.
+    //
+    // `take` read the bytes into our memory (they are not mapped), so they do not change any more.
+    // They come from a file that, like the folders above it, belongs to our own user or root, and
+    // that no other user may write. Only `keep` writes files with this name, and only with bytes
+    // that `component` has used. The checksum holds, so the file is neither torn nor damaged.
+    //
+    // An attacker who can still forge one of them acts as our own user, and could replace our
     // binary as well. wasmtime itself checks that its version, its settings and the processor are
     // the same.
     unsafe { Component::deserialize(engine, code) }
 }
 
-/// Writes a compiled component. If this fails, the next start compiles again.
-fn keep(path: &Path, component: &Component) {
-    let kept = component
-        .serialize()
-        .map_err(io::Error::other)
-        .and_then(|code| {
-            path.parent().map_or(Ok(()), trusted::make_folder)?;
-            trusted::write(path, &[&Sha256::digest(&code), &code])
-        });
+/// Writes compiled code. If this fails, the next start compiles again.
+fn keep(path: &Path, code: &[u8]) {
+    let kept = path
+        .parent()
+        .map_or(Ok(()), trusted::make_folder)
+        .and_then(|()| trusted::write(path, &[&Sha256::digest(code), code]));
     match (kept, path.parent()) {
         (Ok(()), Some(folder)) => thin_out(folder),
         (Err(error), _) => {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use wasmtime::component::Component;
 
 use super::compiled::CompiledFolder;
+use super::compiler::Compiler;
 use super::component::Import;
-use super::digest::{digest, sha256};
+use super::digest::digest;
 use super::package::Package;
 use super::{builtin, component};
 use crate::answer;
@@ -48,10 +49,14 @@ pub(crate) struct ModuleLoader {
 }
 
 impl ModuleLoader {
-    pub(crate) fn new(runtime: Runtime, config: &config::PolicyHost) -> ModuleLoader {
+    pub(crate) fn new(
+        runtime: Runtime,
+        config: &config::PolicyHost,
+        compiler: Compiler,
+    ) -> ModuleLoader {
         ModuleLoader {
             runtime: Arc::new(runtime),
-            compiled: CompiledFolder::new(config.compiled_cache.clone()),
+            compiled: CompiledFolder::new(config, compiler),
             max_module: config.max_module,
         }
     }
@@ -126,15 +131,7 @@ impl ModuleLoader {
 
     /// The component of a module, from disk or compiled.
     fn compile(&self, name: &Arc<str>, module: &[u8]) -> Result<Component, PolicyError> {
-        self.compiled.component(
-            &self.runtime.engine,
-            &sha256(module),
-            || component::encode(name, module),
-            |error| PolicyError::NotAModule {
-                policy: Arc::clone(name),
-                reason: format!("{error:#}"),
-            },
-        )
+        self.compiled.component(&self.runtime, name, module)
     }
 
     /// Configures a policy. `module` is the whole file, whose digest identifies the policy.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use super::compile::compiler;
 use super::report::print_mistakes;
 use super::{DEFAULT_CONFIG, colours, fail, print, print_json, report};
 use tero_config::{Config, ConfigError, ConfigErrors, sections};
@@ -65,7 +66,7 @@ impl CheckCommand {
         if self.keys {
             return print(&sections::reference());
         }
-        let config = match check_file(&self.file) {
+        let config = match check_file(&self.file, &compiler()) {
             Ok(config) => config,
             Err(errors) => return self.bad(&errors),
         };

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::compile::compiler;
 use super::serve::with_causes;
 use super::{fail, print};
 use tero_config::Config;
@@ -98,7 +99,7 @@ impl DemoCommand {
             admin: place("--admin", self.admin, 9090)?,
             origin: origin.address(),
         };
-        let server = crate::serve(configuration(&places)?, clock.clone())
+        let server = crate::serve(configuration(&places)?, clock.clone(), &compiler())
             .map_err(|error| with_causes(&error))?;
         let places = DemoAddresses {
             edge: server.addresses()[0],

@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use clap::Args;
 use serde::Deserialize;
 
+use super::compile::compiler;
 use super::{DEFAULT_CONFIG, colours, fail, print, report, used_wrongly};
 use tero_config::{Config, units};
 use tero_policy_host::check::check_file;
@@ -78,7 +79,7 @@ impl ScheduleCommand {
                 "--url {url:?} is not a path: write \"/barberias?zona=palermo\", percent-encoded"
             ));
         }
-        let config = match check_file(&self.config) {
+        let config = match check_file(&self.config, &compiler()) {
             Ok(config) => config,
             Err(errors) => {
                 eprint!("{}", report::report(&errors, colours()));

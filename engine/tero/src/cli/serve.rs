@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::compile::compiler;
 use super::{DEFAULT_CONFIG, colours, fail, report};
 use crate::{ReloadError, ServeError, Server};
 use tero_config::Config;
@@ -49,7 +50,7 @@ impl ServeCommand {
             Ok(signals) => signals,
             Err(error) => return fail(&format!("can't listen for signals: {error}")),
         };
-        let server = match crate::serve(config, Clock::real()) {
+        let server = match crate::serve(config, Clock::real(), &compiler()) {
             Ok(server) => server,
             Err(error @ (ServeError::Policy(_) | ServeError::Rollout(_))) => {
                 return refused_by_policy(&self.config, &error);
@@ -67,7 +68,7 @@ impl ServeCommand {
 
 /// A mistake that a policy finds has a place in the file.
 fn refused_by_policy(path: &Path, error: &ServeError) -> ExitCode {
-    match check_file(path) {
+    match check_file(path, &compiler()) {
         Err(errors) => {
             eprint!("{}", report::report(&errors, colours()));
             ExitCode::FAILURE

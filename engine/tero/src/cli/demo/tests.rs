@@ -112,7 +112,7 @@ fn running() -> RunningDemo {
     config.server.workers = 1;
     config.policy_host.compiled_cache = None;
     RunningDemo {
-        server: crate::serve(config, clock).unwrap(),
+        server: crate::serve(config, clock, &tero_policy_host::Compiler::InProcess).unwrap(),
         origin,
     }
 }

@@ -1,0 +1,60 @@
+//! `tero compile-module`: the compiler that tero runs as a process of its own. Hidden, since only
+//! tero has a use for it.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::fail;
+use tero_policy_host::{Compiler, CompilerArguments, CompilerCommand, compile_as_child};
+
+/// The name of the command.
+pub(super) const NAME: &str = "compile-module";
+
+/// Compiles a module from standard input to standard output, for tero itself
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  tero compile-module --stack 524288 --memory 1073741824 --cpu-secs 30 <policy.wasm >code"
+)]
+pub(super) struct CompileCommand {
+    /// The stack of policies, in bytes
+    #[arg(long, value_name = "BYTES")]
+    stack: u64,
+    /// The most memory, in bytes
+    #[arg(long, value_name = "BYTES")]
+    memory: u64,
+    /// The most processor time, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    cpu_secs: u64,
+    /// Counts instructions
+    #[arg(long)]
+    fuel: bool,
+}
+
+impl CompileCommand {
+    pub(super) fn run(self) -> ExitCode {
+        let arguments = CompilerArguments {
+            stack_bytes: self.stack,
+            counts_fuel: self.fuel,
+            memory_bytes: self.memory,
+            cpu_secs: self.cpu_secs,
+        };
+        match compile_as_child(arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error.to_string()),
+        }
+    }
+}
+
+/// Settings of the compiler's allocator: few arenas, and address space that is given back, since the
+/// limit counts it.
+const ALLOCATOR: &str = "narenas:4,retain:false,background_thread:false";
+
+/// The compiler of this program: itself, even if its file has been replaced meanwhile.
+pub(super) fn compiler() -> Compiler {
+    Compiler::Process(CompilerCommand {
+        program: "/proc/self/exe".into(),
+        arguments: vec![NAME.into()],
+        environment: vec![("_RJEM_MALLOC_CONF".into(), ALLOCATOR.into())],
+    })
+}

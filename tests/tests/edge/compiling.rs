@@ -1,0 +1,163 @@
+//! Compiling is bounded in time and memory, and nothing waits for it that need not.
+
+use std::time::{Duration, Instant};
+
+use tero_admin_api::endpoints::{Activate, Rollback};
+use tero_admin_api::{ActivateRequest, Problem, PushResponse};
+use tero_policy_host::{Package, builtin};
+use tero_tests::{Answer, Edge, EdgeBuilder, Origin, Reply, Request, folder, guests, toml_string};
+
+use crate::program::{assert_code, configuration, err, run_in};
+
+/// Loops that take minutes to compile.
+const MANY_LOOPS: usize = 40_000;
+/// Tables that take gigabytes to compile.
+const MANY_TABLES: usize = 6_000;
+
+fn origin() -> Origin {
+    let origin = Origin::start();
+    origin.otherwise(|asked| Reply::fresh(30, format!("page {}", asked.target)));
+    origin
+}
+
+fn edge(origin: &Origin, limits: &str) -> EdgeBuilder {
+    Edge::before(origin).policies(limits).policy(
+        "rules",
+        "builtin:json-rules",
+        "settings = { rules = [{ match = [\"/*\"], ttl = 60 }] }",
+    )
+}
+
+fn push(edge: &Edge, content: &[u8]) -> Answer {
+    edge.admin(&Request::new("POST", "/policies/rules/versions").body(content))
+}
+
+#[track_caller]
+fn check_refused(answer: &Answer, words: &str) {
+    assert_eq!(answer.status, 422, "{answer:?}");
+    let Problem { error, cure, .. } = answer.read();
+    assert!(
+        error.contains(words) && cure.contains("compile_"),
+        "{error}; {cure}"
+    );
+}
+
+#[test]
+#[allow(clippy::disallowed_methods)] // How long answers take is the point.
+fn a_module_that_compiles_for_ever_is_refused_and_nothing_waits_for_it() {
+    let (origin, state) = (origin(), folder());
+    let edge = edge(&origin, "compile_timeout = \"3s\"")
+        .state_dir(state.path())
+        .start();
+    let good = push(&edge, builtin("json-rules").unwrap())
+        .read::<PushResponse>()
+        .version;
+    let activate = || {
+        edge.call::<Activate>(
+            &["rules"],
+            &ActivateRequest {
+                digest: good.clone(),
+            },
+        )
+    };
+    let slow = guests::nested_loops(MANY_LOOPS);
+    let mut longest = Duration::ZERO;
+    let mut rounds = 0;
+    std::thread::scope(|scope| {
+        let pushing = scope.spawn(|| push(&edge, &slow));
+        while !pushing.is_finished() {
+            let started = Instant::now();
+            activate();
+            edge.call::<Rollback>(&["rules"], &());
+            edge.get("/x");
+            longest = longest.max(started.elapsed());
+            rounds += 1;
+        }
+        check_refused(
+            &pushing.join().unwrap(),
+            "longer than 3s (`policies.compile_timeout`)",
+        );
+    });
+    assert!(
+        longest < Duration::from_secs(1) && rounds > 1,
+        "{longest:?} {rounds}"
+    );
+    // The next one is compiled.
+    let next = Package {
+        module: guests::misbehaving().into(),
+        settings: Some("{}".into()),
+        cases: None,
+    };
+    assert_eq!(push(&edge, &next.to_bytes()).status, 201);
+}
+
+#[test]
+fn a_module_that_takes_too_much_memory_is_refused() {
+    let (origin, state) = (origin(), folder());
+    let edge = edge(&origin, "compile_memory = \"256MiB\"")
+        .state_dir(state.path())
+        .start();
+    let answer = push(&edge, &guests::branch_tables(MANY_TABLES));
+    check_refused(
+        &answer,
+        "more memory than 256MiB (`policies.compile_memory`)",
+    );
+    edge.get("/x").assert_detail("ttl");
+}
+
+#[test]
+fn a_start_and_a_reload_compile_within_the_same_limits() {
+    let (origin, modules) = (origin(), folder());
+    let path = modules.path().join("slow.wasm");
+    std::fs::write(&path, guests::nested_loops(MANY_LOOPS)).unwrap();
+    let good = edge(&origin, "compile_timeout = \"1s\"");
+    let slow = good.clone().policy("slow", &path.display().to_string(), "");
+    let Err(error) = slow.try_start() else {
+        panic!("it was compiled in a second")
+    };
+    assert!(
+        error.contains("`slow`") && error.contains("compile_timeout"),
+        "{error}"
+    );
+    let edge = good.start();
+    let error = edge.reload(&slow).unwrap_err();
+    assert!(
+        error.contains("`slow`") && error.contains("compile_timeout"),
+        "{error}"
+    );
+    edge.get("/x").assert_detail("ttl");
+}
+
+#[test]
+fn policies_are_compiled_within_the_limits_when_none_are_kept() {
+    let origin = origin();
+    let text = edge(&origin, "compile_memory = \"512MiB\"").to_toml();
+    let kept = toml_string(&tero_tests::compiled_cache().display().to_string());
+    let text = text.replace(&format!("compiled_cache = {kept}"), "compiled_cache = \"\"");
+    assert!(text.contains("compiled_cache = \"\""), "{text}");
+    let edge = Edge::from_toml(&text, tero_tests::A_TUESDAY_MORNING, tero_tests::ART);
+    edge.get("/x").assert_detail("ttl");
+}
+
+#[test]
+fn the_program_is_its_own_compiler() {
+    let (origin, folder) = (origin(), folder());
+    std::fs::write(
+        folder.path().join("slow.wasm"),
+        guests::nested_loops(MANY_LOOPS),
+    )
+    .unwrap();
+    let more = "policies = [\"slow\"]\n[[policy]]\nname = \"slow\"\nmodule = \"slow.wasm\"\n";
+    let text = configuration(&origin, more)
+        .replace("[policies]\n", "[policies]\ncompile_timeout = \"1s\"\n");
+    std::fs::write(folder.path().join("tero.toml"), text).unwrap();
+    for command in ["check", "serve"] {
+        let output = run_in(folder.path(), &[command]);
+        assert_code(&output, 1);
+        let told = err(&output);
+        assert!(
+            told.contains("longer than 1s (`policies.compile_timeout`)"),
+            "{told}"
+        );
+    }
+}

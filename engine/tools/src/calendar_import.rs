@@ -92,28 +92,28 @@ pub fn import(
     refuse_depth(text)?;
     let unfolded = unfold(text);
     let calendar = read_calendar(&unfolded).map_err(|_| CalendarImportError::Malformed)?;
-    let mut import = Import {
+    let mut found = FoundDays {
         years,
         days: BTreeMap::new(),
         left_out: Vec::new(),
     };
     for component in calendar.components.iter().flat_map(events) {
-        if let Err(reason) = import.event(component) {
-            import.leave_out(component, reason);
+        if let Err(reason) = found.event(component) {
+            found.leave_out(component, reason);
         }
-        if import.days.len() > MAX_DAYS {
+        if found.days.len() > MAX_DAYS {
             return Err(CalendarImportError::TooMany);
         }
     }
-    if import.days.is_empty() {
+    if found.days.is_empty() {
         return Err(CalendarImportError::Empty {
             years: years.clone(),
         });
     }
     Ok(ImportedCalendar {
-        toml: write(&import.days, extends),
-        days: import.days.len(),
-        left_out: import.left_out,
+        toml: write(&found.days, extends),
+        days: found.days.len(),
+        left_out: found.left_out,
     })
 }
 
@@ -146,13 +146,13 @@ fn events<'c, 't>(component: &'c Component<'t>) -> Vec<&'c Component<'t>> {
     inner.filter(|inner| inner.name == "VEVENT").collect()
 }
 
-struct Import<'y> {
+struct FoundDays<'y> {
     years: &'y BTreeSet<i32>,
     days: BTreeMap<NaiveDate, String>,
     left_out: Vec<String>,
 }
 
-impl Import<'_> {
+impl FoundDays<'_> {
     fn leave_out(&mut self, event: &Component<'_>, reason: &str) {
         let start = value(event, "DTSTART").unwrap_or("without a date");
         let shown = format!("{} ({start}): {reason}", quote(&name_of(event)));

@@ -39,7 +39,7 @@ pub(super) const FILE: Section = Section {
         key(
             "calendar",
             Text(
-                "`builtin:argentina`, `builtin:chile`, `builtin:mexico`, `builtin:spain`, or a path, relative to this file",
+                "`builtin:argentina`, `builtin:chile`, `builtin:mexico`, `builtin:spain`, a region of these (`builtin:argentina/salta`), or a path, relative to this file",
             ),
             Rule("none: no day is a holiday"),
             "The holidays that the policy is told.",

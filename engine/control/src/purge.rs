@@ -86,12 +86,14 @@ fn scopes(edge: &Edge, sites: &Sites, target: TargetParts) -> Result<Vec<PurgeSc
             Ok(vec![PurgeScope::Keys(keys.collect())])
         }
         TargetParts::Prefix(HostPath { host, path }) => {
-            let sites = of_host(&host)?.into_iter();
-            let authorities = sites.flat_map(|site| site.authorities_of(&host, &edge.ports));
-            let prefixes = authorities.flat_map(|authority| {
-                Scheme::ALL.map(|scheme| format!("{}://{authority}{path}", scheme.as_str()))
-            });
-            Ok(prefixes.map(PurgeScope::Prefix).collect())
+            let (sites, mut prefixes) = (of_host(&host)?, Vec::new());
+            for (site, scheme) in sites.iter().flat_map(|site| Scheme::ALL.map(|s| (site, s))) {
+                let authorities = site.authorities_of(&host, scheme, &edge.ports).into_iter();
+                prefixes.extend(authorities.map(|authority| {
+                    PurgeScope::Prefix(format!("{}://{authority}{path}", scheme.as_str()))
+                }));
+            }
+            Ok(prefixes)
         }
         TargetParts::Tag(tag) => Ok(vec![PurgeScope::Tag { site: None, tag }]),
         TargetParts::Site(name) => match sites.named(&name) {

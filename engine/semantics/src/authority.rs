@@ -62,6 +62,8 @@ pub struct NamedAuthority<'a> {
     host: &'a str,
     /// `None` without a port, and for one that nobody can listen on.
     port: Option<u16>,
+    /// Both as they were written, if nothing has to be left out between or within them; else empty.
+    as_written: &'a str,
 }
 
 impl<'a> NamedAuthority<'a> {
@@ -78,9 +80,15 @@ impl<'a> NamedAuthority<'a> {
     #[inline]
     pub fn parse(text: &'a str) -> Option<NamedAuthority<'a>> {
         let named = host_of(text)?;
-        let port = text.get(named.len() + 1..).and_then(port_of);
+        let digits = text.get(named.len() + 1..).unwrap_or_default();
+        let port = port_of(digits);
         let host = named.strip_suffix('.').unwrap_or(named);
-        (!host.is_empty() && !host.ends_with('.')).then_some(NamedAuthority { host, port })
+        let is_exact = port.is_some() && host.len() == named.len() && !digits.starts_with('0');
+        (!host.is_empty() && !host.ends_with('.')).then_some(NamedAuthority {
+            host,
+            port,
+            as_written: if is_exact { text } else { "" },
+        })
     }
 
     /// The host as it was written, without a trailing dot.
@@ -95,13 +103,26 @@ impl<'a> NamedAuthority<'a> {
 
     /// The same host with another port, or without one.
     pub fn with_port(self, port: Option<u16>) -> NamedAuthority<'a> {
-        NamedAuthority { port, ..self }
+        NamedAuthority {
+            port,
+            as_written: "",
+            ..self
+        }
     }
 }
 
 /// The port that these digits write; `None` if they are none, or not of 1 to 65535.
+#[inline]
 pub(super) fn port_of(digits: &str) -> Option<u16> {
-    digits.parse().ok().filter(|port| *port != 0)
+    let mut port: u32 = 0;
+    for byte in digits.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 || port > u16::MAX.into() {
+            return None;
+        }
+        port = port * 10 + u32::from(digit);
+    }
+    u16::try_from(port).ok().filter(|port| *port != 0)
 }
 
 /// The authority that a request is for.
@@ -132,14 +153,11 @@ impl Authority {
     #[inline]
     pub fn new(named: NamedAuthority<'_>, scheme: Scheme) -> Authority {
         let port = named.port.filter(|port| *port != scheme.default_port());
-        // A string that is as long as its memory becomes a box as it is.
-        let length = named.host.len() + port.map_or(0, port_length);
-        let mut text = String::with_capacity(length);
-        text.push_str(named.host);
-        text.make_ascii_lowercase();
-        if let Some(port) = port {
-            push_port(&mut text, port);
-        }
+        let text = match port {
+            None => named.host.to_ascii_lowercase(),
+            Some(_) if !named.as_written.is_empty() => named.as_written.to_ascii_lowercase(),
+            Some(port) => joined(named.host, port),
+        };
         Authority {
             text: text.into_boxed_str(),
             host_length: named.host.len(),
@@ -180,7 +198,7 @@ impl Authority {
     }
 
     /// The host alone.
-    pub fn without_port(self) -> Authority {
+    pub fn without_port(&self) -> Authority {
         Authority {
             text: self.host().into(),
             host_length: self.host_length,
@@ -189,28 +207,9 @@ impl Authority {
     }
 }
 
-/// The bytes of `:PORT`.
-#[inline]
-fn port_length(port: u16) -> usize {
-    match port {
-        0..=9 => 2,
-        10..=99 => 3,
-        100..=999 => 4,
-        1_000..=9_999 => 5,
-        10_000.. => 6,
-    }
-}
-
-/// Appends `:PORT`. Formatting a number, as the standard library does, takes longer than all the
-/// rest here.
-#[inline]
-fn push_port(text: &mut String, port: u16) {
-    text.push(':');
-    for power in [10_000, 1_000, 100, 10, 1] {
-        if port >= power {
-            text.push(char::from(b'0' + (port / power % 10) as u8));
-        }
-    }
+#[cold]
+fn joined(host: &str, port: u16) -> String {
+    format!("{}:{port}", host.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -250,6 +249,9 @@ mod tests {
             ("a@b", Scheme::Http, None),
             ("a.example:8o", Scheme::Http, None),
             ("::1", Scheme::Http, None),
+            ("a.example:+12", Scheme::Http, None),
+            ("A.example.:12", Scheme::Http, Some("a.example:12")),
+            ("A.example:012", Scheme::Http, Some("a.example:12")),
             ("a.example:12", Scheme::Http, Some("a.example:12")),
             ("a.example:123", Scheme::Http, Some("a.example:123")),
             ("a.example:1234", Scheme::Http, Some("a.example:1234")),

@@ -102,9 +102,8 @@ fn hex(digit: Option<&u8>) -> Option<u8> {
 pub struct KeyParts<'a> {
     /// `http` or `https`.
     pub scheme: &'a str,
-    /// The authority without user information, such as `example.com:8080`: see
-    /// [`Authority`](super::authority::Authority).
-    pub host: &'a str,
+    /// Host and port in the form of [`Authority`](super::authority::Authority).
+    pub authority: &'a str,
     /// The path, from its first slash on.
     pub path: &'a str,
     /// What [`canonical_query`] leaves of the query.
@@ -113,8 +112,7 @@ pub struct KeyParts<'a> {
     pub variant: Option<&'a str>,
 }
 
-/// Appends a key to `buf`: the URL, a line feed, the variant. The host is written in lower case and
-/// without the default port of the scheme (RFC 9110 §4.2.3). A URL contains no line feed; if one is
+/// Appends a key to `buf`: the URL, a line feed, the variant. A URL contains no line feed; if one is
 /// given anyway, all that follows it counts as variant.
 ///
 /// ```
@@ -123,7 +121,7 @@ pub struct KeyParts<'a> {
 /// let mut key = Vec::new();
 /// let parts = KeyParts {
 ///     scheme: "http",
-///     host: "Example.com:80",
+///     authority: "example.com",
 ///     path: "/shop",
 ///     query: Some("page=2"),
 ///     variant: Some("mobile"),
@@ -136,9 +134,7 @@ pub struct KeyParts<'a> {
 pub fn write_key(buf: &mut Vec<u8>, parts: &KeyParts<'_>) {
     buf.extend_from_slice(parts.scheme.as_bytes());
     buf.extend_from_slice(b"://");
-    let start = buf.len();
-    buf.extend_from_slice(without_default_port(parts.scheme, parts.host).as_bytes());
-    buf[start..].make_ascii_lowercase();
+    buf.extend_from_slice(parts.authority.as_bytes());
     buf.extend_from_slice(parts.path.as_bytes());
     if let Some(query) = parts.query {
         buf.push(b'?');

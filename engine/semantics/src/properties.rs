@@ -265,7 +265,7 @@ fn key_of((path, query, variant): &(String, Option<String>, Option<String>)) -> 
     let mut key = Vec::new();
     let parts = KeyParts {
         scheme: "http",
-        host: "Host.example:80",
+        authority: "host.example:8080",
         path,
         query: query.as_deref(),
         variant: variant.as_deref(),

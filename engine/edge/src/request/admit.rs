@@ -10,7 +10,7 @@ use http::{Method, Version};
 use super::client::ClientHandle;
 use super::cookies;
 use super::edge::Edge;
-use super::exchange::{Exchange, Requester};
+use super::exchange::{Exchange, FieldPresence, Requester};
 use super::field_scan::FieldScan;
 use super::identity::{ConnectionFacts, RequestIdentity, change_fields, must_change_fields};
 use super::refusal::AdmissionRefusal;
@@ -59,8 +59,7 @@ pub(super) fn admit_without_policies(
         if must_change_fields(seen.host, seen.suspects, &site, &identity.authority) {
             let suspects = seen.suspects;
             change_fields(&mut parts, suspects, &site, &identity.authority);
-            let left = FieldScan::of(&parts.headers, &edge.loop_entry);
-            (left.presence, device_of(edge, &site, &source, left.device))
+            scan_again(edge, &parts, &site, &source)
         } else {
             (seen.presence, device_of(edge, &site, &source, seen.device))
         };
@@ -90,6 +89,18 @@ pub(super) fn admit_without_policies(
         connection: source.connection,
         requester: source.requester,
     })
+}
+
+/// What is to know of the fields that are left.
+#[cold]
+fn scan_again(
+    edge: &Edge,
+    parts: &Parts,
+    site: &Site,
+    source: &RequestSource,
+) -> (FieldPresence, Device) {
+    let left = FieldScan::of(&parts.headers, &edge.loop_entry);
+    (left.presence, device_of(edge, site, source, left.device))
 }
 
 #[inline]
@@ -149,7 +160,7 @@ fn find_site(
         peer: source.peer,
         scheme: source.scheme,
     };
-    let identity = RequestIdentity::of(parts, own, connection, &sites)?;
+    let mut identity = RequestIdentity::of(parts, own, connection, &sites)?;
     if !parts.uri.path().starts_with('/') {
         return Err(AdmissionRefusal::BadTarget);
     }
@@ -159,7 +170,12 @@ fn find_site(
     let (site, names_port) = sites
         .of_authority(&identity.authority)
         .ok_or(AdmissionRefusal::UnknownHost)?;
-    let identity = identity.with_port_if(|port| names_port || edge.ports.contains(&port));
+    if let Some(port) = identity.authority.port()
+        && !names_port
+        && !edge.ports.contains(&port)
+    {
+        identity.forget_port();
+    }
     Ok((Arc::clone(site), identity))
 }
 

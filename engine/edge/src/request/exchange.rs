@@ -191,7 +191,7 @@ impl Exchange {
         );
         let parts = KeyParts {
             scheme: self.scheme.as_str(),
-            host: self.authority.as_str(),
+            authority: self.authority.as_str(),
             path: uri.path(),
             query: query.as_deref(),
             variant: self.decision.variant.as_deref(),

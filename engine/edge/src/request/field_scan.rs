@@ -51,6 +51,7 @@ impl SuspectFields {
 }
 
 impl<'a> FieldScan<'a> {
+    #[inline]
     pub(super) fn of(headers: &'a HeaderMap, own_entry: &LoopEntry) -> FieldScan<'a> {
         let mut seen = FieldScan::default();
         for (name, value) in headers {
@@ -61,6 +62,7 @@ impl<'a> FieldScan<'a> {
         seen
     }
 
+    #[inline]
     fn note(&mut self, name: &HeaderName, value: &'a HeaderValue, own_entry: &LoopEntry) {
         let presence = &mut self.presence;
         match *name {

@@ -87,16 +87,10 @@ impl RequestIdentity {
         })
     }
 
-    /// The same with a port only if `counts` holds for it.
-    #[inline]
-    pub(super) fn with_port_if(self, counts: impl FnOnce(u16) -> bool) -> RequestIdentity {
-        match self.authority.port() {
-            Some(port) if !counts(port) => RequestIdentity {
-                authority: self.authority.without_port(),
-                ..self
-            },
-            _ => self,
-        }
+    /// Leaves the port out of the authority: nobody listens there.
+    #[cold]
+    pub(super) fn forget_port(&mut self) {
+        self.authority = self.authority.without_port();
     }
 }
 

@@ -14,7 +14,7 @@ use tero_config as config;
 use tero_config::IpNet;
 use tero_policy_host::Chain;
 use tero_policy_host::device::DeviceModels;
-use tero_semantics::authority::Authority;
+use tero_semantics::authority::{Authority, Scheme};
 use tero_time::clock::Clock;
 
 /// Some hosts and the application behind them.
@@ -52,12 +52,14 @@ impl Site {
 
     /// Every authority under which the site answers for a host, which is in lower case and without
     /// port: alone, at each port of `listeners`, and at each that the site names with it.
-    pub fn authorities_of(&self, host: &str, listeners: &[u16]) -> Vec<String> {
+    pub fn authorities_of(&self, host: &str, scheme: Scheme, listeners: &[u16]) -> Vec<String> {
         let hosts = &self.settings.hosts;
         let mut all = Vec::new();
         if hosts.iter().any(|own| own == "*" || own == host) {
             all.push(host.to_owned());
-            all.extend(listeners.iter().map(|port| format!("{host}:{port}")));
+            let ports = listeners.iter();
+            let ports = ports.filter(|port| **port != scheme.default_port());
+            all.extend(ports.map(|port| format!("{host}:{port}")));
         }
         all.extend(hosts.iter().filter(|own| is_with_port(own, host)).cloned());
         all

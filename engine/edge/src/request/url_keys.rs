@@ -26,10 +26,10 @@ pub fn keys_of_url(edge: &Edge, site: &Site, url: &str, rule: Option<&QueryRule>
         .path_and_query()
         .cloned()
         .unwrap_or(PathAndQuery::from_static("/"));
-    let authorities = site.authorities_of(&host, &edge.ports);
     let variants = &site.counters.variants()[1..];
     let mut keys = Vec::new();
     for scheme in Scheme::ALL {
+        let authorities = site.authorities_of(&host, scheme, &edge.ports);
         let page = SitePage {
             site,
             scheme,
@@ -100,7 +100,7 @@ impl SitePage<'_> {
             let mut written = Vec::new();
             let parts = KeyParts {
                 scheme: self.scheme.as_str(),
-                host: authority,
+                authority,
                 path: self.target.path(),
                 query: query.as_deref(),
                 variant,

@@ -140,7 +140,7 @@ pub(super) fn key(path: &str, variant: Option<&str>) -> Key {
     let mut written = Vec::new();
     let parts = KeyParts {
         scheme: "http",
-        host: "a.example",
+        authority: "a.example",
         path,
         query: None,
         variant,

@@ -156,7 +156,7 @@ fn storage_key(request: &PolicyRequest<'_>, rule: &QueryRule) -> Vec<u8> {
     let mut written = Vec::new();
     let parts = KeyParts {
         scheme: request.scheme,
-        host: request.host,
+        authority: request.host,
         path: request.path,
         query: query.as_deref(),
         variant: request.variant,

@@ -79,17 +79,17 @@ fn sorting_is_by_name_and_keeps_the_order_of_values() {
 fn a_key_yields_its_url_and_its_variant() {
     let rows = [
         (
-            ("http", "Example.COM", "/A", None, None),
+            ("http", "example.com", "/A", None, None),
             "http://example.com/A",
             None,
         ),
         (
-            ("http", "example.com:80", "/", Some("a=1"), Some("mobile")),
+            ("http", "example.com", "/", Some("a=1"), Some("mobile")),
             "http://example.com/?a=1",
             Some("mobile"),
         ),
         (
-            ("https", "example.com:443", "/", Some(""), None),
+            ("https", "example.com", "/", Some(""), None),
             "https://example.com/?",
             None,
         ),
@@ -104,10 +104,10 @@ fn a_key_yields_its_url_and_its_variant() {
             None,
         ),
     ];
-    for ((scheme, host, path, query, variant), url, expected) in rows {
+    for ((scheme, authority, path, query, variant), url, expected) in rows {
         let key = key(&KeyParts {
             scheme,
-            host,
+            authority,
             path,
             query,
             variant,
@@ -160,7 +160,7 @@ fn different_spellings_of_a_path_are_different_keys() {
         let [one, other] = [one, other].map(|path| {
             key(&KeyParts {
                 scheme: "http",
-                host: "h",
+                authority: "h",
                 path,
                 query: None,
                 variant: None,

@@ -79,7 +79,7 @@ impl<'a> UrlQuestion<'a> {
         let query = key::canonical_query(query, &decision.query);
         let parts = KeyParts {
             scheme: "http",
-            host: target.host,
+            authority: target.host,
             path,
             query: query.as_deref(),
             variant: decision.variant.as_deref(),

@@ -154,12 +154,12 @@ fn respond(
     logged: &LoggedRequest,
 ) -> ResponseDecision {
     let variant = decision.variant.as_deref();
-    let (host, path) = (request.host, request.path);
+    let (authority, path) = (request.host.to_ascii_lowercase(), request.path);
     let query = key::canonical_query(request.query, &decision.query);
     let mut key = Vec::new();
     let parts = KeyParts {
         scheme: "http",
-        host,
+        authority: &authority,
         path,
         query: query.as_deref(),
         variant,

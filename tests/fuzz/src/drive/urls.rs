@@ -100,7 +100,7 @@ fn keys(uri: &Uri) {
         let mut written = Vec::new();
         let parts = KeyParts {
             scheme,
-            host,
+            authority: host,
             path: uri.path(),
             query: uri.query(),
             variant,

@@ -55,7 +55,7 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot::error::RecvError;
 
 use crate::collapse::Lead;
-use crate::store::PurgePoint;
+use crate::store::PurgeWatch;
 use crate::store::fill::FillReader;
 use crate::store::stored::StoredResponse;
 use crate::telemetry::Outcome;
@@ -408,7 +408,8 @@ fn stale_or_error(visit: Visit<'_>, miss: &Miss, failure: Failure) -> Answer {
 /// A HEAD that nothing stored answers: its answer may update a stale response (§4.3.5). An error is
 /// bridged as that to a GET is.
 async fn forward_head(visit: Visit<'_>, miss: Miss) -> Answer {
-    let (asked_at, since) = (visit.now(), visit.edge.store.purge_point());
+    let asked_at = visit.now();
+    let purges = miss.stale.as_ref().map(|_| visit.watch_purges());
     match pass::pass(visit, None).await {
         Ok(response)
             if response.status().is_server_error()
@@ -420,8 +421,8 @@ async fn forward_head(visit: Visit<'_>, miss: Miss) -> Answer {
             stale_or_error(visit, &miss, Failure::status(reply_of(visit, &response)))
         }
         Ok(response) => {
-            if let Some(stored) = &miss.stale {
-                revalidate::by_head(visit, stored, &response, asked_at, since);
+            if let (Some(stored), Some(purges)) = (&miss.stale, &purges) {
+                revalidate::by_head(visit, stored, &response, asked_at, purges);
             }
             let reply = reply_of(visit, &response);
             let (outcome, storing) = (Outcome::Miss, Storing::NotTried);
@@ -434,18 +435,18 @@ async fn forward_head(visit: Visit<'_>, miss: Miss) -> Answer {
 
 async fn pass_through(visit: Visit<'_>, content: Option<Incoming>, why: Forward) -> Answer {
     let asked_at = visit.now();
-    let passed = match pass::ask(visit, content).await {
+    let mut passed = match pass::ask(visit, content).await {
         Ok(passed) => passed,
         Err(failure) => return respond::failed(visit.edge, Some(why), failure),
     };
     if why == Forward::Method
-        && let Some(since) = passed.may_stand_for_get(visit.exchange)
+        && let Some(purges) = passed.may_stand_for_get(visit.exchange)
     {
         let response = TimedResponse {
             response: passed.answer,
             asked_at,
         };
-        return answer_for_later_gets(visit, response, since).await;
+        return answer_for_later_gets(visit, response, purges).await;
     }
     let response = pass::streamed(visit, passed.answer);
     let outcome = if matches!(why, Forward::Bypass | Forward::Method) {
@@ -463,10 +464,10 @@ async fn pass_through(visit: Visit<'_>, content: Option<Incoming>, why: Forward)
 async fn answer_for_later_gets(
     visit: Visit<'_>,
     response: TimedResponse,
-    since: PurgePoint,
+    purges: PurgeWatch,
 ) -> Answer {
     let fetch = Fetch::new(visit, None, Extent::Whole);
-    let result = fetch.take_over(response, since).await;
+    let result = fetch.take_over(response, purges).await;
     let miss = Miss::without_stored(Forward::Method);
     let mut answer = Box::pin(answer_from_fetch(visit, &miss, result)).await;
     answer.provenance.outcome = Outcome::Pass;

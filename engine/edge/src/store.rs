@@ -35,7 +35,7 @@ use tero_semantics::validation::HeadLimits;
 use variants::{is_out_of_reach, is_same_variant};
 
 pub use key::Key;
-pub use purge::{PurgeMode, PurgePoint, PurgeProgress, PurgeScope};
+pub use purge::{PurgeMode, PurgePoint, PurgeProgress, PurgeScope, PurgeWatch};
 pub use variants::Variants;
 
 /// The number of locks that all keys share: at most so many keys change at the same time.
@@ -66,7 +66,7 @@ pub struct Store {
     max_head: HeadLimits,
     fills: Arc<FillBudget>,
     index: Arc<Index>,
-    purges: PurgeHistory,
+    purges: Arc<PurgeHistory>,
     evictions: Arc<AtomicU64>,
     /// A key's lock is held while its new variants are made from its present ones. Keys share locks
     /// by their hashes.
@@ -97,7 +97,7 @@ impl Store {
             max_head,
             fills: FillBudget::new(config.fill_memory),
             index,
-            purges: PurgeHistory::default(),
+            purges: Arc::default(),
             evictions,
             key_locks: std::array::from_fn(|_| Mutex::new(())),
             hasher: RandomState::default(),
@@ -169,15 +169,14 @@ impl Store {
     }
 
     /// Stores a response, in place of the one that the same requests select. Returns false, and
-    /// stores nothing, if a purge since `since` meant it. `since` is a [`Store::purge_point`] from
-    /// before the response was fetched.
+    /// stores nothing, if a purge that `purges` has seen meant it.
     pub fn insert(
         &self,
         key: &Key,
         stored: impl Into<Arc<StoredResponse>>,
-        since: PurgePoint,
+        purges: &PurgeWatch,
     ) -> bool {
-        self.insert_in_place_of(key, None, stored, since)
+        self.insert_in_place_of(key, None, stored, purges)
     }
 
     /// As [`Store::insert`]; the response with the id `old`, which was validated, goes too, even if
@@ -187,11 +186,11 @@ impl Store {
         key: &Key,
         old: Option<u64>,
         stored: impl Into<Arc<StoredResponse>>,
-        since: PurgePoint,
+        purges: &PurgeWatch,
     ) -> bool {
         let stored = stored.into();
         // A soft purge has left a stale response, which a purged one must not replace.
-        if self.is_purged(key.as_bytes(), &stored.head, since) {
+        if purges.is_purged(&stored.head) {
             return false;
         }
         self.place(key, &stored, old);
@@ -199,13 +198,13 @@ impl Store {
         if self.had_parts.load(Ordering::Acquire) {
             self.main.invalidate(&Key::of_parts(key.as_bytes()));
         }
-        self.drop_if_purged(key, &stored, since)
+        self.drop_if_purged(key, &stored, purges)
     }
 
-    /// Drops a response that was just stored if a purge since `since` meant it. Returns whether it
-    /// stays. A later purge finds the response in its map; an earlier one is found here.
-    fn drop_if_purged(&self, key: &Key, stored: &StoredResponse, since: PurgePoint) -> bool {
-        let is_purged = self.is_purged(key.as_bytes(), &stored.head, since);
+    /// Drops a response that was just stored if a purge that `purges` has seen meant it. Returns
+    /// whether it stays. A later purge finds the response in its map; an earlier one is found here.
+    fn drop_if_purged(&self, key: &Key, stored: &StoredResponse, purges: &PurgeWatch) -> bool {
+        let is_purged = purges.is_purged(&stored.head);
         if is_purged {
             self.drop_response(key, stored.id);
         }
@@ -309,9 +308,9 @@ impl Store {
 
     /// Stores a part of a response, combined with the parts of it that are stored already (§3.4);
     /// as a whole response once nothing is missing. Returns false, and stores nothing, if a purge
-    /// since `since` meant it.
-    pub fn insert_part(&self, key: &[u8], new: StoredResponse, since: PurgePoint) -> bool {
-        if self.is_purged(key, &new.head, since) {
+    /// that `purges` has seen meant it.
+    pub fn insert_part(&self, key: &[u8], new: StoredResponse, purges: &PurgeWatch) -> bool {
+        if purges.is_purged(&new.head) {
             return false;
         }
         let held = self.main.get(&Key::of_parts(key));
@@ -320,18 +319,18 @@ impl Store {
             .and_then(|held| held.all().iter().find(|held| is_same_variant(held, &new)));
         let stored = match held {
             // A part that was purged since must not return with the new one.
-            Some(held) if !self.is_purged(key, &held.head, since) => {
+            Some(held) if !purges.is_purged(&held.head) => {
                 held.combined(new, self.config.max_object, &self.max_head)
             }
             _ => new,
         };
         if stored.parts.is_none() {
-            return self.insert(&Key::new(key), stored, since);
+            return self.insert(&Key::new(key), stored, purges);
         }
         let (key, stored) = (Key::of_parts(key), Arc::new(stored));
         self.had_parts.store(true, Ordering::Release);
         self.place(&key, &stored, None);
-        self.drop_if_purged(&key, &stored, since)
+        self.drop_if_purged(&key, &stored, purges)
     }
 
     /// Drops the part with this `id` that is stored under `key`.
@@ -340,8 +339,8 @@ impl Store {
     }
 
     /// Puts `new`, which a 304 has freshened (§4.3.4), in place of the response with the id `old`.
-    /// Does nothing if that one is no longer stored, or if a purge since `since` meant it.
-    pub fn replace(&self, key: &Key, old: u64, new: Arc<StoredResponse>, since: PurgePoint) {
+    /// Does nothing if that one is no longer stored, or if a purge that `purges` has seen meant it.
+    pub fn replace(&self, key: &Key, old: u64, new: Arc<StoredResponse>, purges: &PurgeWatch) {
         {
             let _lock = self.lock(key);
             let put_new = |stored: &Arc<StoredResponse>| {
@@ -351,7 +350,7 @@ impl Store {
                 self.place_locked(key, &new, None);
             }
         }
-        self.drop_if_purged(key, &new, since);
+        self.drop_if_purged(key, &new, purges);
     }
 
     /// Drops the response with this `id` that is stored under `key`.

@@ -112,6 +112,41 @@ fn a_response_purged_during_its_fetch_is_not_shared_with_later_requests() {
 }
 
 #[test]
+fn any_number_of_unsafe_requests_leaves_fetches_of_other_urls_alone() {
+    let (gate, origin) = (Gate::new(), Origin::start());
+    let page = Reply::fresh(60, "page").header("Cache-Groups", "\"own\"");
+    origin.on("/x", page.in_halves(&gate));
+    origin.on("/form", Reply::status(200));
+    origin.on_each("/groups", |_, nth| {
+        let groups: Vec<_> = (0..16).map(|group| format!("\"{nth}-{group}\"")).collect();
+        Reply::status(200).header("Cache-Group-Invalidation", groups.join(", "))
+    });
+    let edge = Edge::before(&origin).start();
+    let ask = || {
+        let mut client = edge.client();
+        client.start(&get("/x"));
+        let answer = client.head();
+        (client, answer)
+    };
+    let mut leader = ask();
+    let mut visitor = edge.client();
+    for number in 0..1_200 {
+        let target = if number % 2 == 0 { "/form" } else { "/groups" };
+        let form = Request::new("POST", format!("{target}?{number}")).body("a=1");
+        assert_eq!(visitor.send(&form).status, 200);
+    }
+    let mut follower = ask();
+    assert!(follower.1.cache_status().collapsed, "{:?}", follower.1);
+    gate.open();
+    for (client, answer) in [&mut leader, &mut follower] {
+        client.rest(answer);
+        assert_eq!(answer.text(), "page");
+    }
+    edge.get("/x").assert_hit("page");
+    assert_eq!(origin.requests("/x"), 1);
+}
+
+#[test]
 fn requests_before_a_purge_share_the_running_fetch() {
     let gate = Gate::new();
     let origin = Origin::start();

@@ -29,7 +29,7 @@ use crate::collapse::Lead;
 use crate::origin::{self, ContentSource, FetchPermit, OriginResponse};
 use crate::store::fill::{Fill, FillReader};
 use crate::store::stored::StoredResponse;
-use crate::store::{Key, PurgePoint};
+use crate::store::{Key, PurgeWatch};
 use freshen::NotModified;
 use judge::{ReceivedHead, ResponseTerms, judge};
 use pump::{BodyToStore, PartGoal, StoreGoal};
@@ -80,8 +80,8 @@ pub(super) struct Fetch {
     is_conditional: bool,
     /// How much is asked for.
     extent: Extent,
-    /// Where the order of purges stood before it was asked for.
-    purges: PurgePoint,
+    /// The purges since before it was asked for.
+    purges: Arc<PurgeWatch>,
     /// The duty towards followers; `None` where a request goes by itself. Held until the response
     /// is where new requests find it.
     lead: Option<Lead<FlightNews>>,
@@ -133,7 +133,7 @@ impl Fetch {
             is_conditional: stale.as_deref().is_some_and(has_validator),
             stale,
             extent,
-            purges: visit.edge.store.purge_point(),
+            purges: Arc::new(visit.watch_purges()),
             lead: None,
             requester: None,
         }
@@ -153,14 +153,14 @@ impl Fetch {
     }
 
     /// Takes the answer to a POST that stands for later GETs (RFC 9110 §9.3.3), in a task of its
-    /// own; purges count since `purges`.
+    /// own; `purges` have been seen since.
     pub(super) fn take_over(
         mut self,
         response: TimedResponse,
-        purges: PurgePoint,
+        purges: PurgeWatch,
     ) -> oneshot::Receiver<FetchResult> {
         let result = self.requester();
-        self.purges = purges;
+        self.purges = Arc::new(purges);
         tokio::spawn(async move {
             let (news, body) = self.take_in(response);
             self.finish(news, body).await;
@@ -381,7 +381,7 @@ impl Fetch {
             asked_at: timed.asked_at,
         };
         let (response, followers) =
-            freshen::freshen(self.visit(), stale, &not_modified, self.purges);
+            freshen::freshen(self.visit(), stale, &not_modified, &self.purges);
         News {
             requester: Some(FetchResult::Revalidated(response)),
             followers: Some(followers),
@@ -529,7 +529,7 @@ impl Fetch {
         let filling = Arc::new(ResponseInFlight {
             head,
             fill: Arc::clone(&fill),
-            purges: self.purges,
+            purges: Arc::clone(&self.purges),
         });
         let followers = self.news_of(&filling);
         let result =
@@ -592,7 +592,7 @@ impl Fetch {
         let part = PartGoal {
             head,
             place,
-            purges: self.purges,
+            purges: Arc::clone(&self.purges),
         };
         let body = BodyToStore {
             body: received.body,

@@ -127,12 +127,8 @@ fn shares(visit: Visit<'_>, refusal: Refusal) -> bool {
 /// order of purges stood at `asked`: not if it was purged, or made invalid, after its fetch began
 /// and before this request came.
 fn step(visit: Visit<'_>, filling: &ResponseInFlight, asked: PurgePoint) -> Step {
-    let Visit { edge, exchange } = visit;
-    let head = &filling.head;
-    let purge = edge
-        .store
-        .purged_between(&exchange.key, head, filling.purges, asked);
-    if let Some(purge) = purge {
+    let (exchange, head) = (visit.exchange, &filling.head);
+    if let Some(purge) = filling.purges.purge_before(head, asked) {
         return Step::Other(purge);
     }
     if !head.secondary_key.selects(&exchange.parts.headers) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::provenance::NotStored;
-use crate::store::PurgePoint;
+use crate::store::PurgeWatch;
 use crate::store::fill::Fill;
 use crate::store::stored::StoredHead;
 use tero_semantics::storability::Refusal;
@@ -44,6 +44,6 @@ pub(super) struct ResponseInFlight {
     pub head: StoredHead,
     /// Its content, as far as it has come.
     pub fill: Arc<Fill>,
-    /// Where the order of purges stood before it was asked for.
-    pub purges: PurgePoint,
+    /// The purges since before it was asked for.
+    pub purges: Arc<PurgeWatch>,
 }

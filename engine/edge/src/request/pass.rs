@@ -16,7 +16,7 @@ use super::upload;
 use super::url_keys::keys_of_url;
 use super::visit::Visit;
 use crate::origin::{self, ContentSource, OriginResponse, RequestBody};
-use crate::store::{PurgeMode, PurgePoint, PurgeProgress, PurgeScope};
+use crate::store::{PurgeMode, PurgeProgress, PurgeScope, PurgeWatch};
 use tero_semantics::request_fields::{RequestFieldKind, kind_of};
 use tero_semantics::{forwarding, invalidation, storability, validation};
 
@@ -25,15 +25,24 @@ use tero_semantics::{forwarding, invalidation, storability, validation};
 pub(super) struct PassedResponse {
     /// The answer, as it came.
     pub answer: OriginResponse,
-    /// Where the order of purges stands, this request's own among them; `None` where the answer may
-    /// have been purged on its way.
-    purges: Option<PurgePoint>,
+    /// The purges since this request's own; `None` where another one may have meant the answer on
+    /// its way, and for other methods than POST.
+    purges: Option<PurgeWatch>,
+}
+
+/// What a request has made invalid.
+#[derive(Default)]
+struct Invalidation {
+    /// The number of the purge of its URLs.
+    by_key: Option<u64>,
+    /// The purges of its groups.
+    groups: Vec<PurgeProgress>,
 }
 
 impl PassedResponse {
     /// Whether the answer may be one for later GETs (RFC 9110 §9.3.3), which
-    /// `semantics::storability` decides: then, since when purges count.
-    pub(super) fn may_stand_for_get(&self, exchange: &Exchange) -> Option<PurgePoint> {
+    /// `semantics::storability` decides: then, the purges that count.
+    pub(super) fn may_stand_for_get(&mut self, exchange: &Exchange) -> Option<PurgeWatch> {
         // An override makes another method of it, and the answer may be that of a DELETE.
         let is_overridden = || {
             let mut names = exchange.parts.headers.keys();
@@ -43,7 +52,8 @@ impl PassedResponse {
             && self.answer.response.status() == StatusCode::OK
             && !is_overridden();
         let url = exchange.url().filter(|_| is_post)?;
-        storability::names_target(&url, self.answer.response.headers()).then_some(self.purges)?
+        let purges = self.purges.take();
+        purges.filter(|_| storability::names_target(&url, self.answer.response.headers()))
     }
 }
 
@@ -62,12 +72,13 @@ pub(super) async fn ask(
     visit: Visit<'_>,
     content: Option<Incoming>,
 ) -> Result<PassedResponse, Failure> {
-    let Visit { edge, exchange } = visit;
+    let exchange = visit.exchange;
     let has_content = content
         .as_ref()
         .is_some_and(|content| !content.is_end_stream());
     let (body, source) = upload::content(visit, content).await?;
-    let before = edge.store.purge_point();
+    let is_post = exchange.parts.method == Method::POST;
+    let purges = is_post.then(|| visit.watch_purges());
     let mut request = next_hop_request::as_sent(visit, body);
     if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
         // Unless it is told, hyper leaves out the content of a GET whose length is not known.
@@ -83,19 +94,12 @@ pub(super) async fn ask(
     }
     let repeatable = exchange.parts.method.is_idempotent();
     let answer = send(visit, request, source, repeatable).await?;
-    let then = edge.store.purge_point();
-    let was_purged = edge.store.may_be_purged(&exchange.key, before);
-    let (own, groups) = invalidate(visit, &answer.response);
-    let since = edge.store.purge_point();
-    // Another purge that came in between may have meant the answer, too.
-    let since = (!was_purged && since.purges_since(then) == own).then_some(since);
+    let Invalidation { by_key, groups } = invalidate(visit, &answer.response);
+    let purges = purges.filter(|purges| purges.begin_anew(by_key, groups.len() as u64));
     if !groups.is_empty() {
         purge_groups(visit, groups).await;
     }
-    Ok(PassedResponse {
-        answer,
-        purges: since,
-    })
+    Ok(PassedResponse { answer, purges })
 }
 
 /// Sends a request to the next hop, and its interim responses to the client.
@@ -164,12 +168,11 @@ fn silence(visit: Visit<'_>) -> SilenceLimit {
 }
 
 /// Drops the responses that an unsafe request has made invalid (§4.4), in every variant. Of the
-/// groups that it has made invalid, the purge begins and is returned, with the number of all
-/// purges.
-fn invalidate(visit: Visit<'_>, response: &Response<Incoming>) -> (u64, Vec<PurgeProgress>) {
+/// groups that it has made invalid, the purges begin and are returned.
+fn invalidate(visit: Visit<'_>, response: &Response<Incoming>) -> Invalidation {
     let Visit { edge, exchange } = visit;
     let Some(target) = exchange.url() else {
-        return (0, Vec::new());
+        return Invalidation::default();
     };
     let (method, status, now) = (&exchange.parts.method, response.status(), edge.clock.now());
     // A soft purge would leave windows of staleness open, and an invalid response must not be used
@@ -180,19 +183,19 @@ fn invalidate(visit: Visit<'_>, response: &Response<Incoming>) -> (u64, Vec<Purg
         .iter()
         .flat_map(|url| keys_of_url(edge, &exchange.site, url, Some(&exchange.decision.query)))
         .collect();
-    let has_keys = !keys.is_empty();
-    if has_keys {
+    let by_key = (!keys.is_empty()).then(|| {
         let mut purging = begin(PurgeScope::Keys(keys));
         while edge.store.purge_share(&mut purging).is_some() {}
-    }
+        purging.number()
+    });
     // Groups of the same origin, which is taken to be the site (RFC 9875 §3).
     let site = Some(exchange.site.index);
     let groups = invalidation::invalidated_groups(method, status, response.headers());
-    let groups: Vec<_> = groups
+    let groups = groups
         .into_iter()
         .map(|tag| begin(PurgeScope::Tag { site, tag }))
         .collect();
-    (u64::from(has_keys) + groups.len() as u64, groups)
+    Invalidation { by_key, groups }
 }
 
 /// Drops groups, which may be large: in a task, since it has to be done even if the client leaves,

@@ -15,7 +15,7 @@ use super::visit::Visit;
 use super::watchlist::RevalidationResult;
 use crate::collapse::Lead;
 use crate::store::stored::StoredResponse;
-use crate::store::{Key, PurgePoint};
+use crate::store::{Key, PurgeWatch};
 use tero_semantics::retry_after::retry_after;
 use tero_semantics::storability::Storability;
 use tero_semantics::timestamp::Timestamp;
@@ -85,7 +85,7 @@ pub(super) fn by_head(
     stored: &Arc<StoredResponse>,
     answer: &Response<EdgeBody>,
     asked_at: Timestamp,
-    purges: PurgePoint,
+    purges: &PurgeWatch,
 ) {
     let Visit { edge, exchange } = visit;
     let key = Key::new(&exchange.key);

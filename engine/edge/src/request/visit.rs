@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::edge::Edge;
 use super::exchange::{Exchange, Requester};
 use super::site::Site;
+use crate::store::PurgeWatch;
 use crate::store::stored::StoredResponse;
 use tero_config as config;
 use tero_semantics::disposition::{Disposition, RequestFacts, StoredMatch, disposition};
@@ -98,6 +99,13 @@ impl<'v> Visit<'v> {
         let (client, now) = (self.settings().client_directives, self.now());
         let freshness = &stored.head.freshness;
         stale_if_error(freshness, &self.exchange.directives, client, now)
+    }
+
+    /// Watches the purges of the request's key from now on.
+    pub(super) fn watch_purges(self) -> PurgeWatch {
+        let exchange = self.exchange;
+        let site = exchange.site.index;
+        self.edge.store.watch_purges(&exchange.key, site)
     }
 
     /// How this request looks at stored responses.

@@ -11,6 +11,7 @@ use tero_semantics::key;
 use tero_semantics::timestamp::Timestamp;
 
 pub(super) use history::PurgeHistory;
+pub use history::PurgeWatch;
 
 /// Keys in one share of a purge.
 pub(super) const PURGED_AT_ONCE: usize = 64;
@@ -45,6 +46,7 @@ pub enum PurgeMode {
 /// A purge under way. It runs in shares, between which its thread can do other work.
 #[derive(Debug)]
 pub struct PurgeProgress {
+    number: u64,
     scope: PurgeScope,
     mode: PurgeMode,
     now: Timestamp,
@@ -54,49 +56,21 @@ pub struct PurgeProgress {
     last: Option<Key>,
 }
 
-/// A point in the order of purges. A response that was fetched before a purge of it must not be
-/// stored after the purge.
+/// A point in the order of purges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PurgePoint(u64);
 
-impl PurgePoint {
-    /// The number of purges between an earlier point and this one.
-    pub fn purges_since(self, earlier: PurgePoint) -> u64 {
-        self.0.saturating_sub(earlier.0)
-    }
-}
-
 impl Store {
-    /// The present point in the order of purges. Take it before the fetch of a response that is to
-    /// be stored.
+    /// The present point in the order of purges.
     pub fn purge_point(&self) -> PurgePoint {
         PurgePoint(self.purges.point())
     }
 
-    /// Whether a purge since `since` may have meant a response of `key`, whatever its head.
-    pub fn may_be_purged(&self, key: &[u8], since: PurgePoint) -> bool {
-        self.purges
-            .latest(since.0..self.purges.point(), key, |_| true)
-            .is_some()
-    }
-
-    /// Whether a purge since `since` meant a response with this head under `key`.
-    pub fn is_purged(&self, key: &[u8], head: &StoredHead, since: PurgePoint) -> bool {
-        self.purged_between(key, head, since, self.purge_point())
-            .is_some()
-    }
-
-    /// The number of the latest purge between `since` and `until` that meant a response with this
-    /// head under `key`. All callers that find the same purge get the same number.
-    pub fn purged_between(
-        &self,
-        key: &[u8],
-        head: &StoredHead,
-        since: PurgePoint,
-        until: PurgePoint,
-    ) -> Option<u64> {
-        self.purges
-            .latest(since.0..until.0, key, |scope| scope.selects(head))
+    /// Watches the purges of `key`, of the site with the index `site`, from now on. Make the watch
+    /// before the fetch of a response that is to be stored: a response that was fetched before a
+    /// purge of it must not be stored after the purge.
+    pub fn watch_purges(&self, key: &[u8], site: usize) -> PurgeWatch {
+        self.purges.watch(key, site)
     }
 
     /// Purges all responses of `scope`. Returns how many stored responses those were. Not for a
@@ -117,7 +91,7 @@ impl Store {
     pub fn begin_purge(&self, scope: PurgeScope, mode: PurgeMode, now: Timestamp) -> PurgeProgress {
         // Fetches under way learn of it first, then the stored responses are purged: so a response
         // can't escape between the two.
-        self.purges.add(&scope);
+        let number = self.purges.add(&scope);
         let keys = match &scope {
             PurgeScope::Tag { .. } => Vec::new(),
             PurgeScope::Keys(keys) => keys
@@ -127,6 +101,7 @@ impl Store {
             PurgeScope::Prefix(_) | PurgeScope::Site(_) => self.keys_matching(&scope),
         };
         PurgeProgress {
+            number,
             scope,
             mode,
             now,
@@ -178,6 +153,11 @@ impl Store {
 }
 
 impl PurgeProgress {
+    /// Its number in the order of purges.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// What becomes of a stored response under a key that may be meant: nothing, if it is not
     /// meant.
     fn purged(&self, stored: &Arc<StoredResponse>) -> Option<Arc<StoredResponse>> {
@@ -195,6 +175,15 @@ impl PurgeProgress {
 }
 
 impl PurgeScope {
+    /// Whether it may mean a response of this key and site, by what it names of the two. Not for
+    /// [`PurgeScope::Keys`] and [`PurgeScope::Tag`].
+    fn may_mean(&self, key: &Key, site: usize) -> bool {
+        match self {
+            PurgeScope::Site(own) => *own == site,
+            _ => self.may_have(key.as_bytes()),
+        }
+    }
+
     /// Whether it may mean a response of this key. Not for [`PurgeScope::Keys`].
     pub(super) fn may_have(&self, key: &[u8]) -> bool {
         match self {

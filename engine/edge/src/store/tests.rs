@@ -162,8 +162,14 @@ pub(super) fn carrying(tags: &[&'static str]) -> Variants {
     Variants::new(tags.iter().map(stored).collect())
 }
 
+/// The head of a response with these surrogate keys.
+pub(super) fn head_with(tags: &[&'static str]) -> StoredHead {
+    TestResponse::tagged(tags).stored().head.clone()
+}
+
 fn put(store: &Store, key: &Key, response: TestResponse) {
-    assert!(store.insert(key, response.stored(), store.purge_point()));
+    let purges = store.watch_purges(key.as_bytes(), 0);
+    assert!(store.insert(key, response.stored(), &purges));
 }
 
 /// The content of the variant that a request for `language` selects.
@@ -268,7 +274,8 @@ fn a_stored_response_fits_into_an_allocation_of_160_bytes() {
 #[test]
 fn a_response_that_vary_selects_goes_before_one_without() {
     let store = store(1 << 20);
-    let (key, since) = (key("/a", None), store.purge_point());
+    let key = key("/a", None);
+    let purges = &store.watch_purges(key.as_bytes(), 0);
     let asked = HeaderMap::from_iter([("x-a", "1"), ("x-b", "1")].map(|(name, value)| {
         (
             HeaderName::from_static(name),
@@ -299,14 +306,14 @@ fn a_response_that_vary_selects_goes_before_one_without() {
         stored
     };
     assert!(store.vary_fields(key.as_bytes()).is_empty());
-    store.insert(&key, without("1"), since);
+    store.insert(&key, without("1"), purges);
     assert_eq!(selected(), Some(b"1".to_vec()));
     // Which requests the first one is for is not known any more.
-    store.insert(&key, response("2", Some("x-a")).stored(), since);
+    store.insert(&key, response("2", Some("x-a")).stored(), purges);
     assert_eq!(store.peek(key.as_bytes()).unwrap().all().len(), 1);
-    store.insert(&key, response("3", Some("x-b")).stored(), since);
+    store.insert(&key, response("3", Some("x-b")).stored(), purges);
     assert_eq!(selected(), Some(b"3".to_vec()), "the latest");
-    store.insert(&key, without("4"), since);
+    store.insert(&key, without("4"), purges);
     assert_eq!(store.peek(key.as_bytes()).unwrap().all().len(), 3);
     assert_eq!(
         selected(),
@@ -325,6 +332,6 @@ fn a_response_that_vary_selects_goes_before_one_without() {
     // A response that was validated goes, whatever selects its successor.
     let old = id(b"4");
     let new = response("5", Some("x-a")).stored();
-    assert!(store.insert_in_place_of(&key, Some(old), new, since));
+    assert!(store.insert_in_place_of(&key, Some(old), new, purges));
     assert_eq!(store.peek(key.as_bytes()).unwrap().all().len(), 1);
 }

@@ -11,7 +11,7 @@ use crate::request::provenance::NotStored;
 use crate::request::record;
 use crate::request::visit::Visit;
 use crate::store::stored::{StoredHead, StoredResponse};
-use crate::store::{Key, PurgePoint};
+use crate::store::{Key, PurgeWatch};
 use tero_semantics::storability::Storability;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::{forwarding, validation};
@@ -51,7 +51,7 @@ pub(super) fn freshen(
     visit: Visit<'_>,
     stale: &Arc<StoredResponse>,
     not_modified: &NotModified<'_>,
-    purges: PurgePoint,
+    purges: &PurgeWatch,
 ) -> (Arc<StoredResponse>, FlightNews) {
     let Visit { edge, exchange } = visit;
     let NotModified {

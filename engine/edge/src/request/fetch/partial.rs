@@ -159,6 +159,6 @@ pub(super) fn keep_beginning(visit: Visit<'_>, filling: &ResponseInFlight) {
     if let Some(parts) = ByteRuns::one(0..body.len(), length) {
         let stored = StoredResponse::of_parts(head.clone(), body, parts);
         let key = &visit.exchange.key;
-        visit.edge.store.insert_part(key, stored, filling.purges);
+        visit.edge.store.insert_part(key, stored, &filling.purges);
     }
 }

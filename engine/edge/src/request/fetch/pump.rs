@@ -14,7 +14,7 @@ use crate::request::news::ResponseInFlight;
 use crate::request::visit::Visit;
 use crate::store::fill::{Fill, FillError, Retention};
 use crate::store::stored::{StoredBody, StoredHead, StoredResponse};
-use crate::store::{Key, PurgePoint};
+use crate::store::{Key, PurgeWatch};
 use tero_semantics::range::Partial;
 use tero_time::clock::TimeoutError;
 
@@ -42,8 +42,8 @@ pub(super) struct PartGoal {
     pub(super) head: StoredHead,
     /// Where it lies in the whole.
     pub(super) place: Partial,
-    /// Where the order of purges stood before it was asked for.
-    pub(super) purges: PurgePoint,
+    /// The purges since before it was asked for.
+    pub(super) purges: Arc<PurgeWatch>,
 }
 
 /// Why content ended before its end.
@@ -100,7 +100,7 @@ fn store_whole(
             let old = old.map(|old| old.id);
             if edge
                 .store
-                .insert_in_place_of(&key, old, Arc::clone(&stored), filling.purges)
+                .insert_in_place_of(&key, old, Arc::clone(&stored), &filling.purges)
             {
                 edge.watchlist
                     .watch_expiry(visit.site(), &stored, visit.now());
@@ -124,7 +124,7 @@ fn store_part(
             let body = StoredBody::new(pieces);
             if let Some(stored) = partial::part_of(&part.place, &part.head, body.clone()) {
                 let key = &visit.exchange.key;
-                visit.edge.store.insert_part(key, stored, part.purges);
+                visit.edge.store.insert_part(key, stored, &part.purges);
             }
             fill.complete(Some(body.pieces()));
         }

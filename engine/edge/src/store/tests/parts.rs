@@ -35,9 +35,10 @@ fn assert_only_the_rest_is_held(store: &Store) {
 #[test]
 fn parts_become_a_whole_response_when_nothing_is_missing() {
     let store = store(1 << 20);
-    let (key, since) = (key("/a", None), store.purge_point());
+    let key = key("/a", None);
+    let since = store.watch_purges(key.as_bytes(), 0);
     for (run, expected) in [(0..2, None), (3..5, None), (2..4, Some(b"1234"))] {
-        assert!(store.insert_part(key.as_bytes(), part("\"1\"", run), since));
+        assert!(store.insert_part(key.as_bytes(), part("\"1\"", run), &since));
         assert_eq!(
             held(&store, 1..5).as_deref(),
             expected.map(|bytes| &bytes[..])
@@ -47,7 +48,7 @@ fn parts_become_a_whole_response_when_nothing_is_missing() {
             "a look-up for a whole response doesn't find a part"
         );
     }
-    assert!(store.insert_part(key.as_bytes(), part("\"1\"", 4..8), since));
+    assert!(store.insert_part(key.as_bytes(), part("\"1\"", 4..8), &since));
     let whole = store.lookup(key.as_bytes()).expect("nothing is missing");
     let whole = &whole.all()[0];
     assert_eq!(
@@ -61,9 +62,10 @@ fn parts_become_a_whole_response_when_nothing_is_missing() {
 fn a_part_of_another_response_replaces_the_stored_part() {
     for (first, second) in [("\"1\"", "\"2\""), ("W/\"1\"", "W/\"1\"")] {
         let store = store(1 << 20);
-        let (key, since) = (key("/a", None), store.purge_point());
-        store.insert_part(key.as_bytes(), part(first, 0..4), since);
-        store.insert_part(key.as_bytes(), part(second, 4..7), since);
+        let key = key("/a", None);
+        let since = store.watch_purges(key.as_bytes(), 0);
+        store.insert_part(key.as_bytes(), part(first, 0..4), &since);
+        store.insert_part(key.as_bytes(), part(second, 4..7), &since);
         assert_only_the_rest_is_held(&store);
     }
 }
@@ -76,18 +78,23 @@ fn a_purged_part_does_not_return_with_another_part() {
         PurgeScope::Site(0),
     ] {
         let store = store(1 << 20);
-        let (key, since) = (key("/a", None), store.purge_point());
-        store.insert_part(key.as_bytes(), part("\"1\"", 0..4), since);
+        let key = key("/a", None);
+        let since = store.watch_purges(key.as_bytes(), 0);
+        store.insert_part(key.as_bytes(), part("\"1\"", 0..4), &since);
         assert_eq!(store.purge(&scope, PurgeMode::Hard, NOW), 1, "{scope:?}");
         assert!(
-            !store.insert_part(key.as_bytes(), part("\"1\"", 4..7), since),
+            !store.insert_part(key.as_bytes(), part("\"1\"", 4..7), &since),
             "it was fetched before the purge"
         );
         assert_eq!(held(&store, 4..7), None);
-        assert!(store.insert_part(key.as_bytes(), part("\"1\"", 4..7), store.purge_point()));
+        assert!(store.insert_part(
+            key.as_bytes(),
+            part("\"1\"", 4..7),
+            &store.watch_purges(key.as_bytes(), 0)
+        ));
         assert_only_the_rest_is_held(&store);
         assert!(
-            !store.insert_part(key.as_bytes(), part("\"2\"", 0..4), since),
+            !store.insert_part(key.as_bytes(), part("\"2\"", 0..4), &since),
             "nor does it replace what was stored after the purge"
         );
         assert_only_the_rest_is_held(&store);

@@ -19,6 +19,7 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use foldhash::quality::RandomState;
 use http::{HeaderMap, HeaderName};
 use moka::notification::RemovalCause;
@@ -29,7 +30,7 @@ use crate::run_id::RunId;
 use fill::{FillBudget, FillLimits};
 use index::Index;
 use purge::PurgeHistory;
-use stored::StoredResponse;
+use stored::{LargePieces, StoredBody, StoredResponse};
 use tero_config as config;
 use tero_semantics::validation::HeadLimits;
 use variants::{is_out_of_reach, is_same_variant};
@@ -41,12 +42,19 @@ pub use variants::Variants;
 /// The number of locks that all keys share: at most so many keys change at the same time.
 const KEY_LOCKS: usize = 64;
 
+/// The maps make room for what has entered when that is this share of the memory, or
+/// [`MAX_ENTERED`].
+const ENTERED_SHARE: u64 = 64;
+/// The same in bytes, at most.
+const MAX_ENTERED: u64 = 16 << 20;
+
 /// The memory in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreUsage {
     /// Keys with at least one stored response.
     pub entries: u64,
-    /// Bytes, fills in flight included.
+    /// Bytes: of stored responses, of fills in flight, and of content that has left the store and is
+    /// still read by clients.
     pub bytes: u64,
     /// The part of `bytes` that fills in flight use.
     pub fill_bytes: u64,
@@ -68,6 +76,10 @@ pub struct Store {
     index: Arc<Index>,
     purges: Arc<PurgeHistory>,
     evictions: Arc<AtomicU64>,
+    /// Large pieces of content in memory, in the maps and outside of them.
+    large: Arc<LargePieces>,
+    /// Bytes that entered the maps since they last made room for what had entered.
+    entered: AtomicU64,
     /// A key's lock is held while its new variants are made from its present ones. Keys share locks
     /// by their hashes.
     key_locks: [Mutex<()>; KEY_LOCKS],
@@ -83,27 +95,47 @@ impl Store {
     pub fn new(config: &config::Cache, max_head: HeadLimits) -> Store {
         let index = Arc::new(Index::default());
         let evictions = Arc::new(AtomicU64::new(0));
+        let large = Arc::new(LargePieces::default());
         let map = |memory: u64, policy: EvictionPolicy| {
-            response_map(memory, policy, Arc::clone(&index), Arc::clone(&evictions))
+            let left = Departures {
+                index: Arc::clone(&index),
+                evictions: Arc::clone(&evictions),
+                large: Arc::clone(&large),
+            };
+            response_map(memory, policy, left)
         };
         let main_memory = config
             .memory
             .saturating_sub(config.fill_memory)
             .saturating_sub(config.warm_memory);
+        let main = map(main_memory, EvictionPolicy::tiny_lfu());
+        let warmed = map(config.warm_memory, EvictionPolicy::lru());
+        let beside_fills = {
+            let (main, warmed, large) = (main.clone(), warmed.clone(), Arc::clone(&large));
+            move || main.weighted_size() + warmed.weighted_size() + large.left()
+        };
         Store {
-            main: map(main_memory, EvictionPolicy::tiny_lfu()),
-            warmed: map(config.warm_memory, EvictionPolicy::lru()),
+            main,
+            warmed,
             config: config.clone(),
             max_head,
-            fills: FillBudget::new(config.fill_memory),
+            fills: FillBudget::within(config.fill_memory, config.memory, beside_fills),
             index,
             purges: Arc::default(),
             evictions,
+            large,
+            entered: AtomicU64::new(0),
             key_locks: std::array::from_fn(|_| Mutex::new(())),
             hasher: RandomState::default(),
             had_parts: AtomicBool::new(false),
             had_warmed: AtomicBool::new(false),
         }
+    }
+
+    /// Content for a stored response. Where a client still reads it when the response has left the
+    /// store, it counts against the memory.
+    pub fn body(&self, pieces: Vec<Bytes>) -> StoredBody {
+        StoredBody::new(pieces).counted(&self.large)
     }
 
     /// The stored responses of `key`. Counts as a use: a warmed response has to hold its place by
@@ -266,8 +298,21 @@ impl Store {
     }
 
     fn insert_into(&self, map: &ResponseMap, key: &Key, variants: Variants) {
+        let weight = variants.weight() + key.weight();
         self.index.remember(key, &variants);
+        self.large.enter(variants.large_bytes());
         map.insert(key.clone(), variants);
+        self.make_room_for(map, weight);
+    }
+
+    /// Lets a map make room now and then. By itself it does so once 64 entries have come, or 0.3 s
+    /// have passed; of large bodies, that is far more than the memory.
+    fn make_room_for(&self, map: &ResponseMap, weight: u64) {
+        let most = (self.config.memory / ENTERED_SHARE).min(MAX_ENTERED);
+        if self.entered.fetch_add(weight, Ordering::Relaxed) + weight >= most {
+            self.entered.store(0, Ordering::Relaxed);
+            map.run_pending_tasks();
+        }
     }
 
     /// Whether the responses of `key` are kept until a visitor asks for them.
@@ -423,21 +468,26 @@ impl Store {
         let fill_bytes = self.fills.used();
         StoreUsage {
             entries: self.main.entry_count() + self.warmed.entry_count(),
-            bytes: self.main.weighted_size() + self.warmed.weighted_size() + fill_bytes,
+            bytes: self.main.weighted_size()
+                + self.warmed.weighted_size()
+                + self.large.left()
+                + fill_bytes,
             fill_bytes,
             evictions: self.evictions.load(Ordering::Relaxed),
         }
     }
 }
 
-/// A map of at most `memory` bytes. A response that leaves it leaves `index` too; if it left to
-/// make room, `evictions` counts it.
-fn response_map(
-    memory: u64,
-    policy: EvictionPolicy,
+/// Where it is recorded that a response leaves a map.
+struct Departures {
     index: Arc<Index>,
     evictions: Arc<AtomicU64>,
-) -> ResponseMap {
+    large: Arc<LargePieces>,
+}
+
+/// A map of at most `memory` bytes. A response that leaves it is recorded in `left`, and counted
+/// there if it left to make room.
+fn response_map(memory: u64, policy: EvictionPolicy, left: Departures) -> ResponseMap {
     Cache::builder()
         .max_capacity(memory)
         .eviction_policy(policy)
@@ -446,9 +496,10 @@ fn response_map(
         })
         .eviction_listener(move |key: Arc<Key>, variants: Variants, cause| {
             if cause == RemovalCause::Size {
-                evictions.fetch_add(1, Ordering::Relaxed);
+                left.evictions.fetch_add(1, Ordering::Relaxed);
             }
-            index.forget(&key, &variants);
+            left.large.leave(variants.large_bytes());
+            left.index.forget(&key, &variants);
         })
         .build_with_hasher(RandomState::default())
 }

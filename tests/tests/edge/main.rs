@@ -25,6 +25,7 @@ mod hours;
 mod identity;
 mod import;
 mod interim;
+mod memory;
 mod methods;
 mod platform;
 mod policy;

@@ -31,6 +31,9 @@ const WINDOW_BYTES: u64 = 256 * 1024;
 /// How far a reader of such a fill may be behind the latest byte in any case: a window behind the
 /// quickest.
 const LAG_BYTES: u64 = 2 * WINDOW_BYTES;
+/// Fills above this size, in bytes, are not retained while clients that read slowly keep the memory.
+/// Smaller ones are, so that pages go on being stored.
+const LARGE_FILL: u64 = 64 * 1024;
 /// A fill without readers goes on if it misses no more than this, in bytes, or than half of its
 /// length.
 const NEARLY_DONE_BYTES: u64 = 1024 * 1024;
@@ -121,7 +124,15 @@ impl Fill {
             return Err(FillError::CutShort);
         }
         let length = piece.len() as u64;
-        let has_room = || received <= self.limits.max_object && self.limits.budget.take(length);
+        let budget = &self.limits.budget;
+        let has_room = || {
+            received <= self.limits.max_object
+                && if received > LARGE_FILL {
+                    budget.take_for_large(length)
+                } else {
+                    budget.take(length)
+                }
+        };
         if !(state.retains && has_room()) {
             state.retains = false;
             self.limits.budget.add(length);

@@ -16,6 +16,7 @@ use tero_semantics::partial::{ByteRuns, RunPiece, are_combinable};
 use tero_semantics::validation::{HeadLimits, updated_fields};
 use tero_semantics::vary::SecondaryKey;
 
+pub(super) use body::LargePieces;
 pub use body::StoredBody;
 
 /// The head of a stored response, and the facts that decide on its reuse.

@@ -1,3 +1,4 @@
+mod large;
 mod parts;
 mod purges;
 mod warmed;

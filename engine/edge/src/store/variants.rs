@@ -58,6 +58,12 @@ impl Variants {
         }
     }
 
+    /// Bytes of the large pieces of these responses.
+    pub(super) fn large_bytes(&self) -> u64 {
+        let all = self.all().iter();
+        all.map(|stored| stored.body.large_bytes()).sum()
+    }
+
     /// Calls `each` once with every surrogate key of these responses.
     pub(super) fn each_tag(&self, mut each: impl FnMut(&str)) {
         match &self.0 {

@@ -155,7 +155,7 @@ pub(super) fn keep_beginning(visit: Visit<'_>, filling: &ResponseInFlight) {
     else {
         return;
     };
-    let body = StoredBody::new(pieces);
+    let body = visit.edge.store.body(pieces);
     if let Some(parts) = ByteRuns::one(0..body.len(), length) {
         let stored = StoredResponse::of_parts(head.clone(), body, parts);
         let key = &visit.exchange.key;

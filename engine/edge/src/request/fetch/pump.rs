@@ -13,7 +13,7 @@ use crate::request::failure::ErrorChain;
 use crate::request::news::ResponseInFlight;
 use crate::request::visit::Visit;
 use crate::store::fill::{Fill, FillError, Retention};
-use crate::store::stored::{StoredBody, StoredHead, StoredResponse};
+use crate::store::stored::{StoredHead, StoredResponse};
 use crate::store::{Key, PurgeWatch};
 use tero_semantics::range::Partial;
 use tero_time::clock::TimeoutError;
@@ -94,7 +94,7 @@ fn store_whole(
             fill.complete(None);
         }
         Ok(Some(pieces)) => {
-            let body = StoredBody::new(pieces);
+            let body = visit.edge.store.body(pieces);
             let stored = Arc::new(StoredResponse::new(filling.head.clone(), body));
             let key = Key::new(&exchange.key);
             let old = old.map(|old| old.id);
@@ -121,7 +121,7 @@ fn store_part(
         Err(error) => fill.fail(error),
         Ok(None) => fill.complete(None),
         Ok(Some(pieces)) => {
-            let body = StoredBody::new(pieces);
+            let body = visit.edge.store.body(pieces);
             if let Some(stored) = partial::part_of(&part.place, &part.head, body.clone()) {
                 let key = &visit.exchange.key;
                 visit.edge.store.insert_part(key, stored, &part.purges);

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -16,6 +17,26 @@ pub struct StoredBody(Content);
 enum Content {
     One(Bytes),
     Many(Arc<Pieces>),
+}
+
+/// Pieces from this length on, in bytes, are counted as long as anybody holds them. Those of a
+/// smaller body lie in the buffers of the sockets, however slow its client is.
+const LARGE_PIECE: usize = 64 * 1024;
+
+/// The large pieces of stored responses in memory: in the store, or held by clients that still read
+/// a response which has left it.
+#[derive(Debug, Default)]
+pub(in crate::store) struct LargePieces {
+    /// Bytes of all that are held.
+    held: AtomicU64,
+    /// Bytes of those in the store.
+    stored: AtomicU64,
+}
+
+/// A large piece that counts.
+struct CountedPiece {
+    bytes: Bytes,
+    pieces: Arc<LargePieces>,
 }
 
 #[derive(Debug)]
@@ -40,6 +61,22 @@ impl StoredBody {
             return StoredBody::of(pieces, len);
         }
         StoredBody::of(joined(&pieces, len), len)
+    }
+
+    /// The same content, counted in `large` as long as anybody holds its pieces.
+    pub(in crate::store) fn counted(&self, large: &Arc<LargePieces>) -> StoredBody {
+        let pieces = self.pieces().iter();
+        let counted = pieces.map(|piece| match is_large(piece) {
+            true => CountedPiece::new(piece.clone(), large),
+            false => piece.clone(),
+        });
+        StoredBody::of(counted.collect(), self.len())
+    }
+
+    /// Bytes of its large pieces.
+    pub(in crate::store) fn large_bytes(&self) -> u64 {
+        let large = self.pieces().iter().filter(|piece| is_large(piece));
+        large.map(|piece| piece.len() as u64).sum()
     }
 
     /// Content of `len` bytes in these pieces, without joining them.
@@ -116,6 +153,54 @@ impl StoredBody {
     }
 }
 
+impl LargePieces {
+    /// Bytes that are held although they have left the store.
+    pub(in crate::store) fn left(&self) -> u64 {
+        let stored = self.stored.load(Ordering::Relaxed);
+        self.held.load(Ordering::Relaxed).saturating_sub(stored)
+    }
+
+    /// Counts `bytes` that enter the store.
+    pub(in crate::store) fn enter(&self, bytes: u64) {
+        self.stored.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts `bytes` that leave the store.
+    pub(in crate::store) fn leave(&self, bytes: u64) {
+        self.stored.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl CountedPiece {
+    #[allow(
+        clippy::new_ret_no_self,
+        reason = "it is of use as the owner of bytes only"
+    )]
+    fn new(bytes: Bytes, pieces: &Arc<LargePieces>) -> Bytes {
+        let length = bytes.len() as u64;
+        pieces.held.fetch_add(length, Ordering::Relaxed);
+        let pieces = Arc::clone(pieces);
+        Bytes::from_owner(CountedPiece { bytes, pieces })
+    }
+}
+
+impl AsRef<[u8]> for CountedPiece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for CountedPiece {
+    fn drop(&mut self) {
+        let length = self.bytes.len() as u64;
+        self.pieces.held.fetch_sub(length, Ordering::Relaxed);
+    }
+}
+
+fn is_large(piece: &Bytes) -> bool {
+    piece.len() >= LARGE_PIECE
+}
+
 /// The bytes of `within`, without keeping the others alive.
 fn cut(piece: &Bytes, within: Range<usize>) -> Bytes {
     if within.len() == piece.len() {
@@ -177,6 +262,27 @@ mod tests {
                     .collect::<Vec<_>>()
             );
         }
+    }
+
+    #[test]
+    fn large_pieces_count_as_long_as_they_are_held() {
+        let large = Arc::new(LargePieces::default());
+        let small = StoredBody::new(vec![Bytes::from(vec![0; LARGE_PIECE - 1])]);
+        assert_eq!(small.large_bytes(), 0);
+        let small = small.counted(&large);
+        assert_eq!((small.len(), large.left()), (LARGE_PIECE as u64 - 1, 0));
+        let body = StoredBody::new(vec![Bytes::from(vec![7; 1 << 20]); 3]).counted(&large);
+        assert_eq!(body.large_bytes(), 3 << 20);
+        large.enter(body.large_bytes());
+        assert_eq!(large.left(), 0);
+        let sent = body.slice(10..20);
+        large.leave(body.large_bytes());
+        assert_eq!(large.left(), 3 << 20);
+        drop(body);
+        assert_eq!(large.left(), 1 << 20, "a part of the first piece is held");
+        assert_eq!(sent.concat(), [7; 10]);
+        drop(sent);
+        assert_eq!(large.left(), 0);
     }
 
     #[test]

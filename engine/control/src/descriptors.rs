@@ -20,7 +20,7 @@ pub(crate) fn client_connections(config: &Config) -> usize {
     };
     let connections = config.server.max_connections;
     let (sites, workers) = (&config.sites, config.server.workers as u64);
-    let fetches: usize = sites.iter().map(|site| site.max_fetches).sum();
+    let fetches: usize = sites.iter().map(|site| site.max_origin_connections).sum();
     let tunnels: usize = sites.iter().map(|site| site.max_tunnels).sum();
     let need = DescriptorNeed {
         open: open_descriptors() + FOR_WORKER * workers,

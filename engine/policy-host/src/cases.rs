@@ -12,6 +12,7 @@ mod report;
 mod run;
 
 pub use case::Cases;
+pub use read::GivenCasesError;
 pub use report::{CaseOutcome, CasesReport, Mismatch};
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::contract;
 use crate::counters::FailureKind;
+use crate::escape::escaped;
 use tero_config::units::show_size;
 
 /// The reason for which a policy cannot be used as configured.
@@ -48,7 +49,7 @@ pub enum PolicyError {
         limit: u64,
     },
     /// The file is not a valid WebAssembly module.
-    #[error("policy `{policy}`: not a WebAssembly module: {reason}")]
+    #[error("policy `{policy}`: not a WebAssembly module: {reason}", reason = escaped(reason))]
     NotAModule {
         /// The name of the policy.
         policy: Arc<str>,
@@ -56,7 +57,7 @@ pub enum PolicyError {
         reason: String,
     },
     /// Compiling the module exceeded a limit, or ended its compiler.
-    #[error("policy `{policy}`: the module can't be compiled: {reason}")]
+    #[error("policy `{policy}`: the module can't be compiled: {reason}", reason = escaped(reason))]
     CompileLimit {
         /// The name of the policy.
         policy: Arc<str>,
@@ -64,7 +65,7 @@ pub enum PolicyError {
         reason: String,
     },
     /// The module does not implement the contract.
-    #[error("policy `{policy}`: the module does not implement the contract {offered}: {reason}", offered = contract::offered())]
+    #[error("policy `{policy}`: the module does not implement the contract {offered}: {reason}", reason = escaped(reason), offered = contract::offered())]
     NoContract {
         /// The name of the policy.
         policy: Arc<str>,
@@ -72,7 +73,7 @@ pub enum PolicyError {
         reason: String,
     },
     /// The module was built for a version of the contract that this engine does not offer.
-    #[error("policy `{policy}`: the module was built for tero:policy@{found}; this engine offers {offered}", offered = contract::offered())]
+    #[error("policy `{policy}`: the module was built for tero:policy@{found}; this engine offers {offered}", found = escaped(found), offered = contract::offered())]
     ContractVersion {
         /// The name of the policy.
         policy: Arc<str>,
@@ -80,7 +81,7 @@ pub enum PolicyError {
         found: String,
     },
     /// The module imports a function that policies are not given.
-    #[error("policy `{policy}`: the module imports `{import}`, which is not offered to policies")]
+    #[error("policy `{policy}`: the module imports `{import}`, which is not offered to policies", import = escaped(import))]
     NotOffered {
         /// The name of the policy.
         policy: Arc<str>,
@@ -88,7 +89,7 @@ pub enum PolicyError {
         import: String,
     },
     /// The policy refuses its settings.
-    #[error("policy `{policy}` refuses its settings: {message}")]
+    #[error("policy `{policy}` refuses its settings: {message}", message = escaped(message))]
     Settings {
         /// The name of the policy.
         policy: Arc<str>,
@@ -96,7 +97,7 @@ pub enum PolicyError {
         message: String,
     },
     /// The manifest breaks a rule of the contract.
-    #[error("policy `{policy}`: bad manifest: {reason}")]
+    #[error("policy `{policy}`: bad manifest: {reason}", reason = escaped(reason))]
     Manifest {
         /// The name of the policy.
         policy: Arc<str>,
@@ -112,7 +113,7 @@ pub enum PolicyError {
         reason: String,
     },
     /// The policy failed while it was configured.
-    #[error("policy `{policy}` failed while it was configured ({kind}): {reason}", kind = kind.as_str())]
+    #[error("policy `{policy}` failed while it was configured ({kind}): {reason}", kind = kind.as_str(), reason = escaped(reason))]
     Failed {
         /// The name of the policy.
         policy: Arc<str>,

@@ -24,6 +24,7 @@ mod counters;
 mod decisions;
 pub mod device;
 mod error;
+mod escape;
 mod facts;
 mod failures;
 #[doc(hidden)] // For the fuzz targets and the replay of their corpus.

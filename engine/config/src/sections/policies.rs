@@ -19,6 +19,9 @@ section! {
                 user_cache_dir().map(|folder| folder.join("tero"))
             ),
             Text("a path, relative to this file, or `\"\"`") => |path| base_dir.path_or_none(path);
+        /// The most that compiled modules may take on disk. The oldest are removed first; the
+        /// latest always stays.
+        compiled_cache_size: u64 = "1GiB", Size("16MiB", "1TiB");
         /// Maximum time to compile one module. After it the compiler is killed and the module
         /// refused.
         compile_timeout: Duration = "30s", Duration("1s", "10min");

@@ -164,7 +164,7 @@ pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
             "correct the cases; `tero policy test` shows every mistake",
         )
         .with_mistakes(reports::mistakes(errors)),
-        RolloutError::TooManyCases { .. } => {
+        RolloutError::TooManyCases { .. } | RolloutError::LongCases { .. } => {
             AdminRefusal::unprocessable(text, "run the others with `tero policy test`")
         }
         RolloutError::FailedCase { outcome, .. } => {

@@ -95,6 +95,14 @@ pub enum RolloutError {
         /// How many.
         count: usize,
     },
+    /// The text of the test cases that came with a version is longer than an edge reads.
+    #[error(
+        "the test cases that came with the version have {bytes} bytes; an edge reads at most 4 MiB"
+    )]
+    LongCases {
+        /// How long it is.
+        bytes: usize,
+    },
     /// The version does not pass a test case that came with it.
     #[error("`{policy}` does not pass its case `{case}` (line {line}): {problem}", case = outcome.case, line = outcome.line,
         problem = outcome.problems.first().map(|problem| format!("{}: expected {}, got {}", problem.field, problem.expected, problem.got)).unwrap_or_default())]

@@ -8,7 +8,7 @@ use super::error::RolloutError;
 use super::limits::MAX_CASES;
 use super::record::PushedRecord;
 use tero_config as config;
-use tero_policy_host::cases::Cases;
+use tero_policy_host::cases::{Cases, GivenCasesError};
 use tero_policy_host::{Package, Policy, PolicyError};
 
 /// The result of pushing a version.
@@ -75,11 +75,13 @@ fn self_test(
     text: &str,
 ) -> Result<u32, RolloutError> {
     let name = &config.name;
-    let cases = Cases::for_policy(text, &format!("the cases of {name}"), config.clone())
-        .map_err(RolloutError::BadCases)?;
-    if cases.len() > MAX_CASES {
-        return Err(RolloutError::TooManyCases { count: cases.len() });
-    }
+    let file = format!("the cases of {name}");
+    let cases =
+        Cases::for_policy(text, &file, config.clone(), MAX_CASES).map_err(|error| match error {
+            GivenCasesError::TooMany(count) => RolloutError::TooManyCases { count },
+            GivenCasesError::TooLong(bytes) => RolloutError::LongCases { bytes },
+            GivenCasesError::Mistakes(errors) => RolloutError::BadCases(errors),
+        })?;
     match cases.pass(policy) {
         Ok(passed) => Ok(u32::try_from(passed).unwrap_or(u32::MAX)),
         Err(outcomes) => {

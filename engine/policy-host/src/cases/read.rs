@@ -59,21 +59,59 @@ impl Cases {
     }
 
     /// Checks the `text` of a file whose cases are for `policy`, whatever policy the file names.
+    /// They are counted before they are read in full.
     ///
     /// # Errors
-    /// Every mistake in the text.
+    /// [`GivenCasesError`]: more than `most` cases, too long a text, or every mistake in it.
     pub fn for_policy(
         text: &str,
         file: &str,
         policy: config::Policy,
-    ) -> Result<Cases, ConfigErrors> {
-        parse(
-            text,
-            file,
-            Path::new(""),
-            TestedPolicy::Given(Box::new(policy)),
-        )
+        most: usize,
+    ) -> Result<Cases, GivenCasesError> {
+        if text.len() > MAX_GIVEN_BYTES {
+            return Err(GivenCasesError::TooLong(text.len()));
+        }
+        let headers = count_headers(text);
+        if headers > most {
+            return Err(GivenCasesError::TooMany(headers));
+        }
+        // Cases may also be written as a list of tables in braces.
+        if let Ok(document) = raw::from_toml(text)
+            && let RawKind::Table(entries) = &document.kind
+            && let Some(list) = entries.iter().find(|entry| entry.key == "case")
+            && let RawKind::List(items) = &list.value.kind
+            && items.len() > most
+        {
+            return Err(GivenCasesError::TooMany(items.len()));
+        }
+        let policy = TestedPolicy::Given(Box::new(policy));
+        parse(text, file, Path::new(""), policy).map_err(GivenCasesError::Mistakes)
     }
+}
+
+/// Why the cases that came with a policy can't be run.
+#[derive(Debug)]
+pub enum GivenCasesError {
+    /// There are so many, more than are run.
+    TooMany(usize),
+    /// Their text has so many bytes, more than are read.
+    TooLong(usize),
+    /// The text has mistakes.
+    Mistakes(ConfigErrors),
+}
+
+/// The longest text of cases that come with a policy, in bytes.
+const MAX_GIVEN_BYTES: usize = 4 << 20;
+
+/// How many lines begin a case, as `[[case]]`.
+fn count_headers(text: &str) -> usize {
+    let begins_case = |line: &&str| {
+        let inner = line.trim_start().strip_prefix("[[");
+        let name = inner.and_then(|inner| inner.trim_start().strip_prefix("case"));
+        name.is_some_and(|rest| rest.trim_start().starts_with("]]"))
+    };
+    text.lines().filter(begins_case).count()
 }
 
 /// The policy under test.

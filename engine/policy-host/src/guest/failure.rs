@@ -4,6 +4,7 @@ use wasmtime::Trap;
 
 use super::state::{DeadlineExceeded, GuestState, MissingImport};
 use crate::counters::FailureKind;
+use crate::escape::escaped;
 use tero_config::PolicyLimits;
 use tero_config::units::show_size;
 
@@ -15,12 +16,13 @@ const MAX_REASON_BYTES: usize = 512;
 pub struct GuestFailure {
     /// The kind of failure.
     pub kind: FailureKind,
-    /// The details, at most 512 bytes.
+    /// The details: one line of at most 512 bytes.
     pub reason: String,
 }
 
 impl GuestFailure {
-    fn new(kind: FailureKind, mut reason: String) -> GuestFailure {
+    fn new(kind: FailureKind, reason: String) -> GuestFailure {
+        let mut reason = escaped(&reason).into_owned();
         reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
         GuestFailure { kind, reason }
     }

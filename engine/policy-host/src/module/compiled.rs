@@ -34,6 +34,8 @@ const MAX_FILES: usize = 64;
 #[derive(Debug)]
 pub(crate) struct CompiledFolder {
     folder: Option<PathBuf>,
+    /// The most bytes of its files.
+    max_bytes: u64,
     compiler: Compiler,
     limits: CompilerLimits,
 }
@@ -42,6 +44,7 @@ impl CompiledFolder {
     pub(crate) fn new(config: &config::PolicyHost, compiler: Compiler) -> CompiledFolder {
         CompiledFolder {
             folder: config.compiled_cache.clone(),
+            max_bytes: config.compiled_cache_size,
             compiler,
             limits: CompilerLimits::of(config),
         }
@@ -84,7 +87,7 @@ impl CompiledFolder {
             reason: format!("the compiler is not that of this program: {error:#}"),
         })?;
         if let Some(path) = &path {
-            keep(path, &code);
+            keep(path, &code, self.max_bytes);
         }
         Ok(component)
     }
@@ -153,13 +156,13 @@ fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
 }
 
 /// Writes compiled code. If this fails, the next start compiles again.
-fn keep(path: &Path, code: &[u8]) {
+fn keep(path: &Path, code: &[u8], max_bytes: u64) {
     let kept = path
         .parent()
         .map_or(Ok(()), trusted::make_folder)
         .and_then(|()| trusted::write(path, &[&Sha256::digest(code), code]));
     match (kept, path.parent()) {
-        (Ok(()), Some(folder)) => thin_out(folder),
+        (Ok(()), Some(folder)) => thin_out(folder, max_bytes),
         (Err(error), _) => {
             tracing::warn!(path = %path.display(), %error, "a compiled module could not be written")
         }
@@ -167,8 +170,9 @@ fn keep(path: &Path, code: &[u8]) {
     }
 }
 
-/// Removes the oldest of our files in the folder, beyond the limit.
-fn thin_out(folder: &Path) {
+/// Removes the oldest of our files in the folder, beyond the limits. The latest stays, however large
+/// it is: a start uses it.
+fn thin_out(folder: &Path, max_bytes: u64) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
@@ -183,12 +187,56 @@ fn thin_out(folder: &Path) {
                 Some("compiled" | "new")
             )
         })
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .filter_map(|entry| {
+            let metadata = entry.metadata().ok()?;
+            Some((metadata.modified().ok()?, entry.path(), metadata.len()))
+        })
         .collect();
     files.sort_unstable();
-    let surplus = files.len().saturating_sub(MAX_FILES);
-    for (_, path) in files.into_iter().take(surplus) {
-        // Another process may have removed it already.
-        let _ = fs::remove_file(path);
+    let mut total = 0_u64;
+    for (kept, (_, path, bytes)) in files.into_iter().rev().enumerate() {
+        total = total.saturating_add(bytes);
+        if kept > 0 && (kept >= MAX_FILES || total > max_bytes) {
+            // Another process may have removed it already.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    /// The numbers of the files that are left of files with these sizes, oldest first.
+    fn left_of(sizes: &[usize], max_bytes: u64) -> Vec<usize> {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, size) in sizes.iter().enumerate() {
+            let path = folder.path().join(format!("{number}.compiled"));
+            fs::write(&path, vec![0; *size]).unwrap();
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            let time = UNIX_EPOCH + Duration::from_secs(1_000 + number as u64);
+            file.set_modified(time).unwrap();
+        }
+        fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+        thin_out(folder.path(), max_bytes);
+        assert!(folder.path().join("notes.txt").exists());
+        (0..sizes.len())
+            .filter(|number| folder.path().join(format!("{number}.compiled")).exists())
+            .collect()
+    }
+
+    #[test]
+    fn the_oldest_files_beyond_the_bytes_are_removed() {
+        assert_eq!(left_of(&[10, 10, 10], 30), [0, 1, 2]);
+        assert_eq!(left_of(&[10, 10, 11], 30), [1, 2]);
+        assert_eq!(left_of(&[1, 10, 50], 30), [2], "the latest stays");
+    }
+
+    #[test]
+    fn the_oldest_files_beyond_the_count_are_removed() {
+        let left = left_of(&[1; MAX_FILES + 2], 1_000);
+        assert_eq!((left.len(), left[0]), (MAX_FILES, 2));
     }
 }

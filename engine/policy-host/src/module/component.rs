@@ -8,9 +8,11 @@ use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, Linker, LinkerInstance, Val, WasmStr};
 use wit_component::ComponentEncoder;
 
+use super::package;
 use crate::contract::ContractVersion;
 use crate::contract::exports::LinkedComponent;
 use crate::error::PolicyError;
+use crate::escape::escaped;
 use crate::guest::state::{GuestState, MissingImport};
 
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -19,6 +21,8 @@ const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 const PACKAGE: &str = "tero:policy/";
 /// The module from which a core module imports the functions of the world itself: the log.
 const ROOT: &str = "$root";
+/// The beginning of the names of the custom sections with a core module's contract.
+const METADATA: &str = "component-type";
 /// The interfaces that have stubs.
 const WASI: &str = "wasi:";
 
@@ -28,11 +32,13 @@ pub(super) fn is_component(module: &[u8]) -> bool {
 }
 
 /// The binary of a component: the module itself, or made from a core module that names its
-/// contract.
+/// contract. Custom sections that say nothing about the contract are left out: they mean nothing
+/// for what the module does, so a malformed one is no reason to refuse it.
 pub(super) fn encode(policy: &Arc<str>, module: &[u8]) -> Result<Vec<u8>, PolicyError> {
     if is_component(module) {
-        return Ok(module.to_vec());
+        return Ok(package::without_custom_sections(module, |_| false).into_owned());
     }
+    let module = &*package::without_custom_sections(module, |name| name.starts_with(METADATA));
     let found = named_versions(policy, module)?;
     version(policy, found.iter().map(String::as_str))?;
     ComponentEncoder::default()
@@ -340,14 +346,12 @@ fn log(
 /// The longest line that a policy may log, in bytes.
 const MAX_LOG_LINE_BYTES: usize = 1 << 10;
 
-/// The beginning of the message, with spaces in place of control characters, which would break the
-/// log's own lines.
+/// The beginning of the message as one line.
 fn one_line(message: &str) -> String {
     let end = message.floor_char_boundary(MAX_LOG_LINE_BYTES);
-    message[..end]
-        .chars()
-        .map(|char| if char.is_control() { ' ' } else { char })
-        .collect()
+    let mut line = escaped(&message[..end]).into_owned();
+    line.truncate(line.floor_char_boundary(MAX_LOG_LINE_BYTES));
+    line
 }
 
 #[cfg(test)]
@@ -356,7 +360,8 @@ mod tests {
 
     #[test]
     fn a_log_line_is_cut_between_characters_and_has_no_line_breaks() {
-        assert_eq!(one_line("a\nb\x1b[31m"), "a b [31m");
+        assert_eq!(one_line("a\nb\x1b[31m\u{202e}"), r"a\nb\u{1b}[31m\u{202e}");
+        assert_eq!(one_line(&"\n".repeat(2_000)).len(), MAX_LOG_LINE_BYTES);
         let long = "ñ".repeat(1_000);
         assert_eq!(one_line(&long).len(), MAX_LOG_LINE_BYTES);
         assert_eq!(one_line(&format!("x{long}")).len(), MAX_LOG_LINE_BYTES - 1);

@@ -16,12 +16,16 @@ use super::package::Package;
 use super::{builtin, component};
 use crate::answer;
 use crate::error::PolicyError;
+use crate::escape::escaped;
 use crate::guest::{ConfigureResult, GuestTemplate, RawManifest};
 use crate::policy::{Policy, PolicyModule};
 use crate::runtime::Runtime;
 use tero_config as config;
 use tero_config::ModuleSource;
 use tero_time::calendar::Calendar;
+
+/// What is kept of a policy's message about its settings, in bytes.
+const MAX_MESSAGE_BYTES: usize = 4 << 10;
 
 /// The properties of a module, as far as they can be found out.
 #[derive(Debug)]
@@ -211,14 +215,12 @@ fn configure(template: &GuestTemplate) -> Result<RawManifest, PolicyError> {
     }
 }
 
-/// The policy's own message, safe to print: at most 4 KiB, without control characters except line
-/// breaks.
+/// The policy's own message, safe to print: one line of at most 4 KiB.
 fn readable(message: &str) -> String {
-    let end = message.floor_char_boundary(4 << 10);
-    message[..end]
-        .chars()
-        .filter(|char| !char.is_control() || *char == '\n')
-        .collect()
+    let end = message.floor_char_boundary(MAX_MESSAGE_BYTES);
+    let mut line = escaped(&message[..end]).into_owned();
+    line.truncate(line.floor_char_boundary(MAX_MESSAGE_BYTES));
+    line
 }
 
 fn calendar(config: &config::Policy) -> Result<Arc<Calendar>, PolicyError> {

@@ -95,7 +95,7 @@ struct CustomSection<'a> {
 
 /// The outermost sections; `None` if the bytes are not framed as a module.
 fn sections(bytes: &[u8]) -> Option<Vec<CustomSection<'_>>> {
-    if !bytes.starts_with(b"\0asm") {
+    if !bytes.starts_with(b"\0asm") || bytes.len() < HEADER_BYTES {
         return None;
     }
     let mut sections = Vec::new();
@@ -108,12 +108,8 @@ fn sections(bytes: &[u8]) -> Option<Vec<CustomSection<'_>>> {
         let end = at.checked_add(length).filter(|end| *end <= bytes.len())?;
         let (mut name, mut content) = ("", &bytes[at..end]);
         if id == CUSTOM {
-            let name_length = leb(bytes, &mut at)?;
-            let name_end = at
-                .checked_add(name_length)
-                .filter(|name_end| *name_end <= end)?;
-            name = std::str::from_utf8(&bytes[at..name_end]).unwrap_or_default();
-            content = &bytes[name_end..end];
+            // A section without a readable name is one of the others.
+            (name, content) = named(&bytes[at..end]).unwrap_or((name, content));
         }
         sections.push(CustomSection {
             at: start..end,
@@ -123,6 +119,33 @@ fn sections(bytes: &[u8]) -> Option<Vec<CustomSection<'_>>> {
         at = end;
     }
     Some(sections)
+}
+
+/// The name and the content of a custom section.
+fn named(section: &[u8]) -> Option<(&str, &[u8])> {
+    let mut at = 0;
+    let length = leb(section, &mut at)?;
+    let (name, content) = section[at..].split_at_checked(length)?;
+    Some((std::str::from_utf8(name).ok()?, content))
+}
+
+/// The module without those of its outermost custom sections that `is_kept` does not name. Bytes
+/// that are not framed as a module are returned unchanged.
+pub(super) fn without_custom_sections(
+    module: &[u8],
+    is_kept: impl Fn(&str) -> bool,
+) -> Cow<'_, [u8]> {
+    let Some(sections) = sections(module) else {
+        return Cow::Borrowed(module);
+    };
+    let mut rest = Vec::with_capacity(module.len());
+    rest.extend_from_slice(&module[..HEADER_BYTES]);
+    for section in sections {
+        if module[section.at.start] != CUSTOM || is_kept(section.name) {
+            rest.extend_from_slice(&module[section.at]);
+        }
+    }
+    Cow::Owned(rest)
 }
 
 /// Reads an unsigned 32-bit number in LEB128.
@@ -218,6 +241,22 @@ mod tests {
             b"\0asm\x01\0\0\0\0\x02\x05a",
         ] {
             assert_eq!(Package::of(bytes).unwrap().module, bytes);
+        }
+        // A custom section that is malformed does not hide those behind it.
+        for malformed in [
+            &b"\0\x02\x05a"[..],
+            b"\0\0",
+            b"\0\x01\x80",
+            b"\0\x02\x01\xff",
+        ] {
+            let settings = Some("{}".into());
+            let module = [MODULE, malformed].concat();
+            let packed = Package {
+                module: (&*module).into(),
+                settings,
+                cases: None,
+            };
+            assert_eq!(Package::of(&packed.to_bytes()).unwrap(), packed);
         }
         let mut bad = MODULE.to_vec();
         bad.extend(b"\0\x0f\x0dtero:settings\xff");

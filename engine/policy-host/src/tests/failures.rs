@@ -425,3 +425,26 @@ fn a_renewed_policy_has_no_failures() {
         (policy.name(), policy.digest())
     );
 }
+
+#[test]
+fn what_a_guest_says_is_one_line_without_control_and_direction_characters() {
+    let more = r#"(data (i32.const 3072) "a\0ab\1b[31m\e2\80\aec")"#;
+    let body = "(call $log (i32.const 3072) (i32.const 12)) unreachable";
+    let logged = reason(&ByHand {
+        more,
+        ..ByHand::on_request(body)
+    });
+    assert!(
+        logged.contains(r"trap: a\nb\u{1b}[31m\u{202e}c ("),
+        "{logged}"
+    );
+    let more = r#"(data (i32.const 1328) "no\0ashop \e2\80\ae!")"#;
+    let refusal = refused(&ByHand {
+        more,
+        ..ByHand::configure(REFUSAL)
+    });
+    assert!(
+        refusal.ends_with(r"refuses its settings: no\nshop \u{202e}!"),
+        "{refusal}"
+    );
+}

@@ -221,3 +221,29 @@ fn compiled_modules_are_kept_and_damaged_or_untrusted_ones_are_replaced() {
     fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).unwrap();
     load();
 }
+
+#[test]
+fn malformed_custom_sections_are_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let module = ByHand::on_request(MOBILE).module();
+    for malformed in [
+        // A name beyond the section, no name, a name that is not UTF-8.
+        &b"\0\x02\x05a"[..],
+        b"\0\0",
+        b"\0\x02\x01\xff",
+        // Contents that are not what these names promise.
+        b"\0\x06\x04name\xff",
+        b"\0\x0b\x09producers\xff",
+        b"\0\x0c\x0a.debug_inf\xff",
+    ] {
+        let bytes = [&module[..], malformed].concat();
+        let policy = host().load(&config(folder.path(), &bytes)).unwrap();
+        assert_eq!(
+            policy.digest(),
+            digest(&bytes),
+            "they are part of what was given"
+        );
+        let chain = Chain::new(&host(), vec![policy], 64).unwrap();
+        assert_eq!(on_request(&chain, "/").variant.as_deref(), Some("mobile"));
+    }
+}

@@ -457,6 +457,24 @@ fn a_version_must_pass_its_cases_to_be_pushed() {
         })
         .collect();
     check_refused(&push(&edge, "rules", &with(&many)), 422, &["1001", "1000"]);
+    // Cases that could never be run are not read in full.
+    let list: String = (0..1_001)
+        .map(|number| format!("{{ name = {number} }}, "))
+        .collect();
+    let list = format!("case = [{list}]");
+    check_refused(&push(&edge, "rules", &with(&list)), 422, &["1001", "1000"]);
+    let nonsense = "[[case]]\nnonsense\n".repeat(1_001);
+    check_refused(
+        &push(&edge, "rules", &with(&nonsense)),
+        422,
+        &["1001", "1000"],
+    );
+    let long = format!("# {}", "x".repeat(4 << 20));
+    check_refused(
+        &push(&edge, "rules", &with(&long)),
+        422,
+        &["4194306 bytes", "4 MiB"],
+    );
     assert_eq!(listed(&edge).versions, []);
     let good = push(&edge, "rules", &with(&case("10min")));
     assert_eq!(

@@ -284,13 +284,10 @@ async fn fetch_as_leader(visit: Visit<'_>, miss: Miss, lead: Lead<FlightNews>) -
 
 /// Fetches without followers.
 async fn fetch_alone(visit: Visit<'_>, miss: Miss) -> Answer {
-    let Visit { edge, exchange } = visit;
+    let exchange = visit.exchange;
     let asks_for_less = exchange.fields.range || exchange.fields.conditional;
     // A response that won't be stored need not be fetched whole.
-    if asks_for_less
-        && miss.stale.is_none()
-        && edge.hit_for_miss.expects(&exchange.key, exchange.at)
-    {
+    if asks_for_less && miss.stale.is_none() && visit.expects_not_storable() {
         return fetch_range(visit, miss.forward).await;
     }
     run(visit, miss, None).await

@@ -300,3 +300,33 @@ fn the_rules_of_a_policy_may_name_cookies_too() {
         .assert_forwarded("uri-miss", "public page");
     edge.send(&editor("/a.css")).assert_hit("public page");
 }
+
+#[test]
+fn visitors_with_cookies_do_not_wait_for_each_other_once_their_pages_were_refused() {
+    let origin = blog();
+    let edge = caching_all(&origin).start();
+    edge.send(&with_cookie("/x", "a=1"));
+    origin.hold();
+    let mut clients: Vec<(Client, String)> = (2..5)
+        .map(|number| {
+            let mut client = edge.client();
+            client.start(&with_cookie("/x", &format!("a={number}")));
+            (client, format!("page of a={number}"))
+        })
+        .collect();
+    // Each has asked although the others wait.
+    origin.wait_for("/x", 4);
+    let mut others: Vec<Client> = (0..3).map(|_| edge.client()).collect();
+    others[0].start(&get("/x"));
+    origin.wait_for("/x", 5);
+    others[1].start(&get("/x"));
+    others[2].start(&get("/x"));
+    origin.release();
+    for (client, expected) in &mut clients {
+        assert_eq!(rest(client).text(), *expected);
+    }
+    for other in &mut others {
+        assert_eq!(rest(other).text(), "public page");
+    }
+    assert_eq!(origin.requests("/x"), 5, "those without cookies share one");
+}

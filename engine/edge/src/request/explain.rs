@@ -198,7 +198,7 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
         &storability,
         &weigh(FloorExceptions::default()).1,
     ));
-    let hit_for_miss = edge.hit_for_miss.expects(&exchange.key, exchange.at);
+    let hit_for_miss = visit.expects_not_storable();
     let would = in_words(visit, &disposition);
     Ok(Explanation {
         on_request,
@@ -454,7 +454,7 @@ fn in_words(visit: Visit<'_>, disposition: &Disposition<Arc<StoredResponse>>) ->
 /// A request for which no whole response is stored, in words: a part may hold all that it asks
 /// for.
 fn miss_in_words(visit: Visit<'_>, forward: Forward) -> ExpectedOutcome {
-    let Visit { edge, exchange } = visit;
+    let exchange = visit.exchange;
     let miss = Miss::new(visit, None, forward);
     match (miss.plan(visit), &miss.part) {
         (FetchPlan::FromPart, Some(part)) => expect(
@@ -472,7 +472,7 @@ fn miss_in_words(visit: Visit<'_>, forward: Forward) -> ExpectedOutcome {
             "miss",
             "what is stored under the key is for other request fields (Vary)",
         ),
-        (_, None) if edge.hit_for_miss.expects(&exchange.key, exchange.at) => expect(
+        (_, None) if visit.expects_not_storable() => expect(
             "miss",
             "nothing is stored; the answer was not storable lately, so it is fetched without waiting",
         ),

@@ -35,7 +35,7 @@ use judge::{ReceivedHead, ResponseTerms, judge};
 use pump::{BodyToStore, PartGoal, StoreGoal};
 use tero_semantics::precondition::{Precondition, precondition};
 use tero_semantics::range::Partial;
-use tero_semantics::storability::Storability;
+use tero_semantics::storability::{Refusal, Storability};
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::{forwarding, validation};
 
@@ -485,8 +485,11 @@ impl Fetch {
         if exchange.parts.method == Method::POST {
             return;
         }
+        let now = visit.now();
         if refusal.is_lasting() {
-            edge.hit_for_miss.remember(&exchange.key, visit.now());
+            edge.hit_for_miss.remember(&exchange.key, now);
+        } else if refusal == NotStored::ByRules(Refusal::NoCacheToCookie) {
+            edge.hit_for_miss.remember_with_cookies(&exchange.key, now);
         }
         if let Some(stale) = &self.stale {
             freshen::withdraw_stored(visit, stale, status, refusal.is_of_request());
@@ -555,7 +558,8 @@ impl Fetch {
         let Visit { edge, exchange } = self.visit();
         let (freshness, now) = (&filling.head.freshness, edge.clock.now());
         if freshness.is_fresh(now) || freshness.allows_while_revalidate(now) {
-            edge.hit_for_miss.forget(&exchange.key);
+            edge.hit_for_miss
+                .forget(&exchange.key, exchange.fields.cookie);
             FlightNews::Filling(Arc::clone(filling))
         } else {
             edge.hit_for_miss.remember(&exchange.key, now);

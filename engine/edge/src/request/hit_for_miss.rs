@@ -14,6 +14,10 @@ const MAX_BYTES: u64 = 8 * 1024 * 1024;
 /// What an entry costs beside its key, in bytes.
 const OVERHEAD_BYTES: usize = 150;
 
+/// The end of the key under which it is remembered that answers to requests with cookies are not
+/// storable: a third line, which the key of a request never has.
+const WITH_COOKIES: &[u8] = b"\nwith cookies";
+
 /// The memory of "not storable".
 #[derive(Debug)]
 pub(super) struct HitForMiss {
@@ -48,16 +52,29 @@ impl HitForMiss {
             .insert(Key::new(key), now.saturating_add(self.ttl));
     }
 
-    /// Forgets it: an answer could be stored.
-    pub(super) fn forget(&self, key: &[u8]) {
-        if self.had_any.load(Ordering::Acquire) {
-            self.until.invalidate(key);
+    /// Remembers that the answer for `key` to a request with cookies could not be stored. Others are
+    /// not concerned.
+    pub(super) fn remember_with_cookies(&self, key: &[u8], now: Timestamp) {
+        self.remember(&[key, WITH_COOKIES].concat(), now);
+    }
+
+    /// Forgets it: an answer could be stored, to a request with cookies or without.
+    pub(super) fn forget(&self, key: &[u8], has_cookies: bool) {
+        if !self.had_any.load(Ordering::Acquire) {
+            return;
+        }
+        self.until.invalidate(key);
+        if has_cookies {
+            self.until.invalidate(&*[key, WITH_COOKIES].concat());
         }
     }
 
-    /// Whether the answer for `key` is expected not to be storable.
-    pub(super) fn expects(&self, key: &[u8], now: Timestamp) -> bool {
-        self.had_any.load(Ordering::Acquire) && self.until.get(key).is_some_and(|until| until > now)
+    /// Whether the answer for `key` is expected not to be storable, to a request with cookies or
+    /// without.
+    pub(super) fn expects(&self, key: &[u8], has_cookies: bool, now: Timestamp) -> bool {
+        let lasts = |key: &[u8]| self.until.get(key).is_some_and(|until| until > now);
+        self.had_any.load(Ordering::Acquire)
+            && (lasts(key) || has_cookies && lasts(&[key, WITH_COOKIES].concat()))
     }
 }
 
@@ -70,10 +87,29 @@ mod tests {
         let memory = HitForMiss::new(Duration::from_secs(120));
         let now = Timestamp::from_unix_secs(1_000);
         memory.remember(b"k", now);
-        assert!(memory.expects(b"k", now.saturating_add(Duration::from_secs(119))));
-        assert!(!memory.expects(b"k", now.saturating_add(Duration::from_secs(120))));
+        let expects = |key: &[u8], after| {
+            memory.expects(key, false, now.saturating_add(Duration::from_secs(after)))
+        };
+        assert!(expects(b"k", 119));
+        assert!(!expects(b"k", 120));
         memory.remember(b"k", now);
-        memory.forget(b"k");
-        assert!(!memory.expects(b"k", now));
+        memory.forget(b"k", false);
+        assert!(!expects(b"k", 0));
+    }
+
+    #[test]
+    fn requests_without_cookies_are_not_concerned_by_those_with() {
+        let memory = HitForMiss::new(Duration::from_secs(120));
+        let now = Timestamp::from_unix_secs(1_000);
+        memory.remember_with_cookies(b"k", now);
+        assert!(memory.expects(b"k", true, now));
+        assert!(!memory.expects(b"k", false, now));
+        memory.forget(b"k", false);
+        assert!(memory.expects(b"k", true, now));
+        memory.forget(b"k", true);
+        assert!(!memory.expects(b"k", true, now));
+        // What is remembered for all is for those with cookies too.
+        memory.remember(b"k", now);
+        assert!(memory.expects(b"k", true, now));
     }
 }

@@ -72,7 +72,7 @@ impl Miss {
             asks_for_range: exchange.fields.range,
             no_store: exchange.directives.no_store,
             part,
-            is_hit_for_miss: edge.hit_for_miss.expects(&exchange.key, exchange.at),
+            is_hit_for_miss: visit.expects_not_storable(),
         })
     }
 }

@@ -94,6 +94,14 @@ impl<'v> Visit<'v> {
         }
     }
 
+    /// Whether the answer is expected not to be storable (hit-for-miss).
+    pub(super) fn expects_not_storable(self) -> bool {
+        let Visit { edge, exchange } = self;
+        let has_cookies = exchange.fields.cookie;
+        edge.hit_for_miss
+            .expects(&exchange.key, has_cookies, exchange.at)
+    }
+
     /// Whether a stored response may stand in for an answer that failed (RFC 5861 §4).
     pub(super) fn may_stand_in(self, stored: &StoredResponse) -> bool {
         let (client, now) = (self.settings().client_directives, self.now());

@@ -1,6 +1,8 @@
 //! `tero compile-module`: the compiler that tero runs as a process of its own. Hidden, since only
 //! tero has a use for it.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -50,11 +52,29 @@ impl CompileCommand {
 /// limit counts it.
 const ALLOCATOR: &str = "narenas:4,retain:false,background_thread:false";
 
-/// The compiler of this program: itself, even if its file has been replaced meanwhile.
+/// The running program, whatever has been put into the place of its file.
+const RUNNING: &str = "/proc/self/exe";
+
+/// The compiler of this program: itself, even if its file has been replaced meanwhile. Below an
+/// instrument such as valgrind it compiles in its own process, since what it would start is the
+/// instrument.
 pub(super) fn compiler() -> Compiler {
+    if is_instrumented() {
+        return Compiler::InProcess;
+    }
     Compiler::Process(CompilerCommand {
-        program: "/proc/self/exe".into(),
+        program: RUNNING.into(),
         arguments: vec![NAME.into()],
         environment: vec![("_RJEM_MALLOC_CONF".into(), ALLOCATOR.into())],
     })
+}
+
+/// Whether another program runs this one.
+fn is_instrumented() -> bool {
+    let file = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    std::env::current_exe()
+        .is_ok_and(|named| named.is_file() && file(&named) != file(Path::new(RUNNING)))
 }

@@ -328,6 +328,27 @@ fn a_client_can_not_name_itself_a_viewer_of_cloudfront() {
 }
 
 #[test]
+fn a_trusted_proxy_names_the_viewer_of_cloudfront() {
+    let origin = rendering();
+    let edge = by_device(&origin)
+        .server("trusted_proxies = [\"127.0.0.1\"]")
+        .start();
+    for (field, variant) in [
+        ("CloudFront-Is-Mobile-Viewer", "mobile"),
+        ("CloudFront-Is-Tablet-Viewer", "tablet"),
+        ("CloudFront-Is-Desktop-Viewer", "none"),
+    ] {
+        assert_eq!(
+            variant_of(&edge, "Amazon CloudFront", &[(field, "true")]),
+            variant
+        );
+        // An agent that names itself counts before what a proxy says of it.
+        assert_eq!(variant_of(&edge, DESKTOP, &[(field, "true")]), "none");
+    }
+    assert_eq!(variant_of(&edge, "Amazon CloudFront", &[]), "none");
+}
+
+#[test]
 fn an_operator_replaces_the_models_at_start_and_at_a_reload() {
     let origin = rendering();
     let folder = tero_tests::folder();

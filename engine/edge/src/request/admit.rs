@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::EXPECT;
 use http::request::Parts;
-use http::{Method, Version};
+use http::{HeaderMap, Method, Version};
 
 use super::client::ClientHandle;
 use super::cookies;
@@ -15,7 +15,7 @@ use super::field_scan::FieldScan;
 use super::identity::{ConnectionFacts, RequestIdentity, change_fields, must_change_fields};
 use super::refusal::AdmissionRefusal;
 use super::site::Site;
-use tero_policy_host::device::{Device, DeviceFields};
+use tero_policy_host::device::{self, Device, DeviceFields};
 use tero_semantics::authority::Scheme;
 use tero_semantics::cache_control::RequestDirectives;
 
@@ -55,13 +55,19 @@ pub(super) fn admit_without_policies(
         Ok(found) => found,
         Err(refused) => return Err(Box::new((refused, parts))),
     };
+    // Before the fields of proxies are taken out.
+    let viewer = viewer_of(&seen.device, &parts.headers, &identity);
     let (mut fields, device) =
         if must_change_fields(seen.host, seen.suspects, &site, &identity.authority) {
             let suspects = seen.suspects;
             change_fields(&mut parts, suspects, &site, &identity.authority);
-            scan_again(edge, &parts, &site, &source)
+            scan_again(edge, &parts, &site, &source, viewer)
         } else {
-            (seen.presence, device_of(edge, &site, &source, seen.device))
+            let device = DeviceFields {
+                viewer,
+                ..seen.device
+            };
+            (seen.presence, device_of(edge, &site, &source, device))
         };
     if fields.cookie {
         cookies::weigh(&site.settings, &mut parts.headers, &mut fields);
@@ -98,9 +104,28 @@ fn scan_again(
     parts: &Parts,
     site: &Site,
     source: &RequestSource,
+    viewer: Option<Device>,
 ) -> (FieldPresence, Device) {
     let left = FieldScan::of(&parts.headers, &edge.loop_entry);
-    (left.presence, device_of(edge, site, source, left.device))
+    let device = DeviceFields {
+        viewer,
+        ..left.device
+    };
+    (left.presence, device_of(edge, site, source, device))
+}
+
+/// The class of a visitor whose user agent a trusted proxy keeps to itself, as the proxy tells it.
+#[inline]
+fn viewer_of(
+    fields: &DeviceFields<'_>,
+    headers: &HeaderMap,
+    identity: &RequestIdentity,
+) -> Option<Device> {
+    if identity.is_of_trusted_peer && fields.is_of_proxy() {
+        device::viewer(headers)
+    } else {
+        None
+    }
 }
 
 #[inline]

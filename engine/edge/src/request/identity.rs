@@ -28,6 +28,8 @@ pub(super) struct RequestIdentity {
     pub(super) client: Option<IpAddr>,
     /// The trusted proxies between the client and us, the nearest last.
     pub(super) proxies: Box<[IpAddr]>,
+    /// Whether a trusted proxy opened the connection.
+    pub(super) is_of_trusted_peer: bool,
 }
 
 /// What the connection tells by itself.
@@ -65,6 +67,7 @@ impl RequestIdentity {
                     authority: Authority::new(named, connection.scheme),
                     client,
                     proxies: Box::default(),
+                    is_of_trusted_peer: false,
                 })
             }
         }
@@ -84,6 +87,7 @@ impl RequestIdentity {
             authority: Authority::new(named, scheme),
             client: Some(facts.client),
             proxies: facts.proxies.into(),
+            is_of_trusted_peer: true,
         })
     }
 

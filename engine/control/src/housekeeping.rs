@@ -82,12 +82,12 @@ impl Housekeeping {
     async fn close_windows(&self) {
         let clock = &self.edge.clock;
         loop {
-            let look = clock.now().saturating_add(LOOK_AT_WINDOWS_EVERY);
+            let look = clock.wall().saturating_add(LOOK_AT_WINDOWS_EVERY);
             let next = self.warmer.next_window_end();
             clock
-                .sleep_until(next.map_or(look, |next| next.min(look)))
+                .sleep_until_wall(next.map_or(look, |next| next.min(look)))
                 .await;
-            self.warmer.close_windows(clock.now());
+            self.warmer.close_windows(clock.wall());
         }
     }
 

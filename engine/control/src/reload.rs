@@ -178,7 +178,7 @@ impl Reloader {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let zone_data = zones::choose(&config.time.zoneinfo, &self.edge.clock)?;
-        warn(&config, self.edge.clock.now());
+        warn(&config, self.edge.clock.wall());
         let (config, waiting) = self.started.in_force(config);
         self.rollout.reload(&config)?;
         zone_data.install();

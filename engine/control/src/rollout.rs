@@ -110,7 +110,7 @@ impl Rollout {
         VersionLoader {
             host: &self.host,
             store: self.store.as_ref(),
-            now: self.edge.clock.now(),
+            now: self.edge.clock.wall(),
         }
     }
 

@@ -95,7 +95,7 @@ pub fn serve(
     let state_dir = config.policy_host.state_dir.as_deref();
     let state_dir = state_dir.map(StateDir::open).transpose()?.map(Arc::new);
     let loaded = LoadedVersions::new(&config, &host, state_dir.as_ref(), &clock)?;
-    warn(&config, clock.now());
+    warn(&config, clock.wall());
     let sites = loaded.sites(&clock)?;
     let listeners = Listeners::bind(&config)?;
     let ports = listeners.addresses.iter().map(SocketAddr::port).collect();

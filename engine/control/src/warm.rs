@@ -153,7 +153,7 @@ impl Warmer {
         let (wake, woken) = mpsc::unbounded_channel();
         let state = WarmerState {
             plans: plan::entries(&*path, plans)?,
-            followed: path.clock().now(),
+            followed: path.clock().wall(),
             ..WarmerState::default()
         };
         Ok(Arc::new(Warmer {
@@ -234,7 +234,7 @@ impl Warmer {
         plan: &str,
         start: RunStart,
     ) -> Result<(Arc<Run>, Vec<Arc<Run>>), StartError> {
-        let now = self.path.clock().now();
+        let now = self.path.clock().wall();
         let mut state = lock(&self.state);
         let state = &mut *state;
         let entry = plan::find(&state.plans, plan).ok_or(StartError::Unknown)?;
@@ -303,7 +303,7 @@ impl Warmer {
 
     /// The plans, in the configuration's order.
     pub fn plans(&self) -> Vec<PlanSummary> {
-        let now = self.path.clock().now();
+        let now = self.path.clock().wall();
         let state = lock(&self.state);
         let plans = state.plans.iter();
         plans
@@ -337,7 +337,7 @@ impl Warmer {
         let used = self.path.used(run.id);
         (report.used_later, report.used_bytes) = (used.responses, used.bytes);
         if !report.state.is_over() {
-            report.seconds = self.path.clock().now().since(run.started).as_secs();
+            report.seconds = self.path.clock().wall().since(run.started).as_secs();
         }
         report
     }

@@ -156,6 +156,16 @@ impl Freshness {
         }
     }
 
+    /// The same freshness, on another clock: one that shows `to` when the first shows `from`.
+    #[must_use]
+    pub fn moved(mut self, from: Timestamp, to: Timestamp) -> Freshness {
+        let by = to.unix_millis().saturating_sub(from.unix_millis());
+        for time in [&mut self.born, &mut self.fresh_until] {
+            *time = Timestamp::from_unix_millis(time.unix_millis().saturating_add(by));
+        }
+        self
+    }
+
     /// The current age (§4.2.3). `Age` tells it in whole seconds, rounded down.
     #[inline]
     pub fn age(&self, now: Timestamp) -> Duration {

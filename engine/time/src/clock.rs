@@ -2,14 +2,20 @@
 //!
 //! Everything that depends on time, timeouts included, asks a [`Clock`]. So a test that turns the
 //! clock by hand sees every deadline pass without waiting for it.
+//!
+//! There are two times. [`Clock::now`] never goes back: ages and timeouts are measured by it (RFC
+//! 9111 §4.2.3). [`Clock::wall`] is what the system's clock shows, which an operator or a time server
+//! may set back: dates and local times are told by it. Until that happens, both are the same.
 
 // This is the only place that reads the real clock and waits for it.
 #![allow(clippy::disallowed_methods)]
 
+mod steady;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -33,9 +39,13 @@ pub struct Clock(Option<Arc<Mutex<Hands>>>);
 #[derive(Debug)]
 struct Hands {
     now: Timestamp,
-    waiting: BTreeMap<(Timestamp, u64), oneshot::Sender<()>>,
+    wall: Timestamp,
+    waiting: Waiters,
+    waiting_for_wall: Waiters,
     next_waiter: u64,
 }
+
+type Waiters = BTreeMap<(Timestamp, u64), oneshot::Sender<()>>;
 
 /// The limit passed before the future was ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,23 +67,51 @@ impl Clock {
     pub fn by_hand(now: Timestamp) -> Clock {
         Clock(Some(Arc::new(Mutex::new(Hands {
             now,
+            wall: now,
             waiting: BTreeMap::new(),
+            waiting_for_wall: BTreeMap::new(),
             next_waiter: 0,
         }))))
     }
 
-    /// The time now.
+    /// The time that never goes back. It follows the system's clock forward; if that is set back, it
+    /// goes on from where it was.
+    #[inline]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            None => {
-                let since_epoch = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default();
-                Timestamp::from_unix_millis(
-                    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
-                )
-            }
+            None => steady::now(),
             Some(hands) => lock(hands).now,
+        }
+    }
+
+    /// What the system's clock shows.
+    pub fn wall(&self) -> Timestamp {
+        match &self.0 {
+            None => steady::wall(),
+            Some(hands) => lock(hands).wall,
+        }
+    }
+
+    /// What the system's clock shows when [`Clock::now`] is `time`.
+    #[inline]
+    pub fn wall_of(&self, time: Timestamp) -> Timestamp {
+        Timestamp::from_unix_millis(time.unix_millis().saturating_sub(self.behind_millis()))
+    }
+
+    /// [`Clock::now`] when the system's clock shows `wall`.
+    pub fn of_wall(&self, wall: Timestamp) -> Timestamp {
+        Timestamp::from_unix_millis(wall.unix_millis().saturating_add(self.behind_millis()))
+    }
+
+    /// How far the system's clock is behind [`Clock::now`].
+    #[inline]
+    fn behind_millis(&self) -> i64 {
+        match &self.0 {
+            None => steady::behind_millis(),
+            Some(hands) => {
+                let hands = lock(hands);
+                hands.now.unix_millis() - hands.wall.unix_millis()
+            }
         }
     }
 
@@ -82,27 +120,46 @@ impl Clock {
     /// # Panics
     /// On a real clock.
     pub fn advance(&self, by: Duration) {
-        let now = self.now();
-        self.turn_to(now.saturating_add(by));
+        let wall = self.wall();
+        self.turn_to(wall.saturating_add(by));
     }
 
     /// Turns a hand-turned clock to `time`, forward or back, and wakes the waiters whose time has
-    /// come.
+    /// come. Both times are turned: nothing in the edge can tell that it was another time before.
     ///
     /// # Panics
     /// On a real clock.
     pub fn turn_to(&self, time: Timestamp) {
+        self.turn(|hands| {
+            let by = time.unix_millis().saturating_sub(hands.wall.unix_millis());
+            hands.now = Timestamp::from_unix_millis(hands.now.unix_millis().saturating_add(by));
+            hands.wall = time;
+        });
+    }
+
+    /// Sets what a hand-turned clock shows to `wall`, as an operator or a time server sets the
+    /// system's clock. Forward, time follows it; back, it does not.
+    ///
+    /// # Panics
+    /// On a real clock.
+    pub fn set_wall(&self, wall: Timestamp) {
+        self.turn(|hands| {
+            hands.now = hands.now.saturating_add(wall.since(hands.now));
+            hands.wall = wall;
+        });
+    }
+
+    fn turn(&self, turn: impl FnOnce(&mut Hands)) {
         let hands = self.0.as_ref().expect("only a hand-turned clock is turned");
         let due = {
             let mut hands = lock(hands);
-            hands.now = time;
-            let later = hands.waiting.split_off(&(
-                Timestamp::from_unix_millis(time.unix_millis().saturating_add(1)),
-                0,
-            ));
-            std::mem::replace(&mut hands.waiting, later)
+            turn(&mut hands);
+            let (now, wall) = (hands.now, hands.wall);
+            let mut due = take_due(&mut hands.waiting, now);
+            due.append(&mut take_due(&mut hands.waiting_for_wall, wall));
+            due
         };
-        for (_, waiter) in due {
+        for waiter in due {
             // The waiter may have been dropped.
             let _ = waiter.send(());
         }
@@ -112,15 +169,24 @@ impl Clock {
     pub async fn sleep(&self, duration: Duration) {
         match &self.0 {
             None => tokio::time::sleep(duration).await,
-            Some(hands) => wait(hands, |now| now.saturating_add(duration)).await,
+            Some(hands) => wait(hands, Hands::by_now, |now| now.saturating_add(duration)).await,
         }
     }
 
-    /// Waits until `time`; returns at once if it has passed.
+    /// Waits until [`Clock::now`] is `time`; returns at once if it has passed.
     pub async fn sleep_until(&self, time: Timestamp) {
         match &self.0 {
             None => tokio::time::sleep(time.since(self.now())).await,
-            Some(hands) => wait(hands, |_| time).await,
+            Some(hands) => wait(hands, Hands::by_now, |_| time).await,
+        }
+    }
+
+    /// Waits until [`Clock::wall`] shows `time`, as far as nobody sets the clock meanwhile; returns at
+    /// once if it has passed.
+    pub async fn sleep_until_wall(&self, time: Timestamp) {
+        match &self.0 {
+            None => tokio::time::sleep(time.since(self.wall())).await,
+            Some(hands) => wait(hands, Hands::by_wall, |_| time).await,
         }
     }
 
@@ -146,19 +212,41 @@ impl Clock {
     }
 }
 
+impl Hands {
+    fn by_now(&mut self) -> (Timestamp, &mut Waiters) {
+        (self.now, &mut self.waiting)
+    }
+
+    fn by_wall(&mut self) -> (Timestamp, &mut Waiters) {
+        (self.wall, &mut self.waiting_for_wall)
+    }
+}
+
+/// Takes the waiters whose time has come.
+fn take_due(waiting: &mut Waiters, now: Timestamp) -> Vec<oneshot::Sender<()>> {
+    let after = Timestamp::from_unix_millis(now.unix_millis().saturating_add(1));
+    let later = waiting.split_off(&(after, 0));
+    std::mem::replace(waiting, later).into_values().collect()
+}
+
 /// Waits on a hand-turned clock. The time is read and the waiter added under one lock.
-async fn wait(hands: &Mutex<Hands>, until: impl FnOnce(Timestamp) -> Timestamp) {
+async fn wait(
+    hands: &Mutex<Hands>,
+    by: impl FnOnce(&mut Hands) -> (Timestamp, &mut Waiters),
+    until: impl FnOnce(Timestamp) -> Timestamp,
+) {
     let wait = {
         let mut hands = lock(hands);
-        let until = until(hands.now);
-        if until <= hands.now {
-            return;
-        }
-        hands.waiting.retain(|_, waiter| !waiter.is_closed());
-        let (wake, wait) = oneshot::channel();
         let waiter = hands.next_waiter;
         hands.next_waiter += 1;
-        hands.waiting.insert((until, waiter), wake);
+        let (now, waiting) = by(&mut hands);
+        let until = until(now);
+        if until <= now {
+            return;
+        }
+        waiting.retain(|_, waiter| !waiter.is_closed());
+        let (wake, wait) = oneshot::channel();
+        waiting.insert((until, waiter), wake);
         wait
     };
     // The sender stays in the clock until it is used, so an error means that the clock is gone.
@@ -189,6 +277,39 @@ mod tests {
         clock.advance(Duration::from_millis(1));
         sleeper.await.unwrap();
     }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_does_not_hold_up_time() {
+        let at = Timestamp::from_unix_secs;
+        let clock = Clock::by_hand(at(1_000));
+        let waiting = |wait: fn(Clock) -> Waiting| tokio::spawn(wait(clock.clone()));
+        let sleeper =
+            waiting(|clock| Box::pin(async move { clock.sleep(Duration::from_secs(10)).await }));
+        let alarm = waiting(|clock| {
+            Box::pin(async move {
+                clock
+                    .sleep_until_wall(Timestamp::from_unix_secs(1_010))
+                    .await;
+            })
+        });
+        tokio::task::yield_now().await;
+        clock.set_wall(at(400));
+        assert_eq!((clock.now(), clock.wall()), (at(1_000), at(400)));
+        assert_eq!(clock.wall_of(at(1_005)), at(405));
+        assert_eq!(clock.of_wall(at(405)), at(1_005));
+        clock.advance(Duration::from_secs(10));
+        assert_eq!((clock.now(), clock.wall()), (at(1_010), at(410)));
+        sleeper.await.unwrap();
+        tokio::task::yield_now().await;
+        assert!(!alarm.is_finished());
+        clock.set_wall(at(1_009));
+        assert_eq!((clock.now(), clock.wall()), (at(1_010), at(1_009)));
+        clock.set_wall(at(1_020));
+        assert_eq!((clock.now(), clock.wall()), (at(1_020), at(1_020)));
+        alarm.await.unwrap();
+    }
+
+    type Waiting = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
     #[tokio::test]
     async fn a_timeout_ends_a_future_that_never_ends() {

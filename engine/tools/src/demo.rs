@@ -211,7 +211,7 @@ async fn respond(
             let ask = SiteRequest {
                 head: &head,
                 body: &posted,
-                now: state.clock.now(),
+                now: state.clock.wall(),
                 requests,
             };
             let answer = site::answer(&ask);

@@ -39,6 +39,7 @@ mod records;
 mod reloading;
 mod revalidation;
 mod scrape;
+mod set_back;
 mod slow_clients;
 mod stale;
 mod store;

@@ -138,10 +138,10 @@ fn response(explanation: &Explanation) -> ExplainResponse {
 
 fn time(explanation: &Explanation) -> ExplanationTime {
     let exchange = &explanation.exchange;
-    let (unix_secs, zone) = (exchange.at.unix_secs(), exchange.site.counters.zone());
+    let (unix_secs, zone) = (exchange.wall().unix_secs(), exchange.site.counters.zone());
     ExplanationTime {
         unix_secs,
-        local: zones::local(exchange.at, zone).to_rfc3339(),
+        local: zones::local(exchange.wall(), zone).to_rfc3339(),
         zone: zone.name().to_owned(),
     }
 }

@@ -60,7 +60,7 @@ impl Collector for MetricsCollector {
         self.cache(&mut encoder)?;
         zone_data(&mut encoder)?;
         self.connections(&mut encoder)?;
-        policies(&mut encoder, &sites, self.0.edge.clock.now())?;
+        policies(&mut encoder, &sites, self.0.edge.clock.wall())?;
         trials::metrics(&self.0.rollout.state(), &mut encoder)?;
         self.decisions(&mut encoder)?;
         warm::metrics(&self.0, &mut encoder)?;

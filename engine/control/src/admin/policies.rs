@@ -17,7 +17,7 @@ pub(super) fn policies(
     context: &AdminContext,
     _: Call<'_, Policies>,
 ) -> Result<PoliciesResponse, AdminRefusal> {
-    let (state, now) = (context.rollout.state(), context.edge.clock.now());
+    let (state, now) = (context.rollout.state(), context.edge.clock.wall());
     let policies = state.policies();
     Ok(PoliciesResponse {
         policies: policies
@@ -34,7 +34,7 @@ pub(super) fn policy(
     let state = context.rollout.state();
     let name = call.parameter();
     let versions = state.policy(name).map_err(|error| refusal(&error))?;
-    Ok(report(&state, name, versions, context.edge.clock.now()))
+    Ok(report(&state, name, versions, context.edge.clock.wall()))
 }
 
 fn report(

@@ -30,7 +30,7 @@ pub(super) fn shadow(
     let name = call.parameter();
     let rollout = context.rollout.state();
     let versions = rollout.policy(name).map_err(|error| refusal(&error))?;
-    let now = context.edge.clock.now();
+    let now = context.edge.clock.wall();
     let record = versions.record().shadow.as_ref();
     let record = record.ok_or_else(|| none(name, "in shadow"))?;
     let (policy, tally) = versions.shadow().unzip();
@@ -96,7 +96,7 @@ pub(super) fn canary(
     let name = call.parameter();
     let rollout = context.rollout.state();
     let versions = rollout.policy(name).map_err(|error| refusal(&error))?;
-    let now = context.edge.clock.now();
+    let now = context.edge.clock.wall();
     let record = versions.record();
     match (&record.canary, &record.rolled_back) {
         (Some(canary), _) => Ok(CanaryResponse::Running(Box::new(CanaryReport {

@@ -30,7 +30,7 @@ impl SavedPopularity {
         let Some(mut saved) = self.read() else {
             return;
         };
-        let now = edge.clock.now();
+        let now = edge.clock.wall();
         for site in edge.sites.load().ever() {
             let Some(saved) = saved.remove(&*site.settings.name) else {
                 continue;
@@ -71,7 +71,7 @@ fn save(file: &StateFile, edge: &Edge) {
 }
 
 fn by_site(edge: &Edge) -> BTreeMap<String, SavedSite> {
-    let now = edge.clock.now();
+    let now = edge.clock.wall();
     let sites = edge.sites.load();
     sites
         .ever()

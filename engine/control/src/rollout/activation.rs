@@ -42,7 +42,7 @@ impl Rollout {
             versions.canary = None;
             versions
                 .record
-                .activate(version.clone(), self.edge.clock.now());
+                .activate(version.clone(), self.edge.clock.wall());
             if versions.record.shadow.is_none() {
                 versions.shadow = None;
             }
@@ -67,7 +67,7 @@ impl Rollout {
             let (version, policy) = self.version_before(versions)?;
             versions
                 .record
-                .roll_back_to(version.clone(), self.edge.clock.now());
+                .roll_back_to(version.clone(), self.edge.clock.wall());
             versions.active = policy;
             versions.trouble = None;
             Ok(RollbackResult::To(version))

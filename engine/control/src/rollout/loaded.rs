@@ -49,7 +49,7 @@ impl LoadedVersions {
         let loader = VersionLoader {
             host,
             store: store.as_ref(),
-            now: clock.now(),
+            now: clock.wall(),
         };
         let state = loader.load(RolloutSettings::of(config)?, None)?;
         Ok(LoadedVersions {

@@ -59,7 +59,7 @@ impl Rollout {
             .transpose()?;
         Ok(PushedRecord {
             digest: policy.digest().to_owned(),
-            pushed_unix_secs: self.edge.clock.now().unix_secs(),
+            pushed_unix_secs: self.edge.clock.wall().unix_secs(),
             bytes: content.len() as u64,
             settings: package.settings.is_some(),
             cases,

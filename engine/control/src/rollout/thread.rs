@@ -115,7 +115,7 @@ impl SavingAgain {
             self.0 = None;
             return false;
         }
-        let now = rollout.edge.clock.now();
+        let now = rollout.edge.clock.wall();
         let last = *self.0.get_or_insert(now);
         if now.since(last) >= SAVE_AGAIN_AFTER || now < last {
             self.0 = Some(now);
@@ -181,7 +181,7 @@ impl Rollout {
             (versions.canary, versions.record.canary) = (None, None);
             versions.record.rolled_back = Some(RollbackRecord {
                 version: version.clone(),
-                at_unix_secs: self.edge.clock.now().unix_secs(),
+                at_unix_secs: self.edge.clock.wall().unix_secs(),
                 reason: reason.to_owned(),
             });
             Ok(true)

@@ -29,7 +29,7 @@ impl Rollout {
                 policy,
                 tally: Arc::default(),
             });
-            let since_unix_secs = self.edge.clock.now().unix_secs();
+            let since_unix_secs = self.edge.clock.wall().unix_secs();
             versions.record.shadow = Some(ShadowRecord {
                 version: version.clone(),
                 sample,
@@ -94,7 +94,7 @@ impl Rollout {
                 version: version.clone(),
                 share,
                 guard,
-                since_unix_secs: self.edge.clock.now().unix_secs(),
+                since_unix_secs: self.edge.clock.wall().unix_secs(),
             });
             Ok(version)
         })?;

@@ -34,7 +34,7 @@ pub(super) async fn execute(
         _ = cancelled.wait_for(|cancelled| *cancelled) => RunState::Cancelled,
         done = clock.timeout(within, work(&path, &run, &ledger)) => done.unwrap_or(RunState::DeadlinePassed),
     };
-    run.finish(state, clock.now());
+    run.finish(state, clock.wall());
     log(&run);
     run
 }
@@ -46,7 +46,7 @@ struct RunGuard {
 
 impl Drop for RunGuard {
     fn drop(&mut self) {
-        self.run.finish(RunState::Failed, self.clock.now());
+        self.run.finish(RunState::Failed, self.clock.wall());
     }
 }
 
@@ -61,7 +61,7 @@ fn log(run: &Run) {
 
 async fn work(path: &Arc<dyn RequestPath>, run: &Arc<Run>, ledger: &Arc<Ledger>) -> RunState {
     let Some(site) = path.site(&run.plan.site) else {
-        run.update(path.clock().now(), |report| {
+        run.update(path.clock().wall(), |report| {
             report.note("the site is not served any more")
         });
         return RunState::Failed;
@@ -92,7 +92,7 @@ async fn plan_tasks(path: &Arc<dyn RequestPath>, run: &Run, site: &SiteFacts) ->
         left_out,
         passed,
     } = tasks(path, site, &gathered.candidates, run.plan.max_urls).await;
-    run.update(path.clock().now(), |report| {
+    run.update(path.clock().wall(), |report| {
         gathered.notes.iter().for_each(|note| report.note(note));
         if passed > 0 {
             report.note(&format!(
@@ -110,7 +110,7 @@ async fn plan_tasks(path: &Arc<dyn RequestPath>, run: &Run, site: &SiteFacts) ->
 /// Lists the tasks of a dry run, but for those that are stored and fresh.
 async fn look_at_all(path: &Arc<dyn RequestPath>, run: &Run, tasks: Vec<WarmTask>) {
     for chunk in tasks.chunks(PAGES_PER_TURN) {
-        run.update(path.clock().now(), |report| {
+        run.update(path.clock().wall(), |report| {
             for task in chunk {
                 match path.look(&task.page, task.device, run.purpose(task)) {
                     WarmLookup::Fresh => report.fresh += 1,

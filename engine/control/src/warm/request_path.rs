@@ -167,7 +167,7 @@ impl RequestPath for EdgeRequestPath {
 
     fn popular(&self, site: usize, hours: Hours, n: usize) -> Vec<PopularPage> {
         request::count_hits(&self.0);
-        self.0.popularity.top(site, hours, n, self.0.clock.now())
+        self.0.popularity.top(site, hours, n, self.0.clock.wall())
     }
 
     fn plan_warm(&self, site: usize, plan: &str, popular: &[PopularPage]) -> Vec<WarmUrl> {
@@ -175,7 +175,7 @@ impl RequestPath for EdgeRequestPath {
         let Some(site) = sites.at(site) else {
             return Vec::new();
         };
-        site.policies.plan_warm(plan, popular, self.0.clock.now())
+        site.policies.plan_warm(plan, popular, self.0.clock.wall())
     }
 
     fn used(&self, run: RunId) -> UsedResponses {
@@ -411,7 +411,7 @@ fn trouble_of(answer: &Answer, clock: &Clock) -> Option<WarmOutcome> {
     let retry_after = match came.next_hop {
         Some(reply) => reply.retry_after,
         // Another request's fetch brought it, with the fields of the next hop.
-        None => retry_after(answer.response.headers(), clock.now()),
+        None => retry_after(answer.response.headers(), clock.wall()),
     };
     Some(WarmOutcome::Failed {
         reason: match came.failure {

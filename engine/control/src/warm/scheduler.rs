@@ -61,10 +61,10 @@ impl Warmer {
         };
         let clock = self.path.clock().clone();
         let mut runs = tokio::task::JoinSet::new();
-        self.start_missed_plans(clock.now());
+        self.start_missed_plans(clock.wall());
         loop {
-            self.start_due_plans(clock.now());
-            self.start_first_runs_again(clock.now());
+            self.start_due_plans(clock.wall());
+            self.start_first_runs_again(clock.wall());
             tokio::select! {
                 biased;
                 _ = stages.wait_for(|stage| *stage != ShutdownStage::Running) => break,
@@ -72,16 +72,16 @@ impl Warmer {
                     Some(WarmerEvent::Run(run)) => {
                         runs.spawn(execute(Arc::clone(&self.path), run, Arc::clone(&self.ledger)));
                     }
-                    Some(WarmerEvent::Reloaded) => self.note_new_plans(clock.now()),
+                    Some(WarmerEvent::Reloaded) => self.note_new_plans(clock.wall()),
                     None => break,
                 },
                 Some(ended) = runs.join_next() => if let Ok(run) = ended {
-                    self.note_end(&run, clock.now());
+                    self.note_end(&run, clock.wall());
                 },
                 () = self.next_due(&clock) => {}
             }
         }
-        self.stop(clock.now());
+        self.stop(clock.wall());
         runs.shutdown().await;
     }
 
@@ -234,9 +234,9 @@ impl Warmer {
                 .chain(again)
                 .min()
         };
-        let look = clock.now().saturating_add(LOOK_AT_CLOCK);
+        let look = clock.wall().saturating_add(LOOK_AT_CLOCK);
         clock
-            .sleep_until(next.map_or(look, |next| next.min(look)))
+            .sleep_until_wall(next.map_or(look, |next| next.min(look)))
             .await;
     }
 

@@ -142,7 +142,7 @@ fn popular(
     site: &SiteFacts,
 ) -> (Vec<PopularPage>, SeenVariants) {
     let n = run.plan.popular.max(POPULAR_AT_LEAST);
-    let hours = Hours::between(path.clock().now(), run.until, site.zone);
+    let hours = Hours::between(path.clock().wall(), run.until, site.zone);
     path.count();
     let mut found: Vec<PopularPage> = Vec::new();
     let mut seen = SeenVariants::default();

@@ -34,7 +34,7 @@ pub fn admit(
         exchange.decision = exchange
             .site
             .policies
-            .on_request(&exchange.ask(), exchange.at);
+            .on_request(&exchange.ask(), exchange.wall());
         if exchange.site.canary.is_some() {
             ask_canary(&mut exchange);
         }
@@ -140,7 +140,7 @@ fn device_of(edge: &Edge, site: &Site, source: &RequestSource, fields: DeviceFie
 /// Has the canary decide in the place of the active version, if the key is of its share.
 fn ask_canary(exchange: &mut Exchange) {
     if let Some(canary) = exchange.chosen_canary() {
-        exchange.decision = canary.chain.on_request(&exchange.ask(), exchange.at);
+        exchange.decision = canary.chain.on_request(&exchange.ask(), exchange.wall());
         exchange.is_canary = true;
     }
 }

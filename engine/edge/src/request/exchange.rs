@@ -45,7 +45,7 @@ pub struct Exchange {
     pub directives: RequestDirectives,
     /// Which of the fields that matter for the answer are present.
     pub fields: FieldPresence,
-    /// When it was received.
+    /// When it was received, by the time that never goes back.
     pub at: Timestamp,
     /// The client's address; `None` for a plan.
     pub client: Option<IpAddr>,
@@ -105,6 +105,12 @@ pub struct FieldPresence {
 }
 
 impl Exchange {
+    /// When it was received, as the system's clock shows it.
+    #[inline]
+    pub fn wall(&self) -> Timestamp {
+        self.site.clock.wall_of(self.at)
+    }
+
     /// The policies that answer for this request, from its beginning to its end.
     pub fn policies(&self) -> &Chain {
         match &self.site.canary {

@@ -132,7 +132,8 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
     let mut exchange =
         admit::admit_without_policies(edge, subject.parts, source).map_err(|refused| refused.0)?;
     if let Some(at) = subject.at {
-        exchange.at = at.in_zone(exchange.site.counters.zone());
+        let at = at.in_zone(exchange.site.counters.zone());
+        exchange.at = exchange.site.clock.of_wall(at);
     }
     let on_request = consult(&mut exchange);
     exchange.key = exchange.write_key();
@@ -161,8 +162,8 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
     };
     let directives =
         ResponseDirectives::governing(&headers, &exchange.site.settings.targeted_fields);
-    let header_ttl = header_lifetime(&headers, &directives, exchange.at);
-    let header_browser_ttl = browser_lifetime(&headers, &directives, exchange.at);
+    let header_ttl = header_lifetime(&headers, &directives, exchange.wall());
+    let header_browser_ttl = browser_lifetime(&headers, &directives, exchange.wall());
     let length = headers
         .get(http::header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok());
@@ -174,9 +175,10 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
         header_browser_ttl,
         key: &exchange.key,
     };
-    let on_response = exchange
-        .policies()
-        .consult_response(&exchange.ask(), &answered, exchange.at);
+    let on_response =
+        exchange
+            .policies()
+            .consult_response(&exchange.ask(), &answered, exchange.wall());
     let weigh = |floor: FloorExceptions| {
         let input = TermsInput {
             status,
@@ -219,11 +221,15 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
 /// Asks the policies about the request: those of the canary, if the key is of its share.
 fn consult(exchange: &mut Exchange) -> ChainTrace<RequestAnswer, RequestDecision> {
     let site = Arc::clone(&exchange.site);
-    let active = site.policies.consult_request(&exchange.ask(), exchange.at);
+    let active = site
+        .policies
+        .consult_request(&exchange.ask(), exchange.wall());
     exchange.decision = Arc::new(active.decision.clone());
-    let asked = exchange
-        .chosen_canary()
-        .map(|canary| canary.chain.consult_request(&exchange.ask(), exchange.at));
+    let asked = exchange.chosen_canary().map(|canary| {
+        canary
+            .chain
+            .consult_request(&exchange.ask(), exchange.wall())
+    });
     match asked {
         None => active,
         Some(asked) => {

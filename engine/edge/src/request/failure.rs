@@ -34,7 +34,7 @@ impl NextHopReply {
     pub(super) fn of(status: StatusCode, headers: &HeaderMap, clock: &Clock) -> NextHopReply {
         // Few have the field, and the time is dear.
         let retry_after = if headers.contains_key(RETRY_AFTER) {
-            retry_after(headers, clock.now())
+            retry_after(headers, clock.wall())
         } else {
             None
         };

@@ -153,7 +153,7 @@ pub(super) fn streamed(visit: Visit<'_>, answer: OriginResponse) -> Response<Edg
     forwarding::strip_response_hop_by_hop(&mut parts.headers);
     // RFC 9110 §6.6.1; without it, the answer to a HEAD would leave what it freshens as old as it
     // was.
-    forwarding::ensure_date(&mut parts.headers, visit.now());
+    forwarding::ensure_date(&mut parts.headers, visit.edge.clock.wall());
     let body = EdgeBody::stream(
         body,
         answer.permit,

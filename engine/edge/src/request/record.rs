@@ -109,7 +109,7 @@ fn record_hits(edge: &Edge, used: &PageUse<'_>, stored: &StoredResponse, hits: u
     }
     // An error that is stored is not worth fetching ahead of demand.
     if stored.head.status.is_success() {
-        let (site, now) = (stored.head.site as usize, edge.clock.now());
+        let (site, now) = (stored.head.site as usize, edge.clock.wall());
         let page = PageRequests {
             url: used.target,
             variant: used.variant,
@@ -136,7 +136,7 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) -> Option<Box<OpenRecord
         status,
         bytes,
         took,
-        at: exchange.at,
+        at: exchange.wall(),
     });
     if exchange.site.is_on_trial() {
         record_trial(visit, outcome);
@@ -148,7 +148,7 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) -> Option<Box<OpenRecord
             variant,
             requests: 1,
         };
-        edge.popularity.record(site, page, exchange.at);
+        edge.popularity.record(site, page, exchange.wall());
         edge.popularity
             .record_web_origin(site, key::web_origin_of(&exchange.key), 1);
     }
@@ -173,7 +173,7 @@ fn begin_record(visit: Visit<'_>, answer: &Answer, took: Duration) -> Box<OpenRe
     let Visit { edge, exchange } = visit;
     let line = edge.access_log.as_ref().map(|log| {
         log.begin(&AccessLogLine {
-            at: exchange.at,
+            at: exchange.wall(),
             client: exchange.client.unwrap_or(NO_CLIENT),
             method: Some(&exchange.parts.method),
             target: target(&exchange.parts),
@@ -206,7 +206,7 @@ pub(super) fn record_refused(
     });
     let at = edge.clock.now();
     let line = log.begin(&AccessLogLine {
-        at,
+        at: edge.clock.wall_of(at),
         client: client.unwrap_or(NO_CLIENT),
         method: Some(&parts.method),
         target: target(parts),
@@ -228,7 +228,7 @@ pub fn record_unread(edge: &Arc<Edge>, client: IpAddr, response: &Response<EdgeB
     let Some(log) = &edge.access_log else { return };
     let at = edge.clock.now();
     let line = log.begin(&AccessLogLine {
-        at,
+        at: edge.clock.wall_of(at),
         client,
         method: None,
         target: "",

@@ -84,7 +84,7 @@ fn ended(edge: &Edge, code: StatusCode, reason: &str) -> Response<EdgeBody> {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    headers.insert(DATE, date_value(edge.clock.now()));
+    headers.insert(DATE, date_value(edge.clock.wall()));
     CacheStatus {
         details: [Some(reason), None],
         ..CacheStatus::default()

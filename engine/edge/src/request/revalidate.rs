@@ -53,7 +53,7 @@ pub(super) async fn revalidate_to_completion(
         Ok(FetchResult::Revalidated(_)) => RevalidationResult::Stored,
         Ok(FetchResult::NotStored(response, _)) => RevalidationResult::NotStored(
             response.status(),
-            retry_after(response.headers(), visit.now()),
+            retry_after(response.headers(), visit.edge.clock.wall()),
         ),
         // Of the whole, which was asked for, nothing of the kind comes.
         Ok(FetchResult::TooLargeForRange | FetchResult::Part(_)) => {

@@ -56,7 +56,7 @@ impl ShadowQuestion {
             ask.device = class_of(fields, &exchange.site.device_models);
         }
         let about = ComparedRequest {
-            at: exchange.at,
+            at: exchange.wall(),
             host: exchange.authority.host(),
             target: exchange
                 .parts
@@ -66,7 +66,7 @@ impl ShadowQuestion {
             device: ask.device.as_str(),
         };
         let count = |compare: &dyn Fn(&mut Comparison)| shadow.tally.compare(compare);
-        let decision = shadow.chain.on_request(&ask, exchange.at);
+        let decision = shadow.chain.on_request(&ask, exchange.wall());
         match response {
             None => count(&|comparison| comparison.request(&about, &exchange.decision, &decision)),
             Some(seen) => {

@@ -61,13 +61,15 @@ pub fn look_for_plan(
         return (WarmLookup::Absent, None);
     };
     let (freshness, now) = (&stored.head.freshness, exchange.at);
-    let stored_at = now.saturating_sub(freshness.age(now));
+    // The window's end and the change of the page are times of the system's clock.
+    let clock = &visit.edge.clock;
+    let stored_at = clock.wall_of(now.saturating_sub(freshness.age(now)));
     let found = match () {
         () if !freshness.is_fresh(now) => WarmLookup::Stale,
-        () if changed.is_some_and(|changed| stored_at < changed && changed <= now) => {
+        () if changed.is_some_and(|changed| stored_at < changed && changed <= exchange.wall()) => {
             WarmLookup::Changed
         }
-        () if freshness.fresh_until() < until => WarmLookup::GoesStale,
+        () if clock.wall_of(freshness.fresh_until()) < until => WarmLookup::GoesStale,
         () => WarmLookup::Fresh,
     };
     (found, Some(Arc::clone(stored)))

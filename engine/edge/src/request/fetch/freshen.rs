@@ -40,7 +40,7 @@ pub(super) fn merged_fields(
         return None;
     }
     let mut headers = not_modified.clone();
-    forwarding::ensure_date(&mut headers, visit.now());
+    forwarding::ensure_date(&mut headers, visit.edge.clock.wall());
     let merged = validation::updated_fields(&stored, &headers);
     visit.edge.store.holds_head(&merged).then_some(merged)
 }

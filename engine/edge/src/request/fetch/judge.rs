@@ -51,7 +51,7 @@ pub(in crate::request) struct TermsInput<'r> {
     pub decision: &'r ResponseDecision,
     /// The parts of the safety floor that a policy may lift here.
     pub floor: FloorExceptions,
-    /// When it was asked for.
+    /// When it was asked for, by the time that never goes back.
     pub request_time: Timestamp,
     /// When it was received.
     pub response_time: Timestamp,
@@ -61,7 +61,8 @@ pub(in crate::request) struct TermsInput<'r> {
 pub(super) fn judge(visit: Visit<'_>, received: &ReceivedHead<'_>) -> ResponseTerms {
     let (exchange, settings, now) = (visit.exchange, visit.settings(), visit.now());
     let directives = ResponseDirectives::governing(received.headers, &settings.targeted_fields);
-    let decision = decide(visit, received, &directives, now);
+    let wall = visit.edge.clock.wall_of(now);
+    let decision = decide(visit, received, &directives, wall);
     let input = TermsInput {
         status: received.status,
         headers: received.headers,
@@ -117,6 +118,9 @@ pub(in crate::request) fn terms(
     input: &TermsInput<'_>,
 ) -> (Freshness, Storability) {
     let settings = &exchange.site.settings;
+    // The fields of the response tell times of the system's clock.
+    let clock = &exchange.site.clock;
+    let wall = clock.wall_of(input.response_time);
     let freshness = Freshness::of(&FreshnessInput {
         status: input.status,
         response_headers: input.headers,
@@ -126,9 +130,10 @@ pub(in crate::request) fn terms(
             stale_if_error: settings.stale_if_error,
             stale_while_revalidate: settings.stale_while_revalidate,
         },
-        request_time: input.request_time,
-        response_time: input.response_time,
+        request_time: clock.wall_of(input.request_time),
+        response_time: wall,
     });
+    let freshness = freshness.moved(wall, input.response_time);
     // A fetch for a HEAD is a GET. Only the answer to a POST has to name its target, which then is
     // absolute.
     let is_post = exchange.parts.method == Method::POST;

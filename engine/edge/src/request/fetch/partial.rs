@@ -104,7 +104,7 @@ pub(super) fn completed(
         return None;
     }
     let mut headers = answer.headers().clone();
-    forwarding::ensure_date(&mut headers, visit.now());
+    forwarding::ensure_date(&mut headers, visit.edge.clock.wall());
     let headers = validation::updated_fields(&stored, &headers);
     if !visit.edge.store.holds_head(&headers) {
         return None;

@@ -193,7 +193,7 @@ fn watched(
     state.response_begins();
     match response.body_mut().take_lines() {
         Some(lines) => state.put_lines(lines),
-        None => forwarding::ensure_date(response.headers_mut(), context.edge.clock.now()),
+        None => forwarding::ensure_date(response.headers_mut(), context.edge.clock.wall()),
     }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         state.stop_checking();

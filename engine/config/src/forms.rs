@@ -60,6 +60,23 @@ pub fn token(text: &str) -> FormResult<String> {
     ))
 }
 
+/// A cure that proposes a value, in quotes, if the key takes it; otherwise another one. What an
+/// operator writes as told must not be refused next.
+fn cure<T>(
+    proposal: &str,
+    form: fn(&str) -> FormResult<T>,
+    words: impl FnOnce(&str) -> String,
+    otherwise: &str,
+) -> String {
+    if proposal.is_empty() {
+        return otherwise.to_owned();
+    }
+    match form(proposal) {
+        Ok(_) => words(&format!("\"{proposal}\"")),
+        Err(_) => otherwise.to_owned(),
+    }
+}
+
 /// A protocol that `Upgrade` may name (RFC 9110 §7.8), in lower case.
 pub fn protocol(text: &str) -> FormResult<String> {
     let name = text.to_ascii_lowercase();
@@ -83,12 +100,21 @@ pub fn protocol(text: &str) -> FormResult<String> {
 /// An address and a port.
 pub fn address(text: &str) -> FormResult<SocketAddr> {
     text.parse().map_err(|_| {
-        let cure = match text.rsplit_once(':') {
-            Some(("localhost", port)) => format!("write \"127.0.0.1:{port}\""),
-            Some(("" | "*", port)) => format!("write \"0.0.0.0:{port}\""),
-            _ if text.parse::<IpAddr>().is_ok() => format!("write the port too, \"{text}:8080\""),
-            _ => "write an address and a port, \"127.0.0.1:8080\" or \"[::]:8080\"".to_owned(),
+        let (proposal, words) = match text.rsplit_once(':') {
+            Some(("localhost", port)) => (format!("127.0.0.1:{port}"), "write"),
+            Some(("" | "*", port)) => (format!("0.0.0.0:{port}"), "write"),
+            _ => match text.parse::<IpAddr>() {
+                Ok(ip) => (SocketAddr::new(ip, 8080).to_string(), "write the port too,"),
+                Err(_) => (String::new(), ""),
+            },
         };
+        let otherwise = "write an address and a port, \"127.0.0.1:8080\" or \"[::]:8080\"";
+        let cure = cure(
+            &proposal,
+            address,
+            |good| format!("{words} {good}"),
+            otherwise,
+        );
         Mistake::new(format!("`{text}` is not an address with a port"), cure)
     })
 }
@@ -139,8 +165,12 @@ pub fn host(text: &str) -> FormResult<String> {
     match port {
         None => Ok(host),
         Some(port) if Scheme::ALL.map(Scheme::default_port).contains(&port) => {
-            let cure =
-                format!("write it without, \"{host}\": a scheme's own port is never part of it");
+            let cure = cure(
+                &host,
+                self::host,
+                |host| format!("write it without, {host}: a scheme's own port is never part of it"),
+                "write it without the port",
+            );
             Err(Mistake::new(format!("`{text}` has the port {port}"), cure))
         }
         Some(port) => Ok(format!("{host}:{port}")),
@@ -189,24 +219,38 @@ pub fn forwarded_field(text: &str) -> FormResult<FieldPattern> {
     Ok(pattern)
 }
 
+/// What an origin looks like.
+const ORIGIN: &str =
+    "write \"http://HOST:PORT\" with a host name or an address, and a port of 1 to 65535";
+
 /// A next hop: `http://HOST[:PORT]`.
 pub fn origin(text: &str) -> FormResult<OriginAddress> {
     if let Some(rest) = text.strip_prefix("https://") {
-        let cure = format!("write \"http://{rest}\", or put a TLS client between the two");
+        let words = |good: &str| format!("write {good}, or put a TLS client between the two");
+        let otherwise = "put a TLS client between the two, and write \"http://HOST:PORT\"";
+        let cure = cure(&format!("http://{rest}"), origin, words, otherwise);
         return Err(Mistake::new("https origins are not offered yet", cure));
     }
+    if text.starts_with("unix:") {
+        let cure = "let the origin listen on a port, and write \"http://127.0.0.1:PORT\"";
+        return Err(Mistake::new(
+            "origins on Unix sockets are not offered yet",
+            cure,
+        ));
+    }
     let Some(rest) = text.strip_prefix("http://") else {
-        let cure = if text.contains("//") || text.is_empty() {
-            "write \"http://HOST:PORT\"".to_owned()
-        } else {
-            format!("write \"http://{text}\"")
+        let proposal = match text.split_once("://") {
+            Some((_, rest)) => format!("http://{rest}"),
+            None => format!("http://{}", text.trim_start_matches('/')),
         };
+        let cure = cure(&proposal, origin, |good| format!("write {good}"), ORIGIN);
         return Err(Mistake::new(format!("`{text}` is not an origin"), cure));
     };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     if rest.contains(['/', '?', '#']) {
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let cure = format!("write \"http://{host}\": the path comes from the request");
+        let words = |good: &str| format!("write {good}: the path comes from the request");
+        let cure = cure(&format!("http://{host}"), origin, words, ORIGIN);
         return Err(Mistake::new("an origin has no path", cure));
     }
     if rest.contains('@') {
@@ -215,12 +259,8 @@ pub fn origin(text: &str) -> FormResult<OriginAddress> {
             "write \"http://HOST:PORT\"",
         ));
     }
-    let (host, port) = host_and_port(rest).ok_or_else(|| {
-        Mistake::new(
-            format!("`{text}` is not an origin"),
-            "write \"http://HOST:PORT\" with a host name or an address, and a port of 1 to 65535",
-        )
-    })?;
+    let (host, port) = host_and_port(rest)
+        .ok_or_else(|| Mistake::new(format!("`{text}` is not an origin"), ORIGIN))?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     Ok(OriginAddress {
         host: host.to_ascii_lowercase(),
@@ -308,13 +348,11 @@ pub fn schedule(text: &str) -> FormResult<String> {
 /// A path with its query, on the site of a plan.
 pub fn page(text: &str) -> FormResult<String> {
     if !text.starts_with('/') {
-        let cure = match text
-            .split_once("://")
-            .and_then(|(_, rest)| rest.split_once('/'))
-        {
-            Some((_, path)) => format!("write \"/{path}\": the site names the host"),
-            None => "write a path that begins with /".to_owned(),
-        };
+        let url = text.split_once("://");
+        let path = url.and_then(|(_, rest)| rest.split_once('/'));
+        let proposal = path.map_or_else(String::new, |(_, path)| format!("/{path}"));
+        let words = |good: &str| format!("write {good}: the site names the host");
+        let cure = cure(&proposal, page, words, "write a path that begins with /");
         return Err(Mistake::new(format!("`{text}` is not a path"), cure));
     }
     if text.len() > 8_192
@@ -382,4 +420,115 @@ pub fn field(text: &str) -> FormResult<http::HeaderName> {
             "write a field name, \"cdn-cache-control\"",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The values in quotes that a cure proposes.
+    fn proposals(cure: &str) -> Vec<&str> {
+        cure.split('"').skip(1).step_by(2).collect()
+    }
+
+    #[track_caller]
+    fn check<T: std::fmt::Debug>(form: fn(&str) -> FormResult<T>, texts: &[&str]) {
+        for text in texts {
+            let mistake = form(text).expect_err(text);
+            for proposal in proposals(&mistake.cure) {
+                // These stand for what the operator knows.
+                let proposal = proposal
+                    .replace("HOST", "a.example")
+                    .replace("PORT", "8080");
+                assert!(form(&proposal).is_ok(), "{text}: {}", mistake.cure);
+            }
+        }
+    }
+
+    #[test]
+    fn no_cure_proposes_what_is_refused_next() {
+        check(
+            origin,
+            &[
+                "",
+                "unix:/run/app.sock",
+                "unix:",
+                "https://",
+                "https://a b",
+                "https://a/b",
+                "https://a",
+                "http://",
+                "http:///",
+                "http:///x",
+                "http://a/b",
+                "http://a b/c",
+                "http://u:p@a",
+                "ftp://a",
+                "ftp://a/b",
+                "//a",
+                "//",
+                "a:99999",
+                "a:0",
+                "a b",
+                "localhost",
+                "localhost:3000",
+                "[::1]:80",
+                "::1",
+                "/run/app.sock",
+                "é",
+                "http://a:99999",
+                "a/b",
+                "?",
+                "#",
+                "@",
+            ],
+        );
+        check(
+            address,
+            &[
+                "",
+                ":",
+                ":8080",
+                "*:8080",
+                "localhost:8080",
+                "localhost:",
+                "localhost:x",
+                "*:99999",
+                ":0x",
+                "::1",
+                "127.0.0.1",
+                "unix:/run/tero.sock",
+                "a:80",
+                "80",
+            ],
+        );
+        check(
+            host,
+            &[
+                "",
+                "*.a.example",
+                "http://a",
+                "a:80",
+                "a b:80",
+                ":80",
+                "-a:80",
+                "[::1]:80",
+                "[x]:80",
+                "a..b:1",
+                "a b",
+            ],
+        );
+        check(
+            page,
+            &[
+                "",
+                "a",
+                "http://a/b",
+                "http://a/b c",
+                "http://a/é#",
+                "http://a",
+                "://",
+            ],
+        );
+    }
 }

@@ -11,6 +11,7 @@ mod admin_client;
 mod calendar;
 mod check;
 mod compile;
+mod config_args;
 mod demo;
 mod explain;
 mod import;
@@ -20,6 +21,7 @@ mod purge;
 mod report;
 mod schedule;
 mod serve;
+mod shown;
 mod stats;
 mod warm;
 
@@ -31,15 +33,21 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
+use tero_control::build_info::BuildInfo;
 use tero_time::zones;
 
-/// The configuration, unless the arguments name one.
-const DEFAULT_CONFIG: &str = "tero.toml";
+/// The contract with policies.
+const CONTRACT: &str = "tero:policy@0.1.0";
 
 /// What `--version` prints after the name.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let zone_data = zones::choose_system();
-    format!("{}\ntime zone data: {zone_data}", env!("CARGO_PKG_VERSION"))
+    let BuildInfo { version, commit } = crate::BUILD;
+    let policies: Vec<&str> = tero_policy_host::builtin_names().collect();
+    format!(
+        "{version}\ntime zone data: {zone_data}\ncommit: {commit}\nfeatures: http/1.1; policies {CONTRACT}; built in: {}",
+        policies.join(", "),
+    )
 });
 
 #[derive(Debug, Parser)]

@@ -10,6 +10,7 @@ mod cache_status;
 mod calendars;
 mod chunks;
 mod collapse;
+mod command_line;
 mod compiling;
 mod configuration;
 mod deploy;

@@ -1,15 +1,17 @@
 //! `tero check`: every mistake of a configuration at once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::compile::compiler;
+use super::config_args::ConfigArgs;
 use super::report::print_mistakes;
-use super::{DEFAULT_CONFIG, colours, fail, print, print_json, report};
-use tero_config::{Config, ConfigError, ConfigErrors, sections};
+use super::{colours, fail, print, print_json, report};
+use tero_config::{Config, ConfigError, ConfigErrors, read_text, sections};
+use tero_control::openable::{AddressInUse, check_openable};
 use tero_policy_host::check::{check_file, notices, warnings};
 use tero_time::clock::Clock;
 use tero_time::zones::{self, ZoneDataChoice};
@@ -27,9 +29,8 @@ Exit code: 0 if the file is valid, with or without warnings, 1 if it has mistake
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct CheckCommand {
-    /// The configuration
-    #[arg(default_value = DEFAULT_CONFIG)]
-    file: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Prints the result as JSON
     #[arg(long)]
     json: bool,
@@ -66,13 +67,27 @@ impl CheckCommand {
         if self.keys {
             return print(&sections::reference());
         }
-        let config = match check_file(&self.file, &compiler()) {
+        let config = match check_file(self.config.path(), &compiler()) {
             Ok(config) => config,
             Err(errors) => return self.bad(&errors),
         };
         match zones::choose(&config.time.zoneinfo, &Clock::real()) {
-            Ok(zone_data) => self.good(&config, &zone_data),
+            Ok(zone_data) => self.opened(&config, &zone_data),
             Err(error) => fail(&error.to_string()),
+        }
+    }
+
+    /// Tells what `tero serve` could not open.
+    fn opened(&self, config: &Config, zone_data: &ZoneDataChoice) -> ExitCode {
+        let text = read_text(self.config.path()).unwrap_or_default();
+        match check_openable(config, &text) {
+            Ok(in_use) => {
+                for AddressInUse { key, address } in in_use {
+                    eprintln!("note: {key}: {address} is in use, by a running edge perhaps");
+                }
+                self.good(config, zone_data)
+            }
+            Err(errors) => self.bad(&errors),
         }
     }
 
@@ -128,7 +143,7 @@ impl CheckCommand {
 
     fn bad(&self, errors: &ConfigErrors) -> ExitCode {
         if self.json {
-            print_mistakes(&self.file, errors);
+            print_mistakes(self.config.path(), errors);
         } else {
             eprint!("{}", report::report(errors, colours()));
         }

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::Table;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
 
 use super::report::print_mistakes;
 use super::{colours, fail, print, report, used_wrongly};
@@ -108,8 +107,7 @@ impl ImportCommand {
 
 /// What each rule of the file became.
 fn table(rules: &[ImportedRule]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
+    let mut table = super::shown::table();
     table.set_header(["rule", "in the file", "in the policy", "decides", "note"]);
     for rule in rules {
         let patterns = if rule.written == rule.patterns {

@@ -4,13 +4,15 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::admin_client::{AdminArgs, show};
+use super::admin_client::{AdminArgs, AdminClient, show};
+use super::{fail, used_wrongly};
 use tero_admin_api::endpoints::Purge;
 use tero_admin_api::{PurgeRequest, PurgeResponse, PurgeTarget};
 
 const EXAMPLE: &str = "\
 Examples:
   tero purge --url http://www.example.org/prices
+  tero purge --url http://www.example.org/a --url http://www.example.org/b
   tero purge --tag prices --soft
   tero purge --prefix http://www.example.org/img/
   tero purge --site shop --admin http://10.0.0.5:9090 --token-file /run/secrets/tero
@@ -38,30 +40,44 @@ pub(super) struct PurgeCommand {
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
 struct PurgeOptions {
-    /// An absolute URL, with all its variants
+    /// An absolute URL, with all its variants; may be repeated
     #[arg(long)]
-    url: Option<String>,
-    /// A tag (surrogate key)
+    url: Vec<String>,
+    /// A tag (surrogate key); may be repeated
     #[arg(long)]
-    tag: Option<String>,
-    /// The beginning of an absolute URL
+    tag: Vec<String>,
+    /// The beginning of an absolute URL; may be repeated
     #[arg(long)]
-    prefix: Option<String>,
-    /// A whole site, by its name
+    prefix: Vec<String>,
+    /// A whole site, by its name; may be repeated
     #[arg(long)]
-    site: Option<String>,
+    site: Vec<String>,
 }
 
 impl PurgeCommand {
     pub(super) fn run(self) -> ExitCode {
-        let request = PurgeRequest {
-            target: self.target.clone().target(),
-            soft: self.soft,
+        let client = match AdminClient::new(&self.admin) {
+            Ok(client) => client,
+            Err(message) => return used_wrongly(&message),
         };
-        match self.admin.ask::<Purge>(&[], &request) {
-            Ok(answer) => show(&answer, self.json, |answer| self.words(answer)),
-            Err(code) => code,
+        let mut all = PurgeResponse { purged: 0 };
+        for target in self.target.targets() {
+            let named = name_of(&target);
+            let soft = self.soft;
+            match client.call::<Purge>(&[], &PurgeRequest { target, soft }) {
+                Ok(answer) => all.purged += answer.purged,
+                Err(message) if self.target.len() > 1 => {
+                    // What was purged before stays so.
+                    let so_far = self.words(&all);
+                    return fail(&format!(
+                        "{named}: {message}; before that: {}",
+                        so_far.trim()
+                    ));
+                }
+                Err(message) => return fail(&message),
+            }
         }
+        show(&all, self.json, |all| self.words(all))
     }
 
     fn words(&self, answer: &PurgeResponse) -> String {
@@ -73,20 +89,24 @@ impl PurgeCommand {
 }
 
 impl PurgeOptions {
-    fn target(self) -> PurgeTarget {
-        let PurgeOptions {
-            url,
-            tag,
-            prefix,
-            site,
-        } = self;
-        let targets = [
-            url.map(PurgeTarget::Url),
-            tag.map(PurgeTarget::Tag),
-            prefix.map(PurgeTarget::Prefix),
-            site.map(PurgeTarget::Site),
-        ];
-        let mut named = targets.into_iter().flatten();
-        named.next().expect("the arguments name exactly one target")
+    /// In the order of the arguments. They are all of one kind.
+    fn targets(&self) -> impl Iterator<Item = PurgeTarget> {
+        let urls = self.url.iter().cloned().map(PurgeTarget::Url);
+        let tags = self.tag.iter().cloned().map(PurgeTarget::Tag);
+        let prefixes = self.prefix.iter().cloned().map(PurgeTarget::Prefix);
+        let sites = self.site.iter().cloned().map(PurgeTarget::Site);
+        urls.chain(tags).chain(prefixes).chain(sites)
     }
+
+    fn len(&self) -> usize {
+        self.url.len() + self.tag.len() + self.prefix.len() + self.site.len()
+    }
+}
+
+fn name_of(target: &PurgeTarget) -> String {
+    let (PurgeTarget::Url(name)
+    | PurgeTarget::Tag(name)
+    | PurgeTarget::Prefix(name)
+    | PurgeTarget::Site(name)) = target;
+    name.clone()
 }

@@ -1,7 +1,6 @@
 //! `tero schedule`: what will happen when.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +9,8 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::compile::compiler;
-use super::{DEFAULT_CONFIG, colours, fail, print, report, used_wrongly};
+use super::config_args::ConfigArgs;
+use super::{colours, fail, print, report, used_wrongly};
 use tero_config::{Config, units};
 use tero_policy_host::check::check_file;
 use tero_semantics::timestamp::Timestamp;
@@ -40,9 +40,8 @@ Exit code: 0 for success, 1 if the configuration can't be used, 2 if the command
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct ScheduleCommand {
-    /// The configuration
-    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// How far to look: 1min to 92d
     #[arg(long, value_name = "DURATION", default_value = "7d")]
     next: String,
@@ -79,7 +78,7 @@ impl ScheduleCommand {
                 "--url {url:?} is not a path: write \"/barberias?zona=palermo\", percent-encoded"
             ));
         }
-        let config = match check_file(&self.config, &compiler()) {
+        let config = match check_file(self.config.path(), &compiler()) {
             Ok(config) => config,
             Err(errors) => {
                 eprint!("{}", report::report(&errors, colours()));

@@ -1,7 +1,7 @@
 //! `tero serve`: the edge itself.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,7 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::compile::compiler;
-use super::{DEFAULT_CONFIG, colours, fail, report};
+use super::config_args::ConfigArgs;
+use super::{colours, fail, report};
 use crate::{ReloadError, ServeError, Server};
 use tero_config::Config;
 use tero_policy_host::check::check_file;
@@ -19,6 +20,7 @@ use tero_time::clock::Clock;
 const EXAMPLE: &str = "\
 Examples:
   tero serve                              serve as ./tero.toml says
+  tero serve /etc/tero/tero.toml
   tero serve --config /etc/tero/tero.toml
 
 Signals: SIGTERM and SIGINT end each connection after its request, for at most `[server] drain`;
@@ -30,14 +32,13 @@ Exit code: 0 after a signal, 1 if it can't serve, 2 if the command is used wrong
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct ServeCommand {
-    /// The configuration
-    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 impl ServeCommand {
     pub(super) fn run(self) -> ExitCode {
-        let config = match Config::load(&self.config) {
+        let config = match Config::load(self.config.path()) {
             Ok(config) => config,
             Err(errors) => {
                 eprint!("{}", report::report(&errors, colours()));
@@ -53,7 +54,7 @@ impl ServeCommand {
         let server = match crate::serve(config, Clock::real(), &compiler()) {
             Ok(server) => server,
             Err(error @ (ServeError::Policy(_) | ServeError::Rollout(_))) => {
-                return refused_by_policy(&self.config, &error);
+                return refused_by_policy(self.config.path(), &error);
             }
             Err(error) => return fail(&with_causes(&error)),
         };

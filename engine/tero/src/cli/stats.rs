@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
 use super::admin_client::{AdminArgs, AdminClient};
-use super::{fail, print, used_wrongly};
+use super::{fail, print, shown, used_wrongly};
 use tero_admin_api::endpoints::Stats;
 use tero_admin_api::{Answer as _, HitFigures, OutcomeCounts, SiteStats, StatsResponse};
 
@@ -87,7 +86,7 @@ fn tables(stats: &StatsResponse) -> String {
     out.push_str(&format!(
         "keys stored: {}, memory: {}, evictions: {}, decisions remembered: {}\n",
         stats.cache.entries,
-        mib(stats.cache.bytes),
+        shown::size(stats.cache.bytes),
         stats.cache.evictions,
         percent(stats.decision_cache.hit_rate),
     ));
@@ -95,8 +94,7 @@ fn tables(stats: &StatsResponse) -> String {
 }
 
 fn site_table(site: &SiteStats) -> Table {
-    let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
+    let mut table = shown::table();
     table.set_header([&["", "hit rate", "requests"][..], &OUTCOMES[..]].concat());
     table.add_row(row("all", &site.figures));
     // If a site has no variants, the only one is the site itself.
@@ -141,12 +139,6 @@ fn counts(outcomes: &OutcomeCounts) -> [u64; OUTCOMES.len()] {
 /// A rate for people.
 pub(super) fn percent(rate: Option<f64>) -> String {
     rate.map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
-}
-
-fn mib(bytes: u64) -> String {
-    #[allow(clippy::cast_precision_loss)] // One digit behind the point is shown.
-    let mib = bytes as f64 / (1024.0 * 1024.0);
-    format!("{mib:.1} MiB")
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::Table;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
 
 use super::{short, time_of};
 use crate::cli::admin_client::{AdminArgs, show};
+use crate::cli::shown;
 use tero_admin_api::endpoints::Policies;
 use tero_admin_api::{CONFIGURATION, ModuleStatus, PoliciesResponse, RollbackReport};
 
@@ -49,8 +49,7 @@ impl ListCommand {
 }
 
 fn policies(answer: &PoliciesResponse) -> Table {
-    let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
+    let mut table = shown::table();
     table.set_header([
         "policy", "version", "since", "before", "on trial", "status", "sites",
     ]);
@@ -115,10 +114,9 @@ fn notes(answer: &PoliciesResponse) -> String {
 }
 
 fn versions(answer: &PoliciesResponse) -> Table {
-    let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
+    let mut table = shown::table();
     table.set_header([
-        "policy", "version", "pushed", "bytes", "settings", "cases", "",
+        "policy", "version", "pushed", "size", "settings", "cases", "",
     ]);
     for policy in &answer.policies {
         let name = policy.module.name.as_str();
@@ -140,7 +138,7 @@ fn versions(answer: &PoliciesResponse) -> Table {
                 name,
                 short(&version.digest),
                 &time_of(version.pushed_unix_secs),
-                &version.bytes.to_string(),
+                &shown::size(version.bytes),
                 settings,
                 &cases.unwrap_or_default(),
                 active(&version.digest),

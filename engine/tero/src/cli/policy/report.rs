@@ -1,9 +1,9 @@
 //! Comparisons of versions for people: of shadows, canaries, and diffs over a log.
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
 use super::{short, time_of};
+use crate::cli::shown;
 use crate::cli::stats::percent;
 use tero_admin_api::{
     CanaryReport, CanaryResponse, GroupFigures, RollbackReport, ShadowReport, ShadowSample,
@@ -65,10 +65,8 @@ pub(super) fn comparison<S>(
     names: [&str; 2],
     difference: impl Fn(&S) -> Difference<'_>,
 ) -> String {
-    let mut table = Table::new();
-    table
-        .load_preset(UTF8_FULL_CONDENSED)
-        .set_header(["field", "same", "different"]);
+    let mut table = shown::table();
+    table.set_header(["field", "same", "different"]);
     let mut samples = String::new();
     for (field, tally) in &comparison.fields {
         table.add_row([field, &tally.same.to_string(), &tally.different.to_string()]);
@@ -109,14 +107,13 @@ pub(super) fn canary(name: &str, answer: &CanaryResponse) -> String {
 
 fn running(name: &str, report: &CanaryReport) -> String {
     let summary = &report.summary;
-    let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
+    let mut table = shown::table();
     table.set_header(["", "requests", "hit rate", "errors", "origin requests"]);
-    for (shown, group) in [
+    for (name, group) in [
         ("active version", &summary.control),
         ("canary", &summary.canary),
     ] {
-        table.add_row(group_row(shown, group.as_ref()));
+        table.add_row(group_row(name, group.as_ref()));
     }
     align(&mut table);
     format!(

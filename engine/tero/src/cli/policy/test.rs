@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::CellAlignment;
 use serde::Serialize;
 
 use crate::cli::policy::desk;
+use crate::cli::shown::table;
 use crate::cli::{colours, fail, print, print_json, report, used_wrongly};
 use tero_config::{ConfigError, ConfigErrors, ModuleSource};
 use tero_policy_host::cases::{CaseOutcome, Cases, CasesReport, keys};
@@ -210,10 +210,4 @@ fn problems(file: &str, outcome: &CaseOutcome) -> String {
         outcome.case,
         outcome.hook.as_str()
     )
-}
-
-fn table() -> Table {
-    let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
-    table
 }

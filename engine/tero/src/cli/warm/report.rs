@@ -1,8 +1,6 @@
 //! The reports of runs that `tero warm` prints.
 
-use comfy_table::Table;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-
+use crate::cli::shown;
 use tero_admin_api::{RunState, WarmRunReport, WarmRunsResponse};
 
 /// At most so many reasons of a report are shown.
@@ -39,8 +37,7 @@ pub(super) fn table(answer: &WarmRunsResponse) -> String {
     if answer.runs.is_empty() {
         return "no plan has run since the edge started\n".to_owned();
     }
-    let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
+    let mut table = shown::table();
     table.set_header([
         "run",
         "plan",
@@ -51,8 +48,8 @@ pub(super) fn table(answer: &WarmRunsResponse) -> String {
         "fetched",
         "fresh",
         "failed",
-        "bytes",
-        "s",
+        "size",
+        "time",
         "used",
         "wasted",
         "hits given",
@@ -65,7 +62,7 @@ pub(super) fn table(answer: &WarmRunsResponse) -> String {
 
 fn row(run: &WarmRunReport) -> [String; 14] {
     let worth = run.worth.as_ref();
-    let wasted = worth.map(|worth| worth.wasted_bytes.to_string());
+    let wasted = worth.map(|worth| shown::size(worth.wasted_bytes));
     let share = worth
         .and_then(|worth| worth.share_of_hits)
         .map(|share| format!("{:.1} %", share * 100.0));
@@ -80,8 +77,8 @@ fn row(run: &WarmRunReport) -> [String; 14] {
         run.fetched.to_string(),
         run.fresh.to_string(),
         run.failed.to_string(),
-        run.bytes.to_string(),
-        run.seconds.to_string(),
+        shown::size(run.bytes),
+        shown::time(run.seconds),
         run.used_later.to_string(),
         wasted.unwrap_or("-".to_owned()),
         share.unwrap_or("-".to_owned()),
@@ -91,14 +88,14 @@ fn row(run: &WarmRunReport) -> [String; 14] {
 /// A finished run, for people.
 pub(super) fn summary(report: &WarmRunReport) -> String {
     let mut text = format!(
-        "run {} of {}: {} after {} s\n  planned     {}\n  fetched     {} ({} bytes)\n  fresh       {}\n  not stored  {}\n  failed      {}\n",
+        "run {} of {}: {} after {}\n  planned     {}\n  fetched     {} ({})\n  fresh       {}\n  not stored  {}\n  failed      {}\n",
         report.id,
         report.plan,
         report.state.as_str(),
-        report.seconds,
+        shown::time(report.seconds),
         report.planned,
         report.fetched,
-        report.bytes,
+        shown::size(report.bytes),
         report.fresh,
         report.not_stored,
         report.failed,
@@ -240,7 +237,7 @@ mod tests {
         let text = table(&WarmRunsResponse {
             runs: vec![run(Some(worth)), run(None)],
         });
-        for part in ["apertura", "12.3 %", " 100 ", " - "] {
+        for part in ["apertura", "12.3 %", " 100 B ", " - "] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(table(&WarmRunsResponse { runs: Vec::new() }).contains("no plan has run"));

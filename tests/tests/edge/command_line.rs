@@ -1,0 +1,226 @@
+//! What the command line promises: of its version, its configuration, its checks and its tables.
+
+use tero_tests::{Origin, Reply, folder, get, toml_string};
+
+use crate::program::{Serving, assert_code, configuration, err, out, run, run_in, tero};
+
+#[test]
+fn the_version_tells_what_the_program_is_made_of() {
+    let version = out(&run(&["--version"]));
+    let line = |name: &str| {
+        let mut lines = version.lines();
+        lines
+            .find_map(|line| line.strip_prefix(name).map(str::to_owned))
+            .unwrap_or_else(|| panic!("no {name} in\n{version}"))
+    };
+    assert_eq!(line("tero "), env!("CARGO_PKG_VERSION"));
+    let commit = line("commit: ");
+    assert!(
+        commit.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+        "{commit}"
+    );
+    assert!((7..=64).contains(&commit.len()), "{commit}");
+    assert!(line("time zone data: ").contains("20"), "{version}");
+    assert!(line("features: ").contains("json-rules"), "{version}");
+    assert!(!version.contains(env!("CARGO_MANIFEST_DIR")), "{version}");
+}
+
+#[test]
+fn the_configuration_is_given_the_same_way_to_every_command() {
+    let origin = Origin::start();
+    let folder = folder();
+    let file = folder.path().join("other.toml");
+    std::fs::write(&file, configuration(&origin, "")).unwrap();
+    let file = file.display().to_string();
+    for command in [&["check"][..], &["schedule", "--next", "1min"]] {
+        for way in [&[file.as_str()][..], &["--config", &file], &["-c", &file]] {
+            assert_code(&run(&[command, way].concat()), 0);
+        }
+        let twice = run(&[command, &[&file, "--config", &file]].concat());
+        assert_code(&twice, 2);
+    }
+    std::fs::write(&file, "nonsense").unwrap();
+    for way in [&[file.as_str()][..], &["--config", &file], &["-c", &file]] {
+        let refused = run(&[&["serve"], way].concat());
+        assert_code(&refused, 1);
+        assert!(err(&refused).contains("other.toml"), "{}", err(&refused));
+    }
+}
+
+#[test]
+fn what_can_not_be_opened_is_told_by_the_check() {
+    let origin = Origin::start();
+    let folder = folder();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let good = configuration(&origin, "");
+    let check = |text: &str| {
+        std::fs::write(folder.path().join("tero.toml"), text).unwrap();
+        run_in(folder.path(), &["check"])
+    };
+    // An address of a network for documentation is nobody's.
+    let public = "listen = [\"192.0.2.1:8080\"]";
+    let admin = "[admin]\ntoken = \"a-token-of-the-test\"\nlisten = \"192.0.2.1:9090\"";
+    for (text, key, words) in [
+        (
+            good.replacen("listen = [\"127.0.0.1:0\"]", public, 1),
+            "server.listen",
+            "192.0.2.1:8080",
+        ),
+        (
+            good.replacen("[admin]\nlisten = \"127.0.0.1:0\"", admin, 1),
+            "admin.listen",
+            "192.0.2.1:9090",
+        ),
+        (
+            format!("{good}\n[access_log]\npath = \"nowhere/access.log\"\n"),
+            "access_log.path",
+            "no folder",
+        ),
+        (
+            format!("{good}\n[access_log]\npath = \".\"\n"),
+            "access_log.path",
+            "is a folder",
+        ),
+        (
+            good.replacen(
+                "[policies]\n",
+                "[policies]\nstate_dir = \"file/state\"\n",
+                1,
+            ),
+            "policies.state_dir",
+            "not a folder",
+        ),
+    ] {
+        assert_ne!(text, good, "{key}");
+        let refused = check(&text);
+        assert_code(&refused, 1);
+        let said = err(&refused);
+        assert!(said.contains(key) && said.contains(words), "{key}:\n{said}");
+        // What is told is true.
+        assert_code(&run_in(folder.path(), &["serve"]), 1);
+    }
+}
+
+#[test]
+fn a_check_keeps_nothing_of_what_it_opens() {
+    let origin = Origin::start();
+    let folder = folder();
+    let state = "[policies]\nstate_dir = \"state\"\n";
+    let text = configuration(&origin, "\n[access_log]\npath = \"access.log\"\n").replacen(
+        "[policies]\n",
+        state,
+        1,
+    );
+    std::fs::write(folder.path().join("tero.toml"), text).unwrap();
+    assert_code(&run_in(folder.path(), &["check"]), 0);
+    let left: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["tero.toml"]);
+}
+
+#[test]
+fn a_check_beside_a_running_edge_succeeds() {
+    let origin = Origin::start();
+    let serving = Serving::start(&configuration(&origin, ""));
+    let text = configuration(&origin, "")
+        .replacen(
+            "listen = [\"127.0.0.1:0\"]",
+            &format!("listen = [\"{}\"]", serving.address()),
+            1,
+        )
+        .replacen(
+            "listen = \"127.0.0.1:0\"",
+            &format!(
+                "listen = {}",
+                toml_string(&serving.admin_address().to_string())
+            ),
+            1,
+        );
+    let folder = folder();
+    std::fs::write(folder.path().join("tero.toml"), text).unwrap();
+    let checked = run_in(folder.path(), &["check"]);
+    assert_code(&checked, 0);
+    let said = err(&checked);
+    for address in [serving.address(), serving.admin_address()] {
+        assert!(said.contains(&format!("{address} is in use")), "{said}");
+    }
+}
+
+#[test]
+fn a_purge_takes_several_targets() {
+    let origin = Origin::start();
+    origin.otherwise(|asked| Reply::fresh(60, &asked.target));
+    let serving = Serving::start(&configuration(&origin, ""));
+    let admin = format!("http://{}", serving.admin_address());
+    let mut client = serving.client();
+    for path in ["/a", "/b", "/c"] {
+        client.send(&get(path));
+    }
+    let urls = [
+        "--url",
+        "http://www.example/a",
+        "--url",
+        "http://www.example/b",
+    ];
+    let purged = run(&[&["purge", "--admin", &admin], &urls[..]].concat());
+    assert_code(&purged, 0);
+    assert!(
+        out(&purged).contains("2 stored responses dropped"),
+        "{}",
+        out(&purged)
+    );
+    client.send(&get("/a")).assert_forwarded("uri-miss", "/a");
+    client.send(&get("/b")).assert_forwarded("uri-miss", "/b");
+    client.send(&get("/c")).assert_hit("/c");
+    let sites = ["--site", "site", "--site", "nothing", "--site", "site"];
+    let failed = run(&[&["purge", "--admin", &admin], &sites[..]].concat());
+    assert_code(&failed, 1);
+    let said = err(&failed);
+    assert!(
+        said.contains("nothing") && said.contains("before that: 3 stored"),
+        "{said}"
+    );
+}
+
+#[test]
+fn tables_fit_the_terminal() {
+    let origin = Origin::start();
+    origin.otherwise(|asked| Reply::fresh(60, &asked.target));
+    let plans =
+        "\n[[warm]]\nname = \"a-plan-with-quite-a-long-name\"\nsite = \"site\"\nurls = [\"/a\"]\n";
+    let serving = Serving::start(&configuration(&origin, plans));
+    let admin = format!("http://{}", serving.admin_address());
+    serving.client().send(&get("/a"));
+    let plan = [
+        "warm",
+        "a-plan-with-quite-a-long-name",
+        "--wait",
+        "--admin",
+        &admin,
+    ];
+    assert_code(&run(&plan), 0);
+    for command in [&["stats"][..], &["warm", "runs"], &["policy", "list"]] {
+        let arguments = [command, &["--admin", &admin]].concat();
+        for columns in [60, 100] {
+            let shown = tero(&arguments)
+                .env("COLUMNS", columns.to_string())
+                .output()
+                .unwrap();
+            assert_code(&shown, 0);
+            for line in out(&shown)
+                .lines()
+                .filter(|line| line.starts_with(['│', '┌', '└']))
+            {
+                assert!(line.chars().count() <= columns, "{columns}: {line}");
+            }
+        }
+    }
+    let runs = run(&["warm", "runs", "--admin", &admin]);
+    assert!(
+        out(&runs).contains(" 2 B ") && out(&runs).contains(" s "),
+        "{}",
+        out(&runs)
+    );
+}

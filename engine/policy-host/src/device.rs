@@ -109,13 +109,19 @@ impl<'a> DeviceFields<'a> {
         fields
     }
 
+    /// Reads a `User-Agent`. If it is repeated, its first meaningful value counts.
+    #[inline]
+    pub fn note_user_agent(&mut self, value: &'a HeaderValue) {
+        if self.user_agent.is_empty() {
+            self.user_agent = cut(value.as_bytes(), MAX_USER_AGENT_BYTES);
+        }
+    }
+
     /// Reads one field of a request, and ignores fields that do not concern devices. If a field is
     /// repeated, its first meaningful value counts.
     pub fn note(&mut self, name: &HeaderName, value: &'a HeaderValue) {
         match name.as_str() {
-            "user-agent" if self.user_agent.is_empty() => {
-                self.user_agent = cut(value.as_bytes(), MAX_USER_AGENT_BYTES)
-            }
+            "user-agent" => self.note_user_agent(value),
             "sec-ch-ua-mobile" if self.mobile.is_none() => self.mobile = mobile(value.as_bytes()),
             "sec-ch-ua-platform" if self.platform.is_empty() => {
                 self.platform = platform(value.as_bytes())

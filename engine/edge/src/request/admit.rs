@@ -106,7 +106,7 @@ fn scan_again(
     source: &RequestSource,
     viewer: Option<Device>,
 ) -> (FieldPresence, Device) {
-    let left = FieldScan::of(&parts.headers, &edge.loop_entry);
+    let left = FieldScan::again(&parts.headers, &edge.loop_entry);
     let device = DeviceFields {
         viewer,
         ..left.device

@@ -51,12 +51,23 @@ impl SuspectFields {
 }
 
 impl<'a> FieldScan<'a> {
-    #[inline]
+    /// Looks at the fields of a request as it came.
     pub(super) fn of(headers: &'a HeaderMap, own_entry: &LoopEntry) -> FieldScan<'a> {
         let mut seen = FieldScan::default();
         for (name, value) in headers {
             // Name, colon, space, value, end of line.
             seen.bytes += name.as_str().len() + value.len() + 4;
+            seen.note(name, value, own_entry);
+        }
+        seen
+    }
+
+    /// Looks at those that are left. Its own loop leaves [`FieldScan::of`] one caller, in which the
+    /// compiler places it.
+    #[cold]
+    pub(super) fn again(headers: &'a HeaderMap, own_entry: &LoopEntry) -> FieldScan<'a> {
+        let mut seen = FieldScan::default();
+        for (name, value) in headers {
             seen.note(name, value, own_entry);
         }
         seen
@@ -86,7 +97,7 @@ impl<'a> FieldScan<'a> {
             HOST => self.has_many_hosts |= self.host.replace(value).is_some(),
             CONNECTION => self.suspects.nominated |= forwarding::names_fields(value),
             FORWARDED => self.suspects.of_proxies = true,
-            USER_AGENT => self.device.note(name, value),
+            USER_AGENT => self.device.note_user_agent(value),
             _ => self.note_other(name, value, own_entry),
         }
     }

@@ -310,7 +310,11 @@ fn a_silent_upload_is_refused_after_the_body_timeout() {
     pass_secs(&edge, 4);
     assert!(!upload.is_answered());
     edge.advance_until(5, || upload.is_answered());
-    upload.head().assert_failed(408, "too slowly");
+    let mut answer = upload.head();
+    answer.assert_failed(408, "too slowly");
+    assert_eq!(answer.header("Connection").as_deref(), Some("close"));
+    upload.rest(&mut answer);
+    assert!(upload.is_closed());
     assert_eq!(origin.requests("/form"), 0);
 }
 

@@ -18,8 +18,14 @@ use tero_wire::Fault;
 pub(super) fn failed(edge: &Edge, forward: Option<Forward>, failure: Failure) -> Answer {
     let provenance = Provenance::failed(forward, failure);
     let status = provenance.cache_status(StatusFacts::default());
+    let mut response = plain(edge, failure.status, failure.reason, &status);
+    if failure.status == StatusCode::REQUEST_TIMEOUT {
+        // The rest of the content would follow (RFC 9110 §15.5.9).
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     Answer {
-        response: plain(edge, failure.status, failure.reason, &status),
+        response,
         provenance,
     }
 }

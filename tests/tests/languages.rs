@@ -2,9 +2,9 @@
 //! decide alike.
 //!
 //! Rust is always tested. The others need `node` or `clang` in the path, and the packages of the
-//! examples: `npm install` in `examples/shop-hours/javascript`, a `.venv` with its
+//! examples: `npm install` in `examples/shop-hours/javascript` and in `…/typescript`, a `.venv` with its
 //! `requirements.txt` in `examples/shop-hours/python`. A language without its tools is skipped with
-//! a message, unless `TERO_LANGUAGES` (`javascript,python,c`) names it: then the test fails.
+//! a message, unless `TERO_LANGUAGES` (`javascript,typescript,python,c`) names it: then the test fails.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,10 @@ fn missing(language: &str) -> Option<&'static str> {
                 .is_dir() =>
         {
             Some("`npm install` in examples/shop-hours/javascript")
+        }
+        "typescript" if !runs("node") => Some("node"),
+        "typescript" if !example(language).join("node_modules/typescript").is_dir() => {
+            Some("`npm install` in examples/shop-hours/typescript")
         }
         "python" if !runs(example(language).join(".venv/bin/componentize-py")) => Some(
             "`python3 -m venv .venv && .venv/bin/pip install -r requirements.txt` in examples/shop-hours/python",
@@ -232,6 +236,7 @@ fn check_refusals(folder: &Path, module: &Path, language: &str) {
     );
     match language {
         "javascript" => check("null", &["trap", "TypeError", "at configure@policy.js:"]),
+        "typescript" => check("null", &["trap", "TypeError", "policy.js:"]),
         "python" => check("null", &["trap", "AttributeError", "at app.py:"]),
         _ => check("null", &["refuses its settings"]),
     }
@@ -261,13 +266,264 @@ fn projects_in_all_languages_build_pass_their_cases_and_decide_alike() {
         "{}",
         expected.len()
     );
-    for language in ["rust", "javascript", "python", "c"] {
+    for language in ["rust", "javascript", "typescript", "python", "c"] {
         if is_tested(language) {
             let module = new_project(path, language);
             check_refusals(path, &module, language);
             for (found, expected) in answers(path, &module).iter().zip(&expected) {
                 assert_eq!(found, expected, "{language}");
             }
+        }
+    }
+}
+
+/// Answers of another shape than the contract's, by path.
+const WRONG_JAVASCRIPT: &str = r#"
+const requests = {
+  "/good": { variantName: "a", lookup: undefined },
+  "/number": { variantName: 5 },
+  "/misspelt": { variantname: "a" },
+  "/null": { variantName: null },
+  "/nothing": undefined,
+  "/word": { lookup: "skip" },
+  "/deep": { query: { parameters: { tag: "only", val: ["a", 1] }, sort: false } },
+};
+const responses = {
+  "/good": { storing: "always", tags: [], ttlSecs: 1 },
+  "/fraction": { storing: "always", tags: [], ttlSecs: 1.5 },
+  "/negative": { storing: "always", tags: [], ttlSecs: -1 },
+  "/tags": { storing: "always" },
+};
+export const configure = () => ({
+  hooks: ["on-request", "on-response"], headers: [], cookies: [], responseHeaders: [], query: false, device: false, variants: ["a"],
+});
+export const onRequest = (request) => requests[request.path];
+export const onResponse = (request) => responses[request.path];
+export const planWarm = () => [];
+"#;
+
+const WRONG_PYTHON: &str = r#"
+from types import SimpleNamespace
+from wit_world import WitWorld as Policy
+from wit_world.imports.types import *
+
+
+def misspelt():
+    decision = RequestDecision(None, "a", None, None)
+    decision.variantname = "b"
+    return decision
+
+
+def response(ttl_secs, tags=None):
+    return ResponseDecision(Storing.ALWAYS, ttl_secs, None, None, None, tags, None)
+
+
+class WitWorld(Policy):
+    def configure(self, text):
+        return Manifest([Hook.ON_REQUEST, Hook.ON_RESPONSE], [], [], [], False, False, None, ["a"])
+
+    def on_request(self, request, now):
+        return {
+            "/good": lambda: RequestDecision(None, "a", None, None),
+            "/number": lambda: RequestDecision(None, 5, None, None),
+            "/misspelt": misspelt,
+            "/nothing": lambda: None,
+            "/word": lambda: RequestDecision("skip", None, None, None),
+            "/deep": lambda: RequestDecision(None, None, QueryRule(QueryParameters_Only(["a", 1]), False), None),
+        }[request.path]()
+
+    def on_response(self, request, response_, now):
+        return {
+            "/good": lambda: response(1, []),
+            "/fraction": lambda: response(1.5, []),
+            "/negative": lambda: response(-1, []),
+            "/tags": lambda: response(1),
+        }[request.path]()
+
+    def plan_warm(self, plan, popular, now):
+        return []
+"#;
+
+/// Checks that the policy's wrong answers are refused with the field and what it wants.
+fn check_wrong_answers(project: &Path, refusals: &[(&str, &str, &str)]) {
+    let mut cases = "module = \"policy.wasm\"\nlimits = { deadline = \"10s\" }\n".to_owned();
+    let good = [("/good", "on_request", ""), ("/good", "on_response", "")];
+    for (path, hook, _) in good.iter().chain(refusals) {
+        let _ = write!(
+            cases,
+            "[[case]]\nname = \"{hook} {path}\"\nurl = \"{path}\"\n{hook} = {{}}\n"
+        );
+    }
+    std::fs::write(project.join("wrong.toml"), cases).unwrap();
+    let tested = tero(project, &["policy", "test", "--json", "wrong.toml"])
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&tested.stdout).unwrap();
+    let outcomes = report["files"][0]["outcomes"].as_array().unwrap();
+    let failure = |case: String| {
+        let outcome = outcomes.iter().find(|outcome| outcome["case"] == case);
+        outcome.unwrap_or_else(|| panic!("{case} is not in {report}"))["problems"].to_string()
+    };
+    for (path, hook, _) in good {
+        assert_eq!(failure(format!("{hook} {path}")), "[]");
+    }
+    for (path, hook, words) in refusals {
+        // As in JSON.
+        let words = words.replace('"', "\\\"");
+        let told = failure(format!("{hook} {path}")).replace("\\\\\"", "\\\"");
+        assert!(told.contains(&words), "{hook} {path}: {words} in\n{told}");
+    }
+}
+
+#[test]
+fn answers_of_another_shape_are_refused_with_the_field_and_what_it_wants() {
+    let folder = folder();
+    let project = |language: &str, file: &str, content: &str| {
+        done(tero(
+            folder.path(),
+            &["policy", "new", language, "--language", language],
+        ));
+        let project = folder.path().join(language);
+        for tools in ["node_modules", ".venv"] {
+            let installed = example(language).join(tools);
+            if installed.is_dir() {
+                let installed = installed.canonicalize().unwrap();
+                std::os::unix::fs::symlink(installed, project.join(tools)).unwrap();
+            }
+        }
+        std::fs::write(project.join(file), content).unwrap();
+        project
+    };
+    if is_tested("javascript") {
+        let wrong = format!("// @ts-nocheck\n{WRONG_JAVASCRIPT}");
+        let project = project("javascript", "policy.js", &wrong);
+        done(tero(&project, &["policy", "build"]));
+        check_wrong_answers(
+            &project,
+            &[
+                (
+                    "/number",
+                    "on_request",
+                    "`variantName` in the answer of onRequest is 5: it wants a text, or to be left out",
+                ),
+                (
+                    "/misspelt",
+                    "on_request",
+                    "the answer of onRequest has the field `variantname`, which is not one of lookup, query, reason, variantName",
+                ),
+                (
+                    "/null",
+                    "on_request",
+                    "`variantName` in the answer of onRequest is null: it wants a text, or to be left out",
+                ),
+                (
+                    "/nothing",
+                    "on_request",
+                    "the answer of onRequest is undefined: it wants an object with lookup, query, reason, variantName",
+                ),
+                (
+                    "/word",
+                    "on_request",
+                    "`lookup` in the answer of onRequest is \"skip\": it wants one of \"cache\", \"pass\", or to be left out",
+                ),
+                (
+                    "/deep",
+                    "on_request",
+                    "`query.parameters.val[1]` in the answer of onRequest is 1: it wants a text",
+                ),
+                (
+                    "/fraction",
+                    "on_response",
+                    "`ttlSecs` in the answer of onResponse is 1.5: it wants a whole number from 0 to 4294967295, or to be left out",
+                ),
+                (
+                    "/negative",
+                    "on_response",
+                    "`ttlSecs` in the answer of onResponse is -1: it wants a whole number",
+                ),
+                (
+                    "/tags",
+                    "on_response",
+                    "`tags` in the answer of onResponse is undefined: it wants a list",
+                ),
+            ],
+        );
+    }
+    if is_tested("python") {
+        let project = project("python", "app.py", WRONG_PYTHON);
+        done(tero(&project, &["policy", "build"]));
+        check_wrong_answers(
+            &project,
+            &[
+                (
+                    "/number",
+                    "on_request",
+                    "`variant_name` in the answer of on_request is 5: it wants a text or None",
+                ),
+                (
+                    "/misspelt",
+                    "on_request",
+                    "the answer of on_request has the field `variantname`, which is not one of lookup, variant_name",
+                ),
+                (
+                    "/nothing",
+                    "on_request",
+                    "the answer of on_request is None: it wants a RequestDecision",
+                ),
+                (
+                    "/word",
+                    "on_request",
+                    "`lookup` in the answer of on_request is 'skip': it wants a Lookup or None",
+                ),
+                (
+                    "/deep",
+                    "on_request",
+                    "`query.parameters.value[1]` in the answer of on_request is 1: it wants a text",
+                ),
+                (
+                    "/fraction",
+                    "on_response",
+                    "`ttl_secs` in the answer of on_response is 1.5: it wants a whole number from 0 to 4294967295 or None",
+                ),
+                (
+                    "/negative",
+                    "on_response",
+                    "`ttl_secs` in the answer of on_response is -1: it wants a whole number",
+                ),
+                (
+                    "/tags",
+                    "on_response",
+                    "`tags` in the answer of on_response is None: it wants a list",
+                ),
+            ],
+        );
+    }
+    if is_tested("typescript") {
+        // With its compiler there, a wrong shape does not even build, in JavaScript neither.
+        for (language, file) in [("typescript", "policy.ts"), ("javascript", "policy.js")] {
+            let folder = folder.path().join("checked");
+            std::fs::create_dir_all(&folder).unwrap();
+            done(tero(
+                &folder,
+                &["policy", "new", language, "--language", language],
+            ));
+            let project = folder.join(language);
+            let modules = example("typescript")
+                .join("node_modules")
+                .canonicalize()
+                .unwrap();
+            std::os::unix::fs::symlink(modules, project.join("node_modules")).unwrap();
+            let good = std::fs::read_to_string(project.join(file)).unwrap();
+            let wrong = good.replace("{ variantName: \"mobile\" }", "{ variantName: 5 }");
+            assert_ne!(good, wrong);
+            std::fs::write(project.join(file), wrong).unwrap();
+            let built = tero(&project, &["policy", "build"]).output().unwrap();
+            let told =
+                String::from_utf8_lossy(&built.stderr) + String::from_utf8_lossy(&built.stdout);
+            assert!(
+                !built.status.success() && told.contains(file) && told.contains("tsc failed"),
+                "{told}"
+            );
         }
     }
 }

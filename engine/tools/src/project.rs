@@ -9,6 +9,7 @@ mod create;
 mod error;
 mod files;
 mod language;
+mod shapes;
 mod typescript;
 
 pub use build::{MODULE, build};

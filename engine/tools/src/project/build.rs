@@ -31,6 +31,7 @@ pub fn build(folder: &Path) -> Result<PathBuf, ProjectError> {
     match language {
         Language::Rust => rust::build(folder, &module)?,
         Language::Javascript => javascript::build(folder, &module)?,
+        Language::Typescript => javascript::build_typescript(folder, &module)?,
         Language::Python => python::build(folder, &module)?,
         Language::C => c::build(folder, &module)?,
     }

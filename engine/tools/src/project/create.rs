@@ -13,8 +13,11 @@ const CASES: &str = include_str!("../../../../examples/shop-hours/cases.toml");
 const RUST: &str = include_str!("../../../../examples/shop-hours/rust/src/lib.rs");
 const JAVASCRIPT: &str = include_str!("../../../../examples/shop-hours/javascript/policy.js");
 const PACKAGE: &str = include_str!("../../../../examples/shop-hours/javascript/package.json");
-const JSCONFIG: &str =
-    "{ \"compilerOptions\": { \"checkJs\": true, \"strict\": true, \"target\": \"es2022\" } }\n";
+const JSCONFIG: &str = "{ \"compilerOptions\": { \"checkJs\": true, \"strict\": true, \"target\": \"es2022\", \"module\": \"es2022\", \"moduleResolution\": \"bundler\", \"allowImportingTsExtensions\": true, \"noEmit\": true, \"types\": [] } }\n";
+const TYPESCRIPT: &str = include_str!("../../../../examples/shop-hours/typescript/policy.ts");
+const TYPESCRIPT_PACKAGE: &str =
+    include_str!("../../../../examples/shop-hours/typescript/package.json");
+const TSCONFIG: &str = "{\n  \"compilerOptions\": {\n    \"strict\": true, \"target\": \"es2022\", \"module\": \"es2022\", \"moduleResolution\": \"bundler\",\n    \"allowImportingTsExtensions\": true, \"rewriteRelativeImportExtensions\": true, \"noEmitOnError\": true, \"outDir\": \"build\", \"types\": []\n  },\n  \"include\": [\"*.ts\"]\n}\n";
 const PYTHON: &str = include_str!("../../../../examples/shop-hours/python/app.py");
 const REQUIREMENTS: &str = include_str!("../../../../examples/shop-hours/python/requirements.txt");
 /// Tells editors where a build writes the types.
@@ -81,7 +84,18 @@ fn sources(language: Language, name: &str, sdk: &Path) -> Vec<(&'static str, Cow
                 "package.json",
                 PACKAGE.replacen("shop-hours", name, 1).into(),
             ),
+            ("log.d.ts", text(typescript::LOG)),
             ("jsconfig.json", text(JSCONFIG)),
+        ],
+        Language::Typescript => vec![
+            ("policy.ts", text(TYPESCRIPT)),
+            ("contract.d.ts", typescript::declarations().into()),
+            ("log.d.ts", text(typescript::LOG)),
+            (
+                "package.json",
+                TYPESCRIPT_PACKAGE.replacen("shop-hours", name, 1).into(),
+            ),
+            ("tsconfig.json", text(TSCONFIG)),
         ],
         Language::Python => vec![
             ("app.py", text(PYTHON)),
@@ -134,6 +148,7 @@ fn ignored(language: Language) -> &'static str {
     match language {
         Language::Rust => "/target\n/policy.wasm\n",
         Language::Javascript => "/node_modules\n/policy.wasm\n",
+        Language::Typescript => "/node_modules\n/build\n/policy.wasm\n",
         Language::Python => "/.venv\n/bindings\n__pycache__\n/policy.wasm\n",
         Language::C => "/bindings\n/policy.wasm\n",
     }
@@ -142,7 +157,7 @@ fn ignored(language: Language) -> &'static str {
 fn next(language: Language) -> Vec<&'static str> {
     let prepare: &[&str] = match language {
         Language::Rust => &["cargo test"],
-        Language::Javascript => &["npm install"],
+        Language::Javascript | Language::Typescript => &["npm install"],
         Language::Python => &[
             "python3 -m venv .venv",
             ".venv/bin/pip install -r requirements.txt",
@@ -162,12 +177,19 @@ fn readme(name: &str, language: Language, next: &[&str]) -> String {
         Language::Javascript => (
             "Node.js 20 or later; `npm install` brings componentize-js",
             "- `policy.js` is the policy: four exported functions.\n\
-             - `policy.d.ts` has the types of the contract; `tero policy build` writes it again. `// @ts-check` makes editors use it.\n",
+             - `policy.d.ts` has the types of the contract; `tero policy build` writes it again. `// @ts-check` makes editors use it, and\n  \
+               a build checks the types with TypeScript if `npm install` brought it.\n",
+        ),
+        Language::Typescript => (
+            "Node.js 20 or later; `npm install` brings TypeScript and componentize-js",
+            "- `policy.ts` is the policy: four exported functions. A build checks its types.\n\
+             - `contract.d.ts` has the types of the contract; `tero policy build` writes it again.\n",
         ),
         Language::Python => (
             "Python 3.10 or later; `pip install -r requirements.txt` brings componentize-py",
             "- `app.py` is the policy: the class `WitWorld` with four methods.\n\
-             - `bindings/` has the types of the contract; `tero policy build` writes them. `pyrightconfig.json` tells editors where they are.\n",
+             - `bindings/` has the types of the contract; `tero policy build` writes them. `pyrightconfig.json` tells editors where they are.\n\
+             - A build checks the types if `.venv` has pyright or mypy.\n",
         ),
         Language::C => (
             "clang 14 or later with wasm-ld (Debian: `apt-get install clang lld`)",

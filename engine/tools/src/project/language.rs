@@ -10,6 +10,8 @@ pub enum Language {
     Rust,
     /// JavaScript, built by componentize-js.
     Javascript,
+    /// TypeScript, checked by its compiler and built by componentize-js.
+    Typescript,
     /// Python, built by componentize-py.
     Python,
     /// C with bindings of wit-bindgen, built by clang.
@@ -18,9 +20,10 @@ pub enum Language {
 
 impl Language {
     /// Every language.
-    pub const ALL: [Language; 4] = [
+    pub const ALL: [Language; 5] = [
         Language::Rust,
         Language::Javascript,
+        Language::Typescript,
         Language::Python,
         Language::C,
     ];
@@ -30,6 +33,7 @@ impl Language {
         match self {
             Language::Rust => "rust",
             Language::Javascript => "javascript",
+            Language::Typescript => "typescript",
             Language::Python => "python",
             Language::C => "c",
         }
@@ -40,6 +44,7 @@ impl Language {
         match self {
             Language::Rust => "Cargo.toml",
             Language::Javascript => "policy.js",
+            Language::Typescript => "policy.ts",
             Language::Python => "app.py",
             Language::C => "policy.c",
         }
@@ -56,10 +61,11 @@ impl Language {
 impl FromStr for Language {
     type Err = UnknownLanguage;
 
-    /// Reads the names of [`Language::as_str`], and the short names `js` and `py`.
+    /// Reads the names of [`Language::as_str`], and the short names `js`, `ts` and `py`.
     fn from_str(name: &str) -> Result<Language, UnknownLanguage> {
         match name {
             "js" => Ok(Language::Javascript),
+            "ts" => Ok(Language::Typescript),
             "py" => Ok(Language::Python),
             name => Language::ALL
                 .into_iter()
@@ -71,5 +77,5 @@ impl FromStr for Language {
 
 /// A name is not that of a [`Language`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write rust, javascript, python or c")]
+#[error("write rust, javascript, typescript, python or c")]
 pub struct UnknownLanguage;

@@ -115,7 +115,7 @@ fn errors_name_what_a_project_lacks() {
     assert!(
         no_project
             .to_string()
-            .contains("Cargo.toml, policy.js, app.py or policy.c"),
+            .contains("Cargo.toml, policy.js, policy.ts, app.py or policy.c"),
         "{no_project}"
     );
     let project = folder.path().join("js");

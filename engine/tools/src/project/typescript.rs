@@ -9,7 +9,10 @@ use super::contract::contract;
 
 const HEAD: &str = "// The contract with the edge, written by `tero policy build` from wit/policy.wit: changes here are lost.\n";
 
-/// Writes the text of `policy.d.ts`.
+/// The text of `log.d.ts`: the log that a policy imports.
+pub(super) const LOG: &str = "// Written by `tero policy build`: changes here are lost.\ndeclare module \"log\" {\n  /** Writes a line to the operator's log; cut at 1 KiB, and at 16 lines a call. */\n  export default function log(message: string): void;\n}\n";
+
+/// Writes the text of `policy.d.ts` in a project in JavaScript, of `contract.d.ts` in TypeScript.
 pub(super) fn declarations() -> String {
     let (resolve, world) = contract();
     let mut out = HEAD.to_owned();
@@ -156,7 +159,7 @@ fn pascal(name: &str) -> String {
         .collect()
 }
 
-fn camel(name: &str) -> String {
+pub(super) fn camel(name: &str) -> String {
     let name = pascal(name);
     name[..1].to_ascii_lowercase() + &name[1..]
 }

@@ -71,6 +71,9 @@ fn languages() -> impl TypedValueParser<Value = Language> {
         match language {
             Language::Rust => offer.help("With the SDK `tero-policy`, built by cargo"),
             Language::Javascript => offer.help("With componentize-js").alias("js"),
+            Language::Typescript => offer
+                .help("With TypeScript and componentize-js")
+                .alias("ts"),
             Language::Python => offer.help("With componentize-py").alias("py"),
             Language::C => offer.help("With clang and bindings of wit-bindgen"),
         }

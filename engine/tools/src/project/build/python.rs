@@ -14,6 +14,17 @@ const COMPONENTIZE_PY: Tool = Tool {
     cure: "run `python3 -m venv .venv && .venv/bin/pip install -r requirements.txt` in the folder of the policy, or install it with pip",
 };
 
+const PYRIGHT: Tool = Tool {
+    name: "pyright",
+    language: "Python",
+    cure: "install it with pip in the folder of the policy",
+};
+const MYPY: Tool = Tool {
+    name: "mypy",
+    language: "Python",
+    cure: "install it with pip in the folder of the policy",
+};
+
 /// The entry, which imports `app`. It is in a folder of its own, so that the module does not import
 /// the bindings for editors.
 const ENTRY_PY: (&str, &str) = (
@@ -39,6 +50,7 @@ pub(super) fn build(folder: &Path, module: &Path) -> Result<(), ProjectError> {
     COMPONENTIZE_PY.run(command().args(["bindings", "bindings"]))?;
     let entry = bindings.join("entry").join(ENTRY_PY.0);
     write(&entry.with_extension("py"), ENTRY_PY.1)?;
+    check_types(folder)?;
     COMPONENTIZE_PY.run(
         command()
             .args(["componentize", "--stub-wasi", ENTRY_PY.0, "--output"])
@@ -46,6 +58,19 @@ pub(super) fn build(folder: &Path, module: &Path) -> Result<(), ProjectError> {
             .args(["--python-path", ".", "--python-path", "bindings/entry"]),
     )?;
     there(module, "componentize-py")
+}
+
+/// Checks the types of the policy, if the project has a type checker of its own.
+fn check_types(folder: &Path) -> Result<(), ProjectError> {
+    let own = |name: &str| Some(folder.join(".venv/bin").join(name)).filter(|it| it.is_file());
+    if let Some(pyright) = own(PYRIGHT.name) {
+        PYRIGHT.run(Command::new(pyright).current_dir(folder).arg("app.py"))?;
+    } else if let Some(mypy) = own(MYPY.name) {
+        let mut command = Command::new(mypy);
+        command.current_dir(folder).env("MYPYPATH", "bindings");
+        MYPY.run(command.args(["--check-untyped-defs", "app.py"]))?;
+    }
+    Ok(())
 }
 
 /// The project's own componentize-py if it has one, else that of the machine.

@@ -1,0 +1,83 @@
+// Pages are fresh for two minutes while the shop is open and for half an hour otherwise, but never past the next opening or
+// closing. Phones get their own pages. Private pages pass: they are neither looked up nor stored.
+
+import type {
+  Configure,
+  Hook,
+  Moment,
+  OnRequest,
+  OnResponse,
+  PlanWarm,
+} from "./contract.d.ts";
+
+/** Times in minutes since midnight. */
+interface Settings {
+  zone: string;
+  open: number;
+  close: number;
+  private: string;
+}
+
+let settings: Settings;
+const hooks: Hook[] = ["on-request", "on-response"];
+
+/** Reads the settings. The operator reads a text that is thrown, and the configuration is refused. */
+export const configure: Configure = (text) => {
+  const { zone, open, close, private: path, ...unknown } = JSON.parse(text) as Record<string, unknown>;
+  if (typeof zone !== "string" || typeof path !== "string") throw "`zone` and `private` must be texts";
+  const [name] = Object.keys(unknown);
+  if (name) throw `unknown key \`${name}\``;
+  settings = { zone, open: minutes("open", open), close: minutes("close", close), private: path };
+  if (settings.close <= settings.open) throw "`close` is not after `open`";
+  return {
+    hooks,
+    headers: [],
+    cookies: [],
+    responseHeaders: [],
+    query: false,
+    device: true,
+    zone,
+    variants: ["mobile"],
+  };
+};
+
+export const onRequest: OnRequest = (request) => {
+  if (request.path.startsWith(settings.private)) return { lookup: "pass", reason: "private" };
+  return request.device === "mobile" ? { variantName: "mobile" } : {};
+};
+
+export const onResponse: OnResponse = (request, response, now) => {
+  if (request.path.startsWith(settings.private)) return { storing: "never", tags: [], reason: "private" };
+  if (response.status !== 200) return { storing: "by-headers", tags: [] };
+  const [open, close] = hours(now);
+  const time = now.hour * 60 + now.minute;
+  let [ttlSecs, reason] = [30 * 60, "closed"];
+  if (open <= time && time < close) {
+    [ttlSecs, reason] = [Math.min(2 * 60, secondsUntil(now, close)), "open"];
+  } else if (time < open) {
+    ttlSecs = Math.min(ttlSecs, secondsUntil(now, open));
+  }
+  return { storing: "always", ttlSecs, staleIfErrorSecs: 86_400, tags: ["pages"], reason };
+};
+
+export const planWarm: PlanWarm = () => [];
+
+/** Today's hours: no hours on a holiday, and those of the calendar on a half-day. */
+function hours(now: Moment): [number, number] {
+  if (!now.holiday) return [settings.open, settings.close];
+  return now.holiday.open ? [now.holiday.open.fromMins, now.holiday.open.untilMins] : [0, 0];
+}
+
+/** Seconds until a later minute of today, exact also in the night when the clocks change. */
+function secondsUntil(now: Moment, minute: number): number {
+  const secs = (minute - now.hour * 60 - now.minute) * 60 - now.second;
+  const change = now.nextOffsetChange;
+  if (!change || change.unixSecs >= now.unixSecs + BigInt(secs)) return secs;
+  return Math.max(secs - (change.utcOffsetMins - now.utcOffsetMins) * 60, 0);
+}
+
+function minutes(name: string, text: unknown): number {
+  const found = /^([01][0-9]|2[0-3]):([0-5][0-9])$/.exec(String(text));
+  if (!found) throw `\`${name}\` is not a time of day: write "09:00"`;
+  return Number(found[1]) * 60 + Number(found[2]);
+}

@@ -106,7 +106,7 @@ pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSourc
     let (parts, content) = request.into_parts();
     let client = source.peer;
     let exchange = match admit::admit(edge, parts, source) {
-        Ok(exchange) => Arc::new(exchange),
+        Ok(exchange) => exchange,
         Err(refused) => {
             let response = respond::refused(edge, refused.0);
             let record = record::record_refused(edge, client, &refused.1, &response);

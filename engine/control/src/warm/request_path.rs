@@ -77,7 +77,7 @@ impl RequestPath for EdgeRequestPath {
         Some(PageDecision {
             looked_up: exchange.decision.lookup == LookupDecision::Cache,
             variant: exchange.decision.variant.clone(),
-            key: exchange.key,
+            key: exchange.key.clone(),
         })
     }
 
@@ -92,7 +92,7 @@ impl RequestPath for EdgeRequestPath {
             let Some(exchange) = exchange else {
                 return failed("the edge refuses this request");
             };
-            let (edge, exchange) = (&self.0, Arc::new(exchange));
+            let edge = &self.0;
             let visit = Visit {
                 edge,
                 exchange: &exchange,
@@ -118,7 +118,7 @@ impl RequestPath for EdgeRequestPath {
         exchange.map_or(WarmLookup::Absent, |exchange| {
             let visit = Visit {
                 edge: &self.0,
-                exchange: &Arc::new(exchange),
+                exchange: &exchange,
             };
             look_for_plan(visit, purpose.until, purpose.changed).0
         })
@@ -142,10 +142,12 @@ impl RequestPath for EdgeRequestPath {
         Box::pin(async move {
             let mut exchange =
                 exchange.ok_or_else(|| PageReadError::lasting("can't be requested"))?;
-            exchange.parts.headers.remove(ACCEPT_ENCODING);
+            if let Some(exchange) = Arc::get_mut(&mut exchange) {
+                exchange.parts.headers.remove(ACCEPT_ENCODING);
+            }
             let visit = Visit {
                 edge: &self.0,
-                exchange: &Arc::new(exchange),
+                exchange: &exchange,
             };
             let answer = current(visit).await;
             if let Some(error) = read_trouble(&answer, &self.0.clock) {
@@ -212,7 +214,7 @@ impl RequestPath for EdgeRequestPath {
 }
 
 impl EdgeRequestPath {
-    fn admit(&self, page: &Page, device: Device, requester: Requester) -> Option<Exchange> {
+    fn admit(&self, page: &Page, device: Device, requester: Requester) -> Option<Arc<Exchange>> {
         let source = RequestSource {
             device: Some(device),
             scheme: page.scheme,

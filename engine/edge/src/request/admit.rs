@@ -28,27 +28,35 @@ pub fn admit(
     edge: &Edge,
     parts: Parts,
     source: RequestSource,
-) -> Result<Exchange, Box<(AdmissionRefusal, Parts)>> {
-    let mut exchange = admit_without_policies(edge, parts, source)?;
+) -> Result<Arc<Exchange>, Box<(AdmissionRefusal, Parts)>> {
+    let (exchange, ()) = admit_to(edge, parts, source, ask_policies)?;
+    Ok(exchange)
+}
+
+/// Has the site's policies decide, and writes the key.
+#[inline]
+fn ask_policies(exchange: &mut Exchange) {
     if !exchange.site.policies.is_empty() {
         exchange.decision = exchange
             .site
             .policies
             .on_request(&exchange.ask(), exchange.wall());
         if exchange.site.canary.is_some() {
-            ask_canary(&mut exchange);
+            ask_canary(exchange);
         }
     }
     exchange.key = exchange.write_key();
-    Ok(exchange)
 }
 
-/// Lets a request in, before any policy is asked, and without a key.
-pub(super) fn admit_without_policies(
+/// Lets a request in, and has `decide` ask policies about it and write its key. Its result is
+/// returned, too. An exchange is large: it is moved once, to the place where it stays.
+#[inline]
+pub(super) fn admit_to<T>(
     edge: &Edge,
     mut parts: Parts,
     source: RequestSource,
-) -> Result<Exchange, Box<(AdmissionRefusal, Parts)>> {
+    decide: impl FnOnce(&mut Exchange) -> T,
+) -> Result<(Arc<Exchange>, T), Box<(AdmissionRefusal, Parts)>> {
     let at = edge.clock.now();
     let seen = FieldScan::of(&parts.headers, &edge.loop_entry);
     let (site, identity) = match find_site(edge, &parts, &seen, &source) {
@@ -78,7 +86,7 @@ pub(super) fn admit_without_policies(
         RequestDirectives::default()
     };
     let decision = Arc::clone(&edge.no_decision);
-    Ok(Exchange {
+    let mut exchange = Exchange {
         site,
         parts,
         scheme: identity.scheme,
@@ -94,7 +102,9 @@ pub(super) fn admit_without_policies(
         proxies: identity.proxies,
         connection: source.connection,
         requester: source.requester,
-    })
+    };
+    let decided = decide(&mut exchange);
+    Ok((Arc::new(exchange), decided))
 }
 
 /// What is to know of the fields that are left.

@@ -129,15 +129,17 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
         scheme: subject.scheme,
         ..RequestSource::default()
     };
-    let mut exchange =
-        admit::admit_without_policies(edge, subject.parts, source).map_err(|refused| refused.0)?;
-    if let Some(at) = subject.at {
-        let at = at.in_zone(exchange.site.counters.zone());
-        exchange.at = exchange.site.clock.of_wall(at);
-    }
-    let on_request = consult(&mut exchange);
-    exchange.key = exchange.write_key();
-    let exchange = Arc::new(exchange);
+    let decide = |exchange: &mut Exchange| {
+        if let Some(at) = subject.at {
+            let at = at.in_zone(exchange.site.counters.zone());
+            exchange.at = exchange.site.clock.of_wall(at);
+        }
+        let on_request = consult(exchange);
+        exchange.key = exchange.write_key();
+        on_request
+    };
+    let (exchange, on_request) =
+        admit::admit_to(edge, subject.parts, source, decide).map_err(|refused| refused.0)?;
     let visit = Visit {
         edge,
         exchange: &exchange,

@@ -139,7 +139,14 @@ fn respond<'c>(
         None => request::handle(&context.edge, request, source),
         Some(checked) => last_reply(&context.edge, checked, request, source),
     };
-    async move { Ok(watched(context, reply.response().await, state)) }
+    async move {
+        // Not by `Reply::response`, whose future a hit would be moved through.
+        let recorded = match reply {
+            Reply::Ready(recorded) => recorded,
+            Reply::Pending(recorded) => recorded.await,
+        };
+        Ok(watched(context, recorded, state))
+    }
 }
 
 /// Checks a request whose head was only glanced at, and which has content all the same. `None` for

@@ -1,17 +1,21 @@
 //! The forms of names, hosts, origins, zones, tokens and paths. Each function turns a text into its
 //! value, or fails with the mistake and its cure.
 
+mod zone_names;
+
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use chrono_tz::{TZ_VARIANTS, Tz};
+use chrono_tz::Tz;
 use ipnet::IpNet;
 
-use super::mistakes::{Mistake, did_you_mean};
+use super::mistakes::Mistake;
 use super::units::Share;
 use tero_semantics::authority::Scheme;
 use tero_semantics::cookies::CookiePattern;
 use tero_semantics::request_fields::{FieldPattern, RequestFieldKind, kind_of};
 use tero_time::cron::Schedule;
+
+pub use self::zone_names::place_instead_of;
 
 type FormResult<T> = Result<T, Mistake>;
 
@@ -310,37 +314,19 @@ fn is_host(text: &str) -> bool {
 /// An IANA zone.
 pub fn zone(text: &str) -> FormResult<Tz> {
     text.parse().map_err(|_| {
-        let by_city = TZ_VARIANTS.iter().map(|zone| zone.name()).find(|name| {
-            name.rsplit('/')
-                .next()
-                .is_some_and(|city| city.eq_ignore_ascii_case(&text.replace(' ', "_")))
-        });
-        let cure = match by_city
-            .or_else(|| did_you_mean(text, TZ_VARIANTS.iter().map(|zone| zone.name())))
-        {
-            Some(meant) => format!("did you mean \"{meant}\"?"),
-            None => "write an IANA name, \"America/Argentina/Buenos_Aires\" or \"UTC\"".to_owned(),
-        };
-        Mistake::new(format!("`{text}` is not a zone"), cure)
+        let problem = format!("`{text}` is not a zone");
+        Mistake::new(problem, zone_names::cure_for(text))
     })
 }
 
-/// A cron expression of five fields.
+/// A cron expression: five fields, or a nickname.
 pub fn schedule(text: &str) -> FormResult<String> {
-    let form = "write five fields, minute hour day month weekday: \"30 8 * * MON-SAT\"";
-    let fields = text.split_ascii_whitespace().count();
-    if fields != 5 {
-        return Err(Mistake::new(
-            format!("the cron expression has {fields} fields"),
-            form,
-        ));
-    }
     // Whether it ever comes due does not depend on the zone.
     match Schedule::parse(text, Tz::UTC) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(Mistake::new(
             format!("`{text}` is not a schedule: {error}"),
-            form,
+            error.cure(),
         )),
     }
 }

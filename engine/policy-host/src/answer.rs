@@ -149,8 +149,8 @@ fn cookie(name: &str) -> Result<Box<str>, String> {
 }
 
 fn zone(name: &str) -> Result<chrono_tz::Tz, String> {
-    name.parse()
-        .map_err(|_| format!("{} is not a time zone (write an IANA name)", quoted(name)))
+    tero_config::forms::zone(name)
+        .map_err(|mistake| format!("{} is not a time zone ({})", quoted(name), mistake.cure))
 }
 
 fn variants(names: &[String]) -> Result<Vec<Arc<str>>, String> {

@@ -15,7 +15,7 @@ use crate::module::compiler::Compiler;
 use crate::policy::Policy;
 use tero_config::{
     Config, ConfigError, ConfigErrors, FilePosition, Mistake, Mistakes, Plan, PlanVariants, Site,
-    calendars, did_you_mean, read_text,
+    calendars, did_you_mean, forms, read_text,
 };
 use tero_semantics::timestamp::Timestamp;
 
@@ -115,7 +115,8 @@ pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
 }
 
 /// What is worth knowing and nothing to correct: the current or coming years of which a policy's
-/// calendar has what laws fix, while decrees are not known.
+/// calendar has what laws fix, while decrees are not known; zones that are named like
+/// abbreviations.
 pub fn notices(config: &Config, now: Timestamp) -> Vec<ConfigError> {
     let mut notices = Vec::new();
     for policy in &config.policies {
@@ -135,6 +136,27 @@ pub fn notices(config: &Config, now: Timestamp) -> Vec<ConfigError> {
             cure: format!("once they are published, add their days in a calendar file that extends this one, with years = [{year}] at its top"),
             at: 0..0,
         }));
+    }
+    let sites = config.sites.iter();
+    let sites = sites.map(|site| (site.place, "site.zone", site.zone));
+    let plans = config.plans.iter();
+    let plans = plans.map(|plan| (plan.place, "warm.zone", plan.zone));
+    for (FilePosition { line, column }, key, zone) in sites.chain(plans) {
+        let Some(zone) = zone else { continue };
+        let Some(place) = forms::place_instead_of(zone) else {
+            continue;
+        };
+        notices.push(ConfigError {
+            file: config.file.to_string(),
+            line,
+            column,
+            key: key.to_owned(),
+            problem: format!(
+                "the zone `{zone}` is named like an abbreviation, and has the clock of one place"
+            ),
+            cure: format!("name the place: \"{place}\""),
+            at: 0..0,
+        });
     }
     notices
 }

@@ -559,7 +559,7 @@ fn malformed_calendars_are_refused_with_file_line_and_cure() {
         "",
         "",
         "61 9",
-        &["five fields"],
+        &["write 0 to 59"],
     );
     check(
         holes("", "", &never, ""),

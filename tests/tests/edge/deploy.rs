@@ -69,30 +69,80 @@ fn admin(serving: &Serving) -> Vec<String> {
     ]
 }
 
-#[test]
-fn the_crontab_line_warms_before_opening() {
+/// The settings of a crontab, and the one job: schedule, user and command.
+fn crontab() -> (Vec<String>, [String; 3]) {
     let text = read("crontab");
-    let lines: Vec<&str> = text
+    let lines = text
         .lines()
-        .filter(|line| !line.starts_with('#') && !line.is_empty())
-        .collect();
-    let zone = lines
-        .iter()
-        .find_map(|line| line.strip_prefix("CRON_TZ="))
-        .expect("the zone is named");
-    let job = lines
-        .iter()
-        .find(|line| !line.contains('='))
-        .expect("there is a job");
-    let fields: Vec<&str> = job.split_whitespace().collect();
-    assert_opening(&fields[..5].join(" "), zone);
-    assert_eq!(&fields[5..8], ["tero", "/usr/bin/tero", "warm"]);
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
+    // As cron tells them apart: a setting begins with a name and an equals sign.
+    let is_setting = |line: &&str| {
+        line.split_once('=').is_some_and(|(name, _)| {
+            name.bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        })
+    };
+    let (settings, jobs): (Vec<&str>, Vec<&str>) = lines.partition(is_setting);
+    let [job] = jobs[..] else { panic!("{jobs:?}") };
     // cron ends a line at a percent sign without a backslash.
     assert!(!job.replace("\\%", "").contains('%'), "{job}");
-    let command = job.replace("\\%", "%");
+    let (schedule, rest) = job.split_at(job.match_indices(' ').nth(4).unwrap().0);
+    let (user, command) = rest.trim_start().split_once(' ').unwrap();
+    let job = [schedule, user, &command.replace("\\%", "%")].map(str::to_owned);
+    (settings.into_iter().map(str::to_owned).collect(), job)
+}
+
+#[test]
+fn the_crontab_works_with_the_cron_of_debian() {
+    let (settings, [schedule, user, command]) = crontab();
+    assert_eq!(user, "tero");
+    // What Debian's crontab(5) knows; CRON_TZ is not among them.
+    for setting in &settings {
+        let name = setting.split('=').next().unwrap();
+        assert!(["SHELL", "PATH", "MAILTO"].contains(&name), "{setting}");
+    }
+    // The machine's zone decides when the line comes due, and the line decides in the shops' zone.
+    let folder = folder();
+    let tool = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        let run = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&path, run).unwrap();
+    };
+    tool("date", "exec /bin/date -d \"@$AT\" \"$@\"");
+    tool("tero", "echo warmed; exit 7");
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    let opening = Schedule::parse("30 8 * * MON-SAT", ART.parse().unwrap()).unwrap();
+    for machine in ["UTC", "Europe/Madrid", "America/New_York"] {
+        let due = Schedule::parse(&schedule, machine.parse().unwrap()).unwrap();
+        let mut now = tero_tests::instant("2026-11-20T00:00:00", ART.parse().unwrap());
+        let mut expected = opening.next_after(now).unwrap();
+        for _ in 0..4 * 24 {
+            now = due.next_after(now).unwrap();
+            let ran = Command::new("/bin/sh")
+                .args(["-c", &command])
+                .env("PATH", &path)
+                .env("TZ", machine)
+                .env("AT", now.unix_secs().to_string())
+                .output()
+                .unwrap();
+            if now == expected {
+                assert_code(&ran, 7);
+                expected = opening.next_after(now).unwrap();
+            } else {
+                assert_code(&ran, 0);
+            }
+            assert!(now < expected, "{machine}: a day was left out");
+        }
+    }
+}
+
+#[test]
+fn the_crontab_line_warms_before_opening() {
+    let (_, [.., command]) = crontab();
+    let (_, command) = command.split_once(") tero ").unwrap();
     let arguments: Vec<&str> = command
         .split_whitespace()
-        .skip(7)
         .take_while(|word| !word.starts_with('>'))
         .collect();
     assert_warms(&arguments, admin);

@@ -282,3 +282,55 @@ fn a_reload_reads_the_zone_files_again() {
     serving.line_with(&["the old configuration stays", "has no zone files"]);
     assert_in_force("2099b", "-07:00");
 }
+
+#[test]
+fn schedules_and_zones_are_checked_with_their_cure() {
+    let (folder, origin) = (folder(), Origin::start());
+    let check = |zone: &str, schedule: &str| {
+        let plan = format!(
+            "zone = \"{zone}\"\n\n[[warm]]\nname = \"w\"\nsite = \"site\"\nurls = [\"/\"]\nschedule = \"{schedule}\"\n"
+        );
+        let text = configuration(&origin, &plan);
+        std::fs::write(folder.path().join("tero.toml"), text).unwrap();
+        let checked = run_in(folder.path(), &["check", "--json"]);
+        serde_json::from_str::<Value>(&out(&checked)).unwrap()
+    };
+    let good = check("Europe/Madrid", "@daily");
+    assert_eq!(
+        (&good["errors"], &good["notices"]),
+        (&serde_json::json!([]), &serde_json::json!([]))
+    );
+    let notice = &check("CET", "@daily")["notices"][0];
+    assert_eq!(notice["key"], "site.zone");
+    assert_eq!(notice["cure"], "name the place: \"Europe/Madrid\"");
+    for (zone, schedule, problem, cure) in [
+        (
+            "ART",
+            "@daily",
+            "`ART` is not a zone",
+            "America/Argentina/Buenos_Aires",
+        ),
+        (
+            "GMT-3",
+            "@daily",
+            "`GMT-3` is not a zone",
+            "\"Etc/GMT+3\", with its sign reversed",
+        ),
+        (
+            "UTC",
+            "*/60 * * * *",
+            "steps over all values but 0",
+            "write `0`",
+        ),
+        ("UTC", "0 9 * * +MON", "begins with a +", "write `MON`"),
+        ("UTC", "@reboot", "not a nickname", "ready_after"),
+    ] {
+        let refused = check(zone, schedule);
+        let error = &refused["errors"][0];
+        let told = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
+        assert!(
+            told("problem").contains(problem) && told("cure").contains(cure),
+            "{zone} {schedule}: {refused}"
+        );
+    }
+}

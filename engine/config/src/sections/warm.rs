@@ -31,7 +31,7 @@ section! {
             Text("a host name") => plan_host;
         /// When the plan runs, in the local time of `zone`.
         schedule: Option<String> = rule("none: not scheduled"),
-            Text("a cron expression of five fields") => forms::schedule;
+            Text("a cron expression of five fields, or `@daily` and the like: see [schedules](policies/time.md#schedules)") => forms::schedule;
         /// The time zone of the schedule.
         zone: Option<Tz> = rule("the zone of the site's first policy that has one, else UTC"),
             Text("an IANA zone") => forms::zone;

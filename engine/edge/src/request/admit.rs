@@ -63,19 +63,15 @@ pub(super) fn admit_to<T>(
         Ok(found) => found,
         Err(refused) => return Err(Box::new((refused, parts))),
     };
-    // Before the fields of proxies are taken out.
-    let viewer = viewer_of(&seen.device, &parts.headers, &identity);
     let (mut fields, device) =
         if must_change_fields(seen.host, seen.suspects, &site, &identity.authority) {
+            // Before the fields of proxies are taken out; without such fields there is none.
+            let viewer = viewer_of(&seen.device, &parts.headers, &identity);
             let suspects = seen.suspects;
             change_fields(&mut parts, suspects, &site, &identity.authority);
             scan_again(edge, &parts, &site, &source, viewer)
         } else {
-            let device = DeviceFields {
-                viewer,
-                ..seen.device
-            };
-            (seen.presence, device_of(edge, &site, &source, device))
+            (seen.presence, device_of(edge, &site, &source, seen.device))
         };
     if fields.cookie {
         cookies::weigh(&site.settings, &mut parts.headers, &mut fields);
@@ -125,7 +121,6 @@ fn scan_again(
 }
 
 /// The class of a visitor whose user agent a trusted proxy keeps to itself, as the proxy tells it.
-#[inline]
 fn viewer_of(
     fields: &DeviceFields<'_>,
     headers: &HeaderMap,

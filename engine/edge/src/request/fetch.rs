@@ -395,7 +395,7 @@ impl Fetch {
         let (mut parts, body) = response.into_parts();
         forwarding::strip_response_hop_by_hop(&mut parts.headers);
         let now = self.visit().now();
-        forwarding::ensure_date(&mut parts.headers, now);
+        forwarding::ensure_date(&mut parts.headers, self.visit().edge.clock.wall());
         let length =
             content_length(&parts.headers).or_else(|| http_body::Body::size_hint(&body).exact());
         let head = ReceivedHead {

@@ -86,7 +86,7 @@ impl SitePage<'_> {
             device,
             variant: None,
         };
-        chain.on_request(&ask, self.site.clock.now())
+        chain.on_request(&ask, self.site.clock.wall())
     }
 
     fn keys_by_rule(

@@ -368,7 +368,7 @@ fn an_operator_replaces_the_models_at_start_and_at_a_reload() {
     .unwrap();
     let mut client = tero_tests::Client::connect(server.addresses()[0]);
     let mut seen = |user_agent: &str, query: &str| {
-        let request = get(&format!("/img/x?{query}")).header("User-Agent", user_agent);
+        let request = get(format!("/img/x?{query}")).header("User-Agent", user_agent);
         client.send(&request).text()
     };
     assert_eq!(seen(BOX, "1"), "mobile");

@@ -22,7 +22,7 @@ pub enum PlanError {
         /// The schedule, as written in the configuration.
         schedule: String,
         /// Why.
-        source: ScheduleError,
+        source: Box<ScheduleError>,
     },
     /// Its site is not configured.
     #[error("the plan {plan} names the site {site}, which is not configured")]
@@ -60,7 +60,7 @@ impl PlanEntry {
                 Schedule::parse(schedule, zone).map_err(|source| PlanError::Schedule {
                     plan: Arc::clone(&plan.name),
                     schedule: schedule.clone(),
-                    source,
+                    source: Box::new(source),
                 })
             })
             .transpose()?;

@@ -129,8 +129,9 @@ impl Warmer {
     fn start_first_runs_again(&self, now: Timestamp) {
         let plans: Vec<Arc<str>> = {
             let mut state = lock(&self.state);
-            let due = |first: &&mut super::FirstRun| first.again_at.is_some_and(|at| at <= now);
-            let rested = state.first_runs.iter_mut().filter(|(_, first)| due(&first));
+            let due = |again_at: Option<Timestamp>| again_at.is_some_and(|at| at <= now);
+            let first_runs = state.first_runs.iter_mut();
+            let rested = first_runs.filter(|(_, first)| due(first.again_at));
             rested
                 .map(|(plan, first)| {
                     first.again_at = None;

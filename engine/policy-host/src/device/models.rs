@@ -142,9 +142,7 @@ impl DeviceModels {
             number: LISTS.fetch_add(1, Ordering::Relaxed),
             longest_beginning: beginnings
                 .keys()
-                .map(|text: &Box<[u8]>| text.len())
-                .max()
-                .unwrap_or(0),
+                .fold(0, |longest, text| text.len().max(longest)),
             beginnings,
             anywhere,
             anywhere_devices,

@@ -1,8 +1,9 @@
 //! What a static JSON policy file says about a request, read without the policy.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, TimeZone, Timelike};
+use chrono::{DateTime, Datelike, Days, FixedOffset, NaiveDate, Timelike};
 use chrono_tz::Tz;
 use percent_encoding::percent_decode_str;
 use regex::{Regex, RegexBuilder};
@@ -13,7 +14,10 @@ use crate::replay::log::LoggedRequest;
 use tero_config::raw::{self, RawKind, RawValue};
 use tero_config::{CalendarSource, Mistakes, calendars};
 use tero_policy_host::device::Device;
+use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::{Calendar, HolidayKind};
+use tero_time::moment::instant_of;
+use tero_time::zones;
 
 /// The bytes that a compiled pattern may take.
 const MAX_REGEX_BYTES: usize = 1 << 20;
@@ -143,10 +147,9 @@ impl OldFile {
             .find(|variant| variant.devices.contains(&device) && matches(&variant.paths));
         let rule = self.rules.iter().find(|rule| matches(&rule.patterns));
         let is_lasting = matches!(logged.status.as_u16(), 200 | 203 | 204 | 301 | 304 | 308);
-        let now = i64::try_from(logged.at.unix_secs()).unwrap_or(i64::MAX);
         let lifetime = rule
             .filter(|_| is_lasting)
-            .map_or(OldLifetime::ByFields, |rule| self.lifetime(rule, now));
+            .map_or(OldLifetime::ByFields, |rule| self.lifetime(rule, logged.at));
         OldDecision {
             rule,
             variant: variant.map(|variant| variant.name.as_str()),
@@ -154,10 +157,8 @@ impl OldFile {
         }
     }
 
-    fn lifetime(&self, rule: &OldRule, now: i64) -> OldLifetime {
-        let Some(local) = self.zone.timestamp_opt(now, 0).single() else {
-            return OldLifetime::ByFields;
-        };
+    fn lifetime(&self, rule: &OldRule, now: Timestamp) -> OldLifetime {
+        let local = zones::local(now, self.zone);
         let length = match rule.ttl {
             OldTtl::Origin => return OldLifetime::ByFields,
             OldTtl::One(length) => length,
@@ -179,7 +180,7 @@ impl OldFile {
         }
     }
 
-    fn is_open(&self, local: &DateTime<Tz>) -> bool {
+    fn is_open(&self, local: &DateTime<FixedOffset>) -> bool {
         let Some(hours) = &self.hours else {
             return false;
         };
@@ -210,7 +211,7 @@ impl OldFile {
 
     /// The seconds until the clock next shows a time of day. A time that is skipped comes at the end
     /// of the gap.
-    fn until(&self, local: &DateTime<Tz>, minute: u32) -> u64 {
+    fn until(&self, local: &DateTime<FixedOffset>, minute: u32) -> u64 {
         let days = u64::from(minute / DAY_MINUTES);
         let showings = (0..3).flat_map(|ahead| {
             let date = local.date_naive() + Days::new(ahead + days);
@@ -218,18 +219,14 @@ impl OldFile {
             let naive = date
                 .and_hms_opt(minute / 60, minute % 60, 0)
                 .unwrap_or_default();
-            let found = self.zone.from_local_datetime(&naive);
-            let after_gap = || {
-                let later = (1..=180).map(|minutes| naive + chrono::Duration::minutes(minutes));
-                later
-                    .filter_map(|later| self.zone.from_local_datetime(&later).earliest())
-                    .next()
-            };
-            let first = found.earliest().or_else(after_gap);
-            [first, found.latest()].into_iter().flatten()
+            let first = instant_of(naive, self.zone);
+            // A clock that is set back by half an hour or an hour shows it again.
+            let again = [30, 60].map(|minutes| first.saturating_add(Duration::from_mins(minutes)));
+            let shows = move |at: &Timestamp| zones::local(*at, self.zone).naive_local() == naive;
+            [first].into_iter().chain(again.into_iter().filter(shows))
         });
         let after = showings
-            .map(|showing| showing.timestamp() - local.timestamp())
+            .map(|showing| showing.unix_secs() - local.timestamp())
             .filter(|secs| *secs > 0);
         after
             .min()

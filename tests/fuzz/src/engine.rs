@@ -15,7 +15,7 @@ extern crate self as tero_tools;
 
 pub mod drive;
 
-pub use control::{admin, purge, rollout, warm};
+pub use control::{admin, admin_token, purge, rollout, warm};
 pub use policy_host::{
     Hook, Manifest, Package, PopularPage, WarmUrl, answer, cases, contract, cookies, device, facts,
     fuzzing, manifest,
@@ -74,6 +74,8 @@ mod control {
         mod route;
         pub mod subject;
     }
+
+    pub mod admin_token;
 
     pub mod purge {
         pub mod target;

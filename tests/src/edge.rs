@@ -509,7 +509,11 @@ pub fn compiler() -> Compiler {
     Compiler::Process(CompilerCommand {
         program,
         arguments: vec!["compile-module".into()],
-        environment: Vec::new(),
+        // As the program does it: threads of the allocator can't be made within a small address space.
+        environment: vec![(
+            "_RJEM_MALLOC_CONF".into(),
+            "narenas:4,retain:false,background_thread:false".into(),
+        )],
     })
 }
 

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::UPGRADE;
+use http::header::{AUTHORIZATION, UPGRADE, WWW_AUTHENTICATE};
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
@@ -30,6 +30,7 @@ use error::SendError;
 use hop_counters::HopCounters;
 use permits::{PermitLimits, PermitPool};
 use sending::SendingContent;
+use tero_semantics::forwarding;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::{Clock, TimeoutError};
 
@@ -321,11 +322,15 @@ impl Origin {
         let hop = attempt.hop;
         let origin = || hop.authority.clone();
         let asks_to_switch = request.headers().contains_key(UPGRADE);
+        let is_tied = forwarding::ties_connection(request.headers(), AUTHORIZATION);
         match self.answer(attempt, &mut connection, request).await {
             Ok(SendResult::Answered(response))
                 if response.status() != StatusCode::SWITCHING_PROTOCOLS =>
             {
-                pool::keep(hop.id, connection, self.clock.now());
+                // One that belongs to a user ends with this response.
+                if !is_tied && !forwarding::ties_connection(response.headers(), WWW_AUTHENTICATE) {
+                    pool::keep(hop.id, connection, self.clock.now());
+                }
                 Ok(response)
             }
             Ok(SendResult::Answered(response)) if asks_to_switch => Ok(response),

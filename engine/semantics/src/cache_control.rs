@@ -59,6 +59,8 @@ impl Scope {
     /// field, or something that isn't a field name.
     fn of(argument: Argument<'_>) -> Scope {
         match argument {
+            // `*` is written like a name, and means every field.
+            Argument::Value(list) if list.trim_ascii() == b"*" => Scope::All,
             Argument::Value(list) => field_names(list).map_or(Scope::All, Scope::Fields),
             Argument::Absent | Argument::Malformed => Scope::All,
         }
@@ -224,10 +226,29 @@ impl ResponseDirectives {
             self.stale_while_revalidate = self.stale_while_revalidate.or(argument.delta());
         } else if is("stale-if-error") {
             self.stale_if_error = self.stale_if_error.or(argument.delta());
+        } else if HeaderName::from_bytes(name).is_err() {
+            self.take_malformed(name);
         } else if argument == Argument::Absent {
             self.public |= is("public");
             self.must_understand |= is("must-understand");
             self.immutable |= is("immutable");
+        }
+    }
+
+    /// Takes a member whose name isn't a token, as `private;` or `"no-store"`: what it seems to forbid
+    /// is forbidden.
+    #[cold]
+    fn take_malformed(&mut self, member: &[u8]) {
+        let names = |word: &[u8]| {
+            let mut places = member.windows(word.len());
+            places.any(|place| place.eq_ignore_ascii_case(word))
+        };
+        self.no_store |= names(b"no-store");
+        if names(b"no-cache") {
+            self.no_cache.widen(Scope::All);
+        }
+        if names(b"private") {
+            self.private.widen(Scope::All);
         }
     }
 }

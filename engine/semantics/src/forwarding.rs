@@ -194,6 +194,30 @@ pub fn remove_named(headers: &mut HeaderMap, is_named: impl Fn(&str) -> bool) {
     }
 }
 
+/// Whether a field of authentication ties the user to the connection: NTLM and Negotiate (RFC 4559)
+/// authenticate a connection and not a request, so that no other user's request may follow on it
+/// (RFC 9110 §3.3). `name` is `Authorization` of a request or `WWW-Authenticate` of a response.
+///
+/// ```
+/// use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+/// use tero_semantics::forwarding::ties_connection;
+///
+/// let with = |value| HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
+/// assert!(ties_connection(&with("NTLM TlRMTVNTUAAB"), AUTHORIZATION));
+/// assert!(!ties_connection(&with("Basic dXNlcjpwYXNz"), AUTHORIZATION));
+/// ```
+pub fn ties_connection(headers: &HeaderMap, name: HeaderName) -> bool {
+    let mut lines = headers.get_all(name).iter();
+    lines.any(|line| {
+        list_members(line.as_bytes()).any(|member| {
+            let scheme = member.split(u8::is_ascii_whitespace).next();
+            scheme.is_some_and(|scheme| {
+                scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
+            })
+        })
+    })
+}
+
 /// Adds this hop to `Via` (RFC 9110 §7.6.3): `version` is that of the message as it was received,
 /// `name` is ours. A `name` that can't stand in a field is left out.
 ///

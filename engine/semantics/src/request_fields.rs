@@ -100,12 +100,14 @@ fn is_method_override(name: &str) -> bool {
             | "x-method"
             | "http-method-override"
             | "method-override"
+            | "x-http-verb"
     )
 }
 
 /// How names begin that belong together, sorted. None begins with another one, so that the last that
 /// isn't behind a name is the only one that it can begin with.
-const FAMILIES: [&str; 51] = [
+const FAMILIES: [&str; 53] = [
+    "-ws",
     "cf-",
     "client-cert",
     "cloudfront-",
@@ -150,6 +152,7 @@ const FAMILIES: [&str; 51] = [
     "x-original-forwarded-",
     "x-original-remote-",
     "x-pomerium-",
+    "x-react-router-",
     "x-real-",
     "x-remote-",
     "x-ssl-",
@@ -162,23 +165,30 @@ const FAMILIES: [&str; 51] = [
 /// Names that belong to no family, sorted: the scheme, the authority, path and query, the client's
 /// address and place, its user and certificate, what a proxy can do with the answer, and the proxy of
 /// the application itself.
-const NAMES: [&str; 86] = [
+const NAMES: [&str; 106] = [
     "ali-cdn-real-ip",
     "auth-user",
+    "base-url",
     "cdn-real-ip",
     "cdn-src-ip",
     "client-ip",
     "cluster-client-ip",
+    "disguised-host",
     "forwarded",
     "forwarded-for",
     "forwarded-for-ip",
+    "forwarded-host",
+    "forwarded-proto",
+    "forwarded-server",
     "front-end-https",
+    "https",
     "incap-client-ip",
     "proxy",
     "request-uri",
     "sm-user",
     "sm-userdn",
     "smuser",
+    "ssl",
     "surrogate-capability",
     "true-client-ip",
     "x-accel-mapping",
@@ -187,6 +197,8 @@ const NAMES: [&str; 86] = [
     "x-apigateway-api-userinfo",
     "x-auth-user",
     "x-auth-username",
+    "x-backend-host",
+    "x-base-url",
     "x-client-dn",
     "x-client-ip",
     "x-client-s-dn",
@@ -196,7 +208,10 @@ const NAMES: [&str; 86] = [
     "x-cluster-client-ip",
     "x-country-code",
     "x-custom-ip-authorization",
+    "x-email",
     "x-endpoint-api-userinfo",
+    "x-forward-host",
+    "x-forward-proto",
     "x-front-end-https",
     "x-host",
     "x-host-override",
@@ -206,6 +221,8 @@ const NAMES: [&str; 86] = [
     "x-ingress-path",
     "x-ip",
     "x-matched-path",
+    "x-next-resume",
+    "x-nextjs-data",
     "x-now-route-matches",
     "x-original-args",
     "x-original-client-ip",
@@ -233,6 +250,7 @@ const NAMES: [&str; 86] = [
     "x-proxy-host",
     "x-proxy-url",
     "x-proxyuser-ip",
+    "x-replaced-path",
     "x-request-uri",
     "x-rewrite-path",
     "x-rewrite-uri",
@@ -242,13 +260,18 @@ const NAMES: [&str; 86] = [
     "x-sendfile-type",
     "x-server-name",
     "x-server-port",
+    "x-ssl",
     "x-sucuri-clientip",
     "x-sucuri-country",
     "x-true-client-ip",
     "x-true-ip",
+    "x-url",
     "x-url-scheme",
+    "x-user",
     "x-user-ip",
     "x-userinfo",
+    "x-username",
+    "x-waws-unencoded-url",
 ];
 
 /// Whether a name has an underscore.

@@ -13,6 +13,7 @@ use super::freshness::{header_lifetime, is_heuristically_cacheable};
 use super::invalidation::same_resource;
 use super::range::Partial;
 use super::timestamp::Timestamp;
+use super::validation::is_about_request;
 use super::vary::Vary;
 
 /// Parts of the safety floor that a site allows its policies to lift. The `Default` lifts nothing.
@@ -80,6 +81,8 @@ pub enum Refusal {
     Method,
     /// The status is interim, or only answers a condition or a range of its request.
     Status,
+    /// The status is about the request that was sent, and would mean nothing to another one.
+    AboutRequest,
     /// The message holds several parts of a response, or one whose place it does not tell.
     Partial,
     /// A policy said "never".
@@ -111,6 +114,7 @@ impl Refusal {
         match self {
             Refusal::Method => "method",
             Refusal::Status => "status",
+            Refusal::AboutRequest => "about-request",
             Refusal::Partial => "partial",
             Refusal::Policy => "policy",
             Refusal::RequestNoStore => "request-no-store",
@@ -131,6 +135,7 @@ impl Refusal {
         matches!(
             self,
             Refusal::Method
+                | Refusal::AboutRequest
                 | Refusal::RequestNoStore
                 | Refusal::Authorization
                 | Refusal::NoCacheToCookie
@@ -207,6 +212,11 @@ fn refusal_by_request(exchange: &StorabilityInput<'_>) -> Option<Refusal> {
     first(&[
         (!method_allows(exchange), Refusal::Method),
         (!is_whole_answer(exchange.status), Refusal::Status),
+        // A 400 may be stored with a lifetime of its own: it is also what is said of a URL.
+        (
+            is_about_request(exchange.status) && exchange.status != StatusCode::BAD_REQUEST,
+            Refusal::AboutRequest,
+        ),
         (
             exchange.decision.storing == StoringDecision::Never,
             Refusal::Policy,

@@ -330,3 +330,65 @@ fn visitors_with_cookies_do_not_wait_for_each_other_once_their_pages_were_refuse
     }
     assert_eq!(origin.requests("/x"), 5, "those without cookies share one");
 }
+
+#[test]
+fn a_connection_that_a_user_authenticated_is_not_used_for_others() {
+    for (name, request, challenge) in [
+        ("ntlm", Some("NTLM TlRMTVNTUAAB"), None),
+        ("negotiate", Some("negotiate YII="), None),
+        ("asked", None, Some("Basic realm=x, NTLM")),
+    ] {
+        let origin = Origin::start();
+        origin.otherwise(move |_| match challenge {
+            Some(challenge) => Reply::status(401).header("WWW-Authenticate", challenge),
+            None => Reply::ok("for one").header("Cache-Control", "private"),
+        });
+        // One worker has one pool of connections.
+        let edge = Edge::before(&origin).server("workers = 1").start();
+        let first = get("/first");
+        edge.send(&match request {
+            Some(value) => first.header("Authorization", value),
+            None => first,
+        });
+        edge.get("/second");
+        let (first, second) = (origin.only("/first"), origin.only("/second"));
+        assert_ne!(first.connection, second.connection, "{name}");
+    }
+    let origin = Origin::start();
+    let edge = Edge::before(&origin).server("workers = 1").start();
+    edge.send(&get("/first").header("Authorization", "Basic eDp5"));
+    edge.get("/second");
+    let (first, second) = (origin.only("/first"), origin.only("/second"));
+    assert_eq!(first.connection, second.connection);
+}
+
+#[test]
+fn what_a_malformed_directive_forbids_is_not_shared() {
+    let origin = Origin::start();
+    origin.on_each("/x", |asked, _| {
+        let cookie = asked.header("cookie").unwrap_or_default();
+        Reply::ok(format!("page of {cookie}")).header("Cache-Control", "s-maxage=60, private;")
+    });
+    let edge = caching_all(&origin).start();
+    assert_eq!(edge.send(&with_cookie("/x", "a")).text(), "page of a");
+    assert_eq!(edge.get("/x").text(), "page of ");
+}
+
+#[test]
+fn an_answer_about_the_request_is_for_that_request_alone() {
+    for status in [408, 413, 421, 428, 429, 431] {
+        let origin = Origin::start();
+        origin.on_each("/x", move |asked, _| match asked.header("x-large") {
+            Some(_) => Reply::status(status).header("Cache-Control", "max-age=60"),
+            None => Reply::ok("page").header("Cache-Control", "max-age=1, stale-if-error=600"),
+        });
+        let edge = caching_all(&origin).start();
+        let large = get("/x").header("X-Large", "1");
+        assert_eq!(edge.send(&large).status, status);
+        assert_eq!(edge.get("/x").text(), "page", "{status}");
+        // Nor does it take the place of a page that is stored.
+        edge.advance_secs(90);
+        assert_eq!(edge.send(&large).status, status);
+        assert_eq!(edge.get("/x").text(), "page", "{status}");
+    }
+}

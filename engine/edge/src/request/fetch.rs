@@ -445,10 +445,11 @@ impl Fetch {
     }
 
     /// Whether the stored response may still be used when an answer with this status has passed: a
-    /// transient error doesn't take its place.
+    /// transient error doesn't take its place, nor does one that is about the request.
     fn outlasts(&self, status: StatusCode, now: Timestamp) -> bool {
         let is_usable = |stale: &StoredResponse| now < stale.head.freshness.usable_until();
-        validation::is_transient(status) && self.stale.as_deref().is_some_and(is_usable)
+        let says_nothing = validation::is_transient(status) || validation::is_about_request(status);
+        says_nothing && self.stale.as_deref().is_some_and(is_usable)
     }
 
     fn is_too_large(&self, received: &ReceivedResponse) -> bool {

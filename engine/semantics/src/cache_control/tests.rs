@@ -132,9 +132,30 @@ fn restrictions_count_with_any_argument_and_permissions_only_without_one() {
     let all = said(&["Public, IMMUTABLE, must-Understand"]);
     assert!(all.public && all.immutable && all.must_understand);
     assert_eq!(
-        said(&["nostore, no_store, no-stores, x-no-store, \"no-store\""]),
+        said(&["nostore, no_store, no-stores, x-no-store"]),
         ResponseDirectives::default()
     );
+}
+
+#[test]
+fn a_member_that_is_no_directive_forbids_what_it_names() {
+    for (line, no_store, no_cache, private) in [
+        ("max-age=60, no-store;", true, false, false),
+        ("s-maxage=60, private;", false, false, true),
+        ("max-age=60, PRIVATE;proxy-revalidate", false, false, true),
+        ("max-age=60, no-cache; must-revalidate", false, true, false),
+        ("max-age=60, \"private\", \"no-store\"", true, false, true),
+        ("public;private", false, false, true),
+        ("private=\"*\"", false, false, true),
+        ("max-age=60, pub lic", false, false, false),
+    ] {
+        let read = said(&[line]);
+        assert_eq!(
+            (read.no_store, read.no_cache.is_all(), read.private.is_all()),
+            (no_store, no_cache, private),
+            "{line}"
+        );
+    }
 }
 
 #[test]

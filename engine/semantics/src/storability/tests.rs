@@ -70,6 +70,9 @@ fn final_statuses_with_explicit_freshness_are_stored() {
         let expected = match status {
             100..=199 | 304 | 412 | 416 | 417 => Some(Refusal::Status),
             206 => Some(Refusal::Partial),
+            407 | 408 | 411 | 413 | 415 | 421 | 425 | 428 | 429 | 431 | 511 => {
+                Some(Refusal::AboutRequest)
+            }
             _ => None,
         };
         for response in [

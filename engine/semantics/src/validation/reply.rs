@@ -38,10 +38,29 @@ pub fn is_transient(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429)
 }
 
+/// Whether a status is about the request that was sent, its content, size, pace or connection, so
+/// that it says nothing of the resource to another request (RFC 9110 §15.5, RFC 8470 §5.2). Of these,
+/// RFC 6585 §3 to §6 forbid storing 428, 429, 431 and 511.
+///
+/// ```
+/// use http::StatusCode;
+/// use tero_semantics::validation::is_about_request;
+///
+/// assert!(is_about_request(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+/// assert!(!is_about_request(StatusCode::NOT_FOUND));
+/// ```
+pub fn is_about_request(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        400 | 407 | 408 | 411 | 413 | 415 | 417 | 421 | 425 | 428 | 429 | 431 | 511
+    )
+}
+
 /// Whether an answer to a revalidation that may not be stored takes the stored response back, so
 /// that it must not be used any more.
 ///
-/// A transient answer doesn't: the stored response may bridge it. A part says nothing of the whole.
+/// A transient answer doesn't: the stored response may bridge it. A part says nothing of the whole,
+/// and a status that is about the request nothing of the resource.
 /// An answer that `is_personal`, since the request had cookies or credentials or is itself the
 /// reason why the answer is not stored, says nothing of the answer to others, unless its status
 /// tells that the resource is gone or has moved.
@@ -56,7 +75,8 @@ pub fn is_transient(status: StatusCode) -> bool {
 /// assert!(!withdraws(StatusCode::BAD_GATEWAY, false));
 /// ```
 pub fn withdraws(status: StatusCode, is_personal: bool) -> bool {
-    let says_nothing = is_transient(status) || status == StatusCode::PARTIAL_CONTENT;
+    let says_nothing =
+        is_transient(status) || is_about_request(status) || status == StatusCode::PARTIAL_CONTENT;
     let is_of_resource = matches!(status.as_u16(), 301 | 308 | 404 | 410);
     !says_nothing && (!is_personal || is_of_resource)
 }
@@ -77,14 +97,16 @@ mod tests {
             (303, true, false),
             (307, true, false),
             (308, true, true),
-            (400, true, false),
+            (400, false, false),
             (401, true, false),
             (403, true, false),
             (404, true, true),
             (408, false, false),
             (410, true, true),
             (425, false, false),
+            (413, false, false),
             (429, false, false),
+            (431, false, false),
             (451, true, false),
             (500, false, false),
             (503, false, false),

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, UPGRADE, WWW_AUTHENTICATE};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
@@ -324,9 +324,11 @@ impl Origin {
         let asks_to_switch = request.headers().contains_key(UPGRADE);
         let is_tied = forwarding::ties_connection(request.headers(), AUTHORIZATION);
         match self.answer(attempt, &mut connection, request).await {
-            Ok(SendResult::Answered(response))
+            Ok(SendResult::Answered(mut response))
                 if response.status() != StatusCode::SWITCHING_PROTOCOLS =>
             {
+                // Each hop speaks its own version (RFC 9110 §6.2).
+                *response.version_mut() = Version::HTTP_11;
                 // One that belongs to a user ends with this response.
                 if !is_tied && !forwarding::ties_connection(response.headers(), WWW_AUTHENTICATE) {
                     pool::keep(hop.id, connection, self.clock.now());

@@ -68,6 +68,25 @@ fn a_hit_has_each_field_once() {
 }
 
 #[test]
+fn the_answer_of_an_origin_with_http_1_0_is_passed_on_as_1_1() {
+    let origin = Origin::start();
+    origin.on_head("/x", "HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\npage");
+    let edge = Edge::before(&origin).start();
+    for method in ["GET", "POST"] {
+        let text = answer(
+            &edge,
+            &[
+                &format!("{method} /x HTTP/1.1"),
+                "Host: www.example",
+                "Content-Length: 0",
+                "Connection: close",
+            ],
+        );
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+    }
+}
+
+#[test]
 fn a_304_from_the_store_leaves_out_fields_about_content() {
     let (_origin, edge) = warm("");
     let fields = FIELDS.replace("content-type: text/plain\r\n", "");

@@ -109,6 +109,9 @@ fn start_log() {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        // A line that can't be written is lost. To say so on standard error would panic, and take the
+        // thread with it that heeds signals.
+        .log_internal_errors(false)
         .with_ansi(colours());
     // A second start in one process (a test) keeps the first log.
     let _ = log.try_init();

@@ -1,6 +1,10 @@
 //! The real program: arguments, signals and exit codes.
 
-use tero_tests::{Gate, Origin, Reply, folder, get, toml_string};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+
+use tero_tests::{GUARD, Gate, Origin, Reply, folder, get, toml_string};
 
 use crate::program::{
     Serving, assert_code, configuration, err, out, run, run_in, sample_file, tero,
@@ -427,4 +431,34 @@ fn compiled_modules_are_kept_on_disk() {
     assert_eq!(first.len(), 4, "{first:?}");
     Serving::start(&text).address();
     assert_eq!(modules(), first, "nothing is compiled again");
+}
+
+#[test]
+fn a_log_that_is_not_read_any_more_stops_no_signal() {
+    let origin = Origin::start();
+    let folder = folder();
+    std::fs::write(folder.path().join("tero.toml"), configuration(&origin, "")).unwrap();
+    let mut child = tero(&["serve"])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("admin interface on") {
+        line.clear();
+        assert!(log.read_line(&mut line).unwrap() > 0, "it did not start");
+    }
+    drop(log);
+    let id = child.id().to_string();
+    for signal in ["HUP", "TERM"] {
+        let sent = Command::new("kill").args(["-s", signal, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+    let (ended, is_ended) = mpsc::channel();
+    std::thread::spawn(move || ended.send(child.wait()));
+    let status = is_ended.recv_timeout(GUARD);
+    let _ = Command::new("kill").args(["-s", "KILL", &id]).output();
+    assert!(status.expect("it goes on for ever").unwrap().success());
 }

@@ -96,6 +96,30 @@ fn without_tokens(text: &str) -> String {
     out
 }
 
+/// A longer line, as in a minified file, is shown as a piece of it. The excerpt's own limit is 65,535
+/// columns.
+const MAX_LINE_BYTES: usize = 2_000;
+/// So much of a long line is shown, before the mistake and from it on.
+const PIECE_BYTES: usize = 60;
+
+/// The mistake at byte `at` of a long line, beside the piece of the line around it.
+fn excerpt_of_long_line(
+    error: &ConfigError,
+    diagnostic: MietteDiagnostic,
+    line: &str,
+    at: usize,
+) -> Report {
+    let from = line.floor_char_boundary(at.saturating_sub(PIECE_BYTES));
+    let to = line.ceil_char_boundary((at + PIECE_BYTES).min(line.len()));
+    let place = format!("{}:{}:{}", error.file, error.line, error.column);
+    let diagnostic = MietteDiagnostic {
+        message: format!("{place}: {}", diagnostic.message),
+        ..diagnostic
+    };
+    let diagnostic = diagnostic.with_label(LabeledSpan::new(None, at - from, 1));
+    Report::new(diagnostic).with_source_code(line[from..to].to_owned())
+}
+
 fn excerpt(error: &ConfigError, text: &str) -> Report {
     let key = if error.key.is_empty() {
         String::new()
@@ -116,6 +140,10 @@ fn excerpt(error: &ConfigError, text: &str) -> Report {
         return Report::new(diagnostic);
     }
     let length = error.at.end.min(first_line).saturating_sub(start);
+    let line = text[..start].rfind('\n').map_or(0, |newline| newline + 1)..first_line;
+    if line.len() > MAX_LINE_BYTES {
+        return excerpt_of_long_line(error, diagnostic, &text[line.clone()], start - line.start);
+    }
     let diagnostic = diagnostic.with_label(LabeledSpan::new(None, start, length));
     Report::new(diagnostic).with_source_code(NamedSource::new(&error.file, text.to_owned()))
 }
@@ -148,6 +176,16 @@ mod tests {
             assert!(shown.contains(part), "{part} is not in\n{shown}");
         }
         assert!(!shown.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_mistake_in_a_line_of_any_length_is_shown_by_a_piece_of_it() {
+        let pad = " ".repeat(70_000);
+        let shown = shown(&format!("server = {{{pad}worker = 2{pad}}}\n"));
+        for part in ["tero.toml:1:", "worker = 2", "did you mean `workers`?"] {
+            assert!(shown.contains(part), "{part} is not in\n{shown}");
+        }
+        assert!(shown.len() < 5_000, "{} bytes", shown.len());
     }
 
     #[test]

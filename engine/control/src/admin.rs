@@ -48,6 +48,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::descriptors::admin_connections;
 use call::{Call, CallInput, Handler, Work, handler};
 use connections::{ConnectionSlot, Connections};
 use guard::AccessGuard;
@@ -133,7 +134,7 @@ pub fn start(context: AdminContext, listener: TcpListener) -> io::Result<JoinHan
         context,
         router: router(),
         guard,
-        connections: Connections::new(MAX_CONNECTIONS),
+        connections: Connections::new(admin_connections(MAX_CONNECTIONS)),
         uploads: Arc::new(Semaphore::new(UPLOADS)),
         lanes: Lanes::new(),
     });

@@ -41,6 +41,19 @@ pub(crate) fn client_connections(config: &Config) -> usize {
     connections
 }
 
+/// The connections to the admin interface that the descriptors of this process allow, at most `most`:
+/// an eighth of a low limit.
+pub(crate) fn admin_connections(most: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(most, |limit| admin_connections_within(limit, most))
+}
+
+fn admin_connections_within(limit: u64, most: usize) -> usize {
+    usize::try_from(limit / 8)
+        .unwrap_or(usize::MAX)
+        .clamp(1, most)
+}
+
 /// The descriptors that an edge needs.
 #[derive(Clone, Copy, Debug)]
 struct DescriptorNeed {
@@ -124,6 +137,19 @@ mod tests {
             (0, 1),
         ] {
             assert_eq!(need.connections_within(limit), expected, "{limit}");
+        }
+    }
+
+    #[test]
+    fn the_admin_interface_has_an_eighth_of_a_low_limit() {
+        for (limit, expected) in [
+            (u64::MAX, 128),
+            (1_024, 128),
+            (1_023, 127),
+            (128, 16),
+            (0, 1),
+        ] {
+            assert_eq!(admin_connections_within(limit, 128), expected, "{limit}");
         }
     }
 }

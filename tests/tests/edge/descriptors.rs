@@ -120,3 +120,20 @@ fn an_edge_without_descriptors_closes_idle_connections_to_other_origins() {
     let opened = serving.metric(&format!("tero_origin_connections_total{label}"));
     assert_eq!(opened, Some(2.0), "the first one was closed");
 }
+
+#[test]
+fn half_open_connections_to_the_admin_interface_give_way_at_a_low_limit_too() {
+    let origin = Origin::start();
+    let serving = Serving::start_within(&configuration(&origin, ""), 128, 128);
+    let address = serving.admin_address();
+    let waiting: Vec<_> = (0..150)
+        .map(|_| {
+            let mut client = Client::connect(address);
+            let _ = client.try_write("GET /hea");
+            client
+        })
+        .collect();
+    let health = get("/health").host("localhost");
+    assert_eq!(Client::connect(address).send(&health).status, 200);
+    drop(waiting);
+}

@@ -339,6 +339,7 @@ fn a_fetch_continues_for_followers_when_the_leaders_client_leaves() {
     gate.open();
     follower.rest(&mut answer);
     assert_eq!((answer.text().as_str(), answer.whole), ("last!", true));
+    eventually("the end of the fetch", || edge.is_quiet());
     edge.get("/x").assert_hit("firstlast!");
     assert_eq!(origin.requests("/x"), 1);
 }

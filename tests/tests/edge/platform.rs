@@ -1,6 +1,7 @@
 //! Versions of policies on a running edge: pushed, activated and rolled back; shadows and canaries.
 
 mod commands;
+mod damage;
 mod trials;
 mod versions;
 

@@ -1,6 +1,6 @@
 //! Trials of versions: shadows and canaries.
 
-use super::versions::{break_records, mend_records};
+use super::damage::{break_records, mend_records};
 use super::{
     activate, check_refused, edge, edge_with, listed, origin, push, pushed, roll_back, rules,
     version,

@@ -13,7 +13,9 @@ use super::forwarding::{remove_named, strip_hop_by_hop};
 use super::http_date::http_date;
 use super::timestamp::Timestamp;
 use super::vary::Vary;
-pub use reply::{is_about_request, is_transient, may_be_not_modified, withdraws};
+pub use reply::{
+    is_about_request, is_transient, may_be_not_modified, says_nothing_of_resource, withdraws,
+};
 
 /// `Last-Modified` tells two versions apart only if it is at least this much older than `Date` (RFC
 /// 9110 §8.8.2.2).

@@ -56,6 +56,21 @@ pub fn is_about_request(status: StatusCode) -> bool {
     )
 }
 
+/// Whether a status says nothing of the resource, so that an answer with it takes no stored response's
+/// place: it is transient, or about the request.
+///
+/// ```
+/// use http::StatusCode;
+/// use tero_semantics::validation::says_nothing_of_resource;
+///
+/// assert!(says_nothing_of_resource(StatusCode::BAD_GATEWAY));
+/// assert!(says_nothing_of_resource(StatusCode::PAYLOAD_TOO_LARGE));
+/// assert!(!says_nothing_of_resource(StatusCode::FORBIDDEN));
+/// ```
+pub fn says_nothing_of_resource(status: StatusCode) -> bool {
+    is_transient(status) || is_about_request(status)
+}
+
 /// Whether an answer to a revalidation that may not be stored takes the stored response back, so
 /// that it must not be used any more.
 ///
@@ -75,8 +90,7 @@ pub fn is_about_request(status: StatusCode) -> bool {
 /// assert!(!withdraws(StatusCode::BAD_GATEWAY, false));
 /// ```
 pub fn withdraws(status: StatusCode, is_personal: bool) -> bool {
-    let says_nothing =
-        is_transient(status) || is_about_request(status) || status == StatusCode::PARTIAL_CONTENT;
+    let says_nothing = says_nothing_of_resource(status) || status == StatusCode::PARTIAL_CONTENT;
     let is_of_resource = matches!(status.as_u16(), 301 | 308 | 404 | 410);
     !says_nothing && (!is_personal || is_of_resource)
 }

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -218,7 +217,7 @@ impl MetricsCollector {
             "Client connections open",
             open,
         )?;
-        let refused = one(self.0.edge.refused_connections.load(Ordering::Relaxed));
+        let refused = one(of_edge.connections_turned_away());
         counters(
             encoder,
             "tero_connections_refused",

@@ -18,7 +18,7 @@ use tero_policy_host::cookies::is_meant;
 use tero_semantics::cache_control::RequestDirectives;
 use tero_semantics::cookies::retain_cookies;
 
-/// A visit that asks for a stored response on behalf of all who select it. It has no client: no one
+/// A visit that asks for a stored response on behalf of all who select it. It has no client: none
 /// waits for its answer, or for interim responses.
 pub(super) fn on_behalf_of_all(visit: Visit<'_>, stored: &StoredResponse) -> OwnedVisit {
     let exchange = visit.exchange;

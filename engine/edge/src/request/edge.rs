@@ -2,7 +2,6 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -59,8 +58,6 @@ pub struct Edge {
     pub max_header_bytes: usize,
     /// Bytes per second that a client sends or accepts while it is waited for, at least.
     pub min_rate: u64,
-    /// Connections that were closed at once, since their client had too many.
-    pub refused_connections: AtomicU64,
     /// The ports of its listeners. In an authority these count.
     pub ports: Box<[u16]>,
     pub(super) collapse: Arc<Collapse<FlightNews>>,
@@ -113,7 +110,6 @@ impl Edge {
             devices: Devices::new(DEVICE_MEMORY),
             max_header_bytes: server.max_header_bytes,
             min_rate: server.min_rate,
-            refused_connections: AtomicU64::new(0),
             ports: parts.ports,
             collapse: Arc::new(Collapse::new()),
             hit_for_miss: HitForMiss::new(cache.hit_for_miss),

@@ -7,13 +7,13 @@
 
 mod freshen;
 pub(super) mod judge;
+mod keep;
 pub(super) mod partial;
 mod pump;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Response, StatusCode, response};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
@@ -27,12 +27,12 @@ use super::record;
 use super::visit::{OwnedVisit, Visit};
 use crate::collapse::Lead;
 use crate::origin::{self, ContentSource, FetchPermit, OriginResponse};
-use crate::store::fill::{Fill, FillReader};
+use crate::store::fill::FillReader;
 use crate::store::stored::StoredResponse;
 use crate::store::{Key, PurgeWatch};
 use freshen::NotModified;
 use judge::{ReceivedHead, ResponseTerms, judge};
-use pump::{BodyToStore, PartGoal, StoreGoal};
+use pump::BodyToStore;
 use tero_semantics::precondition::{Precondition, precondition};
 use tero_semantics::range::Partial;
 use tero_semantics::storability::{Refusal, Storability};
@@ -448,8 +448,7 @@ impl Fetch {
     /// transient error doesn't take its place, nor does one that is about the request.
     fn outlasts(&self, status: StatusCode, now: Timestamp) -> bool {
         let is_usable = |stale: &StoredResponse| now < stale.head.freshness.usable_until();
-        let says_nothing = validation::is_transient(status) || validation::is_about_request(status);
-        says_nothing && self.stale.as_deref().is_some_and(is_usable)
+        validation::says_nothing_of_resource(status) && self.stale.as_deref().is_some_and(is_usable)
     }
 
     fn is_too_large(&self, received: &ReceivedResponse) -> bool {
@@ -495,118 +494,6 @@ impl Fetch {
         if let Some(stale) = &self.stale {
             freshen::withdraw_stored(visit, stale, status, refusal.is_of_request());
         }
-    }
-
-    /// Stores the whole: the beginning that was there, and what came now.
-    fn store_rest(&self, timed: TimedResponse, whole: WholeOfPart) -> (News, Option<BodyToStore>) {
-        let WholeOfPart {
-            part,
-            headers,
-            terms,
-        } = whole;
-        let OriginResponse { response, permit } = timed.response;
-        let (mut parts, body) = response.into_parts();
-        (parts.status, parts.headers) = (StatusCode::OK, headers);
-        let received = ReceivedResponse {
-            parts,
-            body,
-            permit,
-            length: Some(part.length()),
-        };
-        self.store_whole(received, &terms, partial::beginning(&part))
-    }
-
-    /// Stores a response as it streams, after the bytes of `beginning`.
-    fn store_whole(
-        &self,
-        received: ReceivedResponse,
-        terms: &ResponseTerms,
-        beginning: Vec<Bytes>,
-    ) -> (News, Option<BodyToStore>) {
-        let (visit, parts) = (self.visit(), received.parts);
-        let head = judge::stored_head(visit, parts.status, &parts.headers, terms);
-        let limits = visit.edge.store.fill_limits();
-        let fill = Fill::new(received.length, limits, head.weight());
-        // The first reader is there before the first byte, so that the fill does not take itself
-        // for abandoned.
-        let reader = fill.reader();
-        let filling = Arc::new(ResponseInFlight {
-            head,
-            fill: Arc::clone(&fill),
-            purges: Arc::clone(&self.purges),
-        });
-        let followers = self.news_of(&filling);
-        let result =
-            |reader| FetchResult::Filling(Arc::clone(&filling), reader, Box::new(parts.headers));
-        let news = News {
-            requester: reader.map(result),
-            followers: Some(followers),
-        };
-        let body = BodyToStore {
-            body: received.body,
-            permit: received.permit,
-            beginning,
-            fill,
-            goal: StoreGoal::Whole(filling),
-        };
-        (news, Some(body))
-    }
-
-    /// What followers hear of a response that is being stored. They may have it if it is fresh, or
-    /// may be used stale while it is revalidated. One that must be validated before each use is not
-    /// theirs (§4), and nobody queues for it again.
-    fn news_of(&self, filling: &Arc<ResponseInFlight>) -> FlightNews {
-        let Visit { edge, exchange } = self.visit();
-        let (freshness, now) = (&filling.head.freshness, edge.clock.now());
-        if freshness.is_fresh(now) || freshness.allows_while_revalidate(now) {
-            edge.hit_for_miss
-                .forget(&exchange.key, exchange.fields.cookie);
-            FlightNews::Filling(Arc::clone(filling))
-        } else {
-            edge.hit_for_miss.remember(&exchange.key, now);
-            FlightNews::NotStorable
-        }
-    }
-
-    /// Passes a part on to its client, and keeps it as it comes. Its place is where it says that it
-    /// begins; how long it is tells its content, whatever it says of its end.
-    fn store_part(
-        &self,
-        received: ReceivedResponse,
-        terms: &ResponseTerms,
-        place: Partial,
-    ) -> (News, Option<BodyToStore>) {
-        let (visit, parts) = (self.visit(), received.parts);
-        let Visit { edge, exchange } = visit;
-        if exchange.parts.method != Method::POST {
-            edge.hit_for_miss.remember(&exchange.key, visit.now());
-        }
-        let mut fields = parts.headers.clone();
-        fields.remove(CONTENT_RANGE);
-        let head = judge::stored_head(visit, StatusCode::OK, &fields, terms);
-        let length = http_body::Body::size_hint(&received.body).exact();
-        let fill = Fill::new(length, visit.edge.store.fill_limits(), head.weight());
-        let result = |reader| {
-            let body = EdgeBody::fill(reader);
-            FetchResult::Part(Box::new(Response::from_parts(parts, body)))
-        };
-        let news = News {
-            requester: fill.reader().map(result),
-            followers: Some(FlightNews::NotStorable),
-        };
-        let part = PartGoal {
-            head,
-            place,
-            purges: Arc::clone(&self.purges),
-        };
-        let body = BodyToStore {
-            body: received.body,
-            permit: received.permit,
-            beginning: Vec::new(),
-            fill,
-            goal: StoreGoal::Part(Box::new(part)),
-        };
-        (news, Some(body))
     }
 }
 

@@ -4,7 +4,6 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -119,8 +118,7 @@ pub(super) async fn run(
 /// Counts a connection that is closed at once: its client has `max_connections_per_client`.
 #[cold]
 fn refuse(context: &WorkerContext, client: SocketAddr) {
-    let refused = &context.edge.refused_connections;
-    refused.fetch_add(1, Ordering::Relaxed);
+    context.edge.counters.connection_turned_away();
     tracing::debug!(%client, "the client has too many connections");
 }
 

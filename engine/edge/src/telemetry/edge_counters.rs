@@ -13,6 +13,7 @@ pub struct EdgeCounters {
     refusals: StatusCounts,
     opened: AtomicU64,
     closed: AtomicU64,
+    turned_away: AtomicU64,
     /// Bounds messages of the log that are not about one site.
     pub repeats: RepeatLimits,
 }
@@ -38,6 +39,16 @@ impl EdgeCounters {
     /// Counts the end of a client's connection.
     pub fn connection_closed(&self) {
         self.closed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a connection that is closed at once, since its client has too many.
+    pub fn connection_turned_away(&self) {
+        self.turned_away.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Connections that were closed at once.
+    pub fn connections_turned_away(&self) -> u64 {
+        self.turned_away.load(Ordering::Relaxed)
     }
 
     /// Client connections that were accepted.

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use Fallback::{Required, Rule, Value};
-use Form::{Count, Duration, Flag, Nested, Number, OneOf, Size, SomeOf, Table, Text, Texts};
+use Form::{
+    Count, Duration, Flag, Nested, NestedList, Number, OneOf, Size, SomeOf, Table, Text, Texts,
+};
 
 /// A table of the file.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ pub enum Form {
     Table,
     /// A table with keys of its own.
     Nested(&'static Section),
+    /// Any number of tables with keys of their own.
+    NestedList(&'static Section),
 }
 
 /// What holds if the key is not written.
@@ -110,6 +114,7 @@ impl Form {
             OneOf(words) => list(words, "or"),
             SomeOf(words) => format!("a list of any of: {}", list(words, "and")),
             Table | Nested(_) => "a table".to_owned(),
+            NestedList(section) => format!("tables `{}`", section.header),
         }
     }
 }

@@ -233,6 +233,30 @@ impl<'a> TableReader<'a> {
         }
     }
 
+    /// The tables below this one, in the order of the file.
+    pub fn nested_list(&self, name: &str) -> Vec<TableReader<'a>> {
+        let key = self.section.key(name);
+        let Form::NestedList(section) = key.form else {
+            unreachable!("`{name}` is not a list of tables")
+        };
+        let Some(value) = self.written(name) else {
+            return Vec::new();
+        };
+        let RawKind::List(items) = &value.kind else {
+            let problem = format!(
+                "a list of tables was expected, this is {}",
+                value.describe()
+            );
+            let cure = format!("write {} with two pairs of brackets", section.header);
+            self.refuse(name, Mistake::new(problem, cure));
+            return Vec::new();
+        };
+        let items = items.iter();
+        items
+            .map(|item| TableReader::of(section, item, self.mistakes))
+            .collect()
+    }
+
     /// Refuses an item that is in the list twice.
     pub(crate) fn distinct<T: PartialEq>(&self, name: &str, items: &[Placed<T>]) {
         self.distinct_if(name, items, |_| true);

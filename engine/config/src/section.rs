@@ -22,7 +22,7 @@
 //! - The default is `required`, a value of TOML, or `rule("words", expression)`, where the
 //!   expression sees the fields above it. With `rule("words")` the field is an `Option`.
 //! - The form is one of [`Form`](crate::keys::Form). `OneOf` pairs each word with its value, and
-//!   `Nested` names the struct of a table within the table.
+//!   `Nested` names the struct of a table within the table, `NestedList` that of an array of tables.
 //! - `parse` turns what the form reads into the field, or tells the mistake. `by function` reads
 //!   the key in its own way instead. A list rule is a method of
 //!   [`TableReader`](crate::reader::TableReader).
@@ -145,6 +145,7 @@ macro_rules! section {
     (@form OneOf($($word:literal => $value:expr),+)) => { $crate::keys::Form::OneOf(&[$($word),+]) };
     (@form SomeOf($($word:literal),+)) => { $crate::keys::Form::SomeOf(&[$($word),+]) };
     (@form Nested($table:ty)) => { $crate::keys::Form::Nested(&<$table>::SECTION) };
+    (@form NestedList($table:ty)) => { $crate::keys::Form::NestedList(&<$table>::SECTION) };
     (@form $form:ident $(($($bounds:tt)+))?) => { $crate::keys::Form::$form $(($($bounds)+))? };
 
     (@fallback required) => { $crate::keys::Fallback::Required };
@@ -205,6 +206,14 @@ macro_rules! section {
     (@read ($reader:ident, $key:ident, $base_dir:ident) Nested($table:ty)) => {
         $reader.nested($key).map(|nested| <$table>::read(&nested, $base_dir))
     };
+    (@read ($reader:ident, $key:ident, $base_dir:ident) NestedList($table:ty)) => {{
+        let tables = $reader.nested_list($key);
+        let tables: Vec<$table> = tables
+            .iter()
+            .map(|table| <$table>::read(table, $base_dir))
+            .collect();
+        Some(tables)
+    }};
 
     // The field. A required key that is missing was refused, and an empty value stands in.
     (@finish $read:ident, required) => { $read.unwrap_or_default() };

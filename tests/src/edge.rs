@@ -36,6 +36,8 @@ pub struct Edge {
 #[derive(Clone, Debug)]
 pub struct EdgeBuilder {
     origins: Vec<String>,
+    /// Tables `[[site.origin]]`, in place of the origins.
+    next_hops: Vec<String>,
     server: String,
     admin: String,
     cache: String,
@@ -54,10 +56,16 @@ impl Edge {
         Edge::before_url(&origin.url())
     }
 
+    /// Like [`Edge::before`], in front of one `[[site.origin]]` with these keys.
+    pub fn before_hop(keys: &str) -> EdgeBuilder {
+        Edge::before_url("").next_hop(keys)
+    }
+
     /// Like [`Edge::before`], in front of a URL.
     pub fn before_url(url: &str) -> EdgeBuilder {
         EdgeBuilder {
             origins: vec![url.to_owned()],
+            next_hops: Vec::new(),
             server: String::new(),
             admin: String::new(),
             cache: String::new(),
@@ -276,6 +284,12 @@ impl EdgeBuilder {
         self
     }
 
+    /// Adds a `[[site.origin]]` with these keys; then no other origins count.
+    pub fn next_hop(mut self, keys: &str) -> EdgeBuilder {
+        self.next_hops.push(format!("[[site.origin]]\n{keys}\n"));
+        self
+    }
+
     /// Adds keys to `[server]`.
     pub fn server(mut self, keys: &str) -> EdgeBuilder {
         writeln!(self.server, "{keys}").expect("a string takes it");
@@ -351,6 +365,10 @@ impl EdgeBuilder {
     /// The configuration as text.
     pub fn to_toml(&self) -> String {
         let origins: Vec<_> = self.origins.iter().map(|url| toml_string(url)).collect();
+        let origins = match &self.next_hops[..] {
+            [] => format!("origins = [{}]", origins.join(", ")),
+            _ => String::new(),
+        };
         let or_default = |section: &str, key: &str, default: &str| match section.contains(key) {
             true => section.to_owned(),
             false => format!("{default}\n{section}"),
@@ -358,14 +376,14 @@ impl EdgeBuilder {
         format!(
             "[server]\nlisten = [\"127.0.0.1:0\"]\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n{admin}\n[cache]\n{cache}\n\
              [policies]\ncompiled_cache = {compiled}\n{host}\n{policies}\n[[site]]\nname = \"site\"\nhosts = [\"{HOST}\"]\n\
-             origins = [{origins}]\npolicies = [{names}]\n{site}\n{more}",
+             {origins}\npolicies = [{names}]\n{site}\n{next_hops}\n{more}",
             server = or_default(&self.server, "workers", "workers = 2"),
             admin = self.admin,
             cache = self.cache,
             compiled = toml_string(&compiled_cache().display().to_string()),
             host = self.host,
             policies = self.policies,
-            origins = origins.join(", "),
+            next_hops = self.next_hops.concat(),
             names = self.policy_names.join(", "),
             site = self.site,
             more = self.more,

@@ -158,7 +158,7 @@ impl<'a> Loader<'a> {
             time: LocalTime::read(&self.section(sections, &LocalTime::SECTION), base_dir),
             policy_host: PolicyHost::read(&self.section(sections, &PolicyHost::SECTION), base_dir),
             policies: self.entries(sections, &Policy::SECTION, Policy::read),
-            sites: self.entries(sections, &Site::SECTION, Site::read),
+            sites: self.entries(sections, &Site::SECTION, Site::read_checked),
             plans: self.entries(sections, &Plan::SECTION, Plan::read),
         };
         names::check(sections, self.mistakes);

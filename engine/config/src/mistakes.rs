@@ -127,7 +127,11 @@ impl<'a> Mistakes<'a> {
             cure,
             at: at.clone(),
         };
-        self.found.borrow_mut().push(error);
+        // A table of a list may be read twice.
+        let mut found = self.found.borrow_mut();
+        if !found.contains(&error) {
+            found.push(error);
+        }
     }
 
     /// Ends the search.

@@ -74,6 +74,11 @@ impl<'a> TableReader<'a> {
         }
     }
 
+    /// Whether the value is a table. If not, it was refused already.
+    pub(crate) fn is_table(&self) -> bool {
+        self.is_table
+    }
+
     /// Where the table stands.
     pub(crate) fn position(&self) -> FilePosition {
         self.mistakes.position(self.at.start)

@@ -3,6 +3,7 @@
 mod access_log;
 mod admin;
 mod cache;
+mod origin;
 mod policies;
 mod policy;
 mod policy_limits;
@@ -17,6 +18,7 @@ use crate::keys::{self, Section};
 pub use self::access_log::{AccessLog, AccessLogFormat};
 pub use self::admin::Admin;
 pub use self::cache::Cache;
+pub use self::origin::{KeyPin, Origin, OriginHttp2};
 pub use self::policies::PolicyHost;
 pub use self::policy::{ModuleSource, Policy};
 pub use self::policy_limits::{PolicyLimits, WhenOff};
@@ -27,7 +29,7 @@ pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 11] = [
+pub const SECTIONS: [&Section; 12] = [
     &Server::SECTION,
     &Admin::SECTION,
     &Cache::SECTION,
@@ -37,6 +39,7 @@ pub const SECTIONS: [&Section; 11] = [
     &Policy::SECTION,
     &PolicyLimits::SECTION,
     &Site::SECTION,
+    &Origin::SECTION,
     &RefreshAhead::SECTION,
     &Plan::SECTION,
 ];

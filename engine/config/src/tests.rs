@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use tero_semantics::authority::Scheme;
 
 /// The smallest configuration; the cases are written behind it or before it.
 const SITE: &str = "[[site]]\nname = \"shop\"\nhosts = [\"shop.example\"]\norigins = [\"http://127.0.0.1:3000\"]\n";
@@ -42,8 +43,11 @@ fn defaults_are_filled_in() {
     assert_eq!(
         site.origins,
         [OriginAddress {
-            host: "127.0.0.1".to_owned(),
-            port: 3000
+            scheme: Scheme::Http,
+            endpoint: OriginEndpoint::Tcp {
+                host: "127.0.0.1".to_owned(),
+                port: 3000
+            },
         }]
     );
     assert_eq!(site.max_fetches, 256);

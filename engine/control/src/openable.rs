@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
-use tero_config::{Config, ConfigErrors, Mistake, Mistakes};
+use tero_config::{self as config, Config, ConfigErrors, Mistake, Mistakes};
+use tero_edge::origin::{self, OriginTlsError};
 
 /// What can't be opened now, because another process has it.
 #[derive(Debug)]
@@ -52,6 +53,17 @@ pub fn check_openable(config: &Config, text: &str) -> Result<Vec<AddressInUse>, 
     {
         let cure = "write the path of a folder that tero may make or write to";
         refuse("policies.state_dir", Mistake::new(problem, cure));
+    }
+    for site in &config.sites {
+        for hop in &site.next_hops {
+            if let Err(error) = origin::check(hop) {
+                let problem = format!("{}: {error}{}", hop.shown_name(), reason_of(&error));
+                let cure =
+                    "write the path of a PEM file that tero may read and that fits the others";
+                let mistake = Mistake::new(problem, cure);
+                mistakes.add(&place_of_hop(text, hop), "site.origin", mistake);
+            }
+        }
     }
     mistakes.into_result().map(|()| in_use)
 }
@@ -100,6 +112,22 @@ fn can_make(folder: &Path) -> Result<(), String> {
 fn writable(path: &Path) -> Result<(), String> {
     access(path, Access::WRITE_OK)
         .map_err(|error| format!("{} can't be written to: {error}", path.display()))
+}
+
+/// What stands behind an error.
+fn reason_of(error: &OriginTlsError) -> String {
+    std::error::Error::source(error).map_or(String::new(), |source| format!(": {source}"))
+}
+
+/// The line with the URL of an origin; the beginning of the file if it is not found.
+fn place_of_hop(text: &str, hop: &config::Origin) -> std::ops::Range<usize> {
+    let url = hop.url.to_string();
+    let line = text.lines().find(|line| line.contains(&url));
+    line.map_or(0..0, |line| {
+        // The line is a part of the text.
+        let start = line.as_ptr() as usize - text.as_ptr() as usize;
+        start..start + line.len()
+    })
 }
 
 /// The line of a key; the beginning of the file if it is not found.

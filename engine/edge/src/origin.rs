@@ -5,18 +5,22 @@
 //! opened it. A request is sent a second time only if the next hop can't have handled the first
 //! one, or if repeating it is safe (RFC 9110 §9.2.2).
 
+mod addresses;
 mod connection;
 mod error;
 mod hop_counters;
+mod next_hop;
 mod permits;
 mod pool;
 mod sending;
+mod socket;
 mod stream;
+mod tls;
 
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,19 +29,21 @@ use http::{Request, Response, StatusCode, Version};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
-use connection::{NextHopConnection, SendResult};
+use connection::{NextHopConnection, SendResult, StreamPlace};
 use error::SendError;
-use hop_counters::HopCounters;
+use next_hop::NextHop;
 use permits::{PermitLimits, PermitPool};
 use sending::SendingContent;
+use socket::PlainSocket;
+use tero_config as config;
 use tero_semantics::forwarding;
-use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::{Clock, TimeoutError};
 
 pub use error::OriginError;
 pub(crate) use error::is_slow_client;
 pub use hop_counters::HopFigures;
 pub use permits::FetchPermit;
+pub use tls::OriginTlsError;
 
 /// For this time after a failed connection, a next hop is tried after all others.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -50,25 +56,15 @@ pub type RequestBody = UnsyncBoxBody<Bytes, BodyError>;
 /// Makes the same request again; `None` if that is impossible.
 pub type RequestCopy<'a> = dyn FnMut() -> Option<Request<RequestBody>> + Send + 'a;
 
-/// A next hop.
-#[derive(Debug)]
-struct NextHop {
-    /// Unique in the process, for the pools of the threads.
-    id: usize,
-    host: String,
-    port: u16,
-    /// Host and port, for messages.
-    authority: String,
-    /// The end of its rest after a failed connection, in milliseconds since 1970.
-    rests_until: AtomicI64,
-    counters: HopCounters,
-}
-
 /// How requests reach the next hops of a site.
 #[derive(Clone, Debug)]
 pub struct OriginSettings {
-    /// Host and port of each next hop.
-    pub hops: Vec<(String, u16)>,
+    /// The next hops.
+    pub hops: Vec<config::Origin>,
+    /// How often their names are looked up.
+    pub look_up_every: Duration,
+    /// How long a connection is used for further requests.
+    pub max_connection_age: Duration,
     /// Requests under way at the same time, at most.
     pub max_fetches: usize,
     /// Connections in use at the same time, at most, also by requests that have given back their
@@ -115,6 +111,30 @@ pub struct OriginResponse {
     pub permit: FetchPermit,
 }
 
+/// What one hop answered.
+struct HopAnswer {
+    response: Response<Incoming>,
+    /// The request's place on a connection that it shares.
+    stream: Option<StreamPlace>,
+}
+
+/// A connection for one request.
+struct TakenConnection {
+    connection: NextHopConnection,
+    /// The request's place on it, if others share it.
+    stream: Option<StreamPlace>,
+}
+
+impl TakenConnection {
+    /// One that no other request uses.
+    fn alone(connection: NextHopConnection) -> TakenConnection {
+        TakenConnection {
+            connection,
+            stream: None,
+        }
+    }
+}
+
 /// A try to get an answer from one hop.
 #[derive(Clone, Copy)]
 struct Attempt<'a> {
@@ -123,53 +143,34 @@ struct Attempt<'a> {
     sending: Option<&'a Arc<SendingContent>>,
 }
 
-impl NextHop {
-    fn new(host: &str, port: u16) -> NextHop {
-        static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
-        let authority = if port == 80 {
-            host.to_owned()
-        } else {
-            format!("{host}:{port}")
-        };
-        NextHop {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            host: host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_owned(),
-            port,
-            authority,
-            rests_until: AtomicI64::new(i64::MIN),
-            counters: HopCounters::default(),
-        }
-    }
-
-    fn rests_at(&self, now: Timestamp) -> bool {
-        Timestamp::from_unix_millis(self.rests_until.load(Ordering::Relaxed)) > now
-    }
-
-    fn rest_until(&self, time: Timestamp) {
-        self.rests_until
-            .store(time.unix_millis(), Ordering::Relaxed);
-    }
+/// Whether TLS to an origin could be set up: its files are read, and nothing is connected to.
+///
+/// # Errors
+/// [`OriginTlsError`]
+pub fn check(origin: &config::Origin) -> Result<(), OriginTlsError> {
+    NextHop::new(origin, Duration::ZERO).map(|_| ())
 }
 
 impl Origin {
     /// The next hops of `settings`, without connections.
-    pub fn new(settings: OriginSettings, clock: Clock) -> Origin {
+    ///
+    /// # Errors
+    /// [`OriginTlsError`]: TLS to one of them can't be set up.
+    pub fn new(settings: OriginSettings, clock: Clock) -> Result<Origin, OriginTlsError> {
         let limits = PermitLimits {
             fetches: settings.max_fetches,
             connections: settings.max_connections,
             release_after: settings.release_after,
         };
         let hops = settings.hops.iter();
-        Origin {
-            hops: hops.map(|(host, port)| NextHop::new(host, *port)).collect(),
+        let hops = hops.map(|hop| NextHop::new(hop, settings.look_up_every));
+        Ok(Origin {
+            hops: hops.collect::<Result<_, _>>()?,
             next: AtomicUsize::new(0),
             permits: PermitPool::new(limits),
             settings,
             clock,
-        }
+        })
     }
 
     /// Whether there is room for a fetch that no visitor waits for: a quarter of `max_fetches` is
@@ -181,8 +182,7 @@ impl Origin {
     /// The figures of each next hop.
     pub fn figures(&self) -> Vec<HopFigures> {
         let now = self.clock.now();
-        let figures = |hop: &NextHop| hop.counters.figures(&hop.authority, hop.rests_at(now));
-        self.hops.iter().map(figures).collect()
+        self.hops.iter().map(|hop| hop.figures(now)).collect()
     }
 
     /// Sends a request and waits for the head of its response. `request` has an origin-form target
@@ -216,12 +216,15 @@ impl Origin {
             let answer = self
                 .fetch_from(attempt, request, again.as_deref_mut())
                 .await;
-            let result = answer.as_ref().map(Response::status);
+            let result = answer.as_ref().map(|answer| answer.response.status());
             let took = self.clock.now().since(asked_at);
             hop.counters
                 .record(result.map_err(|failure| &failure.error), took);
             let failure = match answer {
-                Ok(response) => return Ok(OriginResponse { response, permit }),
+                Ok(HopAnswer { response, stream }) => {
+                    permit.hold(stream);
+                    return Ok(OriginResponse { response, permit });
+                }
                 Err(failure) => failure,
             };
             let Some(unsent) = failure.unsent else {
@@ -251,17 +254,19 @@ impl Origin {
             .collect()
     }
 
-    /// Sends a request to one hop: on idle connections, then on a new one.
+    /// Sends a request to one hop: on open connections, then on a new one.
     async fn fetch_from(
         &self,
         attempt: Attempt<'_>,
         mut request: Request<RequestBody>,
         mut again: Option<&mut RequestCopy<'_>>,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> Result<HopAnswer, SendError> {
         let hop = attempt.hop;
-        while let Some(idle) = pool::take_idle(hop.id, self.clock.now(), again.is_some()) {
-            let mut failure = match self.send(attempt, idle, request).await {
-                Ok(response) => return Ok(response),
+        // Upgrades are of HTTP/1.1 (RFC 9110 §7.8).
+        let only_http1 = request.headers().contains_key(UPGRADE);
+        while let Some(open) = self.take_open(hop, only_http1, again.is_some()) {
+            let mut failure = match self.send(attempt, open, request).await {
+                Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             if let Some(unsent) = failure.unsent.take() {
@@ -270,7 +275,7 @@ impl Origin {
             }
             // The hop may have closed the connection at this very moment: then the connection ends
             // without a byte of a response, and the hop has not handled the request (RFC 9112
-            // §9.3.1).
+            // §9.3.1, RFC 9113 §8.7).
             let again = again.as_mut().filter(|_| failure.was_silent);
             match again.and_then(|again| again()) {
                 Some(copy) => request = copy,
@@ -278,64 +283,149 @@ impl Origin {
             }
             break;
         }
-        match self.open(hop).await {
+        let opened = if hop.may_share() && !only_http1 {
+            self.open_shared(hop).await
+        } else {
+            self.open(hop, only_http1).await.map(TakenConnection::alone)
+        };
+        match opened {
             Ok(connection) => self.send(attempt, connection, request).await,
             Err(error) => Err(SendError::unsent(error, request)),
         }
     }
 
-    /// Opens a connection. If the edge lacks the room, it closes the idle connections of this thread
-    /// and tries once more.
-    async fn open_with_room(&self, hop: &NextHop) -> io::Result<NextHopConnection> {
-        let open = || connection::open(&hop.host, hop.port, &self.settings);
-        match open().await {
+    /// An open connection that can take a request.
+    fn take_open(
+        &self,
+        hop: &NextHop,
+        only_http1: bool,
+        can_repeat: bool,
+    ) -> Option<TakenConnection> {
+        let (now, max_age) = (self.clock.now(), self.settings.max_connection_age);
+        if hop.may_share()
+            && !only_http1
+            && let Some((connection, stream)) = pool::join_shared(hop, now, max_age)
+        {
+            return Some(TakenConnection {
+                connection,
+                stream: Some(stream),
+            });
+        }
+        let idle = pool::take_idle(hop, now, max_age, can_repeat);
+        idle.map(TakenConnection::alone)
+    }
+
+    /// Opens a connection that several requests share. Of a crowd, one opens it and the others
+    /// wait, unless the hop turns out not to speak HTTP/2.
+    async fn open_shared(&self, hop: &NextHop) -> Result<TakenConnection, OriginError> {
+        let turn = pool::opening(hop);
+        let turn = self
+            .clock
+            .timeout(self.settings.connect_timeout, turn.lock())
+            .await;
+        let Ok(_turn) = turn else {
+            return Err(OriginError::ConnectTimeout {
+                origin: hop.name.clone(),
+            });
+        };
+        if !hop.may_share() {
+            return self.open(hop, false).await.map(TakenConnection::alone);
+        }
+        let (now, max_age) = (self.clock.now(), self.settings.max_connection_age);
+        if let Some((connection, stream)) = pool::join_shared(hop, now, max_age) {
+            return Ok(TakenConnection {
+                connection,
+                stream: Some(stream),
+            });
+        }
+        let connection = self.open(hop, false).await?;
+        let Some((joined, stream)) = connection.join(hop.max_streams) else {
+            return Ok(TakenConnection::alone(connection));
+        };
+        pool::share(hop, connection, now);
+        Ok(TakenConnection {
+            connection: joined,
+            stream: Some(stream),
+        })
+    }
+
+    /// Connects. If the edge lacks the room, it closes the idle connections of this thread and tries
+    /// once more.
+    async fn connect_with_room(&self, hop: &NextHop) -> io::Result<PlainSocket> {
+        match hop.connect(&self.clock).await {
             Err(error) if error::is_own(&error) && pool::close_idle() => {
                 // Their tasks close the sockets.
                 tokio::task::yield_now().await;
-                open().await
+                hop.connect(&self.clock).await
             }
-            opened => opened,
+            connected => connected,
         }
     }
 
-    async fn open(&self, hop: &NextHop) -> Result<NextHopConnection, OriginError> {
-        let opening = self.open_with_room(hop);
+    /// Opens a connection. `connect_timeout` bounds all of it, the TLS handshake included.
+    async fn open(
+        &self,
+        hop: &NextHop,
+        only_http1: bool,
+    ) -> Result<NextHopConnection, OriginError> {
+        let origin = || hop.name.clone();
+        let opening = async {
+            let socket = self.connect_with_room(hop).await;
+            let socket = socket.map_err(|source| OriginError::connect(origin(), source))?;
+            let secured = hop.secure(socket, only_http1, &self.clock).await;
+            let secured = secured.map_err(|source| OriginError::Tls {
+                origin: origin(),
+                source,
+            })?;
+            let (settings, now) = (&self.settings, self.clock.now());
+            let spoken = connection::speak(secured.socket, secured.spoken, settings, now).await;
+            spoken.map_err(|source| OriginError::connect(origin(), source))
+        };
         let timeout = self.settings.connect_timeout;
-        let origin = || hop.authority.clone();
-        match self.clock.timeout(timeout, opening).await {
-            Ok(Ok(connection)) => {
-                hop.counters.opened();
-                Ok(connection)
-            }
-            Ok(Err(source)) => Err(OriginError::connect(origin(), source)),
-            Err(_) => Err(OriginError::ConnectTimeout { origin: origin() }),
-        }
+        let opened = self.clock.timeout(timeout, opening).await;
+        let connection = opened.map_err(|_| OriginError::ConnectTimeout { origin: origin() })??;
+        hop.counters.opened();
+        Ok(connection)
     }
 
     /// Sends a request on a connection, and keeps the connection for the next one.
     async fn send(
         &self,
         attempt: Attempt<'_>,
-        mut connection: NextHopConnection,
+        taken: TakenConnection,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> Result<HopAnswer, SendError> {
         let hop = attempt.hop;
-        let origin = || hop.authority.clone();
+        let TakenConnection {
+            mut connection,
+            stream,
+        } = taken;
+        let origin = || hop.name.clone();
         let asks_to_switch = request.headers().contains_key(UPGRADE);
         let is_tied = forwarding::ties_connection(request.headers(), AUTHORIZATION);
         match self.answer(attempt, &mut connection, request).await {
             Ok(SendResult::Answered(mut response))
                 if response.status() != StatusCode::SWITCHING_PROTOCOLS =>
             {
+                if response.headers().len() > self.settings.max_headers {
+                    return Err(SendError::sent(OriginError::TooManyFields {
+                        origin: origin(),
+                    }));
+                }
                 // Each hop speaks its own version (RFC 9110 §6.2).
                 *response.version_mut() = Version::HTTP_11;
                 // One that belongs to a user ends with this response.
-                if !is_tied && !forwarding::ties_connection(response.headers(), WWW_AUTHENTICATE) {
-                    pool::keep(hop.id, connection, self.clock.now());
+                if !connection.is_shared()
+                    && !is_tied
+                    && !forwarding::ties_connection(response.headers(), WWW_AUTHENTICATE)
+                {
+                    pool::keep(hop, connection, self.clock.now());
                 }
-                Ok(response)
+                Ok(HopAnswer { response, stream })
             }
-            Ok(SendResult::Answered(response)) if asks_to_switch => Ok(response),
+            Ok(SendResult::Answered(response)) if asks_to_switch => {
+                Ok(HopAnswer { response, stream })
+            }
             Ok(SendResult::Answered(_)) => {
                 Err(SendError::sent(OriginError::Switched { origin: origin() }))
             }
@@ -349,9 +439,12 @@ impl Origin {
             Ok(SendResult::Broken { source, was_silent }) => {
                 Err(SendError::broken(origin(), source, was_silent))
             }
-            Err(_) => Err(SendError::sent(OriginError::ResponseTimeout {
-                origin: origin(),
-            })),
+            Err(_) => {
+                connection.retire();
+                Err(SendError::sent(OriginError::ResponseTimeout {
+                    origin: origin(),
+                }))
+            }
         }
     }
 
@@ -402,4 +495,25 @@ pub fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 pub fn empty() -> RequestBody {
     use http_body_util::{BodyExt, Empty};
     Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Settings without hops.
+    pub(super) fn settings() -> OriginSettings {
+        OriginSettings {
+            hops: vec![],
+            look_up_every: Duration::from_secs(30),
+            max_connection_age: Duration::from_secs(600),
+            max_fetches: 1,
+            max_connections: 1,
+            release_after: Duration::from_secs(1),
+            connect_timeout: Duration::from_secs(1),
+            response_timeout: Duration::from_secs(1),
+            max_header_bytes: 8_192,
+            max_headers: 100,
+        }
+    }
 }

@@ -23,6 +23,7 @@ mod harness;
 mod heads;
 mod hostile;
 mod hours;
+mod https_origins;
 mod identity;
 mod import;
 mod interim;

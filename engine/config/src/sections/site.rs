@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+use super::origin::{self, Origin};
 use super::refresh_ahead::RefreshAhead;
+use crate::files::BaseDir;
 use crate::forms::{self, OriginAddress};
+use crate::reader::TableReader;
 use tero_semantics::cookies::CookiePattern;
 use tero_semantics::request_fields::FieldPattern;
 use tero_semantics::reuse::ClientDirectives;
@@ -28,10 +31,15 @@ section! {
             at_least_one("name the hosts that it answers for, or write [\"*\"]");
         /// The next hops. Fetches go to them in turn; an origin that can't be reached is left out
         /// for a while.
-        origins: Vec<OriginAddress> = required, Texts("`http://HOST[:PORT]`, at least one")
+        origins: Vec<OriginAddress> = [],
+            Texts("`http://HOST[:PORT]`, `https://HOST[:PORT]` or `unix:/PATH`")
             => forms::origin,
             at_least_one("write at least one, [\"http://127.0.0.1:3000\"]"),
             distinct();
+        /// The next hops, each with settings of its own; in place of `origins`. See
+        /// `[[site.origin]]`.
+        next_hops as "origin": Vec<Origin> = rule("those of `origins`", Vec::new()),
+            NestedList(Origin);
         /// The `Host` that is sent to the origin.
         host_header: Option<String> = rule("the host of the request"), Text("`HOST[:PORT]`")
             => forms::host_header;
@@ -81,7 +89,12 @@ section! {
         /// longer body is streamed from then on. At most `max_connections` times as much memory is
         /// used.
         request_buffer: u64 = "16KiB", Size("0B", "1MiB");
-        /// Maximum time to open a connection to an origin.
+        /// How often the names of origins are looked up. Connections to addresses that a name no
+        /// longer has are closed after their request.
+        look_up_every: Duration = "30s", Duration("1s", "1d");
+        /// How long a connection to an origin is used for further requests.
+        max_connection_age: Duration = "10min", Duration("1s", "1d");
+        /// Maximum time to open a connection to an origin, the TLS handshake included.
         connect_timeout: Duration = "3s", Duration("10ms", "1min");
         /// Maximum time from the end of a request to the head of its response. While a request is
         /// being sent, it is the maximum time for which the origin may accept no byte.
@@ -114,6 +127,15 @@ section! {
         refresh_ahead: Option<RefreshAhead>
             = rule("none: responses are not revalidated before they expire"),
             Nested(RefreshAhead);
+    }
+}
+
+impl Site {
+    /// Reads the table, and checks the next hops together.
+    pub(crate) fn read_checked(reader: &TableReader<'_>, base_dir: BaseDir<'_>) -> Site {
+        let mut site = Site::read(reader, base_dir);
+        site.next_hops = origin::next_hops(reader, &site.origins, site.next_hops);
+        site
     }
 }
 

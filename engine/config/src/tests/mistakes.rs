@@ -435,11 +435,74 @@ fn each_mistake_has_its_line_key_and_cure() {
             "\"*\"",
         ),
         (
-            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"https://a\"]",
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"https://a/x\"]",
             8,
             "site.origins",
-            "https origins are not offered",
-            "\"http://a\"",
+            "an origin has no path",
+            "\"https://a\"",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"unix:app.sock\"]",
+            8,
+            "site.origins",
+            "no such socket",
+            "the whole path",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]",
+            5,
+            "site.origins",
+            "`origins` is missing",
+            "[[site.origin]]",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigin = [\"http://a\"]",
+            8,
+            "site.origin",
+            "a table was expected",
+            "[[site.origin]]",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"http://a\"]\n[[site.origin]]\nurl = \"http://b\"",
+            8,
+            "site.origins",
+            "both `origin` and `origins`",
+            "one of the two",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\n[[site.origin]]\nurl = \"http://b\"\npins = [\"sha256/AA\"]",
+            10,
+            "site.origin.pins",
+            "not a pin",
+            "openssl",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\n[[site.origin]]\nurl = \"http://b\"\ntls_name = \"c\"",
+            10,
+            "site.origin.tls_name",
+            "nothing without TLS",
+            "https",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\n[[site.origin]]\nurl = \"http://b\"\nhttp2 = \"negotiate\"",
+            10,
+            "site.origin.http2",
+            "nothing is negotiated",
+            "prior-knowledge",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\n[[site.origin]]\nurl = \"http://b\"\n[[site.origin]]\nurl = \"http://b\"",
+            10,
+            "site.origin.name",
+            "two origins with the name b",
+            "a name of its own",
+        ),
+        (
+            "[[site]]\nname = \"b\"\nhosts = [\"b\"]\n[[site.origin]]\nurl = \"http://b\"\ncolour = \"red\"",
+            10,
+            "site.origin.colour",
+            "unknown key",
+            "the keys of [[site.origin]]",
         ),
         (
             "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"a:3000\"]",
@@ -547,7 +610,7 @@ memory = "huge"
 [[site]]
 name = "Shop"
 hosts = ["shop.example:80"]
-origins = ["https://app"]
+origins = ["app"]
 policies = ["none"]
 [[warm]]
 name = "w"

@@ -147,8 +147,8 @@ fn origins(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result 
 
 /// The figures of each next hop.
 fn hops(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
-    let (mut results, mut spent, mut opened, mut resting) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut results, mut spent, mut opened) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut resting, mut ends) = (Vec::new(), Vec::new());
     for site in sites {
         for hop in site.origin.figures() {
             let labels = vec![site_label(site), ("origin", hop.name)];
@@ -158,6 +158,9 @@ fn hops(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
             }
             spent.push((labels.clone(), hop.seconds));
             opened.push((labels.clone(), hop.connections));
+            if let Some(end) = hop.certificate_ends {
+                ends.push((labels.clone(), end));
+            }
             resting.push((labels, u64::from(hop.rests)));
         }
     }
@@ -168,7 +171,14 @@ fn hops(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
     let help = "Connections opened to each origin";
     counters(encoder, "tero_origin_connections", help, opened)?;
     let help = "Whether an origin is tried after all others, since a connection failed";
-    gauges(encoder, "tero_origin_resting", help, resting)
+    gauges(encoder, "tero_origin_resting", help, resting)?;
+    let help = "When the certificate of each origin ends, as of the latest connection";
+    gauges(
+        encoder,
+        "tero_origin_certificate_ends_timestamp_seconds",
+        help,
+        ends,
+    )
 }
 
 impl MetricsCollector {

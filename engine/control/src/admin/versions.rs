@@ -185,6 +185,10 @@ pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
         RolloutError::DeviceModels(_) => {
             AdminRefusal::unprocessable(text, "correct `device_models` in [server]")
         }
+        RolloutError::OriginTls { .. } => AdminRefusal::unprocessable(
+            text,
+            "correct the files that [[site.origin]] names; `tero check` tries them",
+        ),
         RolloutError::Busy => AdminRefusal::not_ready(text, "try again"),
     }
 }

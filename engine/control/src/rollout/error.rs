@@ -4,6 +4,7 @@ use super::limits::{MAX_CANARY_SHARE, MAX_CASES};
 use super::record::Version;
 use super::version_store::VersionStoreError;
 use tero_config::ConfigErrors;
+use tero_edge::origin::OriginTlsError;
 use tero_policy_host::PolicyError;
 use tero_policy_host::cases::CaseOutcome;
 use tero_policy_host::device::DeviceModelsError;
@@ -78,6 +79,15 @@ pub enum RolloutError {
     /// The file of device models can't be used.
     #[error(transparent)]
     DeviceModels(#[from] DeviceModelsError),
+    /// TLS to an origin can't be set up.
+    #[error("site {site}: TLS to the origins can't be set up: {source}")]
+    OriginTls {
+        /// The site.
+        site: String,
+        /// What is wrong.
+        #[source]
+        source: OriginTlsError,
+    },
     /// There is no state directory to keep versions in.
     #[error(
         "versions can't be pushed without a state directory: write `state_dir` in [policies] of the configuration, and restart tero"

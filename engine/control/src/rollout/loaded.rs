@@ -16,7 +16,7 @@ use tero_config::Config;
 use tero_edge::request::Edge;
 use tero_edge::request::shadow_question::{ShadowQuestion, ShadowQueue};
 use tero_edge::request::site::Sites;
-use tero_policy_host::{Host, PolicyError};
+use tero_policy_host::Host;
 use tero_state::dir::StateDir;
 use tero_time::clock::Clock;
 
@@ -65,8 +65,8 @@ impl LoadedVersions {
     /// Makes the sites with these policies.
     ///
     /// # Errors
-    /// [`PolicyError::TooManyVariants`]
-    pub fn sites(&self, clock: &Clock) -> Result<Sites, PolicyError> {
+    /// [`RolloutError`]: a policy can't be used with another, or TLS to an origin can't be set up.
+    pub fn sites(&self, clock: &Clock) -> Result<Sites, RolloutError> {
         let builder = SiteBuilder {
             host: &self.host,
             clock,

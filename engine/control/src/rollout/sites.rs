@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use tokio::sync::Semaphore;
 
+use super::error::RolloutError;
 use super::version_set::{PolicyVersions, VersionSet};
 use tero_config as config;
 use tero_edge::origin::{self, Origin};
@@ -39,13 +40,13 @@ impl SiteBuilder<'_> {
     /// Makes the sites of `state`, which replace `old`. A site keeps its index.
     ///
     /// # Errors
-    /// [`PolicyError::TooManyVariants`]
+    /// [`PolicyError::TooManyVariants`], or [`RolloutError::OriginTls`].
     pub(super) fn sites(
         &self,
         state: &VersionSet,
         old: &Sites,
         change: SiteChange,
-    ) -> Result<Sites, PolicyError> {
+    ) -> Result<Sites, RolloutError> {
         let mut list: Vec<Arc<Site>> = old.ever().to_vec();
         for settings in &state.settings.sites {
             let before = old
@@ -87,12 +88,12 @@ struct SiteDraft<'a> {
 }
 
 impl SiteDraft<'_> {
-    fn finish(&self, index: usize) -> Result<Site, PolicyError> {
+    fn finish(&self, index: usize) -> Result<Site, RolloutError> {
         let before = self.before;
         let active = self.versions().map(|versions| Arc::clone(&versions.active));
         let policies = self.chain(active.collect(), before.map(|site| &site.policies))?;
         let canary = self.canary()?;
-        let (origin, tunnels) = self.origin();
+        let (origin, tunnels) = self.origin()?;
         let trial = canary.as_ref().map(|canary| &canary.chain);
         Ok(Site {
             index,
@@ -188,16 +189,20 @@ impl SiteDraft<'_> {
 
     /// The origin and the permits for tunnels. Tunnels that opened under an old configuration hold
     /// permits of that one.
-    fn origin(&self) -> (Arc<Origin>, Arc<Semaphore>) {
+    fn origin(&self) -> Result<(Arc<Origin>, Arc<Semaphore>), RolloutError> {
         match self.before {
             Some(before) if self.change == SiteChange::Versions => {
-                (Arc::clone(&before.origin), Arc::clone(&before.tunnels))
+                Ok((Arc::clone(&before.origin), Arc::clone(&before.tunnels)))
             }
             _ => {
                 let settings = origin_settings(self.settings, &self.state.settings.server);
                 let origin = Origin::new(settings, self.builder.clock.clone());
+                let origin = origin.map_err(|source| RolloutError::OriginTls {
+                    site: self.settings.name.to_string(),
+                    source,
+                })?;
                 let tunnels = Semaphore::new(self.settings.max_tunnels);
-                (Arc::new(origin), Arc::new(tunnels))
+                Ok((Arc::new(origin), Arc::new(tunnels)))
             }
         }
     }
@@ -267,11 +272,9 @@ fn chains(sites: &Sites) -> Vec<&Chain> {
 
 fn origin_settings(site: &config::Site, server: &config::Server) -> origin::OriginSettings {
     origin::OriginSettings {
-        hops: site
-            .origins
-            .iter()
-            .map(|origin| (origin.host.clone(), origin.port))
-            .collect(),
+        hops: site.next_hops.clone(),
+        look_up_every: site.look_up_every,
+        max_connection_age: site.max_connection_age,
         max_fetches: site.max_fetches,
         max_connections: site.max_origin_connections,
         release_after: site.release_fetch_after,

@@ -21,6 +21,15 @@ pub enum OriginError {
         #[source]
         source: io::Error,
     },
+    /// TLS failed: the next hop doesn't speak it, or its certificate was refused.
+    #[error("{origin} could not be trusted, or does not speak TLS")]
+    Tls {
+        /// The next hop.
+        origin: String,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
     /// The edge itself could not open a connection.
     #[error("could not open a connection to {origin}: the edge is out of descriptors or ports")]
     Exhausted {
@@ -63,6 +72,12 @@ pub enum OriginError {
         /// The fault in it.
         fault: Fault,
     },
+    /// The head of the response has more fields than `max_headers`.
+    #[error("{origin} sent too many header fields")]
+    TooManyFields {
+        /// The next hop.
+        origin: String,
+    },
     /// It switched to another protocol without being asked to.
     #[error("{origin} switched protocols unasked")]
     Switched {
@@ -103,12 +118,14 @@ impl OriginError {
     pub fn as_str(&self) -> &'static str {
         match self {
             OriginError::Connect { .. } => "origin refused the connection",
+            OriginError::Tls { .. } => "TLS to the origin failed",
             OriginError::Exhausted { .. } => "edge is out of descriptors or ports",
             OriginError::ConnectTimeout { .. } => "origin did not accept a connection in time",
             OriginError::Busy => "too many requests to the origin",
             OriginError::ResponseTimeout { .. } => "origin did not answer in time",
             OriginError::Broken { .. } => "origin broke off",
             OriginError::Malformed { .. } => "origin sent a malformed response",
+            OriginError::TooManyFields { .. } => "origin sent too many header fields",
             OriginError::Switched { .. } => "origin switched protocols unasked",
             OriginError::SlowRequestBody => "request body came too slowly",
             OriginError::RequestBody { .. } => "request body ended early",

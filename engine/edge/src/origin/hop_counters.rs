@@ -8,13 +8,14 @@ use http::StatusCode;
 use super::error::OriginError;
 
 /// What became of a request to a next hop.
-const RESULTS: [&str; 10] = [
+const RESULTS: [&str; 11] = [
     "1xx",
     "2xx",
     "3xx",
     "4xx",
     "5xx",
     "refused",
+    "tls",
     "timeout",
     "broken",
     "malformed",
@@ -32,8 +33,12 @@ pub(super) struct HopCounters {
 /// The figures of a next hop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HopFigures {
-    /// Host and port.
+    /// Its name in the configuration, or host and port.
     pub name: String,
+    /// Its addresses, as far as they are known.
+    pub addresses: Vec<String>,
+    /// When its certificate ends, in seconds since 1970, as of the latest connection.
+    pub certificate_ends: Option<i64>,
     /// Requests by their result, all that there are.
     pub results: Vec<(&'static str, u64)>,
     /// Time from the requests to the heads of their responses, in seconds.
@@ -50,8 +55,13 @@ impl HopCounters {
         let name = match result {
             Ok(status) => return self.add(usize::from(status.as_u16() / 100 - 1).min(4), took),
             Err(OriginError::Connect { .. }) => "refused",
+            Err(OriginError::Tls { .. }) => "tls",
             Err(error) if error.is_timeout() => "timeout",
-            Err(OriginError::Malformed { .. } | OriginError::Switched { .. }) => "malformed",
+            Err(
+                OriginError::Malformed { .. }
+                | OriginError::TooManyFields { .. }
+                | OriginError::Switched { .. },
+            ) => "malformed",
             Err(OriginError::Broken { .. }) => "broken",
             Err(_) => "not_sent",
         };
@@ -79,6 +89,8 @@ impl HopCounters {
             .map(|count| count.load(Ordering::Relaxed));
         HopFigures {
             name: name.to_owned(),
+            addresses: Vec::new(),
+            certificate_ends: None,
             results: RESULTS.into_iter().zip(counts).collect(),
             seconds: self.micros.load(Ordering::Relaxed) as f64 / 1e6,
             connections: self.connections.load(Ordering::Relaxed),

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::connection::StreamPlace;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
@@ -64,6 +65,8 @@ pub struct FetchPermit {
     pool: Arc<PermitPool>,
     fetch: FetchPlace,
     _connection: OwnedSemaphorePermit,
+    /// Its place on a connection that it shares.
+    _stream: Option<StreamPlace>,
 }
 
 #[derive(Debug)]
@@ -149,6 +152,7 @@ impl PermitPool {
             pool: Arc::clone(self),
             fetch: FetchPlace::Held(fetch),
             _connection: connection,
+            _stream: None,
         }
     }
 
@@ -158,6 +162,11 @@ impl PermitPool {
 }
 
 impl FetchPermit {
+    /// Holds the request's place on a connection that it shares with others.
+    pub(super) fn hold(&mut self, stream: Option<StreamPlace>) {
+        self._stream = stream;
+    }
+
     /// Lends the fetch: from now on, the request waits for its own client. Does nothing if it was
     /// lent before.
     pub fn lend(&mut self, now: Timestamp) {

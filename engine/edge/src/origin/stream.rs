@@ -9,9 +9,9 @@ use std::task::{Context, Poll, ready};
 
 use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::sending::SendingContent;
+use super::socket::HopSocket;
 use tero_wire::Responses;
 
 const SENT: u8 = 1;
@@ -69,13 +69,13 @@ impl RequestProgress {
 /// The stream of a connection to a next hop.
 #[derive(Debug)]
 pub(super) struct NextHopStream {
-    stream: TcpStream,
+    stream: HopSocket,
     progress: Arc<RequestProgress>,
     responses: Responses,
 }
 
 impl NextHopStream {
-    pub(super) fn new(stream: TcpStream, progress: Arc<RequestProgress>) -> NextHopStream {
+    pub(super) fn new(stream: HopSocket, progress: Arc<RequestProgress>) -> NextHopStream {
         NextHopStream {
             stream,
             progress,

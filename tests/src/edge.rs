@@ -101,6 +101,11 @@ impl Edge {
         self.server().addresses()[0]
     }
 
+    /// The addresses of all listeners, in the configuration's order.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.server().addresses()
+    }
+
     /// The address of the admin interface.
     pub fn admin_address(&self) -> SocketAddr {
         self.server().admin_address()

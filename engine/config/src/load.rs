@@ -2,9 +2,9 @@
 //!
 //! `sections` reads each table; what is left here are the rules across keys and tables.
 
+mod listeners;
 mod names;
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean};
 use crate::raw::{self, RawEntry, RawKind, RawValue, find};
 use crate::reader::TableReader;
 use crate::sections::{
-    AccessLog, Admin, Cache, LocalTime, ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server,
-    Site,
+    AccessLog, Admin, Cache, Listener, LocalTime, ModuleSource, Plan, Policy, PolicyHost, SECTIONS,
+    Server, Site,
 };
 use crate::units::show_size;
 
@@ -145,10 +145,11 @@ impl<'a> Loader<'a> {
         };
         let base_dir = self.base_dir();
         self.refuse_unknown_sections(sections);
-        let server = Server::read(&self.section(sections, &Server::SECTION), base_dir);
+        let server = listeners::read_server(&self.section(sections, &Server::SECTION), base_dir);
+        let public: Vec<_> = server.all_listeners();
         let config = Config {
             file: file_name.into(),
-            admin: self.admin(self.section(sections, &Admin::SECTION), &server.listen),
+            admin: self.admin(self.section(sections, &Admin::SECTION), &public),
             server,
             cache: self.cache(self.section(sections, &Cache::SECTION)),
             access_log: find(sections, AccessLog::SECTION.name).map(|value| {
@@ -216,7 +217,7 @@ impl<'a> Loader<'a> {
 
     /// Reads `[admin]`: without a token it listens on a loopback address only, and never where
     /// visitors do.
-    fn admin(&self, reader: TableReader<'a>, public: &[SocketAddr]) -> Admin {
+    fn admin(&self, reader: TableReader<'a>, public: &[Listener]) -> Admin {
         let admin = Admin::read(&reader, self.base_dir());
         let listen = admin.listen;
         let has_token = ["token", "token_file"]
@@ -227,7 +228,10 @@ impl<'a> Loader<'a> {
             let cure = "add token_file = \"…\" (or token), or listen on 127.0.0.1";
             reader.refuse("listen", Mistake::new(problem, cure));
         }
-        if listen.port() != 0 && public.contains(&listen) {
+        let is_public = public
+            .iter()
+            .any(|public| public.address.tcp() == Some(listen));
+        if listen.port() != 0 && is_public {
             let problem = format!("{listen} is the public listener's address too");
             let cure = "give the operators a port of their own";
             reader.refuse("listen", Mistake::new(problem, cure));

@@ -3,6 +3,7 @@
 mod access_log;
 mod admin;
 mod cache;
+mod listener;
 mod origin;
 mod policies;
 mod policy;
@@ -18,6 +19,7 @@ use crate::keys::{self, Section};
 pub use self::access_log::{AccessLog, AccessLogFormat};
 pub use self::admin::Admin;
 pub use self::cache::Cache;
+pub use self::listener::{ListenAddress, Listener};
 pub use self::origin::{KeyPin, Origin, OriginHttp2};
 pub use self::policies::PolicyHost;
 pub use self::policy::{ModuleSource, Policy};
@@ -29,8 +31,9 @@ pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 12] = [
+pub const SECTIONS: [&Section; 13] = [
     &Server::SECTION,
+    &Listener::SECTION,
     &Admin::SECTION,
     &Cache::SECTION,
     &AccessLog::SECTION,

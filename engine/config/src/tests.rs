@@ -60,6 +60,20 @@ fn defaults_are_filled_in() {
 }
 
 #[test]
+fn a_listener_of_its_own_takes_the_place_of_the_default() {
+    let listener = "[[server.listener]]\naddress = \"[::]:81\"\ndual_stack = true\n";
+    let config = parse(&format!("{SITE}{listener}")).unwrap();
+    assert!(config.server.listen.is_empty());
+    let listeners = config.server.all_listeners();
+    assert_eq!(listeners.len(), 1);
+    assert_eq!(listeners[0].address.to_string(), "[::]:81");
+    let both = format!("{SITE}[server]\nlisten = [\"0.0.0.0:80\"]\n{listener}");
+    let both = parse(&both).unwrap().server.all_listeners();
+    let addresses: Vec<_> = both.iter().map(|one| one.address.to_string()).collect();
+    assert_eq!(addresses, ["0.0.0.0:80", "[::]:81"]);
+}
+
+#[test]
 fn written_values_replace_the_defaults() {
     let config = parse(&format!(
         r#"

@@ -27,12 +27,13 @@ pub fn check_openable(config: &Config, text: &str) -> Result<Vec<AddressInUse>, 
     let mistakes = Mistakes::of(&config.file, text);
     let refuse = |key: &str, mistake: Mistake| mistakes.add(&place_of(text, key), key, mistake);
     let mut in_use = Vec::new();
-    let public = config
-        .server
-        .listen
-        .iter()
-        .map(|address| ("server.listen", address));
-    for (key, &address) in public.chain([("admin.listen", &config.admin.listen)]) {
+    let plain = config.server.listen.iter().copied();
+    let plain = plain.map(|address| ("server.listen", address));
+    let listeners = config.server.listeners.iter();
+    let listeners = listeners.filter_map(|listener| listener.address.tcp());
+    let listeners = listeners.map(|address| ("server.listener.address", address));
+    let admin = [("admin.listen", config.admin.listen)];
+    for (key, address) in plain.chain(listeners).chain(admin) {
         match TcpListener::bind(address) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -132,7 +133,7 @@ fn place_of_hop(text: &str, hop: &config::Origin) -> std::ops::Range<usize> {
 
 /// The line of a key; the beginning of the file if it is not found.
 fn place_of(text: &str, key: &str) -> std::ops::Range<usize> {
-    let (table, name) = key.split_once('.').unwrap_or(("", key));
+    let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
     let table = text.find(&format!("[{table}]")).unwrap_or(0);
     let line = text[table..].lines().find(|line| {
         let rest = line.trim_start().strip_prefix(name);

@@ -19,6 +19,7 @@ use tero_config::Config;
 use tero_edge::request::shadow_question::ShadowQueue;
 use tero_edge::request::site::Sites;
 use tero_edge::request::{Edge, EdgeParts};
+use tero_edge::server::listener::{self, BoundListeners};
 use tero_edge::server::{self, ShutdownStage};
 use tero_edge::telemetry::access_log::AccessLog;
 use tero_policy_host::{Compiler, Host, PolicyError};
@@ -98,7 +99,8 @@ pub fn serve(
     warn(&config, clock.wall());
     let sites = loaded.sites(&clock)?;
     let listeners = Listeners::bind(&config)?;
-    let ports = listeners.addresses.iter().map(SocketAddr::port).collect();
+    let addresses: Vec<_> = listeners.addresses().collect();
+    let ports = addresses.iter().map(SocketAddr::port).collect();
     let edge = make_edge(&config, sites, ports, loaded.shadow_queue(), clock)?;
     let popularity = SavedPopularity::new(state_dir.as_ref());
     popularity.restore(&edge);
@@ -131,14 +133,14 @@ pub fn serve(
         max_connections,
         ..config.server
     };
-    let mut threads =
-        server::start(&edge, settings, listeners.public, &stages).map_err(start("a worker"))?;
+    let mut threads = server::start(&edge, settings, listeners.public.of_workers, &stages)
+        .map_err(start("a worker"))?;
     threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
     threads.push(rollout_thread);
     threads.push(housekeeping.start(stages).map_err(start("housekeeping"))?);
     threads.push(admin::start(admin, listeners.admin).map_err(start("the admin interface"))?);
     Ok(Server {
-        addresses: listeners.addresses,
+        addresses,
         admin_address: listeners.admin_address,
         edge,
         rollout,
@@ -151,16 +153,14 @@ pub fn serve(
 
 /// The sockets of an edge.
 struct Listeners {
-    /// By worker, each with a socket for every address.
-    public: Vec<Vec<TcpListener>>,
-    addresses: Vec<SocketAddr>,
+    public: BoundListeners,
     admin: TcpListener,
     admin_address: SocketAddr,
 }
 
 impl Listeners {
     fn bind(config: &Config) -> Result<Listeners, ServeError> {
-        let (addresses, public) = server::bind(&config.server)
+        let public = listener::bind(&config.server)
             .map_err(|(address, source)| ServeError::Listen { address, source })?;
         let address = config.admin.listen;
         let admin =
@@ -168,10 +168,15 @@ impl Listeners {
         let admin_address = admin.local_addr().map_err(start("the admin listener"))?;
         Ok(Listeners {
             public,
-            addresses,
             admin,
             admin_address,
         })
+    }
+
+    /// The addresses of the public listeners, in the configuration's order.
+    fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        let listeners = self.public.listeners.iter();
+        listeners.map(|listener| listener.address())
     }
 }
 

@@ -5,11 +5,13 @@
 //! to another. [`accept`] takes connections, and hands them to the module of their protocol.
 
 mod accept;
+mod client_socket;
 mod clients;
+mod connection_facts;
 mod http1;
+pub mod listener;
 
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -18,9 +20,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::request::Edge;
 use crate::telemetry::counters::set_worker;
 use clients::ClientConnections;
+use listener::AcceptQueue;
 use tero_config as config;
-
-pub use accept::bind;
 
 /// The stages of shutdown, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +56,7 @@ impl WorkerContext {
     }
 }
 
-/// Starts a worker thread for each list of listeners, which are those of [`bind`]. The threads end
+/// Starts a worker thread for each list of accept queues, which are those of [`listener::bind`]. The threads end
 /// after `stage` has become [`ShutdownStage::Draining`]: when their connections have ended or
 /// `settings.drain` has passed, or at [`ShutdownStage::Stopped`].
 ///
@@ -64,7 +65,7 @@ impl WorkerContext {
 pub fn start(
     edge: &Arc<Edge>,
     settings: config::Server,
-    of_workers: Vec<Vec<TcpListener>>,
+    of_workers: Vec<Vec<AcceptQueue>>,
     stage: &watch::Receiver<ShutdownStage>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let context = Arc::new(WorkerContext {
@@ -78,14 +79,14 @@ pub fn start(
     });
     let workers = of_workers.into_iter().enumerate();
     workers
-        .map(|(worker, listeners)| start_worker(Arc::clone(&context), worker, listeners))
+        .map(|(worker, queues)| start_worker(Arc::clone(&context), worker, queues))
         .collect()
 }
 
 fn start_worker(
     context: Arc<WorkerContext>,
     worker: usize,
-    listeners: Vec<TcpListener>,
+    queues: Vec<AcceptQueue>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -94,16 +95,16 @@ fn start_worker(
         .name(format!("worker-{worker}"))
         .spawn(move || {
             set_worker(worker);
-            runtime.block_on(work(&context, listeners));
+            runtime.block_on(work(&context, queues));
         })
 }
 
 /// Accepts connections until the edge drains, then waits for the open ones.
-async fn work(context: &Arc<WorkerContext>, listeners: Vec<TcpListener>) {
+async fn work(context: &Arc<WorkerContext>, queues: Vec<AcceptQueue>) {
     // Each accept loop and each connection holds a sender: the last one to end closes the channel.
     let (open, mut all_closed) = mpsc::channel::<()>(1);
-    for listener in listeners {
-        tokio::spawn(accept::run(Arc::clone(context), listener, open.clone()));
+    for queue in queues {
+        tokio::spawn(accept::run(Arc::clone(context), queue, open.clone()));
     }
     drop(open);
     if context.reached(ShutdownStage::Draining).await {

@@ -27,6 +27,7 @@ mod https_origins;
 mod identity;
 mod import;
 mod interim;
+mod listeners;
 mod memory;
 mod methods;
 mod platform;

@@ -6,21 +6,25 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::listener::Listener;
 use crate::forms;
 
 /// The largest number of workers.
 const MAX_WORKERS: usize = 1_024;
 
 section! {
-    /// The public listener.
+    /// The public listeners.
     #[derive(Clone, Debug)]
     [server]
     pub struct Server in base_dir {
-        /// The addresses that visitors connect to. Port 0 takes a free port.
+        /// The addresses that visitors connect to, in the clear. Port 0 takes a free port. The default
+        /// holds only if there is no `[[server.listener]]`.
         listen: Vec<SocketAddr> = ["0.0.0.0:8080"], Texts("`ADDRESS:PORT`, at least one")
             => forms::address,
             distinct_if(|address| address.port() != 0),
             at_least_one("write at least one address, [\"0.0.0.0:8080\"]");
+        /// See `[[server.listener]]`.
+        listeners as "listener": Vec<Listener> = rule("none", Vec::new()), NestedList(Listener);
         /// Number of worker threads, each with its own accept queue.
         workers: usize = rule("one per core", cores()), Count(1, 1_024);
         /// The name of this server in `Via`, `Cache-Status` and `CDN-Loop`. Several may share it.
@@ -56,6 +60,14 @@ section! {
         min_rate: u64 = "256B", Size("0B", "1MiB");
         /// Maximum time that requests in progress may take after a stop signal.
         drain: Duration = "30s", Duration("0s", "10min");
+    }
+}
+
+impl Server {
+    /// All listeners: those of `listen`, then those of `[[server.listener]]`.
+    pub fn all_listeners(&self) -> Vec<Listener> {
+        let plain = self.listen.iter().copied().map(Listener::plain);
+        plain.chain(self.listeners.iter().cloned()).collect()
     }
 }
 

@@ -26,6 +26,9 @@ const REFERENCE: &str = r#"# é
 listen = ["127.0.0.1:8080"]
 workers = 4
 drain = "30s"
+[[server.listener]]
+address = "[::]:8081"
+dual_stack = true
 [admin]
 token = "0123456789abcdef"
 [cache]

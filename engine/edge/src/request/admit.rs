@@ -12,7 +12,7 @@ use super::cookies;
 use super::edge::Edge;
 use super::exchange::{Exchange, FieldPresence, Requester};
 use super::field_scan::FieldScan;
-use super::identity::{ConnectionFacts, RequestIdentity, change_fields, must_change_fields};
+use super::identity::{PeerFacts, RequestIdentity, change_fields, must_change_fields};
 use super::refusal::AdmissionRefusal;
 use super::site::Site;
 use tero_policy_host::device::{self, Device, DeviceFields};
@@ -186,7 +186,7 @@ fn find_site(
     }
     let own = named_authority(parts, seen)?;
     let sites = edge.sites.load();
-    let connection = ConnectionFacts {
+    let connection = PeerFacts {
         peer: source.peer,
         scheme: source.scheme,
     };

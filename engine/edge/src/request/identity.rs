@@ -34,7 +34,7 @@ pub(super) struct RequestIdentity {
 
 /// What the connection tells by itself.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ConnectionFacts {
+pub(super) struct PeerFacts {
     /// Who opened it; `None` for a plan.
     pub(super) peer: Option<IpAddr>,
     /// The scheme of its listener.
@@ -50,7 +50,7 @@ impl RequestIdentity {
     pub(super) fn of(
         parts: &Parts,
         own: &str,
-        connection: ConnectionFacts,
+        connection: PeerFacts,
         sites: &Sites,
     ) -> Result<RequestIdentity, AdmissionRefusal> {
         match connection.peer {

@@ -1,73 +1,28 @@
-//! Listeners, and the loop that accepts their connections.
+//! The loop that accepts the connections of a listener.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc;
 
+use super::client_socket::ClientSocket;
+use super::connection_facts::ConnectionFacts;
+use super::listener::AcceptQueue;
 use super::{ShutdownStage, WorkerContext, http1};
 use crate::request::Edge;
 use crate::telemetry::edge_counters::EdgeCounters;
-use tero_config as config;
 
-/// Connections of a worker that the kernel completes before they are accepted, at most.
-const BACKLOG: i32 = 4096;
 /// The pause of an accept loop after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Binds each address of `settings.listen` once per worker. Of an address with port 0, the first
-/// worker gets a free port, and the others share it. Returns the addresses with their ports, and
-/// the listeners of each worker.
-///
-/// # Errors
-/// If an address can't be bound: that address, and the error.
-pub fn bind(
-    settings: &config::Server,
-) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), (SocketAddr, io::Error)> {
-    let mut addresses = Vec::new();
-    let mut of_workers: Vec<Vec<TcpListener>> = (0..settings.workers).map(|_| Vec::new()).collect();
-    for &configured in &settings.listen {
-        let mut address = configured;
-        for listeners in &mut of_workers {
-            let listener = listen(address).map_err(|error| (configured, error))?;
-            address = listener.local_addr().map_err(|error| (configured, error))?;
-            listeners.push(listener);
-        }
-        addresses.push(address);
-    }
-    Ok((addresses, of_workers))
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
 /// Accepts connections until the edge drains, and serves each in a task that holds a clone of
 /// `open`.
-pub(super) async fn run(
-    context: Arc<WorkerContext>,
-    listener: TcpListener,
-    open: mpsc::Sender<()>,
-) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => listener,
+pub(super) async fn run(context: Arc<WorkerContext>, queue: AcceptQueue, open: mpsc::Sender<()>) {
+    let AcceptQueue { listener, socket } = queue;
+    let socket = match tokio::net::TcpListener::from_std(socket) {
+        Ok(socket) => socket,
         Err(error) => return tracing::error!(%error, "a listener can't be used"),
     };
     let mut draining = pin!(context.reached(ShutdownStage::Draining));
@@ -75,7 +30,7 @@ pub(super) async fn run(
         let accepted = async {
             // The permit first: connections beyond the bound wait in the kernel's queue.
             let permit = Arc::clone(&context.connections).acquire_owned().await;
-            (listener.accept().await, permit)
+            (socket.accept().await, permit)
         };
         let (accepted, permit) = tokio::select! {
             accepted = accepted => accepted,
@@ -94,9 +49,13 @@ pub(super) async fn run(
                         }
                     },
                 };
+                let facts = ConnectionFacts {
+                    peer: client.ip().to_canonical(),
+                    scheme: listener.scheme(),
+                };
                 tokio::spawn(async move {
                     let _counted = CountedConnection::new(&context.edge.counters);
-                    http1::serve(&context, stream, client).await;
+                    http1::serve(&context, ClientSocket::Tcp(stream), &facts).await;
                     drop((permit, place, open));
                 });
             }

@@ -5,7 +5,6 @@ mod connection_state;
 mod gather;
 mod poll_when_woken;
 mod stream;
-mod unsent;
 mod watchdog;
 mod watched_body;
 

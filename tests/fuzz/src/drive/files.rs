@@ -73,7 +73,7 @@ fn configuration(text: &str) {
     }
     match Config::parse(text, "tero.toml", Path::new("no-such-folder")) {
         Ok(config) => {
-            assert!(!config.sites.is_empty() && !config.server.listen.is_empty());
+            assert!(!config.sites.is_empty() && !config.server.all_listeners().is_empty());
             assert!(
                 config.cache.max_object <= config.cache.memory
                     && config.cache.fill_memory <= config.cache.memory

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -14,8 +13,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
+use super::super::client_socket::ClientSocket;
+use super::super::connection_facts::ConnectionFacts;
 use super::super::{ShutdownStage, WorkerContext};
 use super::connection_state::ConnectionState;
 use super::poll_when_woken::PollWhenWoken;
@@ -34,17 +34,16 @@ use tero_wire::{Fault, Requests};
 /// Serves a connection to its end.
 pub(in crate::server) async fn serve(
     context: &Arc<WorkerContext>,
-    stream: TcpStream,
-    client: SocketAddr,
+    socket: ClientSocket,
+    facts: &ConnectionFacts,
 ) {
-    // Responses are written whole; waiting for more would only delay them.
-    let _ = stream.set_nodelay(true);
+    socket.send_at_once();
     let state = &new_state(context).await;
     // Dropped after the connection, however that ends: nothing more is sent then.
     let _record = RecordGuard(state);
     let edge = Arc::clone(&context.edge);
-    let stream = ClientStream::new(stream, client.ip(), Arc::clone(state), edge);
-    let service = service_fn(move |request| respond(context, state, client.ip(), request));
+    let stream = ClientStream::new(socket, facts.peer, Arc::clone(state), edge);
+    let service = service_fn(move |request| respond(context, state, facts, request));
     let connection = protocol(&context.settings)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
@@ -126,15 +125,11 @@ fn protocol(settings: &config::Server) -> http1::Builder {
 fn respond<'c>(
     context: &'c WorkerContext,
     state: &'c Arc<ConnectionState>,
-    client: IpAddr,
+    facts: &'c ConnectionFacts,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<WatchedBody>, Infallible>> + 'c {
     state.watchdog.request_received();
-    let source = RequestSource {
-        peer: Some(client),
-        connection: Some(ClientHandle::on(Arc::clone(state) as _)),
-        ..RequestSource::default()
-    };
+    let source = facts.source(ClientHandle::on(Arc::clone(state) as _));
     let reply = match check_unexpected_content(&request, state) {
         None => request::handle(&context.edge, request, source),
         Some(checked) => last_reply(&context.edge, checked, request, source),

@@ -19,11 +19,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use super::super::client_socket::ClientSocket;
 use super::connection_state::ConnectionState;
 use super::gather;
-use super::unsent::unsent;
 use crate::request::{self, Edge};
 use tero_wire::{Fault, Requests, ScanResult};
 
@@ -33,7 +32,7 @@ const NO_HEAD: &[u8] = b"\0\r\n\r\n";
 /// The stream of a client connection.
 #[derive(Debug)]
 pub(super) struct ClientStream {
-    stream: TcpStream,
+    stream: ClientSocket,
     client: IpAddr,
     state: Arc<ConnectionState>,
     edge: Arc<Edge>,
@@ -54,7 +53,7 @@ pub(super) struct ClientStream {
 
 impl ClientStream {
     pub(super) fn new(
-        stream: TcpStream,
+        stream: ClientSocket,
         client: IpAddr,
         state: Arc<ConnectionState>,
         edge: Arc<Edge>,
@@ -150,7 +149,7 @@ impl ClientStream {
 
     /// Tells the watchdog whether a write was blocked.
     fn note_write(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let unsent = || unsent(&self.stream);
+        let unsent = || self.stream.unsent();
         let bytes = match &written {
             Poll::Pending => {
                 self.state.watchdog.write_blocked(unsent);

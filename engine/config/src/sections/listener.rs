@@ -1,0 +1,74 @@
+//! `[[server.listener]]`.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use crate::forms;
+
+section! {
+    /// A listener with settings of its own, beside the plain ones of `[server] listen`.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    [[server.listener]]
+    pub struct Listener {
+        /// The address that visitors connect to. Port 0 takes a free port.
+        address: ListenAddress = required, Text("`ADDRESS:PORT`") => forms::address;
+        /// Whether `[::]` takes IPv4 connections too. A client keeps its IPv4 address then.
+        dual_stack: bool = false, Flag;
+    }
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// An address with a port; 0 takes a free one.
+    Tcp(SocketAddr),
+}
+
+impl Listener {
+    /// A listener that only has an address, as those of `[server] listen`.
+    pub fn plain(address: SocketAddr) -> Listener {
+        Listener {
+            address: ListenAddress::Tcp(address),
+            dual_stack: false,
+        }
+    }
+
+    /// Whether it takes IPv4 and IPv6 connections on all addresses of the machine.
+    pub(crate) fn takes_any_ip(&self) -> bool {
+        self.dual_stack && self.address.ip() == Some(Ipv6Addr::UNSPECIFIED.into())
+    }
+}
+
+impl ListenAddress {
+    /// The address and port; `None` if it is not one of TCP.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            ListenAddress::Tcp(address) => Some(*address),
+        }
+    }
+
+    fn ip(&self) -> Option<IpAddr> {
+        self.tcp().map(|address| address.ip())
+    }
+}
+
+/// Stands in for an address that was refused.
+impl Default for ListenAddress {
+    fn default() -> ListenAddress {
+        ListenAddress::Tcp((Ipv6Addr::UNSPECIFIED, 0).into())
+    }
+}
+
+impl From<SocketAddr> for ListenAddress {
+    fn from(address: SocketAddr) -> ListenAddress {
+        ListenAddress::Tcp(address)
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAddress::Tcp(address) => address.fmt(formatter),
+        }
+    }
+}

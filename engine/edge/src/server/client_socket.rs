@@ -1,0 +1,95 @@
+//! The socket of a client connection, whatever it speaks below HTTP.
+
+mod unsent;
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// The socket of a client connection.
+#[derive(Debug)]
+pub(super) enum ClientSocket {
+    /// TCP, in the clear.
+    Tcp(TcpStream),
+}
+
+impl ClientSocket {
+    /// Sends what is written at once: responses are written whole, and waiting for more would only
+    /// delay them.
+    pub(super) fn send_at_once(&self) {
+        match self {
+            ClientSocket::Tcp(stream) => {
+                let _ = stream.set_nodelay(true);
+            }
+        }
+    }
+
+    /// The bytes that were written and that the client has not acknowledged. `None` if the system
+    /// can't tell.
+    pub(super) fn unsent(&self) -> Option<u64> {
+        match self {
+            ClientSocket::Tcp(stream) => unsent::unsent(stream),
+        }
+    }
+}
+
+impl AsyncRead for ClientSocket {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            ClientSocket::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for ClientSocket {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            ClientSocket::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            ClientSocket::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    #[inline]
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            ClientSocket::Tcp(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            ClientSocket::Tcp(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    #[inline]
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            ClientSocket::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}

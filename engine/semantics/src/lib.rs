@@ -55,6 +55,9 @@ pub mod cache_status;
 // RFC 6265.
 pub mod cookies;
 
+// RFC 3986.
+pub mod path;
+
 // What stands beside the RFCs: decisions of policies, and instants.
 pub mod decision;
 

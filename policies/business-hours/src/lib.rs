@@ -60,9 +60,9 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
 use tero_policy::{
-    Duration, HolidayRule, Hours, Lifetime, LocalTime, Manifest, Moment, PathPattern, Policy,
-    Request, RequestDecision, Response, ResponseDecision, Storing, Tag, Weekdays, Window,
-    first_idle, first_match,
+    Duration, HolidayRule, Hours, Lifetime, LocalTime, Manifest, Moment, PathPattern, PathReadings,
+    Policy, Request, RequestDecision, Response, ResponseDecision, Storing, Tag, Weekdays, Window,
+    first_idle,
 };
 
 /// The settings as written.
@@ -228,11 +228,7 @@ impl Policy for BusinessHours {
 
     fn manifest(&self) -> Manifest {
         let manifest = Manifest::new().on_response().zone(&self.zone);
-        let passes = self
-            .rules
-            .iter()
-            .any(|rule| [rule.inside, rule.outside].contains(&Length::Never));
-        if passes {
+        if self.rules.iter().any(Rule::is_protective) {
             manifest.on_request()
         } else {
             manifest
@@ -265,8 +261,9 @@ impl Policy for BusinessHours {
 tero_policy::export!(BusinessHours);
 
 impl BusinessHours {
+    /// The rule that decides. One by which nothing is cached holds however the path is written.
     fn rule(&self, path: &str) -> Option<&Rule> {
-        first_match(&self.rules, |rule| &rule.paths, path)
+        PathReadings::of(path).deciding_rule(&self.rules, |rule| &rule.paths, Rule::is_protective)
     }
 
     fn state(&self, open: bool, now: &Moment) -> Cow<'static, str> {
@@ -315,6 +312,11 @@ impl RuleSettings {
 }
 
 impl Rule {
+    /// Whether it says at some time that nothing is cached.
+    fn is_protective(&self) -> bool {
+        [self.inside, self.outside].contains(&Length::Never)
+    }
+
     fn new(rule: RuleSettings, settings: &Settings) -> Result<Rule, String> {
         let Some(first) = rule.paths.first() else {
             return Err("`paths` is empty: name at least one, such as \"*\"".to_owned());

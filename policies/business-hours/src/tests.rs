@@ -211,6 +211,10 @@ fn responses_that_are_never_stored_are_not_looked_up() {
             .unwrap(),
         "payments: open"
     );
+    for path in ["//checkout/1", "/x/../checkout/1", "/checkout%2f1"] {
+        let lookup = ask(path, "2026-11-24T12:00:00-03:00").lookup;
+        assert_eq!(lookup, Some(Lookup::Pass), "{path}");
+    }
     assert_eq!(
         ask("/dia/x", "2026-11-24T08:59:00-03:00").lookup,
         Some(Lookup::Pass)

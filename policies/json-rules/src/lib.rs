@@ -28,7 +28,7 @@
 //! |---|---|---|
 //! | `match` | 1 to 256 patterns: `/barberias/*`, `*.css`, `/` | required |
 //! | `name` | the name of the rule in `Cache-Status` | the first pattern |
-//! | `cache` | `"never"`: neither looked up nor stored | |
+//! | `cache` | `"never"`: neither looked up nor stored, however the path is written: `/pagos/*` holds for `//pagos/1`, `/x/../pagos/1` and `/pagos%2F1` too | |
 //! | `ttl` | in place of `cache`: seconds from 0 to 31,536,000 (a year), or `"until 18:00"` (until the local clock next shows this time); `{ "business_hours": …, "otherwise": … }` with two of these; or `"origin"` (by the response's own fields) | |
 //! | `spread` | shortens `ttl` by up to this many percent, by page, query and variant, so that pages that were stored together do not expire together; 0 to 50 | the `spread` of the file |
 //! | `stale_while_revalidate`, `stale_if_error` | seconds from 0 to a year | left to the site |
@@ -50,9 +50,9 @@ mod settings;
 use std::collections::HashSet;
 
 use tero_policy::{
-    CookieName, HolidayRule, Hours, Manifest, Moment, Policy, PopularPage, QueryParameters,
-    QueryRule, Request, RequestDecision, Response, ResponseDecision, WarmUrl, any_matches,
-    first_match,
+    CookieName, HolidayRule, Hours, Manifest, Moment, PathReadings, Policy, PopularPage,
+    QueryParameters, QueryRule, Request, RequestDecision, Response, ResponseDecision, WarmUrl,
+    any_matches,
 };
 
 pub use settings::Settings;
@@ -110,7 +110,7 @@ impl Policy for JsonRules {
             Some(rule) if rule.action == Action::Never => {
                 RequestDecision::pass().because(rule.reason("never"))
             }
-            _ if self.is_known(rule, request) => {
+            _ if self.is_known(request) => {
                 let name = rule.map_or("pass_cookies", |rule| &rule.name);
                 RequestDecision::pass().because(format!("{name}: cookie"))
             }
@@ -184,15 +184,24 @@ impl Policy for JsonRules {
 tero_policy::export!(JsonRules);
 
 impl JsonRules {
+    /// The rule that decides. One by which nothing is cached holds however the path is written.
     fn rule(&self, path: &str) -> Option<&Rule> {
-        first_match(&self.rules, |rule| &rule.paths, path)
+        let is_never = |rule: &Rule| rule.action == Action::Never;
+        PathReadings::of(path).deciding_rule(&self.rules, |rule| &rule.paths, is_never)
     }
 
-    /// Whether the request has a cookie that makes it a pass.
-    fn is_known(&self, rule: Option<&Rule>, request: &Request) -> bool {
-        let names = rule.map_or(&self.pass_cookies, |rule| &rule.pass_cookies);
-        let mut sent = request.cookies.iter();
-        sent.any(|(cookie, _)| names.iter().any(|name| name.matches(cookie)))
+    /// Whether the request has a cookie that makes it a pass, however its path is written.
+    fn is_known(&self, request: &Request) -> bool {
+        if request.cookies.is_empty() {
+            return false;
+        }
+        let has = |names: &[CookieName]| {
+            let mut sent = request.cookies.iter();
+            sent.any(|(cookie, _)| names.iter().any(|name| name.matches(cookie)))
+        };
+        let path = PathReadings::of(&request.path);
+        path.first_matches(&self.rules, |rule| &rule.paths)
+            .any(|rule| has(rule.map_or(&self.pass_cookies, |rule| &rule.pass_cookies)))
     }
 
     /// The cookies that any path asks for, each once.

@@ -194,6 +194,12 @@ fn paths_that_are_never_cached_pass_unchanged() {
         ("/mi-cuenta/turnos", "account"),
         ("/api/v1/sesion/renovar", "account"),
         ("/mi-cuent%61/turnos", "account"),
+        ("//mi-cuenta/turnos", "account"),
+        ("/barberias/../mi-cuenta/turnos", "account"),
+        ("/barberias/%2e%2e/mi-cuenta/turnos", "account"),
+        ("/mi-cuenta%2fturnos", "account"),
+        ("/mi-cuenta;v=1/turnos", "account"),
+        ("/mi-cuenta/turnos/../../barberias/x", "account"),
     ] {
         let request = policy.on_request(&Request::get(path), &moment("2026-11-24T12:00:00-03:00"));
         assert_eq!(
@@ -595,4 +601,31 @@ fn a_file_names_at_most_32_cookies() {
         let error = error.unwrap_err();
         assert!(error.contains(refused), "{error}");
     }
+}
+
+#[test]
+fn cookies_of_a_path_count_however_the_path_is_written() {
+    let policy: JsonRules = tero_policy::configure(
+        r#"{"version": 3, "rules": [
+            {"match": ["/cuenta/*"], "ttl": 60, "pass_cookies": ["sid"]},
+            {"match": ["/static/*"], "ttl": 60},
+            {"match": ["*"], "ttl": 60}
+        ]}"#,
+    )
+    .unwrap();
+    let lookup = |path: &str, cookie: &str| {
+        let request = Request::get(path).with_cookie(cookie, "1");
+        policy.on_request(&request, &Moment::epoch()).lookup
+    };
+    let pass = RequestDecision::pass().lookup;
+    for path in [
+        "/cuenta/1",
+        "//cuenta/1",
+        "/static/../cuenta/1",
+        "/cuenta/../static/1",
+    ] {
+        assert_eq!(lookup(path, "sid"), pass, "{path}");
+        assert_eq!(lookup(path, "other"), None, "{path}");
+    }
+    assert_eq!(lookup("/static/1", "sid"), None);
 }

@@ -123,7 +123,7 @@ pub use local_time::{LocalTime, Weekday, Weekdays};
 pub use manifest::{Hook, Manifest};
 pub use moment::{Holiday, Moment, NearbyHoliday, OffsetChange, Opening};
 pub use names::{CookieName, QueryName, Tag, VariantName};
-pub use path_pattern::{PathPattern, any_matches, first_idle, first_match};
+pub use path_pattern::{PathPattern, PathReadings, any_matches, first_idle, first_match};
 pub use request::{Device, Request, Response};
 pub use spread::spread;
 pub use warm::{PopularPage, WarmUrl};

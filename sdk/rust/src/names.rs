@@ -8,6 +8,8 @@ use std::str::FromStr;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::path_pattern::PathPattern;
+
 /// Reads text and parses it. Other types are refused with the message `expected`.
 pub(crate) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(
     deserializer: D,
@@ -24,6 +26,15 @@ pub(crate) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(
         }
     }
     deserializer.deserialize_str(Text(expected, PhantomData))
+}
+
+impl<'de> Deserialize<'de> for PathPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PathPattern, D::Error> {
+        from_text(
+            deserializer,
+            "a path pattern, such as \"/barberias/*\" or \"*.css\"",
+        )
+    }
 }
 
 macro_rules! name {

@@ -592,3 +592,38 @@ fn too_many_combined_variants_refuse_the_configuration() {
     // Each policy has the variant `good` or none: 2⁴ combinations, one of them without variants.
     check_refused(&builder, &["15", "8"]);
 }
+
+#[test]
+fn what_is_never_cached_is_not_cached_by_another_spelling_of_its_path() {
+    let origin = origin();
+    let rules = r#"
+        [policy.settings]
+        version = 3
+        rules = [
+            { match = ["/pagos/*"], cache = "never" },
+            { match = ["*"], ttl = 60 },
+        ]
+    "#;
+    let edge = Edge::before(&origin)
+        .policy("rules", "builtin:json-rules", rules)
+        .start();
+    for path in [
+        "/pagos/1",
+        "//pagos/1",
+        "/pagos//1",
+        "/x/../pagos/1",
+        "/x/%2e%2e/pagos/1",
+        "/x/%252e%252e/pagos/1",
+        "/pagos%2f1",
+        "/%70agos/1",
+        "/pagos;v=1/1",
+        "/pagos/1/../../x",
+    ] {
+        for _ in 0..2 {
+            edge.get(path)
+                .assert_forwarded("bypass", &format!("page {path}"));
+        }
+    }
+    edge.get("/x//y").assert_forwarded("uri-miss", "page /x//y");
+    edge.get("/x//y").assert_hit("page /x//y");
+}

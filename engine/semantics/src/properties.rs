@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue, VARY};
+use http::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, VARY};
 use http::{Method, StatusCode, Uri};
 use proptest::prelude::*;
 
 use super::cache_control::{RequestDirectives, ResponseDirectives};
+use super::content_coding::{AcceptedCodings, ContentCoding, accepts_all};
 use super::decision::{QueryParameters, QueryRule, ResponseDecision, StoringDecision};
 use super::freshness::{Freshness, FreshnessInput, StaleDefaults, header_lifetime};
 use super::http_date::http_date;
@@ -18,7 +19,7 @@ use super::storability::{
 };
 use super::testing::NOON;
 use super::timestamp::Timestamp;
-use super::vary::{Vary, normalised_accept_encoding};
+use super::vary::{SecondaryKey, Vary, normalised_accept_encoding};
 use super::{forwarding, invalidation, precondition, validation};
 
 const NAMES: [&str; 34] = [
@@ -59,7 +60,7 @@ const NAMES: [&str; 34] = [
 ];
 
 /// Pieces that fields are made of, so that values are often nearly right.
-const PIECES: [&str; 48] = [
+const PIECES: [&str; 50] = [
     "max-age",
     "s-maxage",
     "no-store",
@@ -96,6 +97,8 @@ const PIECES: [&str; 48] = [
     "set-cookie",
     "gzip",
     "br",
+    "zstd",
+    "dcb",
     "identity",
     "en",
     "de",
@@ -428,6 +431,36 @@ proptest! {
             let vary = Vary::of(&response);
             prop_assert!(vary.selects(&vary.nominated(&request), &forwarded));
         }
+    }
+
+    /// A coding that is chosen is one that the request accepts, and none that it wants more was
+    /// offered.
+    #[test]
+    fn the_chosen_coding_is_the_most_wanted_that_is_offered(
+        request in fields(), offered in prop::sample::subsequence(ContentCoding::ALL.to_vec(), 0..=3),
+    ) {
+        let accepted = AcceptedCodings::of(&request);
+        match accepted.preferred(offered.iter().copied()) {
+            Some(chosen) => {
+                prop_assert!(offered.contains(&chosen) && accepted.weight(chosen) > 0);
+                prop_assert!(offered.iter().all(|other| accepted.weight(*other) <= accepted.weight(chosen)));
+                prop_assert!(accepts_all(&request, chosen.as_str().as_bytes()));
+            }
+            None => prop_assert!(
+                request.contains_key("accept-encoding") || accepted == AcceptedCodings::default()
+            ),
+        }
+    }
+
+    /// The codings of a response without `Vary` never reach a request that refuses them, but for
+    /// those that the next hop would answer alike.
+    #[test]
+    fn a_coded_response_is_for_those_that_accept_it(first in fields(), second in fields()) {
+        let response = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static("br"))]);
+        let key = SecondaryKey::of(&response, &first);
+        prop_assert!(key.selects(&first));
+        let is_alike = normalised_accept_encoding(&first) == normalised_accept_encoding(&second);
+        prop_assert_eq!(key.selects(&second), accepts_all(&second, b"br") || is_alike);
     }
 
     /// Nor does it change the fields that describe the stored bytes.

@@ -3,7 +3,7 @@
 //!
 //! Values are compared in a normal form, as §4.1 allows. White space around members and the split
 //! into lines don't count, nor does order in lists whose members have weights. `Accept-Encoding` is
-//! reduced to the set of codings that the client accepts.
+//! reduced to the set of known codings that the client accepts.
 
 mod codings;
 mod normal_form;
@@ -12,14 +12,18 @@ mod weighted;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HeaderMap, HeaderName, HeaderValue, VARY};
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_ENCODING, CONTENT_LANGUAGE, HeaderMap, HeaderName,
+    HeaderValue, VARY,
+};
 
+use super::content_coding::{accepts_all, codings_of};
 use super::forwarded::X_FORWARDED_FOR;
 use super::list::list_members;
+use super::weights::weighted_members;
 pub use codings::normalised_accept_encoding;
 use normal_form::write_normal;
 use sink::KeyComparison;
-use weighted::weighted_members;
 
 /// How many fields a `Vary` may name. A response that names more counts as one that varies on
 /// everything.
@@ -79,6 +83,14 @@ impl Vary {
         }
     }
 
+    /// The same with further fields.
+    fn and(self, names: impl IntoIterator<Item = HeaderName>) -> Vary {
+        match self {
+            Vary::Everything => Vary::Everything,
+            _ => Vary::of_names(self.fields().iter().cloned().chain(names).collect()),
+        }
+    }
+
     /// The fields that are named.
     pub fn fields(&self) -> &[HeaderName] {
         match self {
@@ -122,6 +134,7 @@ impl Vary {
         NominatedFields {
             values: self.fields().iter().map(value).collect(),
             language: None,
+            codings: None,
         }
     }
 
@@ -189,25 +202,82 @@ impl PartialEq for VaryKey {
 impl Eq for VaryKey {}
 
 impl SecondaryKey {
-    /// The secondary key of a response, from its `Vary`, its language and the request for it.
+    /// The secondary key of a response, from its `Vary`, its language, its content codings and the
+    /// request for it. A response with a content coding is only for requests that accept it (RFC
+    /// 9110 §12.5.3), also if it forgets to say `Vary: Accept-Encoding`; and for those that the
+    /// next hop would answer alike.
+    ///
+    /// ```
+    /// use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue};
+    /// use tero_semantics::vary::SecondaryKey;
+    ///
+    /// let fields = |name, value| HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+    /// let accepting = |value| fields(ACCEPT_ENCODING, value);
+    /// let key = SecondaryKey::of(&fields(CONTENT_ENCODING, "gzip"), &accepting("gzip, br"));
+    /// assert!(key.selects(&accepting("gzip;q=0.1")));
+    /// assert!(!key.selects(&accepting("br")) && !key.selects(&HeaderMap::new()));
+    /// ```
     pub fn of(response: &HeaderMap, request: &HeaderMap) -> SecondaryKey {
-        SecondaryKey(match Vary::of(response) {
-            Vary::Nothing => None,
-            vary => {
-                let nominated = vary.nominated(request).in_language_of(response);
-                Some(Box::new(VaryKey {
-                    vary,
-                    nominated,
-                    is_own: true,
-                }))
-            }
-        })
+        let own = Vary::of(response);
+        let is_own = own != Vary::Nothing;
+        let codings = joined_codings(response).filter(|_| !own.fields().contains(&ACCEPT_ENCODING));
+        let vary = match codings {
+            Some(_) => own.and([ACCEPT_ENCODING]),
+            None => own,
+        };
+        if vary == Vary::Nothing {
+            return SecondaryKey(None);
+        }
+        let nominated = NominatedFields {
+            codings,
+            ..vary.nominated(request).in_language_of(response)
+        };
+        SecondaryKey(Some(Box::new(VaryKey {
+            vary,
+            nominated,
+            is_own,
+        })))
+    }
+
+    /// The same without this field among those that select the response. For a field that the next
+    /// hop saw the same in every request.
+    ///
+    /// ```
+    /// use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, VARY};
+    /// use tero_semantics::vary::SecondaryKey;
+    ///
+    /// let vary = HeaderValue::from_static("accept-encoding, origin");
+    /// let response = HeaderMap::from_iter([(VARY, vary)]);
+    /// let key = SecondaryKey::of(&response, &HeaderMap::new()).without(&ACCEPT_ENCODING);
+    /// assert_eq!(key.fields(), ["origin"]);
+    /// ```
+    pub fn without(self, name: &HeaderName) -> SecondaryKey {
+        let Some(key) = self.0 else { return self };
+        let Some(place) = key.vary.fields().iter().position(|own| own == name) else {
+            return SecondaryKey(Some(key));
+        };
+        let mut names = key.vary.fields().to_vec();
+        let mut values = key.nominated.values.into_vec();
+        names.remove(place);
+        values.remove(place);
+        if names.is_empty() {
+            return SecondaryKey(None);
+        }
+        SecondaryKey(Some(Box::new(VaryKey {
+            vary: Vary::Fields(names.into()),
+            nominated: NominatedFields {
+                values: values.into(),
+                ..key.nominated
+            },
+            is_own: key.is_own,
+        })))
     }
 
     /// The secondary key that a response without `Vary` has beside others that have one: the fields
     /// that theirs name, as they were in its own request (§4.1). Origins leave `Vary` out of some
     /// answers, of those to requests without `Origin` for instance; without a key of its own, such
-    /// an answer would stand for all. A response with `Vary` keeps its key.
+    /// an answer would stand for all. A response with `Vary` keeps its key; to that of its codings
+    /// theirs is added.
     ///
     /// ```
     /// use http::header::{HeaderMap, HeaderValue, ORIGIN};
@@ -226,14 +296,21 @@ impl SecondaryKey {
         names: impl IntoIterator<Item = HeaderName>,
         request: &HeaderMap,
     ) -> SecondaryKey {
-        if self.0.is_some() {
+        if self.is_by_vary() {
             return self;
         }
-        let vary = Vary::of_names(names.into_iter().collect());
+        let (own, codings) = match self.0 {
+            Some(key) => (key.vary, key.nominated.codings),
+            None => (Vary::Nothing, None),
+        };
+        let vary = own.and(names);
         if vary == Vary::Nothing {
-            return self;
+            return SecondaryKey(None);
         }
-        let nominated = vary.nominated(request);
+        let nominated = NominatedFields {
+            codings,
+            ..vary.nominated(request)
+        };
         SecondaryKey(Some(Box::new(VaryKey {
             vary,
             nominated,
@@ -306,6 +383,9 @@ pub struct NominatedFields {
     /// `None` for a field that the request does not have.
     values: Box<[Option<Box<[u8]>>]>,
     language: Option<Box<[u8]>>,
+    /// The content codings of the response, where its own `Vary` doesn't name `Accept-Encoding`:
+    /// requests that accept them all select it. They have no part in equality.
+    codings: Option<Box<[u8]>>,
 }
 
 impl NominatedFields {
@@ -328,7 +408,7 @@ impl NominatedFields {
 
     /// The memory that these occupy, in bytes, allocations included.
     pub fn weight(&self) -> usize {
-        let held = self.values.iter().chain([&self.language]);
+        let held = self.values.iter().chain([&self.language, &self.codings]);
         let bytes: usize = held.flatten().map(|value| value.len()).sum();
         size_of::<NominatedFields>() + size_of_val::<[Option<Box<[u8]>>]>(&self.values) + bytes
     }
@@ -344,6 +424,11 @@ impl NominatedFields {
             || (*name == ACCEPT_LANGUAGE
                 && value.is_some()
                 && prefers(self.language.as_deref(), request))
+            || (*name == ACCEPT_ENCODING
+                && self
+                    .codings
+                    .as_deref()
+                    .is_some_and(|codings| accepts_all(request, codings)))
     }
 }
 
@@ -368,6 +453,15 @@ fn language_tag(language: &HeaderValue) -> Option<Box<[u8]>> {
         .iter()
         .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
     (is_tag && !tag.is_empty()).then(|| tag.to_ascii_lowercase().into())
+}
+
+/// The content codings of a response as one list; `None` if it has none.
+fn joined_codings(response: &HeaderMap) -> Option<Box<[u8]>> {
+    if !response.contains_key(CONTENT_ENCODING) {
+        return None;
+    }
+    let codings: Vec<&[u8]> = codings_of(response).collect();
+    (!codings.is_empty()).then(|| codings.join(&b","[..]).into())
 }
 
 /// Whether a request's value of a field, in normal form, is the stored one.

@@ -132,6 +132,107 @@ fn equivalent_accept_encoding_values_share_a_response() {
 }
 
 #[test]
+fn unknown_codings_and_refusals_of_identity_neither_drop_the_field_nor_split_the_cache() {
+    let origin = varying("Accept-Encoding");
+    let edge = Edge::before(&origin).start();
+    edge.send(&with("Accept-Encoding", "gzip, br, dcb"))
+        .assert_forwarded("uri-miss", "br, gzip");
+    for number in 0..50 {
+        let value = format!("br;q=0.{number}1, x-{number}, gzip, *;q=0, identity;q=0");
+        edge.send(&with("Accept-Encoding", &value))
+            .assert_hit("br, gzip");
+    }
+    edge.send(&with("Accept-Encoding", "*"))
+        .assert_forwarded("vary-miss", "zstd, br, gzip, deflate");
+    edge.send(&with("Accept-Encoding", "dcz, compress"))
+        .assert_forwarded("vary-miss", "identity");
+    assert_eq!(origin.requests("/x"), 3);
+}
+
+/// An origin that codes its responses whenever a coding is accepted, and forgets `Vary`.
+fn coding_without_vary() -> Origin {
+    let origin = Origin::start();
+    origin.otherwise(|asked| {
+        let accepted = asked.header("accept-encoding").unwrap_or_default();
+        if accepted.contains("gzip") {
+            Reply::fresh(60, "coded").header("Content-Encoding", "gzip")
+        } else {
+            Reply::fresh(60, "plain")
+        }
+    });
+    origin
+}
+
+#[test]
+fn a_coded_response_without_vary_is_served_only_to_clients_that_accept_its_coding() {
+    let origin = coding_without_vary();
+    let edge = Edge::before(&origin).start();
+    edge.send(&with("Accept-Encoding", "gzip, br"))
+        .assert_forwarded("uri-miss", "coded");
+    for accepting in ["gzip, br", "gzip", "zstd, x-gzip;q=0.1", "*"] {
+        edge.send(&with("Accept-Encoding", accepting))
+            .assert_hit("coded");
+    }
+    let refusing = [Some("br"), Some("gzip;q=0, br"), Some("identity"), None];
+    let ask = |accepted: Option<&str>| match accepted {
+        Some(accepted) => edge.send(&with("Accept-Encoding", accepted)),
+        None => edge.get("/x"),
+    };
+    for accepted in refusing {
+        assert_eq!(text(&ask(accepted)), "plain", "{accepted:?}");
+    }
+    // Each of them has its own response beside the coded one by now.
+    let asked = origin.requests("/x");
+    for accepted in refusing {
+        ask(accepted).assert_hit("plain");
+    }
+    edge.send(&with("Accept-Encoding", "gzip"))
+        .assert_hit("coded");
+    assert_eq!(origin.requests("/x"), asked);
+}
+
+#[test]
+fn an_origin_that_codes_whatever_it_is_asked_for_is_not_asked_again_and_again() {
+    let origin = Origin::start();
+    origin.otherwise(|_| Reply::fresh(60, "coded").header("Content-Encoding", "gzip"));
+    let edge = Edge::before(&origin).start();
+    for accepted in ["br", "identity"] {
+        edge.send(&with("Accept-Encoding", accepted));
+        edge.send(&with("Accept-Encoding", accepted))
+            .assert_hit("coded");
+    }
+    edge.get("/x");
+    edge.get("/x").assert_hit("coded");
+    assert_eq!(origin.requests("/x"), 3);
+}
+
+#[test]
+fn followers_that_refuse_the_coding_of_a_response_without_vary_fetch_their_own() {
+    let origin = coding_without_vary();
+    let edge = Edge::before(&origin).start();
+    origin.hold();
+    let ask = |accepted| {
+        let mut client = edge.client();
+        client.start(&with("Accept-Encoding", accepted));
+        client
+    };
+    let mut waiting = vec![ask("gzip")];
+    origin.wait_for("/x", 1);
+    waiting.extend([ask("br"), ask("br")]);
+    origin.release();
+    let texts: Vec<String> = waiting
+        .iter_mut()
+        .map(|client| {
+            let mut answer = client.head();
+            client.rest(&mut answer);
+            text(&answer)
+        })
+        .collect();
+    assert_eq!(texts, ["coded", "plain", "plain"]);
+    assert_eq!(origin.requests("/x"), 2);
+}
+
+#[test]
 fn a_response_with_vary_star_serves_one_request() {
     let origin = varying("*");
     let edge = Edge::before(&origin).start();

@@ -59,8 +59,6 @@ pub(super) fn for_storing(
     }
     if let Some(accepted) = vary::normalised_accept_encoding(headers) {
         headers.insert(ACCEPT_ENCODING, accepted);
-    } else {
-        headers.remove(ACCEPT_ENCODING);
     }
     match wanted {
         FetchKind::Whole | FetchKind::Range => {}

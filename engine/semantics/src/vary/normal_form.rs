@@ -5,7 +5,7 @@ use http::header::{
     HeaderMap, HeaderName, ORIGIN, REFERER, USER_AGENT,
 };
 
-use super::codings::Codings;
+use super::codings::write_codings;
 use super::sink::NormalFormSink;
 use super::weighted::write_weighted;
 use crate::list::list_members;
@@ -13,7 +13,7 @@ use crate::list::list_members;
 /// Writes the value of a field in normal form.
 pub(super) fn write_normal(name: &HeaderName, headers: &HeaderMap, sink: &mut impl NormalFormSink) {
     match *name {
-        ACCEPT_ENCODING => Codings::of(headers).write(sink),
+        ACCEPT_ENCODING => write_codings(headers, sink),
         ACCEPT | ACCEPT_CHARSET | ACCEPT_LANGUAGE => write_weighted(name, headers, sink),
         // Not lists: a comma in them separates nothing.
         COOKIE => write_lines(name, headers, b"; ", sink),

@@ -183,15 +183,16 @@ fn accept_encoding_is_compared_as_a_set_of_accepted_codings() {
     assert!(same("gzip, *;q=0", "*;q=0.0, gzip"));
     assert!(same("gzip, identity;q=0", "gzip, *;q=0"));
     assert!(same("*, gzip;q=0", "gzip;q=0, *;q=0.1"));
-    assert!(same("gzip, dcb, dcz", "dcz, gzip, DCB"));
+    assert!(same("*", "br, deflate, gzip, zstd"));
+    assert!(same("*, dcb;q=0", "*"));
+    // Neither unknown codings nor a refusal of identity split what is stored.
+    assert!(same("gzip, dcb, dcz", "gzip, x1, x2, x3"));
+    assert!(same("gzip", "gzip, identity;q=0"));
+    assert!(same("*;q=0", "identity"));
     assert!(!same("gzip", "gzip, br"));
     assert!(!same("gzip", "gzip, deflate"));
-    assert!(!same("gzip", "gzip, identity;q=0"));
-    assert!(!same("gzip", "gzip, dcb"));
-    assert!(!same("gzip, dcb", "gzip, dcz"));
     assert!(!same("gzip", "*"));
     assert!(!same("*", "*, gzip;q=0"));
-    assert!(!same("*", "*, dcb;q=0"));
     assert!(!same("*", ""));
     assert!(!selects("accept-encoding", &[], &[("accept-encoding", "")]));
 }
@@ -253,11 +254,13 @@ fn a_forwarded_accept_encoding_is_the_same_set_of_codings() {
         (&["br;q=0.1", "gzip"], Some("br, gzip")),
         (&["x-gzip"], Some("gzip")),
         (&["gzip, br;q=0"], Some("gzip")),
-        // A field that says more than a set of known codings is left unchanged.
-        (&["gzip, *"], None),
-        (&["gzip, identity;q=0"], None),
-        (&["*;q=0"], None),
-        (&["gzip, dcb"], None),
+        // Unknown codings and refusals of identity are left out; a star stands for the others.
+        (&["gzip, *"], Some("zstd, br, gzip, deflate")),
+        (&["br;q=0, *;q=0.1"], Some("zstd, gzip, deflate")),
+        (&["gzip, identity;q=0"], Some("gzip")),
+        (&["*;q=0"], Some("identity")),
+        (&["gzip, dcb"], Some("gzip")),
+        (&["dcb, dcz"], Some("identity")),
     ];
     for (lines, expected) in rows {
         let lines: Vec<_> = lines
@@ -305,4 +308,79 @@ fn a_response_without_vary_is_selected_by_its_own_request_beside_others() {
     // It takes the place of one that the same requests select.
     let same = SecondaryKey::of(&headers(&[("vary", "x-a, x-b")]), &a);
     assert_eq!(same, beside);
+}
+
+#[test]
+fn a_coded_response_is_for_requests_that_accept_its_codings() {
+    let request = |value: &str| headers(&[("accept-encoding", value)]);
+    let key = |response: FieldLines<'_>, accepted: &str| {
+        SecondaryKey::of(&headers(response), &request(accepted))
+    };
+    let coded = key(&[("content-encoding", "gzip")], "gzip, br");
+    assert!(!coded.is_by_vary());
+    assert_eq!(coded.fields(), ["accept-encoding"]);
+    for (accepted, selects) in [
+        ("gzip, br", true),
+        ("gzip", true),
+        ("x-gzip;q=0.1, zstd", true),
+        ("*", true),
+        ("br", false),
+        ("gzip;q=0, br", false),
+        ("identity", false),
+        ("", false),
+    ] {
+        assert_eq!(coded.selects(&request(accepted)), selects, "{accepted}");
+    }
+    assert!(!coded.selects(&HeaderMap::new()));
+    // A next hop that codes whatever it is asked for is not asked again and again.
+    let stubborn = key(&[("content-encoding", "gzip")], "br");
+    assert!(stubborn.selects(&request("br")) && stubborn.selects(&request("gzip")));
+    let bare = SecondaryKey::of(&headers(&[("content-encoding", "gzip")]), &HeaderMap::new());
+    assert!(bare.selects(&HeaderMap::new()) && !bare.selects(&request("br")));
+    // All codings count.
+    let twice = key(&[("content-encoding", "br, gzip")], "br, gzip");
+    assert!(twice.selects(&request("gzip, br, zstd")) && !twice.selects(&request("gzip")));
+    let split = &[("content-encoding", "br"), ("content-encoding", "gzip")];
+    assert!(!key(split, "br, gzip").selects(&request("gzip")));
+    assert_eq!(
+        key(&[("content-encoding", "identity")], "gzip").fields(),
+        [""; 0]
+    );
+}
+
+#[test]
+fn content_codings_and_vary_select_together() {
+    let both = [("vary", "foo"), ("content-encoding", "gzip")];
+    let first = headers(&[("foo", "1"), ("accept-encoding", "gzip, br")]);
+    let key = SecondaryKey::of(&headers(&both), &first);
+    assert!(key.is_by_vary());
+    assert_eq!(key.fields(), ["accept-encoding", "foo"]);
+    assert!(key.selects(&headers(&[("foo", "1"), ("accept-encoding", "gzip")])));
+    assert!(!key.selects(&headers(&[("foo", "2"), ("accept-encoding", "gzip")])));
+    assert!(!key.selects(&headers(&[("foo", "1")])));
+    // A `Vary` that names the field decides alone.
+    let own = [("vary", "accept-encoding"), ("content-encoding", "gzip")];
+    let key = SecondaryKey::of(&headers(&own), &first);
+    assert!(key.selects(&headers(&[("accept-encoding", "br, gzip")])));
+    assert!(!key.selects(&headers(&[("accept-encoding", "gzip")])));
+    // Beside others that have a `Vary`, theirs counts too.
+    let coded = SecondaryKey::of(&headers(&both[1..]), &first);
+    let beside = coded.beside([HeaderName::from_static("foo")], &first);
+    assert_eq!(beside.fields(), ["accept-encoding", "foo"]);
+    assert!(!beside.is_by_vary());
+    assert!(beside.selects(&headers(&[("foo", "1"), ("accept-encoding", "gzip")])));
+    assert!(!beside.selects(&headers(&[("accept-encoding", "gzip")])));
+    let star = SecondaryKey::of(&headers(&[("vary", "*"), both[1]]), &first);
+    assert!(!star.selects(&first));
+}
+
+#[test]
+fn a_field_that_every_request_has_alike_is_left_out_of_the_key() {
+    let request = headers(&[("a", "1"), ("b", "2")]);
+    let key = |vary| SecondaryKey::of(&headers(&[("vary", vary)]), &request);
+    let name = HeaderName::from_static;
+    assert_eq!(key("a, b").without(&name("a")), key("b"));
+    assert_eq!(key("a").without(&name("a")), SecondaryKey::default());
+    assert_eq!(key("a").without(&name("b")), key("a"));
+    assert_eq!(key("*").without(&name("a")), key("*"));
 }

@@ -30,6 +30,7 @@ use tero_semantics::authority::{Authority, Scheme};
 use tero_semantics::browser_lifetime::limit_browser_lifetime;
 use tero_semantics::cache_control::{MAX_DELTA_SECS, RequestDirectives, ResponseDirectives};
 use tero_semantics::cache_status::CacheStatus;
+use tero_semantics::content_coding::{AcceptedCodings, ContentCoding, accepts_all};
 use tero_semantics::forwarded::{forwarded_facts, named_authority};
 use tero_semantics::freshness::{MAX_HEURISTIC, age_value, field_lifetime, header_lifetime};
 use tero_semantics::http_date::{date_value, http_date};
@@ -39,7 +40,7 @@ use tero_semantics::request_fields::{RequestFieldKind, has_underscore, kind_of};
 use tero_semantics::retry_after::retry_after;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::upgrade::{is_meant, only_protocol};
-use tero_semantics::vary::{MAX_VARY_FIELDS, Vary, normalised_accept_encoding};
+use tero_semantics::vary::{MAX_VARY_FIELDS, SecondaryKey, Vary, normalised_accept_encoding};
 use tero_semantics::{forwarding, invalidation, precondition, validation};
 use tero_tools::replay::log;
 
@@ -147,6 +148,10 @@ fn variants(first: &HeaderMap, response: &HeaderMap, second: &HeaderMap) {
     assert!(stored != own || stored.digest() == own.digest());
     let _ = vary.selects(&stored.in_language_of(response), second);
     let _ = own.weight();
+    assert!(vary == Vary::Everything || SecondaryKey::of(response, first).selects(first));
+    if let Some(chosen) = AcceptedCodings::of(first).preferred(ContentCoding::ALL) {
+        assert!(accepts_all(first, chosen.as_str().as_bytes()));
+    }
     if let Some(value) = normalised_accept_encoding(first) {
         let mut forwarded = first.clone();
         forwarded.insert("accept-encoding", value.clone());

@@ -34,4 +34,20 @@ pub enum Fault {
     /// There are more than [`MAX_INTERIM`](crate::MAX_INTERIM) interim responses.
     #[error("too many interim responses")]
     TooManyInterim,
+    /// An HTTP/2 request has a field that concerns a connection of HTTP/1.1, or a `TE` other than
+    /// `trailers` (RFC 9113 §8.2.2).
+    #[error("a field concerns a connection of HTTP/1.1")]
+    ConnectionField,
+    /// The value of a field of an HTTP/2 request begins or ends with white space (RFC 9113 §8.2.1).
+    #[error("the value of a field begins or ends with white space")]
+    FieldSpace,
+    /// `:authority` is empty, or has the name of a user (RFC 9113 §8.3.1).
+    #[error(":authority is malformed")]
+    Authority,
+    /// `:authority` and `Host` differ (RFC 9113 §8.3.1).
+    #[error(":authority and Host differ")]
+    AuthorityAndHost,
+    /// `:path` is not a path, or `:scheme` is neither `http` nor `https` (RFC 9113 §8.3.1).
+    #[error(":path or :scheme is malformed")]
+    Target,
 }

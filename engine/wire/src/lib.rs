@@ -1,4 +1,4 @@
-//! HTTP/1.1 as bytes: refuses messages that two recipients could read in two ways, before anything
+//! HTTP as bytes: refuses messages that two recipients could read in two ways, before anything
 //! else reads them (RFC 9112 §2.2, §5, §6, §7.1).
 //!
 //! hyper parses the messages. It is lenient where two parsers in a row could disagree about the end
@@ -14,17 +14,24 @@
 //!
 //! A GET that comes alone, as nearly all do, costs no more than a count of its line ends
 //! (`glance`); anything else is read line by line. [`head_as_bytes`] writes the head of a response.
+//!
+//! Of HTTP/2, [`Frames`] tells the frames of a connection without looking at their content, and
+//! [`check_http2_head`] checks a decoded head, so that it means what one of HTTP/1.1 would.
 
 mod chunks;
 mod fault;
+mod frames;
 mod glance;
 mod head;
+mod http2_head;
 mod lines;
 mod requests;
 mod responses;
 mod write;
 
 pub use fault::Fault;
+pub use frames::{FrameHead, FrameKind, Frames, PREFACE};
+pub use http2_head::{check_http2_head, join_cookies};
 pub use requests::{Requests, ScanResult};
 pub use responses::{MAX_INTERIM, Responses};
 pub use write::{head_as_bytes, write_field};

@@ -52,7 +52,7 @@ fn the_sample_becomes_a_configuration_with_equal_settings() {
         ("cdn-argentina", &["www.barberpro.com.ar".to_owned()][..])
     );
     assert_eq!(site.policies, ["rules".into()]);
-    assert_eq!(site.origins[0].port, 3000);
+    assert_eq!(site.origins[0].to_string(), "127.0.0.1:3000");
 
     let [opening, midday] = config.plans.as_slice() else {
         panic!("two plans were expected")

@@ -26,9 +26,10 @@ pub use self::load::{Config, Loader};
 pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use self::sections::{
-    AccessLog, AccessLogFormat, Admin, Cache, KeyPin, ListenAddress, Listener, LocalTime,
-    MissedRunAction, ModuleSource, Origin, OriginHttp2, Plan, PlanVariants, Policy, PolicyHost,
-    PolicyLimits, RefreshAhead, Server, Site, UnderscoreFields, WhenOff,
+    AccessLog, AccessLogField, AccessLogFormat, Admin, Cache, ClientAddressForm, KeyPin,
+    ListenAddress, Listener, LocalTime, MissedRunAction, ModuleSource, Origin, OriginHttp2, Plan,
+    PlanVariants, Policy, PolicyHost, PolicyLimits, RefreshAhead, Server, Site, UnderscoreFields,
+    WhenOff,
 };
 pub use ipnet::IpNet;
 pub use tero_semantics::reuse::ClientDirectives;

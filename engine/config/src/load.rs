@@ -14,8 +14,8 @@ use crate::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean};
 use crate::raw::{self, RawEntry, RawKind, RawValue, find};
 use crate::reader::TableReader;
 use crate::sections::{
-    AccessLog, Admin, Cache, Listener, LocalTime, ModuleSource, Plan, Policy, PolicyHost, SECTIONS,
-    Server, Site,
+    AccessLog, AccessLogFormat, Admin, Cache, Listener, LocalTime, ModuleSource, Plan, Policy,
+    PolicyHost, SECTIONS, Server, Site,
 };
 use crate::units::show_size;
 
@@ -153,8 +153,7 @@ impl<'a> Loader<'a> {
             server,
             cache: self.cache(self.section(sections, &Cache::SECTION)),
             access_log: find(sections, AccessLog::SECTION.name).map(|value| {
-                let reader = TableReader::of(&AccessLog::SECTION, value, self.mistakes);
-                AccessLog::read(&reader, base_dir)
+                self.access_log(TableReader::of(&AccessLog::SECTION, value, self.mistakes))
             }),
             time: LocalTime::read(&self.section(sections, &LocalTime::SECTION), base_dir),
             policy_host: PolicyHost::read(&self.section(sections, &PolicyHost::SECTION), base_dir),
@@ -237,6 +236,17 @@ impl<'a> Loader<'a> {
             reader.refuse("listen", Mistake::new(problem, cure));
         }
         admin
+    }
+
+    /// Reads `[access_log]`: only lines of JSON have fields to choose.
+    fn access_log(&self, reader: TableReader<'a>) -> AccessLog {
+        let log = AccessLog::read(&reader, self.base_dir());
+        if log.format == AccessLogFormat::Combined && reader.written("fields").is_some() {
+            let problem = "the combined format has its own fields";
+            let cure = "write format = \"json\", or leave `fields` out";
+            reader.refuse("fields", Mistake::new(problem, cure));
+        }
+        log
     }
 
     /// Reads `[cache]`: the largest object fits into the memory for fills, and the parts leave

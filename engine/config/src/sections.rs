@@ -16,7 +16,7 @@ mod warm;
 
 use crate::keys::{self, Section};
 
-pub use self::access_log::{AccessLog, AccessLogFormat};
+pub use self::access_log::{AccessLog, AccessLogField, AccessLogFormat, ClientAddressForm};
 pub use self::admin::Admin;
 pub use self::cache::Cache;
 pub use self::listener::{ListenAddress, Listener};

@@ -190,7 +190,7 @@ fn make_edge(
     let access_log = config
         .access_log
         .as_ref()
-        .map(|log| AccessLog::start(&log.path, log.format, clock.clone()))
+        .map(|log| AccessLog::start(log, clock.clone()))
         .transpose()
         .map_err(start("the access log"))?;
     let parts = EdgeParts {

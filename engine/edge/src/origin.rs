@@ -107,6 +107,8 @@ pub enum ContentSource {
 pub struct OriginResponse {
     /// Head and body.
     pub response: Response<Incoming>,
+    /// The place of the next hop that answered among those of the site.
+    pub hop: usize,
     /// The request's place among the site's `max_fetches`: hold it until the body was read.
     pub permit: FetchPermit,
 }
@@ -207,7 +209,8 @@ impl Origin {
         let sending = SendingContent::watch(&mut request, &self.clock);
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let mut last_error = OriginError::Busy;
-        for hop in self.in_turn(first) {
+        for place in self.in_turn(first) {
+            let hop = &self.hops[place];
             let attempt = Attempt {
                 hop,
                 sending: sending.as_ref(),
@@ -223,7 +226,11 @@ impl Origin {
             let failure = match answer {
                 Ok(HopAnswer { response, stream }) => {
                     permit.hold(stream);
-                    return Ok(OriginResponse { response, permit });
+                    return Ok(OriginResponse {
+                        response,
+                        hop: place,
+                        permit,
+                    });
                 }
                 Err(failure) => failure,
             };
@@ -241,17 +248,22 @@ impl Origin {
         Err(last_error)
     }
 
-    /// Each hop once, beginning with the one at `first`. Hops that rest come last.
-    fn in_turn(&self, first: usize) -> Vec<&NextHop> {
-        if let [only] = &self.hops[..] {
-            return vec![only];
+    /// The place of each hop once, beginning with the one at `first`. Hops that rest come last.
+    fn in_turn(&self, first: usize) -> Vec<usize> {
+        if let [_] = &self.hops[..] {
+            return vec![0];
         }
         let now = self.clock.now();
-        let turn = || (0..self.hops.len()).map(|step| &self.hops[(first + step) % self.hops.len()]);
+        let turn = || (0..self.hops.len()).map(|step| (first + step) % self.hops.len());
         turn()
-            .filter(|hop| !hop.rests_at(now))
-            .chain(turn().filter(|hop| hop.rests_at(now)))
+            .filter(|place| !self.hops[*place].rests_at(now))
+            .chain(turn().filter(|place| self.hops[*place].rests_at(now)))
             .collect()
+    }
+
+    /// Host and port of the hop at that place, for messages.
+    pub fn authority_at(&self, place: usize) -> Option<&str> {
+        self.hops.get(place).map(|hop| &*hop.authority)
     }
 
     /// Sends a request to one hop: on open connections, then on a new one.

@@ -32,6 +32,7 @@ mod ready_heads;
 mod record;
 mod refresh_ahead;
 pub mod refusal;
+pub mod request_id;
 mod respond;
 mod rest;
 mod revalidate;
@@ -65,10 +66,12 @@ use deliver::{BodySource, deliver, deliver_as_sent};
 use failure::{Failure, NextHopReply};
 use fetch::{Extent, Fetch, FetchResult, TimedResponse, partial};
 use flight::Turn;
+use identity::RefusedSender;
 use miss::Miss;
 use news::{FlightNews, ResponseInFlight};
 use open_record::RecordedResponse;
 use provenance::{Provenance, Storing};
+use refusal::AdmissionRefusal;
 use tero_semantics::cache_status::Forward;
 use tero_semantics::disposition::{Disposition, FetchPlan, StoredMatch};
 use tero_semantics::reuse::{Reuse, reuse};
@@ -108,9 +111,7 @@ pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSourc
     let exchange = match admit::admit(edge, parts, source) {
         Ok(exchange) => exchange,
         Err(refused) => {
-            let response = respond::refused(edge, refused.0);
-            let record = record::record_refused(edge, client, &refused.1, &response);
-            return Reply::Ready(RecordedResponse { response, record });
+            return Reply::Ready(turned_away(edge, *refused, client));
         }
     };
     let visit = Visit {
@@ -130,6 +131,21 @@ pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSourc
     }
 }
 
+/// The answer to a request that was not let in.
+#[cold]
+fn turned_away(
+    edge: &Arc<Edge>,
+    (refusal, parts): (AdmissionRefusal, Parts),
+    peer: Option<IpAddr>,
+) -> RecordedResponse {
+    let sender = RefusedSender::of(edge, &parts, peer);
+    let response = respond::refused(edge, refusal, &sender.id);
+    RecordedResponse {
+        record: record::record_refused(edge, &sender, &parts, &response),
+        response,
+    }
+}
+
 fn recorded(visit: Visit<'_>, answer: Answer) -> RecordedResponse {
     RecordedResponse {
         record: record::record(visit, &answer),
@@ -145,8 +161,9 @@ pub fn refuse_read(
     fault: Fault,
 ) -> RecordedResponse {
     let response = refuse(edge, fault);
+    let sender = RefusedSender::of(edge, request, client);
     RecordedResponse {
-        record: record::record_refused(edge, client, request, &response),
+        record: record::record_refused(edge, &sender, request, &response),
         response,
     }
 }
@@ -235,7 +252,7 @@ fn stale(visit: Visit<'_>, stored: &Arc<StoredResponse>, provenance: Provenance)
 
 /// `only-if-cached`, and nothing stored will do.
 fn only_if_cached(visit: Visit<'_>) -> Answer {
-    respond::failed(visit.edge, None, Failure::only_if_cached())
+    respond::failed(visit, None, Failure::only_if_cached())
 }
 
 /// Nothing stored answers the request as it is: a HEAD goes forward by itself, a GET leads or
@@ -346,7 +363,7 @@ async fn answer_from_fetch(
         Ok(FetchResult::TooLargeForRange) => Box::pin(fetch_range(visit, why)).await,
         Ok(FetchResult::Failed(failure)) => stale_or_error(visit, miss, failure),
         // The task ended without a word: only when the runtime is being shut down.
-        Err(_) => respond::failed(visit.edge, Some(why), Failure::shutting_down()),
+        Err(_) => respond::failed(visit, Some(why), Failure::shutting_down()),
     }
 }
 
@@ -398,7 +415,7 @@ fn stale_or_error(visit: Visit<'_>, miss: &Miss, failure: Failure) -> Answer {
             stored,
             Provenance::stale_instead(miss.forward, failure),
         ),
-        _ => respond::failed(visit.edge, Some(miss.forward), failure),
+        _ => respond::failed(visit, Some(miss.forward), failure),
     }
 }
 
@@ -434,7 +451,7 @@ async fn pass_through(visit: Visit<'_>, content: Option<Incoming>, why: Forward)
     let asked_at = visit.now();
     let mut passed = match pass::ask(visit, content).await {
         Ok(passed) => passed,
-        Err(failure) => return respond::failed(visit.edge, Some(why), failure),
+        Err(failure) => return respond::failed(visit, Some(why), failure),
     };
     if why == Forward::Method
         && let Some(purges) = passed.may_stand_for_get(visit.exchange)
@@ -480,6 +497,6 @@ async fn upgrade(visit: Visit<'_>) -> Answer {
             let provenance = Provenance::forwarded(Outcome::Pass, why, reply, Storing::NotTried);
             deliver_as_sent(visit, response, provenance)
         }
-        Err(failure) => respond::failed(visit.edge, Some(why), failure),
+        Err(failure) => respond::failed(visit, Some(why), failure),
     }
 }

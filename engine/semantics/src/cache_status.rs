@@ -28,7 +28,8 @@ pub enum Forward {
 }
 
 impl Forward {
-    fn as_str(self) -> &'static str {
+    /// The name in the field.
+    pub fn as_str(self) -> &'static str {
         match self {
             Forward::Bypass => "bypass",
             Forward::Method => "method",

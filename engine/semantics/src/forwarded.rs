@@ -6,13 +6,14 @@
 //! stands further to the left was sent by the client, and may be made up.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 
 use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName};
 
 use super::authority::{NamedAuthority, Scheme, port_of};
-use super::list::{closing_quote, list_members};
+use super::list::{closing_quote, is_token_byte, list_members};
 
 /// `X-Forwarded-For`: the client, then the proxies on the way.
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -275,6 +276,76 @@ fn value_of(text: &str) -> Option<(Cow<'_, str>, &str)> {
     Some((Cow::Owned(plain), after))
 }
 
+/// What the next hop is told with `Forwarded` (RFC 7239 §4).
+#[derive(Clone, Copy, Debug)]
+pub struct ForwardedHops<'a> {
+    /// The client.
+    pub client: IpAddr,
+    /// The trusted proxies between the client and us, the nearest last.
+    pub proxies: &'a [IpAddr],
+    /// The scheme by which the client asked.
+    pub scheme: Scheme,
+    /// The authority that it asked for.
+    pub authority: &'a str,
+}
+
+impl ForwardedHops<'_> {
+    /// The value of `Forwarded`: an element for the client, with authority and scheme, then one for
+    /// each proxy.
+    ///
+    /// ```
+    /// use tero_semantics::authority::Scheme;
+    /// use tero_semantics::forwarded::ForwardedHops;
+    ///
+    /// let hops = ForwardedHops {
+    ///     client: "2001:db8::7".parse().unwrap(),
+    ///     proxies: &["10.0.0.1".parse().unwrap()],
+    ///     scheme: Scheme::Https,
+    ///     authority: "shop.example",
+    /// };
+    /// let expected = "for=\"[2001:db8::7]\";host=shop.example;proto=https, for=10.0.0.1";
+    /// assert_eq!(hops.write(), expected);
+    /// ```
+    pub fn write(self) -> String {
+        let mut value = String::with_capacity(64 + self.authority.len());
+        write_node(&mut value, self.client);
+        value.push_str(";host=");
+        write_word(&mut value, self.authority);
+        value.push_str(";proto=");
+        value.push_str(self.scheme.as_str());
+        for proxy in self.proxies {
+            value.push_str(", ");
+            write_node(&mut value, *proxy);
+        }
+        value
+    }
+}
+
+/// `for=` and an address. One of IPv6 stands in brackets and quotes (RFC 7239 §6).
+fn write_node(value: &mut String, address: IpAddr) {
+    let address = address.to_canonical();
+    // A string takes all that is written to it.
+    let _ = match address {
+        IpAddr::V4(_) => write!(value, "for={address}"),
+        IpAddr::V6(_) => write!(value, "for=\"[{address}]\""),
+    };
+}
+
+/// A token as it is, other text as a quoted string.
+fn write_word(value: &mut String, text: &str) {
+    if !text.is_empty() && text.bytes().all(is_token_byte) {
+        return value.push_str(text);
+    }
+    value.push('"');
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
+            value.push('\\');
+        }
+        value.push(character);
+    }
+    value.push('"');
+}
+
 /// The authority that proxies and the request together name: `facts` first, then what the request
 /// itself names. `None` if it is malformed.
 pub fn named_authority<'a>(
@@ -292,6 +363,42 @@ pub fn named_authority<'a>(
 mod tests {
     use super::super::testing::headers;
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_as_it_was() {
+        let addresses = ["192.0.2.7", "2001:db8::7", "::ffff:192.0.2.7"];
+        let proxies: [IpAddr; 2] = ["10.0.0.9", "10.0.0.1"].map(|text| text.parse().unwrap());
+        for (authority, scheme) in [
+            ("shop.example", Scheme::Http),
+            ("shop.example:8443", Scheme::Https),
+            ("[2001:db8::1]:81", Scheme::Https),
+            ("a\"b\\c", Scheme::Http),
+            ("", Scheme::Http),
+        ] {
+            for address in addresses {
+                let client: IpAddr = address.parse().unwrap();
+                let hops = ForwardedHops {
+                    client,
+                    proxies: &proxies,
+                    scheme,
+                    authority,
+                };
+                let value = hops.write();
+                let headers = headers(&[("forwarded", &value)]);
+                // The peer is the one that the last element tells.
+                let peer = "10.0.0.2".parse().unwrap();
+                let is_trusted = |address: IpAddr| address.to_string().starts_with("10.");
+                let facts = forwarded_facts(&headers, peer, is_trusted);
+                assert_eq!(facts.client, client.to_canonical(), "{value}");
+                assert_eq!(facts.proxies, [&proxies[..], &[peer]].concat(), "{value}");
+                assert_eq!(
+                    (facts.scheme, facts.authority.as_deref()),
+                    (Some(scheme), Some(authority)),
+                    "{value}"
+                );
+            }
+        }
+    }
 
     /// Client, proxies, scheme, authority, port.
     fn told(lines: &[(&str, &str)]) -> (String, String, &'static str, String, Option<u16>) {

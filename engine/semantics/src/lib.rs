@@ -45,6 +45,8 @@ pub mod authority;
 
 pub mod forwarded;
 
+pub mod request_id;
+
 pub mod request_fields;
 
 pub mod upgrade;

@@ -1,4 +1,9 @@
-//! Fields that are lists (RFC 9110 §5.6.1).
+//! Fields that are lists (RFC 9110 §5.6.1), and tokens (§5.6.2).
+
+/// Whether a byte may stand in a token.
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
 
 /// Where the quoted string ends that begins just before `rest`: the place of its closing quote.
 pub(super) fn closing_quote(rest: &[u8]) -> Option<usize> {

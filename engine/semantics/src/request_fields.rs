@@ -163,9 +163,9 @@ const FAMILIES: [&str; 53] = [
 ];
 
 /// Names that belong to no family, sorted: the scheme, the authority, path and query, the client's
-/// address and place, its user and certificate, what a proxy can do with the answer, and the proxy of
-/// the application itself.
-const NAMES: [&str; 106] = [
+/// address and place, its user and certificate, what a proxy can do with the answer, the id of the
+/// request, and the proxy of the application itself.
+const NAMES: [&str; 107] = [
     "ali-cdn-real-ip",
     "auth-user",
     "base-url",
@@ -251,6 +251,7 @@ const NAMES: [&str; 106] = [
     "x-proxy-url",
     "x-proxyuser-ip",
     "x-replaced-path",
+    "x-request-id",
     "x-request-uri",
     "x-rewrite-path",
     "x-rewrite-uri",
@@ -437,7 +438,6 @@ mod tests {
             "rsc",
             "next-router-state-tree",
             "traceparent",
-            "x-request-id",
             "accept-language",
             "content-length",
             "sec-ch-ua",

@@ -13,13 +13,14 @@ mod weighted;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use http::header::{
-    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_ENCODING, CONTENT_LANGUAGE, HeaderMap, HeaderName,
-    HeaderValue, VARY,
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_ENCODING, CONTENT_LANGUAGE, FORWARDED, HeaderMap,
+    HeaderName, HeaderValue, VARY,
 };
 
 use super::content_coding::{accepts_all, codings_of};
 use super::forwarded::X_FORWARDED_FOR;
 use super::list::list_members;
+use super::request_id::X_REQUEST_ID;
 use super::weights::weighted_members;
 pub use codings::normalised_accept_encoding;
 use normal_form::write_normal;
@@ -52,7 +53,8 @@ pub enum Vary {
     /// Every request selects the response.
     #[default]
     Nothing,
-    /// No request selects the response: `*`, `X-Forwarded-For`, or a malformed field.
+    /// No request selects the response: `*`, a field that differs with each request or client as we
+    /// write it, or a malformed field.
     Everything,
     /// Requests that agree in these fields with the original request select the response. The names
     /// are sorted and occur once.
@@ -153,12 +155,14 @@ impl Vary {
     }
 }
 
-/// A member of `Vary`; `None` if it is `*` or malformed. The next hop sees a client's address in
-/// `X-Forwarded-For`, which we write: a response that varies on it is for that client alone.
+/// A member of `Vary`; `None` if it is `*` or malformed. The next hop sees a client's address and the
+/// id of the request in fields that we write: a response that varies on one of them is for that
+/// client or that request alone.
 fn field_name(member: &[u8]) -> Option<HeaderName> {
+    let is_own = |name: &HeaderName| [X_FORWARDED_FOR, FORWARDED, X_REQUEST_ID].contains(name);
     HeaderName::from_bytes(member)
         .ok()
-        .filter(|name| name.as_str() != "*" && *name != X_FORWARDED_FOR)
+        .filter(|name| name.as_str() != "*" && !is_own(name))
 }
 
 /// The secondary key of a stored response (§4.1): the request fields that select it, and the values

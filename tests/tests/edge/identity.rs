@@ -3,6 +3,7 @@
 //! does not contain.
 
 mod fields;
+mod request_id;
 
 use tero_admin_api::PurgeResponse;
 use tero_tests::{
@@ -33,11 +34,13 @@ fn linking() -> Origin {
     origin
 }
 
-/// An origin whose pages contain all fields of their requests.
+/// An origin whose pages contain all fields of their requests but for the id, which each request has
+/// for itself.
 fn echoing() -> Origin {
     let origin = Origin::start();
     origin.otherwise(|asked| {
         let lines = asked.headers.iter();
+        let lines = lines.filter(|(name, _)| !name.eq_ignore_ascii_case("x-request-id"));
         let lines = lines.map(|(name, value)| format!("{}: {value}\n", name.to_lowercase()));
         Reply::fresh(60, lines.collect::<String>())
     });
@@ -360,8 +363,9 @@ fn trusted_proxies_are_believed_and_others_are_not() {
         let text = trusting.send(&request).text();
         assert!(
             text.contains("x-forwarded-for: 198.51.100.7, 10.0.0.9, 127.0.0.1\n")
-                && !text.contains("6.6.6.6")
-                && !text.contains("\nforwarded:"),
+                && text.contains("\nforwarded: for=198.51.100.7;host=www.example;proto=http")
+                && text.contains(", for=10.0.0.9, for=127.0.0.1\n")
+                && !text.contains("6.6.6.6"),
             "{text}"
         );
         let elsewhere = "trusted_proxies = [\"10.0.0.0/8\", \"2001:db8::/32\"]";
@@ -372,6 +376,7 @@ fn trusted_proxies_are_believed_and_others_are_not() {
             let text = edge.send(&request).text();
             assert!(
                 text.contains("x-forwarded-for: 127.0.0.1\n")
+                    && text.contains("\nforwarded: for=127.0.0.1;host=www.example;proto=http\n")
                     && !text.contains("198.51.100.7")
                     && text.contains("x-forwarded-proto: http\n"),
                 "{text}"
@@ -501,13 +506,19 @@ fn an_application_that_forces_https_makes_no_loop_behind_a_tls_terminator() {
 fn a_response_that_varies_on_the_clients_address_is_for_nobody_else() {
     let origin = Origin::start();
     origin.otherwise(|asked| {
-        Reply::fresh(60, asked.header("x-forwarded-for").unwrap_or_default())
-            .header("Vary", "X-Forwarded-For")
+        let varies = if asked.path() == "/x" {
+            "X-Forwarded-For"
+        } else {
+            "Forwarded"
+        };
+        Reply::fresh(60, asked.header("x-forwarded-for").unwrap_or_default()).header("Vary", varies)
     });
     let edge = Edge::before(&origin).server(BEHIND_A_PROXY).start();
-    for client in ["192.0.2.1", "192.0.2.2", "192.0.2.1"] {
-        let answer = edge.send(&get("/x").header("X-Forwarded-For", client));
-        assert_told(&answer, &format!("{client}, 127.0.0.1"), false);
+    for page in ["/x", "/forwarded"] {
+        for client in ["192.0.2.1", "192.0.2.2", "192.0.2.1"] {
+            let answer = edge.send(&get(page).header("X-Forwarded-For", client));
+            assert_told(&answer, &format!("{client}, 127.0.0.1"), false);
+        }
     }
 }
 

@@ -16,9 +16,14 @@ struct Lines {
 
 /// An edge with an access log.
 fn logging(builder: EdgeBuilder) -> (Edge, Lines) {
+    logging_with(builder, "")
+}
+
+/// An edge with an access log that has these keys.
+fn logging_with(builder: EdgeBuilder, keys: &str) -> (Edge, Lines) {
     let folder = folder();
     let path = folder.path().join("access.log");
-    let keys = format!("[access_log]\npath = {path:?}\nformat = \"json\"");
+    let keys = format!("[access_log]\npath = {path:?}\nformat = \"json\"\n{keys}");
     let edge = builder.section(&keys).start();
     let _folder = folder;
     (edge, Lines { _folder, path })
@@ -46,6 +51,123 @@ impl Lines {
     #[track_caller]
     fn last_of(&self, count: usize) -> Value {
         self.wait_for(count).pop().unwrap()
+    }
+}
+
+#[test]
+fn a_line_has_the_fields_that_are_chosen() {
+    let origin = Origin::start();
+    origin.otherwise(|asked| match asked.path() {
+        "/private" => Reply::ok("x").header("Cache-Control", "private"),
+        "/broken" => Reply::hang_up(),
+        _ => Reply::fresh(60, "x").header("Content-Type", "text/plain"),
+    });
+    let fields = "fields = [\"peer\", \"proxies\", \"client\", \"scheme\", \"authority\", \"path\", \"query\", \"site\", \"status\", \
+         \"forward\", \"stored\", \"not_stored\", \"collapsed\", \"failure\", \"age\", \"ttl\", \"origin\", \"origin_status\", \
+         \"origin_seconds\", \"content_type\", \"device\", \"variant\", \"policy_reason\", \"bytes\"]";
+    let proxied = "trusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]";
+    let (edge, lines) = logging_with(Edge::before(&origin).server(proxied), fields);
+    let hop = origin.address().to_string();
+    let request = |target: &str| {
+        get(target)
+            .header("X-Forwarded-For", "198.51.100.7, 10.0.0.9")
+            .header("X-Forwarded-Proto", "https")
+    };
+    edge.send(&request("/a?b=c"));
+    let line = lines.last_of(1);
+    for (key, expected) in [
+        ("peer", Value::from("127.0.0.1")),
+        ("proxies", Value::from(vec!["10.0.0.9", "127.0.0.1"])),
+        ("client", "198.51.100.7".into()),
+        ("scheme", "https".into()),
+        ("authority", "www.example".into()),
+        ("path", "/a".into()),
+        ("query", "b=c".into()),
+        ("site", "site".into()),
+        ("status", 200.into()),
+        ("forward", "uri-miss".into()),
+        ("stored", true.into()),
+        ("not_stored", Value::Null),
+        ("collapsed", false.into()),
+        ("failure", Value::Null),
+        ("age", 0.into()),
+        ("ttl", 60.into()),
+        ("origin", hop.clone().into()),
+        ("origin_status", 200.into()),
+        ("content_type", "text/plain".into()),
+        ("device", Value::Null),
+        ("variant", Value::Null),
+        ("policy_reason", Value::Null),
+        ("bytes", 1.into()),
+    ] {
+        assert_eq!(line[key], expected, "{key} of {line}");
+    }
+    assert!(line["origin_seconds"].is_f64(), "{line}");
+    assert_eq!(line.as_object().unwrap().len(), 24, "{line}");
+    edge.advance_secs(10);
+    edge.send(&request("/a?b=c"));
+    let line = lines.last_of(2);
+    for (key, expected) in [
+        ("forward", Value::Null),
+        ("stored", false.into()),
+        ("age", 10.into()),
+        ("ttl", 50.into()),
+        ("origin", Value::Null),
+        ("origin_status", Value::Null),
+        ("origin_seconds", Value::Null),
+    ] {
+        assert_eq!(line[key], expected, "{key} of {line}");
+    }
+    edge.send(&request("/private"));
+    assert_eq!(lines.last_of(3)["not_stored"], "private");
+    edge.send(&request("/broken"));
+    let line = lines.last_of(4);
+    assert!(
+        line["failure"].is_string() && line["origin"].is_null(),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_line_tells_why_the_policies_decided_for_a_hit_too() {
+    let origin = Origin::start();
+    origin.otherwise(|_| Reply::ok("x"));
+    let settings = "[policy.settings]\nversion = 3\n\
+         rules = [{ name = \"pages\", match = [\"*\"], ttl = 60 }]";
+    let builder = Edge::before(&origin).policy("rules", "builtin:json-rules", settings);
+    let (edge, lines) = logging_with(builder, "fields = [\"policy_reason\"]");
+    for count in 1..=2 {
+        edge.get("/x");
+        let line = lines.last_of(count);
+        let reason = line["policy_reason"].as_str();
+        assert!(
+            reason.is_some_and(|reason| reason.contains("pages")),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn addresses_can_be_shortened() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::fresh(60, "x"));
+    let proxied = "trusted_proxies = [\"127.0.0.1\"]";
+    let keys = "client_address = \"shortened\"\nfields = [\"client\", \"peer\", \"proxies\"]";
+    let (edge, lines) = logging_with(Edge::before(&origin).server(proxied), keys);
+    let from = |address: &str| get("/x").header("X-Forwarded-For", address);
+    edge.send(&from("198.51.100.77"));
+    edge.send(&from("2001:db8:7:6::5"));
+    edge.send(&from("198.51.100.77").host("nobody.example"));
+    let told = |line: &Value| line.to_string();
+    let expected = |client: &str| {
+        format!("{{\"client\":\"{client}\",\"peer\":\"127.0.0.0\",\"proxies\":[\"127.0.0.0\"]}}")
+    };
+    let read = lines.wait_for(3);
+    for (line, client) in read
+        .iter()
+        .zip(["198.51.100.0", "2001:db8:7::", "198.51.100.0"])
+    {
+        assert_eq!(told(line), expected(client));
     }
 }
 

@@ -34,7 +34,8 @@ section! {
         device_models: Option<PathBuf> = "", Text("a path, relative to this file, or `\"\"`")
             => |path| base_dir.path_or_none(path);
         /// The proxies in front of this server. What they say with `X-Forwarded-For`, `-Proto`,
-        /// `-Host`, `-Port` or `Forwarded` is believed. From all others these fields are replaced.
+        /// `-Host`, `-Port`, `Forwarded` and `X-Request-Id` is believed. From all others these
+        /// fields are replaced.
         trusted_proxies: Vec<IpNet> = [],
             Texts("a network such as `10.0.0.0/8`, or an address")
             => forms::network, distinct();

@@ -1,7 +1,7 @@
 //! Whether a request is let in, and for which site (RFC 9110 §7.2, §7.4).
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::header::EXPECT;
 use http::request::Parts;
@@ -10,10 +10,11 @@ use http::{HeaderMap, Method, Version};
 use super::client::ClientHandle;
 use super::cookies;
 use super::edge::Edge;
-use super::exchange::{Exchange, FieldPresence, Requester};
+use super::exchange::{Exchange, FieldPresence, OriginContact, Requester};
 use super::field_scan::FieldScan;
 use super::identity::{PeerFacts, RequestIdentity, change_fields, must_change_fields};
 use super::refusal::AdmissionRefusal;
+use super::request_id::RequestId;
 use super::site::Site;
 use tero_policy_host::device::{self, Device, DeviceFields};
 use tero_semantics::authority::Scheme;
@@ -63,10 +64,12 @@ pub(super) fn admit_to<T>(
         Ok(found) => found,
         Err(refused) => return Err(Box::new((refused, parts))),
     };
+    let mut id = OnceLock::new();
     let (mut fields, device) =
         if must_change_fields(seen.host, seen.suspects, &site, &identity.authority) {
             // Before the fields of proxies are taken out; without such fields there is none.
             let viewer = viewer_of(&seen.device, &parts.headers, &identity);
+            id = told_id(&parts.headers, &identity);
             let suspects = seen.suspects;
             change_fields(&mut parts, suspects, &site, &identity.authority);
             scan_again(edge, &parts, &site, &source, viewer)
@@ -98,6 +101,9 @@ pub(super) fn admit_to<T>(
         proxies: identity.proxies,
         connection: source.connection,
         requester: source.requester,
+        id,
+        told_reason: OnceLock::new(),
+        contact: OriginContact::default(),
     };
     let decided = decide(&mut exchange);
     Ok((Arc::new(exchange), decided))
@@ -131,6 +137,14 @@ fn viewer_of(
     } else {
         None
     }
+}
+
+/// The id of the request, if a trusted proxy tells it.
+fn told_id(headers: &HeaderMap, identity: &RequestIdentity) -> OnceLock<RequestId> {
+    let told = identity
+        .is_of_trusted_peer
+        .then(|| RequestId::told(headers));
+    told.flatten().map_or_else(OnceLock::new, OnceLock::from)
 }
 
 #[inline]

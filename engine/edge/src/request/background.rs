@@ -22,6 +22,8 @@ use tero_semantics::cookies::retain_cookies;
 /// waits for its answer, or for interim responses.
 pub(super) fn on_behalf_of_all(visit: Visit<'_>, stored: &StoredResponse) -> OwnedVisit {
     let exchange = visit.exchange;
+    // Both are known by one id, which the copy takes along.
+    let _ = exchange.request_id();
     let mut headers = exchange.parts.headers.clone();
     let manifests = || {
         let policies = exchange.policies().policies().iter();

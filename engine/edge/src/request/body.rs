@@ -352,7 +352,7 @@ impl StreamedBody {
             let exchange = &self.exchange;
             let (limits, now) = (&exchange.site.counters.repeats, self.silence.clock.now());
             if let Some(left_out) = limits.due("answer ended early", "", now) {
-                tracing::warn!(url = key::url_of(&exchange.key), error = %ErrorChain(&**error), left_out, "answer ended early");
+                tracing::warn!(url = key::url_of(&exchange.key), request_id = %exchange.request_id(), error = %ErrorChain(&**error), left_out, "answer ended early");
             }
         }
         Poll::Ready(frame)

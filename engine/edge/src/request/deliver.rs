@@ -13,13 +13,15 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use super::body::EdgeBody;
 use super::exchange::Exchange;
 use super::news::ResponseInFlight;
-use super::provenance::{Answer, Provenance, StatusFacts};
+use super::provenance::{Answer, Provenance, ServedLifetime, StatusFacts};
 use super::ready_heads::{self, AddedFields, HeadKey, ReadyHead};
 use super::rest;
 use super::visit::Visit;
 use crate::store::fill::FillReader;
 use crate::store::stored::{StoredHead, StoredResponse};
 use crate::telemetry::Outcome;
+use crate::telemetry::access_log::AccessLog;
+use tero_config::AccessLogField;
 use tero_semantics::browser_lifetime::limit_browser_lifetime;
 use tero_semantics::cache_status::CacheStatus;
 use tero_semantics::key;
@@ -48,7 +50,7 @@ pub(super) enum BodySource<'s> {
 /// ([`EdgeBody::take_lines`]).
 pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
     let exchange = visit.exchange;
-    let (now, provenance) = (exchange.at, Provenance::stored(Outcome::Hit));
+    let (now, mut provenance) = (exchange.at, Provenance::stored(Outcome::Hit));
     if exchange.fields.range || exchange.parts.method != Method::GET {
         return deliver(visit, BodySource::Stored(stored), provenance, now);
     }
@@ -58,6 +60,13 @@ pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
         age_secs: freshness.age(now).as_secs(),
         ttl_secs: freshness.remaining_secs(now),
     };
+    provenance.lifetime = Some(ServedLifetime {
+        age_secs: head.age_secs,
+        ttl_secs: head.ttl_secs,
+    });
+    if let Some(log) = &visit.edge.access_log {
+        note_reason(log, exchange, &stored.head);
+    }
     let make = || lines_of_hit(visit, &stored.head, now);
     match ready_heads::head(head, make, |ready| ready_made(visit, stored, ready)) {
         Some(response) => Answer {
@@ -195,7 +204,7 @@ pub(super) fn conditioned(exchange: &Exchange, response: Response<EdgeBody>) -> 
 pub(super) fn deliver(
     visit: Visit<'_>,
     mut source: BodySource<'_>,
-    provenance: Provenance,
+    mut provenance: Provenance,
     now: Timestamp,
 ) -> Answer {
     let (head, as_sent) = match &mut source {
@@ -203,6 +212,13 @@ pub(super) fn deliver(
         BodySource::Filling(filling, _, as_sent) => (&filling.head, as_sent.take()),
     };
     let mut headers = as_sent.unwrap_or_else(|| head.fields.to_headers(ADDED_FIELDS));
+    provenance.lifetime = Some(ServedLifetime {
+        age_secs: head.freshness.age(now).as_secs(),
+        ttl_secs: head.freshness.remaining_secs(now),
+    });
+    if let Some(log) = &visit.edge.access_log {
+        note_reason(log, visit.exchange, head);
+    }
     // The age is told anew (§4.2.3).
     headers.remove(AGE);
     let rest = match &source {
@@ -227,6 +243,16 @@ pub(super) fn deliver(
     Answer {
         response: response.map(|body| body.or_rest(rest)),
         provenance,
+    }
+}
+
+/// Keeps the policies' reason for the access log.
+#[cold]
+fn note_reason(log: &AccessLog, exchange: &Exchange, head: &StoredHead) {
+    if log.has(AccessLogField::PolicyReason)
+        && let Some(reason) = head.fields.detail()
+    {
+        let _ = exchange.told_reason.set(reason.into());
     }
 }
 

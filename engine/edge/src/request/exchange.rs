@@ -2,16 +2,19 @@
 //! change afterwards.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, Version};
+use http::{HeaderValue, Method, Version};
 use hyper::upgrade::OnUpgrade;
 
 use super::canary::Canary;
 use super::client::ClientHandle;
+use super::request_id::RequestId;
 use super::site::Site;
+use crate::origin::{OriginError, OriginResponse};
 use crate::run_id::RunId;
 use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, PolicyRequest};
@@ -55,6 +58,43 @@ pub struct Exchange {
     pub connection: Option<ClientHandle>,
     /// Who asks.
     pub requester: Requester,
+    /// Its id, once something has asked for it: see [`Exchange::request_id`].
+    pub(super) id: OnceLock<RequestId>,
+    /// What the policies gave as a reason when the stored response that answers was judged. Only for
+    /// an access log that tells it.
+    pub(super) told_reason: OnceLock<Box<str>>,
+    /// The origin that answered it last.
+    pub(super) contact: OriginContact,
+}
+
+/// Which of the site's next hops answered a request, and how long that took.
+#[derive(Debug, Default)]
+pub struct OriginContact {
+    /// One more than the place of the hop; 0 if none has answered.
+    hop: AtomicUsize,
+    took_micros: AtomicU64,
+}
+
+impl Clone for OriginContact {
+    /// The copy of a request has not been answered.
+    fn clone(&self) -> OriginContact {
+        OriginContact::default()
+    }
+}
+
+impl OriginContact {
+    fn note(&self, hop: usize, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.took_micros.store(micros, Ordering::Relaxed);
+        self.hop.store(hop + 1, Ordering::Relaxed);
+    }
+
+    /// The place of the hop among those of the site, and the time to the head of its response in
+    /// microseconds; `None` if none has answered.
+    pub(super) fn latest(&self) -> Option<(usize, u64)> {
+        let hop = self.hop.load(Ordering::Relaxed).checked_sub(1)?;
+        Some((hop, self.took_micros.load(Ordering::Relaxed)))
+    }
 }
 
 /// Who asks.
@@ -111,6 +151,12 @@ impl Exchange {
         self.site.clock.wall_of(self.at)
     }
 
+    /// The id that log, origin and client know the request by. It is drawn when it is first asked for,
+    /// unless a trusted proxy has told one.
+    pub fn request_id(&self) -> &RequestId {
+        self.id.get_or_init(RequestId::draw)
+    }
+
     /// The policies that answer for this request, from its beginning to its end.
     pub fn policies(&self) -> &Chain {
         match &self.site.canary {
@@ -131,10 +177,17 @@ impl Exchange {
             .then_some(canary)
     }
 
-    /// Counts a request to the origin: the status of its answer, or `None` where it failed, after
-    /// `took`.
-    pub(super) fn count_origin(&self, status: Option<StatusCode>, took: Duration) {
+    /// Counts a request to the origin that ended with `answer` after `took`.
+    pub(super) fn count_origin(
+        &self,
+        answer: &Result<OriginResponse, OriginError>,
+        took: Duration,
+    ) {
+        let status = answer.as_ref().ok().map(|answer| answer.response.status());
         self.site.counters.record_origin(status, took);
+        if let Ok(answer) = answer {
+            self.contact.note(answer.hop, took);
+        }
         if let Some(canary) = &self.site.canary {
             canary.record_origin(self.is_canary);
         }

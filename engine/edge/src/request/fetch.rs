@@ -261,16 +261,15 @@ impl Fetch {
                 Some(&mut || Some(request())),
             )
             .await;
-        let status = answer.as_ref().ok().map(|answer| answer.response.status());
         visit
             .exchange
-            .count_origin(status, clock.now().since(asked_at));
+            .count_origin(&answer, clock.now().since(asked_at));
         match answer {
             Ok(response) => Ok(TimedResponse { response, asked_at }),
             Err(error) => {
                 let limits = &site.counters.repeats;
                 if let Some(left_out) = limits.due("fetch failed", error.as_str(), clock.now()) {
-                    tracing::warn!(site = %site.settings.name, url = self.key().url(), error = %ErrorChain(&error), left_out, "fetch failed");
+                    tracing::warn!(site = %site.settings.name, url = self.key().url(), request_id = %visit.exchange.request_id(), error = %ErrorChain(&error), left_out, "fetch failed");
                 }
                 Err(Failure::of(&error))
             }
@@ -391,7 +390,9 @@ impl Fetch {
     /// A new response: stored as it streams, or passed on.
     fn take_in(&self, timed: TimedResponse) -> (News, Option<BodyToStore>) {
         let TimedResponse { response, asked_at } = timed;
-        let OriginResponse { response, permit } = response;
+        let OriginResponse {
+            response, permit, ..
+        } = response;
         let (mut parts, body) = response.into_parts();
         forwarding::strip_response_hop_by_hop(&mut parts.headers);
         let now = self.visit().now();

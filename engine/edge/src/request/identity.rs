@@ -8,8 +8,10 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderValue, Method};
 
+use super::edge::Edge;
 use super::field_scan::SuspectFields;
 use super::refusal::AdmissionRefusal;
+use super::request_id::RequestId;
 use super::site::{Site, Sites};
 use tero_config::UnderscoreFields;
 use tero_semantics::authority::{Authority, NamedAuthority, Scheme};
@@ -95,6 +97,43 @@ impl RequestIdentity {
     #[cold]
     pub(super) fn forget_port(&mut self) {
         self.authority = self.authority.without_port();
+    }
+}
+
+/// Who sent a request that was not let in.
+#[derive(Debug)]
+pub(super) struct RefusedSender {
+    /// As in [`RequestIdentity`].
+    pub(super) client: Option<IpAddr>,
+    /// As in [`RequestIdentity`].
+    pub(super) proxies: Box<[IpAddr]>,
+    /// Who opened the connection.
+    pub(super) peer: Option<IpAddr>,
+    /// The id of the request.
+    pub(super) id: RequestId,
+}
+
+impl RefusedSender {
+    /// The sender of a request that `peer` brought. Trusted proxies are believed.
+    #[cold]
+    pub(super) fn of(edge: &Edge, parts: &Parts, peer: Option<IpAddr>) -> RefusedSender {
+        let sites = edge.sites.load();
+        let Some(proxy) = peer.filter(|peer| sites.trust(*peer)) else {
+            return RefusedSender {
+                client: peer,
+                proxies: Box::default(),
+                peer,
+                id: RequestId::draw(),
+            };
+        };
+        let is_trusted = |address| sites.trust(address);
+        let facts = forwarded_facts(&parts.headers, proxy.to_canonical(), is_trusted);
+        RefusedSender {
+            client: Some(facts.client),
+            proxies: facts.proxies.into(),
+            peer,
+            id: RequestId::told(&parts.headers).unwrap_or_else(RequestId::draw),
+        }
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::net::IpAddr;
 
-use http::header::{ACCEPT_ENCODING, EXPECT, HOST, HeaderName, IF_RANGE, RANGE, VIA};
+use http::header::{ACCEPT_ENCODING, EXPECT, FORWARDED, HOST, HeaderName, IF_RANGE, RANGE, VIA};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::visit::Visit;
 use crate::origin::RequestBody;
 use tero_semantics::forwarded::{
-    X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
+    ForwardedHops, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
 };
+use tero_semantics::request_id::X_REQUEST_ID;
 use tero_semantics::{forwarding, key, range, validation, vary};
 use tero_wire::head_as_bytes;
 
@@ -17,7 +18,7 @@ use tero_wire::head_as_bytes;
 pub(super) const TERO_VARIANT: HeaderName = HeaderName::from_static("tero-variant");
 
 /// Fields that are added to a client's.
-const ADDED_FIELDS: usize = 8;
+const ADDED_FIELDS: usize = 10;
 
 /// How much the next hop is asked for.
 #[derive(Clone, Debug, Default)]
@@ -106,7 +107,7 @@ fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<Re
 }
 
 /// Says what is true of the request, and nothing that its key doesn't have but for the client's
-/// address. What the client said with these fields has been dropped. `Host` says the authority
+/// address and the request's id. What the client said with these fields has been dropped. `Host` says the authority
 /// already, unless the site names another.
 fn say_identity(headers: &mut HeaderMap, visit: Visit<'_>) {
     let exchange = visit.exchange;
@@ -121,7 +122,15 @@ fn say_identity(headers: &mut HeaderMap, visit: Visit<'_>) {
     say(X_FORWARDED_PROTO, scheme.as_str());
     if let Some(client) = exchange.client {
         say(X_FORWARDED_FOR, &forwarded_for(client, &exchange.proxies));
+        let hops = ForwardedHops {
+            client,
+            proxies: &exchange.proxies,
+            scheme,
+            authority: authority.as_str(),
+        };
+        say(FORWARDED, &hops.write());
     }
+    say(X_REQUEST_ID, exchange.request_id().as_str());
     if let Some(host) = &exchange.site.settings.host_header {
         say(HOST, host);
     }

@@ -133,15 +133,15 @@ pub(super) async fn send(
             if can_repeat { Some(&mut again) } else { None },
         )
         .await;
+    exchange.count_origin(&answer, edge.clock.now().since(asked_at));
     let status = answer.as_ref().ok().map(|answer| answer.response.status());
-    exchange.count_origin(status, edge.clock.now().since(asked_at));
     if status == Some(StatusCode::NOT_MODIFIED) && !may_be_not_modified {
         return Err(Failure::unasked_not_modified());
     }
     answer.map_err(|error| {
         let limits = &site.counters.repeats;
         if let Some(left_out) = limits.due("pass failed", error.as_str(), edge.clock.now()) {
-            tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), error = %ErrorChain(&error), left_out, "pass failed");
+            tracing::warn!(site = %site.settings.name, method = %exchange.parts.method, path = exchange.parts.uri.path(), request_id = %exchange.request_id(), error = %ErrorChain(&error), left_out, "pass failed");
         }
         Failure::of(&error)
     })

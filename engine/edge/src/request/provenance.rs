@@ -33,6 +33,17 @@ pub struct Provenance {
     pub collapsed: bool,
     /// What went wrong, if a stale response or an error is the answer.
     pub failure: Option<Failure>,
+    /// How old the stored response is that answers, and for how long it stays fresh.
+    pub lifetime: Option<ServedLifetime>,
+}
+
+/// Age and lifetime of a stored response when it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServedLifetime {
+    /// Its age, in seconds.
+    pub age_secs: u64,
+    /// The rest of its freshness lifetime, in seconds; negative if it is stale.
+    pub ttl_secs: i64,
 }
 
 /// What became of storing the next hop's answer.
@@ -123,6 +134,7 @@ impl Provenance {
             storing: Storing::NotTried,
             collapsed: false,
             failure: None,
+            lifetime: None,
         }
     }
 

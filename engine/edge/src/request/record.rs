@@ -12,16 +12,20 @@ use http::{HeaderMap, Response, Version};
 
 use super::body::EdgeBody;
 use super::edge::Edge;
+use super::exchange::Exchange;
 use super::hits::{self, UncountedHits};
+use super::identity::RefusedSender;
 use super::open_record::{OpenRecord, SENT_AT_ONCE};
-use super::provenance::Answer;
+use super::provenance::{Answer, NotStored, Provenance};
 use super::visit::Visit;
 use crate::store::Key;
 use crate::store::stored::StoredResponse;
 use crate::telemetry::Outcome;
-use crate::telemetry::access_log::AccessLogLine;
+use crate::telemetry::access_log::{AccessLogLine, AnswerFacts};
 use crate::telemetry::counters::AnsweredRequest;
 use crate::telemetry::popularity::PageRequests;
+use tero_config::AccessLogField;
+use tero_semantics::cache_status::Forward;
 use tero_semantics::key;
 
 /// Counts a use of a stored response by a visitor; whether the response is to be revalidated ahead.
@@ -174,7 +178,12 @@ fn begin_record(visit: Visit<'_>, answer: &Answer, took: Duration) -> Box<OpenRe
     let line = edge.access_log.as_ref().map(|log| {
         log.begin(&AccessLogLine {
             at: exchange.wall(),
+            request_id: log
+                .has(AccessLogField::RequestId)
+                .then(|| exchange.request_id().as_str()),
             client: exchange.client.unwrap_or(NO_CLIENT),
+            peer: exchange.proxies.last().copied().or(exchange.client),
+            proxies: &exchange.proxies,
             method: Some(&exchange.parts.method),
             target: target(&exchange.parts),
             version: exchange.parts.version,
@@ -184,9 +193,38 @@ fn begin_record(visit: Visit<'_>, answer: &Answer, took: Duration) -> Box<OpenRe
             response: answer.response.headers(),
             outcome: Some(answer.provenance.outcome),
             took_micros: micros(took),
+            facts: facts(exchange, &answer.provenance),
         })
     });
     OpenRecord::new(edge, Some(&exchange.site.counters), line, exchange.at)
+}
+
+/// What the access log can tell of an answer beside the heads.
+fn facts<'e>(exchange: &'e Exchange, provenance: &Provenance) -> AnswerFacts<'e> {
+    let site = &exchange.site;
+    let contact = exchange.contact.latest();
+    AnswerFacts {
+        scheme: Some(exchange.scheme.as_str()),
+        authority: Some(exchange.authority.as_str()),
+        site: Some(&site.settings.name),
+        device: site.needs_device.then(|| exchange.device.as_str()),
+        variant: exchange.decision.variant.as_deref(),
+        policy_reason: exchange
+            .told_reason
+            .get()
+            .map(|reason| &**reason)
+            .or(exchange.decision.reason.as_deref()),
+        forward: provenance.forward.map(Forward::as_str),
+        collapsed: provenance.collapsed,
+        stored: provenance.storing.is_stored(),
+        not_stored: provenance.storing.refusal().map(NotStored::as_str),
+        failure: provenance.failure.map(|failure| failure.reason),
+        age_secs: provenance.lifetime.map(|lifetime| lifetime.age_secs),
+        ttl_secs: provenance.lifetime.map(|lifetime| lifetime.ttl_secs),
+        origin: contact.and_then(|(hop, _)| site.origin.authority_at(hop)),
+        origin_status: provenance.next_hop.map(|reply| reply.status),
+        origin_micros: contact.map(|(_, micros)| micros),
+    }
 }
 
 /// Records a request that was not let in. Returns what is left to record when the answer has been
@@ -194,7 +232,7 @@ fn begin_record(visit: Visit<'_>, answer: &Answer, took: Duration) -> Box<OpenRe
 #[cold]
 pub(super) fn record_refused(
     edge: &Arc<Edge>,
-    client: Option<IpAddr>,
+    sender: &RefusedSender,
     parts: &Parts,
     response: &Response<EdgeBody>,
 ) -> Option<Box<OpenRecord>> {
@@ -207,7 +245,10 @@ pub(super) fn record_refused(
     let at = edge.clock.now();
     let line = log.begin(&AccessLogLine {
         at: edge.clock.wall_of(at),
-        client: client.unwrap_or(NO_CLIENT),
+        request_id: Some(sender.id.as_str()),
+        client: sender.client.unwrap_or(NO_CLIENT),
+        peer: sender.peer,
+        proxies: &sender.proxies,
         method: Some(&parts.method),
         target: target(parts),
         version: parts.version,
@@ -217,6 +258,7 @@ pub(super) fn record_refused(
         response: response.headers(),
         outcome: None,
         took_micros: 0,
+        facts: AnswerFacts::default(),
     });
     Some(OpenRecord::new(edge, None, Some(line), at))
 }
@@ -229,7 +271,10 @@ pub fn record_unread(edge: &Arc<Edge>, client: IpAddr, response: &Response<EdgeB
     let at = edge.clock.now();
     let line = log.begin(&AccessLogLine {
         at: edge.clock.wall_of(at),
+        request_id: None,
         client,
+        peer: Some(client),
+        proxies: &[],
         method: None,
         target: "",
         version: Version::HTTP_11,
@@ -239,6 +284,7 @@ pub fn record_unread(edge: &Arc<Edge>, client: IpAddr, response: &Response<EdgeB
         response: response.headers(),
         outcome: None,
         took_micros: 0,
+        facts: AnswerFacts::default(),
     });
     OpenRecord::new(edge, None, Some(line), at).close(0);
 }

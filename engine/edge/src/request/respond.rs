@@ -10,15 +10,18 @@ use super::edge::Edge;
 use super::failure::Failure;
 use super::provenance::{Answer, Provenance, StatusFacts};
 use super::refusal::AdmissionRefusal;
+use super::request_id::RequestId;
+use super::visit::Visit;
 use tero_semantics::cache_status::{CacheStatus, Forward};
 use tero_semantics::http_date::date_value;
 use tero_wire::Fault;
 
 /// The answer where nothing can be served.
-pub(super) fn failed(edge: &Edge, forward: Option<Forward>, failure: Failure) -> Answer {
+pub(super) fn failed(visit: Visit<'_>, forward: Option<Forward>, failure: Failure) -> Answer {
     let provenance = Provenance::failed(forward, failure);
     let status = provenance.cache_status(StatusFacts::default());
-    let mut response = plain(edge, failure.status, failure.reason, &status);
+    let id = visit.exchange.request_id();
+    let mut response = plain(visit.edge, (failure.status, failure.reason), id, &status);
     if failure.status == StatusCode::REQUEST_TIMEOUT {
         // The rest of the content would follow (RFC 9110 §15.5.9).
         let headers = response.headers_mut();
@@ -31,7 +34,11 @@ pub(super) fn failed(edge: &Edge, forward: Option<Forward>, failure: Failure) ->
 }
 
 /// The answer to a request that was not let in. Nothing of it has been forwarded.
-pub(super) fn refused(edge: &Edge, refused: AdmissionRefusal) -> Response<EdgeBody> {
+pub(super) fn refused(
+    edge: &Edge,
+    refused: AdmissionRefusal,
+    id: &RequestId,
+) -> Response<EdgeBody> {
     let reason = refused.to_string();
     let code = match refused {
         AdmissionRefusal::BadHost | AdmissionRefusal::BadTarget => StatusCode::BAD_REQUEST,
@@ -45,7 +52,7 @@ pub(super) fn refused(edge: &Edge, refused: AdmissionRefusal) -> Response<EdgeBo
         details: [Some(&reason), None],
         ..CacheStatus::default()
     };
-    let mut response = plain(edge, code, &reason, &status);
+    let mut response = plain(edge, (code, &reason), id, &status);
     if code == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(
             ALLOW,
@@ -99,15 +106,15 @@ fn ended(edge: &Edge, code: StatusCode, reason: &str) -> Response<EdgeBody> {
     response
 }
 
+/// An answer that tells what is wrong, and the id by which the log knows the request.
 fn plain(
     edge: &Edge,
-    code: StatusCode,
-    reason: &str,
+    (code, reason): (StatusCode, &str),
+    id: &RequestId,
     status: &CacheStatus<'_>,
 ) -> Response<EdgeBody> {
-    let mut response = Response::new(EdgeBody::owned(vec![Bytes::from(format!(
-        "{code}: {reason}\n"
-    ))]));
+    let text = format!("{code}: {reason}\nrequest {id}\n");
+    let mut response = Response::new(EdgeBody::owned(vec![Bytes::from(text)]));
     *response.status_mut() = code;
     let headers = response.headers_mut();
     headers.insert(

@@ -46,9 +46,8 @@ async fn ask(visit: OwnedVisit, validator: HeaderValue, from: u64) -> Option<Box
             Some(&mut || Some(request())),
         )
         .await;
-    let status = answer.as_ref().ok().map(|answer| answer.response.status());
     let took = visit.now().since(asked_at);
-    visit.exchange.count_origin(status, took);
+    visit.exchange.count_origin(&answer, took);
     let url = key::url_of(&visit.exchange.key);
     let answer = match answer {
         Ok(answer) => answer,
@@ -56,7 +55,7 @@ async fn ask(visit: OwnedVisit, validator: HeaderValue, from: u64) -> Option<Box
             let message = "the rest for a slow client failed";
             let limits = &visit.site().counters.repeats;
             if let Some(left_out) = limits.due(message, error.as_str(), visit.now()) {
-                tracing::warn!(url, error = %ErrorChain(&error), left_out, "{message}");
+                tracing::warn!(url, request_id = %visit.exchange.request_id(), error = %ErrorChain(&error), left_out, "{message}");
             }
             return None;
         }

@@ -3,21 +3,21 @@
 //! Requests never wait for the disk. If the writer falls behind by [`QUEUE_LINES`], lines are
 //! dropped and counted.
 
+mod json;
 mod line;
 mod writer;
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use tero_config::AccessLogFormat;
+use tero_config::{self as config, AccessLogField, AccessLogFormat, ClientAddressForm};
 use tero_time::clock::Clock;
 
 use writer::{LogState, LogWriter};
 
-pub use line::{AccessLogLine, OpenLine, SentResponse};
+pub use line::{AccessLogLine, AnswerFacts, OpenLine, SentResponse};
 
 /// Lines that may wait for the writer.
 pub const QUEUE_LINES: usize = 16_384;
@@ -25,10 +25,46 @@ pub const QUEUE_LINES: usize = 16_384;
 /// A running log.
 #[derive(Debug)]
 pub struct AccessLog {
-    format: AccessLogFormat,
+    format: LineFormat,
     lines: SyncSender<String>,
     dropped: AtomicU64,
     state: Arc<LogState>,
+}
+
+/// How lines are written.
+#[derive(Clone, Debug)]
+pub struct LineFormat {
+    /// The format.
+    pub format: AccessLogFormat,
+    /// The keys of a line of JSON.
+    pub fields: Vec<AccessLogField>,
+    /// How much of addresses is told.
+    pub client_address: ClientAddressForm,
+}
+
+impl LineFormat {
+    /// As the configuration says.
+    pub fn of(settings: &config::AccessLog) -> LineFormat {
+        LineFormat {
+            format: settings.format,
+            fields: settings.fields.clone(),
+            client_address: settings.client_address,
+        }
+    }
+
+    /// All that a line of this format can have.
+    pub fn whole(format: AccessLogFormat) -> LineFormat {
+        LineFormat {
+            format,
+            fields: AccessLogField::ALL.to_vec(),
+            client_address: ClientAddressForm::Full,
+        }
+    }
+
+    /// Whether lines have this field.
+    pub fn has(&self, field: AccessLogField) -> bool {
+        self.format == AccessLogFormat::Json && self.fields.contains(&field)
+    }
 }
 
 /// What became of the lines of a log.
@@ -43,19 +79,19 @@ pub struct LineCounts {
 }
 
 impl AccessLog {
-    /// Opens the log at `path`, where `-` is standard output, and starts its writer.
+    /// Opens the log, where the path `-` is standard output, and starts its writer.
     ///
     /// # Errors
     /// If the file can't be opened for appending, or the thread can't be started.
-    pub fn start(path: &Path, format: AccessLogFormat, clock: Clock) -> io::Result<AccessLog> {
+    pub fn start(settings: &config::AccessLog, clock: Clock) -> io::Result<AccessLog> {
         let (lines, queue) = sync_channel(QUEUE_LINES);
         let state = Arc::new(LogState::default());
-        let writer = LogWriter::open(path, Arc::clone(&state), clock)?;
+        let writer = LogWriter::open(&settings.path, Arc::clone(&state), clock)?;
         std::thread::Builder::new()
             .name("access-log".into())
             .spawn(move || writer.run(&queue))?;
         Ok(AccessLog {
-            format,
+            format: LineFormat::of(settings),
             lines,
             dropped: AtomicU64::new(0),
             state,
@@ -64,7 +100,12 @@ impl AccessLog {
 
     /// Begins the line of an answer whose head was made.
     pub fn begin(&self, line: &AccessLogLine<'_>) -> OpenLine {
-        line.begin(self.format)
+        line.begin(&self.format)
+    }
+
+    /// Whether its lines have this field.
+    pub fn has(&self, field: AccessLogField) -> bool {
+        self.format.has(field)
     }
 
     /// Writes a line whose answer has been sent; drops it if the queue is full.

@@ -127,6 +127,7 @@ fn value(text: Option<&str>) -> Option<HeaderValue> {
 mod tests {
     use super::*;
     use tero_config::AccessLogFormat;
+    use tero_edge::telemetry::access_log::{AccessLogLine, AnswerFacts, LineFormat, SentResponse};
 
     const TIME: i64 = 1_795_607_940;
 
@@ -205,9 +206,12 @@ mod tests {
         let forged = r#"/a"_HTTP/1.1"_500_1_"\"#;
         assert!(forged.parse::<http::Uri>().is_ok(), "a client may send it");
         let (request, response) = (http::HeaderMap::new(), http::HeaderMap::new());
-        let written = tero_edge::telemetry::access_log::AccessLogLine {
+        let written = AccessLogLine {
             at: Timestamp::from_unix_secs(1_795_608_000),
+            request_id: None,
             client: std::net::IpAddr::from([10, 0, 0, 1]),
+            peer: None,
+            proxies: &[],
             method: Some(&http::Method::GET),
             target: forged,
             version: http::Version::HTTP_11,
@@ -217,13 +221,14 @@ mod tests {
             response: &response,
             outcome: Some(tero_edge::telemetry::Outcome::Hit),
             took_micros: 1_500,
+            facts: AnswerFacts::default(),
         };
-        let sent = tero_edge::telemetry::access_log::SentResponse {
+        let sent = SentResponse {
             bytes: 12,
             took_micros: 2_500,
         };
         for format in [AccessLogFormat::Combined, AccessLogFormat::Json] {
-            let line = written.begin(format).close(sent);
+            let line = written.begin(&LineFormat::whole(format)).close(sent);
             let read = parse(&line).unwrap();
             assert_eq!(
                 (read.target.as_str(), read.status, read.bytes),

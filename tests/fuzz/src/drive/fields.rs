@@ -21,7 +21,7 @@ use http::header::{
 use http::{Method, StatusCode, Version};
 use tero_config::AccessLogFormat;
 use tero_edge::telemetry::Outcome;
-use tero_edge::telemetry::access_log::{AccessLogLine, SentResponse};
+use tero_edge::telemetry::access_log::{AccessLogLine, AnswerFacts, LineFormat, SentResponse};
 use tero_policy_host::cookies::cookies;
 use tero_policy_host::device::{
     DeviceFields, DeviceModels, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of, classify,
@@ -459,7 +459,10 @@ fn logged(request: &Block<'_>, response: &Block<'_>) {
         .unwrap_or_default();
     let line = AccessLogLine {
         at: NOW,
+        request_id: None,
         client: [192, 0, 2, 1].into(),
+        peer: None,
+        proxies: &[],
         method: Some(&method),
         target: &target,
         version: Version::HTTP_11,
@@ -469,13 +472,14 @@ fn logged(request: &Block<'_>, response: &Block<'_>) {
         response: &response.headers,
         outcome: Some(Outcome::Pass),
         took_micros: 1,
+        facts: AnswerFacts::default(),
     };
     let sent = SentResponse {
         bytes: 1,
         took_micros: 2,
     };
     for format in [AccessLogFormat::Json, AccessLogFormat::Combined] {
-        let line = line.begin(format).close(sent);
+        let line = line.begin(&LineFormat::whole(format)).close(sent);
         assert!(!line.contains(['\n', '\r']), "{line:?}");
         let read = log::parse(&line).expect("it is a line of a log");
         assert_eq!(

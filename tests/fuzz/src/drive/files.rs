@@ -20,7 +20,7 @@ use tero_config::{AccessLogFormat, Config, ConfigErrors, units};
 use tero_control::warm::sitemap::{self, MAX_SITEMAP_URLS, Sitemap};
 use tero_control::warm::sources::pages;
 use tero_edge::telemetry::Outcome;
-use tero_edge::telemetry::access_log::{AccessLogLine, SentResponse};
+use tero_edge::telemetry::access_log::{AccessLogLine, AnswerFacts, LineFormat, SentResponse};
 use tero_policy_host::Package;
 use tero_policy_host::cases::Cases;
 use tero_semantics::timestamp::Timestamp;
@@ -253,7 +253,10 @@ fn log(line: &str) {
     };
     let line = AccessLogLine {
         at: logged.at,
+        request_id: None,
         client: Ipv6Addr::LOCALHOST.into(),
+        peer: None,
+        proxies: &[],
         method: Some(&logged.method),
         target: &logged.target,
         version: Version::HTTP_11,
@@ -263,9 +266,14 @@ fn log(line: &str) {
         response: &HeaderMap::new(),
         outcome: Some(Outcome::Miss),
         took_micros: 1,
+        facts: AnswerFacts::default(),
     };
-    let json = line.begin(AccessLogFormat::Json).close(sent);
-    let combined = line.begin(AccessLogFormat::Combined).close(sent);
+    let json = line
+        .begin(&LineFormat::whole(AccessLogFormat::Json))
+        .close(sent);
+    let combined = line
+        .begin(&LineFormat::whole(AccessLogFormat::Combined))
+        .close(sent);
     assert!(!json.contains(['\n', '\r']) && !combined.contains(['\n', '\r']));
     assert_eq!(log::parse(&json).as_ref(), Some(&logged), "{json}");
     let without_host = LoggedRequest {

@@ -103,7 +103,6 @@ fn fields_of_applications_go_on() {
         "X-WP-Nonce",
         "X-Client-Version",
         "X-Original-Filename",
-        "X-Request-Id",
         "Traceparent",
         "DNT",
         "RSC",

@@ -29,7 +29,9 @@ impl Fetch {
             headers,
             terms,
         } = whole;
-        let OriginResponse { response, permit } = timed.response;
+        let OriginResponse {
+            response, permit, ..
+        } = timed.response;
         let (mut parts, body) = response.into_parts();
         (parts.status, parts.headers) = (StatusCode::OK, headers);
         let received = ReceivedResponse {

@@ -136,7 +136,7 @@ async fn pump(visit: Visit<'_>, body: &mut BodyToStore) -> Result<Option<Vec<Byt
     pump_all(visit, body).await.map_err(|broken| {
         let limits = &visit.site().counters.repeats;
         if let Some(left_out) = limits.due("fill ended early", "", visit.now()) {
-            tracing::warn!(url = Key::new(&visit.exchange.key).url(), error = %ErrorChain(&broken), left_out, "fill ended early");
+            tracing::warn!(url = Key::new(&visit.exchange.key).url(), request_id = %visit.exchange.request_id(), error = %ErrorChain(&broken), left_out, "fill ended early");
         }
         match broken {
             BodyReadError::Fill(error) => error,

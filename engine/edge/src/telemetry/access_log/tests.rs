@@ -1,5 +1,5 @@
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, Method, StatusCode, Version};
 
@@ -10,13 +10,22 @@ use tero_semantics::timestamp::Timestamp;
 const AT: Timestamp = Timestamp::from_unix_secs(1_795_608_000);
 
 fn log(path: &Path) -> AccessLog {
-    AccessLog::start(path, AccessLogFormat::Combined, Clock::by_hand(AT)).unwrap()
+    let settings = config::AccessLog {
+        path: path.to_owned(),
+        format: AccessLogFormat::Combined,
+        fields: Vec::new(),
+        client_address: ClientAddressForm::Full,
+    };
+    AccessLog::start(&settings, Clock::by_hand(AT)).unwrap()
 }
 
 fn write(log: &AccessLog, target: &str) {
     let none = HeaderMap::new();
     let line = log.begin(&AccessLogLine {
         at: AT,
+        request_id: None,
+        peer: None,
+        proxies: &[],
         client: IpAddr::from([10, 0, 0, 1]),
         method: Some(&Method::GET),
         target,
@@ -27,6 +36,7 @@ fn write(log: &AccessLog, target: &str) {
         response: &none,
         outcome: Some(Outcome::Hit),
         took_micros: 1,
+        facts: AnswerFacts::default(),
     });
     let sent = SentResponse {
         bytes: 0,

@@ -263,7 +263,7 @@ impl Origin {
 
     /// Host and port of the hop at that place, for messages.
     pub fn authority_at(&self, place: usize) -> Option<&str> {
-        self.hops.get(place).map(|hop| &*hop.authority)
+        self.hops.get(place).map(|hop| &*hop.name)
     }
 
     /// Sends a request to one hop: on open connections, then on a new one.

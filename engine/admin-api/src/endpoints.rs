@@ -4,11 +4,12 @@ use http::{Method, StatusCode};
 
 use crate::{
     ActivateRequest, ActivateResponse, CanaryResponse, CancelWarmResponse, Endpoint, EndpointInfo,
-    ExplainRequest, ExplainResponse, MetricsText, OpenApiText, PoliciesResponse, PolicyModule,
-    PolicyReport, ProbeResponse, PurgeRequest, PurgeResponse, PushResponse, ReadyRequest,
-    ReloadResponse, RollbackResponse, ShadowReport, StartCanaryRequest, StartCanaryResponse,
-    StartShadowRequest, StartShadowResponse, StartWarmRequest, StartWarmResponse, StatsResponse,
-    TrialEndResponse, WarmPlansResponse, WarmRunReport, WarmRunsResponse,
+    ExplainRequest, ExplainResponse, MetricsText, OpenApiText, OriginReport, OriginRequest,
+    OriginsResponse, PoliciesResponse, PolicyModule, PolicyReport, ProbeResponse, PurgeRequest,
+    PurgeResponse, PushResponse, ReadyRequest, ReloadResponse, RollbackResponse, ShadowReport,
+    StartCanaryRequest, StartCanaryResponse, StartShadowRequest, StartShadowResponse,
+    StartWarmRequest, StartWarmResponse, StatsResponse, TrialEndResponse, WarmPlansResponse,
+    WarmRunReport, WarmRunsResponse,
 };
 
 /// Declares endpoints: `Name = "name": METHOD "/path", Request => STATUS Response`, then the
@@ -65,6 +66,19 @@ endpoints! {
 
     /// Gives hit rates by site, variant and local hour.
     Stats = "stats": GET "/stats", () => OK StatsResponse, [], false;
+
+    /// Lists the origins, and how they do.
+    Origins = "origins": GET "/origins", () => OK OriginsResponse, [], false;
+
+    /// Takes an origin out.
+    ///
+    /// No further requests go to it, and those under way end in order. It stays so until it is put
+    /// back or the edge starts again. If all origins of a site are taken out, they are asked all the
+    /// same.
+    DrainOrigin = "drain_origin": POST "/origins/drain", OriginRequest => OK OriginReport, [404], false;
+
+    /// Puts an origin back.
+    ResumeOrigin = "resume_origin": POST "/origins/resume", OriginRequest => OK OriginReport, [404], false;
 
     /// Drops stored responses, or marks them stale.
     Purge = "purge": POST "/purge", PurgeRequest => OK PurgeResponse, [404], false;

@@ -28,6 +28,7 @@ mod explain;
 mod module;
 #[cfg(feature = "schema")]
 pub mod openapi;
+mod origins;
 mod policies;
 mod probes;
 mod problem;
@@ -47,6 +48,7 @@ pub use explain::{
     ResponseTrace, ResponseWords, StoredVariant,
 };
 pub use module::{HookFigures, ModuleReport, ModuleStatus};
+pub use origins::{OriginReport, OriginRequest, OriginState, OriginsResponse};
 pub use policies::{
     ActivateRequest, ActivateResponse, CONFIGURATION, PoliciesResponse, PolicyModule, PolicyReport,
     PushResponse, RollbackResponse, VersionReport, WASM,

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod admin;
+mod balance;
 mod cache;
 mod listener;
 mod origin;
@@ -18,6 +19,7 @@ use crate::keys::{self, Section};
 
 pub use self::access_log::{AccessLog, AccessLogField, AccessLogFormat, ClientAddressForm};
 pub use self::admin::Admin;
+pub use self::balance::{Balance, BalanceBy, Health, Retry, RetryMethod, RetryOn, StatusRange};
 pub use self::cache::Cache;
 pub use self::listener::{ListenAddress, Listener};
 pub use self::origin::{KeyPin, Origin, OriginHttp2};
@@ -31,7 +33,7 @@ pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 13] = [
+pub const SECTIONS: [&Section; 16] = [
     &Server::SECTION,
     &Listener::SECTION,
     &Admin::SECTION,
@@ -43,6 +45,9 @@ pub const SECTIONS: [&Section; 13] = [
     &PolicyLimits::SECTION,
     &Site::SECTION,
     &Origin::SECTION,
+    &Balance::SECTION,
+    &Health::SECTION,
+    &Retry::SECTION,
     &RefreshAhead::SECTION,
     &Plan::SECTION,
 ];

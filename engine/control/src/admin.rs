@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod guard;
 mod health;
 mod metrics;
+mod origins;
 mod policies;
 mod process;
 mod purge;
@@ -210,6 +211,9 @@ fn router() -> Router<Arc<Handler>> {
         handler(Work::AtOnce, health::ready),
         handler(Work::Long, metrics::metrics),
         handler(Work::Long, stats::stats),
+        handler(Work::Long, origins::origins),
+        handler(Work::AtOnce, origins::drain),
+        handler(Work::AtOnce, origins::resume),
         handler(Work::Long, purge::purge),
         handler(Work::Long, explain::answer),
         handler(Work::Compiling, versions::reload),

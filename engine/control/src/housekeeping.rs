@@ -1,5 +1,5 @@
 //! Periodic work of a running edge, on one thread: marks stored responses that expire soon, closes
-//! the windows of warming runs, and saves popularity.
+//! the windows of warming runs, checks origins, and saves popularity.
 //!
 //! It does not know the schedules of plans.
 
@@ -24,6 +24,9 @@ const MARK_EVERY: Duration = Duration::from_secs(1);
 /// How long the next end of a window is trusted: meanwhile a run may have started, or the clock may
 /// have been set.
 const LOOK_AT_WINDOWS_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is looked which origins are to be checked: a reload may have brought new ones.
+const LOOK_AT_ORIGINS_EVERY: Duration = Duration::from_secs(1);
 
 /// How often popularity is saved; a crash loses no more than that.
 const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -59,7 +62,8 @@ impl Housekeeping {
             tokio::join!(
                 self.mark_expiring(),
                 self.close_windows(),
-                self.save_popularity()
+                self.save_popularity(),
+                self.check_origins()
             )
         };
         tokio::select! {
@@ -68,6 +72,21 @@ impl Housekeeping {
             _ = chores => {}
         }
         self.popularity.save(&self.edge).await;
+    }
+
+    /// Checks the origins of all sites that are due.
+    async fn check_origins(&self) {
+        let clock = &self.edge.clock;
+        loop {
+            let now = clock.now();
+            let mut next = now.saturating_add(LOOK_AT_ORIGINS_EVERY);
+            for site in self.edge.sites.load().iter() {
+                if site.origin.is_checked() {
+                    next = next.min(site.origin.check_due(now));
+                }
+            }
+            clock.sleep_until(next).await;
+        }
     }
 
     async fn mark_expiring(&self) {

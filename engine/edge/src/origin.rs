@@ -6,47 +6,47 @@
 //! one, or if repeating it is safe (RFC 9110 §9.2.2).
 
 mod addresses;
+mod attempt;
+mod balance;
+mod checks;
 mod connection;
 mod error;
+mod health;
 mod hop_counters;
 mod next_hop;
 mod permits;
 mod pool;
+mod retry;
 mod sending;
 mod socket;
 mod stream;
 mod tls;
 
-use std::io;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, UPGRADE, WWW_AUTHENTICATE};
-use http::{Request, Response, StatusCode, Version};
+use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
-use connection::{NextHopConnection, SendResult, StreamPlace};
+use attempt::{Attempt, HopAnswer};
+use balance::Balancer;
 use error::SendError;
-use next_hop::NextHop;
+use health::HopResult;
+use next_hop::{HopPlace, NextHop};
 use permits::{PermitLimits, PermitPool};
+use retry::RetryBudget;
 use sending::SendingContent;
-use socket::PlainSocket;
 use tero_config as config;
-use tero_semantics::forwarding;
-use tero_time::clock::{Clock, TimeoutError};
+use tero_time::clock::Clock;
 
 pub use error::OriginError;
 pub(crate) use error::is_slow_client;
+pub use health::HopState;
 pub use hop_counters::HopFigures;
 pub use permits::FetchPermit;
 pub use tls::OriginTlsError;
-
-/// For this time after a failed connection, a next hop is tried after all others.
-const REST_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// A failure of a streamed body.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -61,6 +61,16 @@ pub type RequestCopy<'a> = dyn FnMut() -> Option<Request<RequestBody>> + Send + 
 pub struct OriginSettings {
     /// The next hops.
     pub hops: Vec<config::Origin>,
+    /// How one of them is chosen.
+    pub balance: config::Balance,
+    /// When they rest.
+    pub health: config::Health,
+    /// The `Host` of checks.
+    pub check_host: String,
+    /// When a request is sent to another one.
+    pub retry: config::Retry,
+    /// The time for a request without a body, over all hops that are tried.
+    pub deadline: Duration,
     /// How often their names are looked up.
     pub look_up_every: Duration,
     /// How long a connection is used for further requests.
@@ -85,9 +95,9 @@ pub struct OriginSettings {
 /// The next hops of a site.
 #[derive(Debug)]
 pub struct Origin {
-    hops: Vec<NextHop>,
-    /// Where the next request begins in `hops`.
-    next: AtomicUsize,
+    hops: Vec<Arc<NextHop>>,
+    balancer: Balancer,
+    retries: RetryBudget,
     permits: Arc<PermitPool>,
     settings: OriginSettings,
     clock: Clock,
@@ -113,66 +123,58 @@ pub struct OriginResponse {
     pub permit: FetchPermit,
 }
 
-/// What one hop answered.
-struct HopAnswer {
-    response: Response<Incoming>,
-    /// The request's place on a connection that it shares.
-    stream: Option<StreamPlace>,
-}
-
-/// A connection for one request.
-struct TakenConnection {
-    connection: NextHopConnection,
-    /// The request's place on it, if others share it.
-    stream: Option<StreamPlace>,
-}
-
-impl TakenConnection {
-    /// One that no other request uses.
-    fn alone(connection: NextHopConnection) -> TakenConnection {
-        TakenConnection {
-            connection,
-            stream: None,
-        }
-    }
-}
-
-/// A try to get an answer from one hop.
-#[derive(Clone, Copy)]
-struct Attempt<'a> {
-    hop: &'a NextHop,
-    /// How far the content of the request has been sent; `None` without content.
-    sending: Option<&'a Arc<SendingContent>>,
-}
-
 /// Whether TLS to an origin could be set up: its files are read, and nothing is connected to.
 ///
 /// # Errors
 /// [`OriginTlsError`]
 pub fn check(origin: &config::Origin) -> Result<(), OriginTlsError> {
-    NextHop::new(origin, Duration::ZERO).map(|_| ())
+    NextHop::new(origin, &config::Health::default(), Duration::ZERO, None).map(|_| ())
 }
 
 impl Origin {
-    /// The next hops of `settings`, without connections.
+    /// The next hops of `settings`. Those that were there `before`, with the same settings, keep what
+    /// is known of them.
     ///
     /// # Errors
     /// [`OriginTlsError`]: TLS to one of them can't be set up.
-    pub fn new(settings: OriginSettings, clock: Clock) -> Result<Origin, OriginTlsError> {
+    pub fn new(
+        settings: OriginSettings,
+        clock: Clock,
+        before: Option<&Origin>,
+    ) -> Result<Origin, OriginTlsError> {
         let limits = PermitLimits {
             fetches: settings.max_fetches,
             connections: settings.max_connections,
             release_after: settings.release_after,
         };
-        let hops = settings.hops.iter();
-        let hops = hops.map(|hop| NextHop::new(hop, settings.look_up_every));
+        let hops = settings.hops.iter().map(|hop| {
+            let before = before.and_then(|before| before.hop(&hop.shown_name()));
+            NextHop::new(hop, &settings.health, settings.look_up_every, before).map(Arc::new)
+        });
+        let hops: Vec<_> = hops.collect::<Result<_, _>>()?;
         Ok(Origin {
-            hops: hops.collect::<Result<_, _>>()?,
-            next: AtomicUsize::new(0),
+            balancer: Balancer::new(settings.balance.by, &hops),
+            hops,
+            retries: RetryBudget::new(settings.retry.budget),
             permits: PermitPool::new(limits),
             settings,
             clock,
         })
+    }
+
+    fn hop(&self, name: &str) -> Option<&NextHop> {
+        self.hops
+            .iter()
+            .map(|hop| &**hop)
+            .find(|hop| hop.name == name)
+    }
+
+    /// Takes a next hop out, or puts it back: no further requests go to it, and those under way end
+    /// in order. Returns whether there is one of that name.
+    pub fn set_drained(&self, name: &str, is_drained: bool) -> bool {
+        let hop = self.hop(name);
+        hop.inspect(|hop| hop.health.set_drained(is_drained))
+            .is_some()
     }
 
     /// Whether there is room for a fetch that no visitor waits for: a quarter of `max_fetches` is
@@ -188,16 +190,17 @@ impl Origin {
     }
 
     /// Sends a request and waits for the head of its response. `request` has an origin-form target
-    /// and a `Host`, and its content comes from `source`. If the request may be repeated, `again`
-    /// makes it once more.
+    /// and a `Host`, and its content comes from `source`. `key` says which hop is its own, where the
+    /// site chooses by it. If the request may be repeated, `again` makes it once more.
     ///
     /// # Errors
-    /// [`OriginError`]. Nothing was sent in the cases `Connect`, `Exhausted`, `ConnectTimeout` and
-    /// `Busy`.
+    /// [`OriginError`]. Nothing was sent in the cases `Connect`, `Tls`, `Exhausted`,
+    /// `ConnectTimeout` and `Busy`.
     pub async fn fetch(
-        &self,
+        self: &Arc<Self>,
         mut request: Request<RequestBody>,
         source: ContentSource,
+        key: &[u8],
         mut again: Option<&mut RequestCopy<'_>>,
     ) -> Result<OriginResponse, OriginError> {
         let patience = self.settings.connect_timeout;
@@ -206,286 +209,135 @@ impl Origin {
         if source == ContentSource::Client {
             permit.lend(self.clock.now());
         }
+        self.retries.count_request();
         let sending = SendingContent::watch(&mut request, &self.clock);
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let begun_at = self.clock.now();
+        let order = self.balancer.order(&self.hops, key, begun_at);
+        if let Some(hop) = order.on_trial {
+            self.try_in_background(hop, &request, again.as_deref_mut());
+        }
+        let method = request.method().clone();
+        let deadline = begun_at.saturating_add(self.settings.deadline);
         let mut last_error = OriginError::Busy;
-        for place in self.in_turn(first) {
-            let hop = &self.hops[place];
+        let mut hops = order.hops.into_iter().peekable();
+        while let Some(hop) = hops.next() {
             let attempt = Attempt {
                 hop,
+                settings: &self.settings,
+                clock: &self.clock,
                 sending: sending.as_ref(),
+                deadline,
             };
-            let asked_at = self.clock.now();
-            let answer = self
-                .fetch_from(attempt, request, again.as_deref_mut())
-                .await;
-            let result = answer.as_ref().map(|answer| answer.response.status());
-            let took = self.clock.now().since(asked_at);
-            hop.counters
-                .record(result.map_err(|failure| &failure.error), took);
-            let failure = match answer {
+            let place = HopPlace::enter(hop);
+            // A hop whose rest is over is tried by one request at a time.
+            let trial = hop.begin_trial(self.clock.now());
+            let answer = attempt.run(request, again.as_deref_mut()).await;
+            drop(trial);
+            self.record(hop, &answer, attempt.clock.now().since(begun_at));
+            let is_last = hops.peek().is_none() || self.clock.now() >= deadline;
+            let mut copy = || {
+                let may_repeat = !is_last && retry::allows(&self.settings.retry, &method, &answer);
+                let again = again.as_mut().filter(|_| may_repeat)?;
+                let copy = again()?;
+                self.retries.take_one().then_some(copy)
+            };
+            if let Some(copy) = copy() {
+                request = copy;
+                if let Err(failure) = answer {
+                    last_error = failure.error;
+                }
+                continue;
+            }
+            match answer {
                 Ok(HopAnswer { response, stream }) => {
-                    permit.hold(stream);
+                    permit.hold(stream, place);
                     return Ok(OriginResponse {
                         response,
-                        hop: place,
+                        hop: self.place_of(hop),
                         permit,
                     });
                 }
-                Err(failure) => failure,
-            };
-            let Some(unsent) = failure.unsent else {
-                return Err(failure.error);
-            };
-            if let OriginError::Exhausted { .. } = failure.error {
                 // The next hop has done nothing wrong, and another one could not be reached either.
-                return Err(failure.error);
+                Err(SendError {
+                    error: error @ OriginError::Exhausted { .. },
+                    ..
+                }) => return Err(error),
+                Err(SendError {
+                    error,
+                    unsent: Some(unsent),
+                    ..
+                }) if !is_last => {
+                    request = unsent;
+                    last_error = error;
+                }
+                Err(failure) => return Err(failure.error),
             }
-            hop.rest_until(self.clock.now().saturating_add(REST_AFTER_FAILURE));
-            request = unsent;
-            last_error = failure.error;
         }
         Err(last_error)
     }
 
-    /// The place of each hop once, beginning with the one at `first`. Hops that rest come last.
-    fn in_turn(&self, first: usize) -> Vec<usize> {
-        if let [_] = &self.hops[..] {
-            return vec![0];
-        }
-        let now = self.clock.now();
-        let turn = || (0..self.hops.len()).map(|step| (first + step) % self.hops.len());
-        turn()
-            .filter(|place| !self.hops[*place].rests_at(now))
-            .chain(turn().filter(|place| self.hops[*place].rests_at(now)))
-            .collect()
+    fn place_of(&self, hop: &Arc<NextHop>) -> usize {
+        let mut hops = self.hops.iter();
+        hops.position(|own| Arc::ptr_eq(own, hop))
+            .unwrap_or_default()
     }
 
-    /// Host and port of the hop at that place, for messages.
-    pub fn authority_at(&self, place: usize) -> Option<&str> {
+    /// The name of the hop at that place.
+    pub fn name_at(&self, place: usize) -> Option<&str> {
         self.hops.get(place).map(|hop| &*hop.name)
     }
 
-    /// Sends a request to one hop: on open connections, then on a new one.
-    async fn fetch_from(
-        &self,
-        attempt: Attempt<'_>,
-        mut request: Request<RequestBody>,
-        mut again: Option<&mut RequestCopy<'_>>,
-    ) -> Result<HopAnswer, SendError> {
-        let hop = attempt.hop;
-        // Upgrades are of HTTP/1.1 (RFC 9110 §7.8).
-        let only_http1 = request.headers().contains_key(UPGRADE);
-        while let Some(open) = self.take_open(hop, only_http1, again.is_some()) {
-            let mut failure = match self.send(attempt, open, request).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
+    /// Takes account of what a hop has answered after `took`.
+    fn record(&self, hop: &NextHop, answer: &Result<HopAnswer, SendError>, took: Duration) {
+        let result = match answer {
+            Ok(answer) => Ok(answer.response.status()),
+            Err(failure) => Err(&failure.error),
+        };
+        hop.counters.record(result, took);
+        let now = self.clock.now();
+        let may_rest = || {
+            let resting = self
+                .hops
+                .iter()
+                .filter(|hop| hop.health.is_resting(now))
+                .count();
+            let most = self.settings.health.max_resting.fraction() * self.hops.len() as f64;
+            // A count of hops is exact.
+            ((resting + 1) as f64) <= most.max(1.0)
+        };
+        hop.health.record(HopResult::of(result), now, may_rest);
+    }
+
+    /// Has a copy of a request try whether a hop is back, so that its visitor doesn't wait for that.
+    /// Only GET and HEAD are sent for this.
+    fn try_in_background(
+        self: &Arc<Self>,
+        hop: &Arc<NextHop>,
+        request: &Request<RequestBody>,
+        again: Option<&mut RequestCopy<'_>>,
+    ) {
+        let is_safe = matches!(*request.method(), http::Method::GET | http::Method::HEAD);
+        let Some(again) = again.filter(|_| is_safe) else {
+            return;
+        };
+        let Some(trial) = hop.begin_trial(self.clock.now()) else {
+            return;
+        };
+        let Some(copy) = again() else { return };
+        let (origin, hop) = (Arc::clone(self), Arc::clone(hop));
+        tokio::spawn(async move {
+            let begun_at = origin.clock.now();
+            let attempt = Attempt {
+                hop: &hop,
+                settings: &origin.settings,
+                clock: &origin.clock,
+                sending: None,
+                deadline: begun_at.saturating_add(origin.settings.deadline),
             };
-            if let Some(unsent) = failure.unsent.take() {
-                request = unsent;
-                continue;
-            }
-            // The hop may have closed the connection at this very moment: then the connection ends
-            // without a byte of a response, and the hop has not handled the request (RFC 9112
-            // §9.3.1, RFC 9113 §8.7).
-            let again = again.as_mut().filter(|_| failure.was_silent);
-            match again.and_then(|again| again()) {
-                Some(copy) => request = copy,
-                None => return Err(failure),
-            }
-            break;
-        }
-        let opened = if hop.may_share() && !only_http1 {
-            self.open_shared(hop).await
-        } else {
-            self.open(hop, only_http1).await.map(TakenConnection::alone)
-        };
-        match opened {
-            Ok(connection) => self.send(attempt, connection, request).await,
-            Err(error) => Err(SendError::unsent(error, request)),
-        }
-    }
-
-    /// An open connection that can take a request.
-    fn take_open(
-        &self,
-        hop: &NextHop,
-        only_http1: bool,
-        can_repeat: bool,
-    ) -> Option<TakenConnection> {
-        let (now, max_age) = (self.clock.now(), self.settings.max_connection_age);
-        if hop.may_share()
-            && !only_http1
-            && let Some((connection, stream)) = pool::join_shared(hop, now, max_age)
-        {
-            return Some(TakenConnection {
-                connection,
-                stream: Some(stream),
-            });
-        }
-        let idle = pool::take_idle(hop, now, max_age, can_repeat);
-        idle.map(TakenConnection::alone)
-    }
-
-    /// Opens a connection that several requests share. Of a crowd, one opens it and the others
-    /// wait, unless the hop turns out not to speak HTTP/2.
-    async fn open_shared(&self, hop: &NextHop) -> Result<TakenConnection, OriginError> {
-        let turn = pool::opening(hop);
-        let turn = self
-            .clock
-            .timeout(self.settings.connect_timeout, turn.lock())
-            .await;
-        let Ok(_turn) = turn else {
-            return Err(OriginError::ConnectTimeout {
-                origin: hop.name.clone(),
-            });
-        };
-        if !hop.may_share() {
-            return self.open(hop, false).await.map(TakenConnection::alone);
-        }
-        let (now, max_age) = (self.clock.now(), self.settings.max_connection_age);
-        if let Some((connection, stream)) = pool::join_shared(hop, now, max_age) {
-            return Ok(TakenConnection {
-                connection,
-                stream: Some(stream),
-            });
-        }
-        let connection = self.open(hop, false).await?;
-        let Some((joined, stream)) = connection.join(hop.max_streams) else {
-            return Ok(TakenConnection::alone(connection));
-        };
-        pool::share(hop, connection, now);
-        Ok(TakenConnection {
-            connection: joined,
-            stream: Some(stream),
-        })
-    }
-
-    /// Connects. If the edge lacks the room, it closes the idle connections of this thread and tries
-    /// once more.
-    async fn connect_with_room(&self, hop: &NextHop) -> io::Result<PlainSocket> {
-        match hop.connect(&self.clock).await {
-            Err(error) if error::is_own(&error) && pool::close_idle() => {
-                // Their tasks close the sockets.
-                tokio::task::yield_now().await;
-                hop.connect(&self.clock).await
-            }
-            connected => connected,
-        }
-    }
-
-    /// Opens a connection. `connect_timeout` bounds all of it, the TLS handshake included.
-    async fn open(
-        &self,
-        hop: &NextHop,
-        only_http1: bool,
-    ) -> Result<NextHopConnection, OriginError> {
-        let origin = || hop.name.clone();
-        let opening = async {
-            let socket = self.connect_with_room(hop).await;
-            let socket = socket.map_err(|source| OriginError::connect(origin(), source))?;
-            let secured = hop.secure(socket, only_http1, &self.clock).await;
-            let secured = secured.map_err(|source| OriginError::Tls {
-                origin: origin(),
-                source,
-            })?;
-            let (settings, now) = (&self.settings, self.clock.now());
-            let spoken = connection::speak(secured.socket, secured.spoken, settings, now).await;
-            spoken.map_err(|source| OriginError::connect(origin(), source))
-        };
-        let timeout = self.settings.connect_timeout;
-        let opened = self.clock.timeout(timeout, opening).await;
-        let connection = opened.map_err(|_| OriginError::ConnectTimeout { origin: origin() })??;
-        hop.counters.opened();
-        Ok(connection)
-    }
-
-    /// Sends a request on a connection, and keeps the connection for the next one.
-    async fn send(
-        &self,
-        attempt: Attempt<'_>,
-        taken: TakenConnection,
-        request: Request<RequestBody>,
-    ) -> Result<HopAnswer, SendError> {
-        let hop = attempt.hop;
-        let TakenConnection {
-            mut connection,
-            stream,
-        } = taken;
-        let origin = || hop.name.clone();
-        let asks_to_switch = request.headers().contains_key(UPGRADE);
-        let is_tied = forwarding::ties_connection(request.headers(), AUTHORIZATION);
-        match self.answer(attempt, &mut connection, request).await {
-            Ok(SendResult::Answered(mut response))
-                if response.status() != StatusCode::SWITCHING_PROTOCOLS =>
-            {
-                if response.headers().len() > self.settings.max_headers {
-                    return Err(SendError::sent(OriginError::TooManyFields {
-                        origin: origin(),
-                    }));
-                }
-                // Each hop speaks its own version (RFC 9110 §6.2).
-                *response.version_mut() = Version::HTTP_11;
-                // One that belongs to a user ends with this response.
-                if !connection.is_shared()
-                    && !is_tied
-                    && !forwarding::ties_connection(response.headers(), WWW_AUTHENTICATE)
-                {
-                    pool::keep(hop, connection, self.clock.now());
-                }
-                Ok(HopAnswer { response, stream })
-            }
-            Ok(SendResult::Answered(response)) if asks_to_switch => {
-                Ok(HopAnswer { response, stream })
-            }
-            Ok(SendResult::Answered(_)) => {
-                Err(SendError::sent(OriginError::Switched { origin: origin() }))
-            }
-            Ok(SendResult::Unsent(request, source)) => {
-                let origin = origin();
-                Err(SendError::unsent(
-                    OriginError::Broken { origin, source },
-                    request,
-                ))
-            }
-            Ok(SendResult::Broken { source, was_silent }) => {
-                Err(SendError::broken(origin(), source, was_silent))
-            }
-            Err(_) => {
-                connection.retire();
-                Err(SendError::sent(OriginError::ResponseTimeout {
-                    origin: origin(),
-                }))
-            }
-        }
-    }
-
-    /// Sends a request and waits for the head of its response, for `response_timeout` at most. With
-    /// content, that time begins anew with each byte that the next hop accepts, and does not run
-    /// while the client's next byte is awaited.
-    async fn answer(
-        &self,
-        attempt: Attempt<'_>,
-        connection: &mut NextHopConnection,
-        request: Request<RequestBody>,
-    ) -> Result<SendResult, TimeoutError> {
-        let timeout = self.settings.response_timeout;
-        let Some(sending) = attempt.sending else {
-            let answered = connection.send(request, None);
-            return self.clock.timeout(timeout, answered).await;
-        };
-        let mut answered = pin!(connection.send(request, Some(sending)));
-        loop {
-            let now = self.clock.now();
-            let Some(end) = sending.deadline(now, timeout) else {
-                return Err(TimeoutError);
-            };
-            tokio::select! {
-                biased;
-                answered = &mut answered => return Ok(answered),
-                () = self.clock.sleep_until(end) => {}
-            }
-        }
+            let answer = attempt.run(copy, None).await;
+            drop(trial);
+            origin.record(&hop, &answer, origin.clock.now().since(begun_at));
+        });
     }
 }
 
@@ -517,6 +369,11 @@ pub(super) mod tests {
     pub(super) fn settings() -> OriginSettings {
         OriginSettings {
             hops: vec![],
+            balance: config::Balance::default(),
+            health: config::Health::default(),
+            check_host: String::new(),
+            retry: config::Retry::default(),
+            deadline: Duration::from_secs(60),
             look_up_every: Duration::from_secs(30),
             max_connection_age: Duration::from_secs(600),
             max_fetches: 1,

@@ -16,6 +16,7 @@ mod demo;
 mod explain;
 mod import;
 mod new;
+mod origins;
 mod policy;
 mod purge;
 mod report;
@@ -74,6 +75,7 @@ enum Command {
     Explain(explain::ExplainCommand),
     Import(import::ImportCommand),
     New(new::NewCommand),
+    Origins(origins::OriginsCommand),
     Policy(policy::PolicyCommand),
     Purge(purge::PurgeCommand),
     Schedule(schedule::ScheduleCommand),
@@ -94,6 +96,7 @@ pub fn run() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Import(import) => import.run(),
         Command::New(new) => new.run(),
+        Command::Origins(origins) => origins.run(),
         Command::Policy(policy) => policy.run(),
         Command::Purge(purge) => purge.run(),
         Command::Schedule(schedule) => schedule.run(),

@@ -227,6 +227,18 @@ fn answers_about_traffic_keep_their_shape() {
 }
 
 #[test]
+fn answers_about_origins_keep_their_shape() {
+    let edge = Edge::before_hop("name = \"app-1\"\nurl = \"http://127.0.0.1:1\"").start();
+    let mut golden = Golden::default();
+    golden.check("origins", 200, &edge.admin_get("/origins"));
+    let named = json!({"site": "site", "origin": "app-1"});
+    let drained = post(&edge, "/origins/drain", named.clone());
+    golden.check("drain_origin", 200, &drained);
+    let resumed = post(&edge, "/origins/resume", named);
+    golden.check("resume_origin", 200, &resumed);
+}
+
+#[test]
 fn answers_about_policies_keep_their_shape() {
     let (origin, state) = (origin(), folder());
     let edge = ruled(&origin, state.path());

@@ -10,8 +10,9 @@ use crate::program::{
     Serving, assert_code, configuration, err, out, run, run_in, sample_file, tero,
 };
 
-const COMMANDS: [&str; 10] = [
-    "calendar", "serve", "check", "demo", "explain", "warm", "purge", "stats", "import", "policy",
+const COMMANDS: [&str; 11] = [
+    "calendar", "serve", "check", "demo", "explain", "warm", "origins", "purge", "stats", "import",
+    "policy",
 ];
 
 #[test]
@@ -209,6 +210,15 @@ fn purge_and_stats_commands_reach_a_running_edge() {
         out(&purged)
     );
     client.send(&get("/x")).assert_forwarded("uri-miss", "x");
+    let origins = run(&["origins", "--admin", &admin]);
+    assert_code(&origins, 0);
+    assert!(out(&origins).contains("healthy"), "{}", out(&origins));
+    let name = origin.url().replace("http://", "");
+    for (action, state) in [("drain", "drained"), ("resume", "healthy")] {
+        let changed = run(&["origins", action, "site", &name, "--admin", &admin]);
+        assert_code(&changed, 0);
+        assert_eq!(out(&changed), format!("{name} is {state}\n"));
+    }
     let stats = run(&["stats", "--json", "--admin", &admin]);
     assert_code(&stats, 0);
     let stats: serde_json::Value = serde_json::from_str(&out(&stats)).unwrap();

@@ -30,6 +30,7 @@ mod interim;
 mod listeners;
 mod memory;
 mod methods;
+mod origins;
 mod platform;
 mod policy;
 mod preview;

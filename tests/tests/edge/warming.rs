@@ -455,10 +455,10 @@ fn failures_are_reported_with_their_reasons() {
             ("failed", 2),
         ],
     );
-    assert_eq!(
-        (report.state, origin.requests("/broken")),
-        (RunState::Done, 2)
-    );
+    // On an idle connection, each of the two is sent once more on a new one.
+    let broken = origin.requests("/broken");
+    assert!((2..=4).contains(&broken), "{broken}");
+    assert_eq!(report.state, RunState::Done);
     let failures = &report.failures;
     let failed = |end: &str| failures.iter().any(|page| page.url.ends_with(end));
     assert!(failed("/gone") && failed("/broken"), "{report:?}");

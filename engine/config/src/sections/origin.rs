@@ -22,6 +22,10 @@ section! {
         /// Where it listens.
         url: OriginAddress = required,
             Text("`http://HOST[:PORT]`, `https://HOST[:PORT]` or `unix:/PATH`") => forms::origin;
+        /// Its share of the requests, in relation to those of the others.
+        weight: u32 = 1, Count(1, 1_000);
+        /// Whether it is asked only while all others rest.
+        backup: bool = false, Flag;
         /// The name that its certificate must be for, and that it is asked for (SNI).
         tls_name: Option<String> = rule("the host of its `url`"), Text("a host name")
             => forms::server_name;
@@ -90,6 +94,8 @@ impl Origin {
         Origin {
             name: None,
             url,
+            weight: 1,
+            backup: false,
             tls_name: None,
             ca: None,
             client_cert: None,
@@ -183,6 +189,13 @@ pub(super) fn next_hops(
             table.refuse("name", Mistake::new(problem, "give each a name of its own"));
         }
         names.push(name);
+    }
+    if !next_hops.is_empty() && next_hops.iter().all(|origin| origin.backup) {
+        let problem = "every origin is a backup";
+        reader.refuse(
+            "origin",
+            Mistake::new(problem, "leave `backup` out for one of them"),
+        );
     }
     next_hops
 }

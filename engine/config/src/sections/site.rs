@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+use super::balance::{Balance, Health, Retry};
 use super::origin::{self, Origin};
 use super::refresh_ahead::RefreshAhead;
 use crate::files::BaseDir;
@@ -40,6 +41,15 @@ section! {
         /// `[[site.origin]]`.
         next_hops as "origin": Vec<Origin> = rule("those of `origins`", Vec::new()),
             NestedList(Origin);
+        /// See `[site.balance]`.
+        balance: Balance = {}, Nested(Balance);
+        /// See `[site.health]`.
+        health: Health = {}, Nested(Health);
+        /// See `[site.retry]`.
+        retry: Retry = {}, Nested(Retry);
+        /// Maximum time for a request without a body until the head of its response, over all
+        /// origins that are tried.
+        deadline: Duration = "60s", Duration("100ms", "1h");
         /// The `Host` that is sent to the origin.
         host_header: Option<String> = rule("the host of the request"), Text("`HOST[:PORT]`")
             => forms::host_header;

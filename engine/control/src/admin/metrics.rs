@@ -161,7 +161,7 @@ fn hops(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
             if let Some(end) = hop.certificate_ends {
                 ends.push((labels.clone(), end));
             }
-            resting.push((labels, u64::from(hop.rests)));
+            resting.push((labels, u64::from(hop.state.state != "healthy")));
         }
     }
     let help = "Requests to each origin, by class of the status or the failure";

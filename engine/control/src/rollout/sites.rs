@@ -196,7 +196,11 @@ impl SiteDraft<'_> {
             }
             _ => {
                 let settings = origin_settings(self.settings, &self.state.settings.server);
-                let origin = Origin::new(settings, self.builder.clock.clone());
+                let origin = Origin::new(
+                    settings,
+                    self.builder.clock.clone(),
+                    self.before.map(|before| &*before.origin),
+                );
                 let origin = origin.map_err(|source| RolloutError::OriginTls {
                     site: self.settings.name.to_string(),
                     source,
@@ -273,6 +277,11 @@ fn chains(sites: &Sites) -> Vec<&Chain> {
 fn origin_settings(site: &config::Site, server: &config::Server) -> origin::OriginSettings {
     origin::OriginSettings {
         hops: site.next_hops.clone(),
+        balance: site.balance.clone(),
+        health: site.health.clone(),
+        check_host: check_host(site),
+        retry: site.retry.clone(),
+        deadline: site.deadline,
         look_up_every: site.look_up_every,
         max_connection_age: site.max_connection_age,
         max_fetches: site.max_fetches,
@@ -283,4 +292,12 @@ fn origin_settings(site: &config::Site, server: &config::Server) -> origin::Orig
         max_header_bytes: server.max_header_bytes,
         max_headers: server.max_headers,
     }
+}
+
+/// The `Host` that checks name: the one that requests have.
+fn check_host(site: &config::Site) -> String {
+    let named = site.health.host.as_ref().or(site.host_header.as_ref());
+    let first = site.hosts.iter().find(|host| !host.contains('*'));
+    let address = site.next_hops.first().map(|hop| hop.url.to_string());
+    named.or(first).cloned().or(address).unwrap_or_default()
 }

@@ -177,7 +177,9 @@ impl NextHopConnection {
                         Some(request) => SendResult::Unsent(request, failure.into_error()),
                         None => {
                             let source = failure.into_error();
-                            let was_closed = source.is_incomplete_message() || source.is_canceled();
+                            let was_closed = source.is_incomplete_message()
+                                || source.is_canceled()
+                                || was_reset(&source);
                             SendResult::Broken {
                                 source,
                                 was_silent: was_closed && !progress.has_answer(),
@@ -226,6 +228,20 @@ fn for_http2(mut request: Request<RequestBody>, scheme: Scheme) -> Request<Reque
         request.headers_mut().remove(name);
     }
     request
+}
+
+/// Whether the other side has reset the connection.
+fn was_reset(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error);
+    let source = source.and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+        )
+    })
 }
 
 /// Whether the next hop says that it has not handled the request (RFC 9113 §8.7), or the connection

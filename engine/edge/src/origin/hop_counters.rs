@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::error::OriginError;
+use super::health::HopState;
 
 /// What became of a request to a next hop.
 const RESULTS: [&str; 11] = [
@@ -45,8 +46,8 @@ pub struct HopFigures {
     pub seconds: f64,
     /// Connections that were opened.
     pub connections: u64,
-    /// Whether it is tried after all others, since a connection failed.
-    pub rests: bool,
+    /// How it does.
+    pub state: HopState,
 }
 
 impl HopCounters {
@@ -82,7 +83,7 @@ impl HopCounters {
 
     /// The figures of the next hop with this name.
     #[allow(clippy::cast_precision_loss)] // Seconds with six digits.
-    pub(super) fn figures(&self, name: &str, rests: bool) -> HopFigures {
+    pub(super) fn figures(&self, name: &str, state: HopState) -> HopFigures {
         let counts = self
             .results
             .iter()
@@ -94,7 +95,7 @@ impl HopCounters {
             results: RESULTS.into_iter().zip(counts).collect(),
             seconds: self.micros.load(Ordering::Relaxed) as f64 / 1e6,
             connections: self.connections.load(Ordering::Relaxed),
-            rests,
+            state,
         }
     }
 }

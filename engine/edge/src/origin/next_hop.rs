@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::addresses::Addresses;
 use super::connection::SpokenProtocol;
+use super::health::HopHealth;
 use super::hop_counters::{HopCounters, HopFigures};
 use super::socket::{HopSocket, PlainSocket};
 use super::tls::{OriginTls, OriginTlsError};
@@ -35,18 +36,52 @@ pub(super) struct NextHop {
     scheme: Scheme,
     /// Maximum number of requests at a time on one connection of HTTP/2.
     pub(super) max_streams: usize,
-    pub(super) counters: HopCounters,
-    target: HopTarget,
+    /// Its share of the requests, in relation to those of the others.
+    pub(super) weight: u32,
+    /// Whether it is asked only while all others rest.
+    pub(super) is_backup: bool,
+    pub(super) counters: Arc<HopCounters>,
+    pub(super) health: Arc<HopHealth>,
+    settings: config::Origin,
+    target: Arc<HopTarget>,
     tls: Option<OriginTls>,
     http2: OriginHttp2,
     /// Whether its TLS handshake has shown that it doesn't speak HTTP/2.
     declined_http2: AtomicBool,
-    /// The end of its rest after a failed connection, in milliseconds since 1970.
-    rests_until: AtomicI64,
     /// When its certificate ends, in seconds since 1970.
     certificate_ends: AtomicI64,
     /// When that was last told, in milliseconds since 1970.
     end_told_at: AtomicI64,
+    /// When it is checked next, in milliseconds since 1970.
+    check_due: AtomicI64,
+}
+
+/// A request that is under way at a hop, until its response has ended.
+#[derive(Debug)]
+pub(super) struct HopPlace(Arc<NextHop>);
+
+impl HopPlace {
+    /// Counts a request at `hop`.
+    pub(super) fn enter(hop: &Arc<NextHop>) -> HopPlace {
+        hop.health.enter();
+        HopPlace(Arc::clone(hop))
+    }
+}
+
+impl Drop for HopPlace {
+    fn drop(&mut self) {
+        self.0.health.leave();
+    }
+}
+
+/// The one request that tries whether a hop is back.
+#[derive(Debug)]
+pub(super) struct HopTrial(Arc<HopHealth>);
+
+impl Drop for HopTrial {
+    fn drop(&mut self) {
+        self.0.end_trial();
+    }
 }
 
 /// Where a next hop listens.
@@ -63,48 +98,73 @@ pub(super) struct HopConnected {
 }
 
 impl NextHop {
-    /// The next hop that `origin` describes. Its name is looked up at this interval.
+    /// The next hop that `origin` describes. Its name is looked up at this interval. What is known
+    /// of the hop of that name that was there `before` stays, as far as its settings have.
     ///
     /// # Errors
     /// [`OriginTlsError`]
     pub(super) fn new(
         origin: &config::Origin,
+        health: &config::Health,
         look_up_every: Duration,
+        before: Option<&NextHop>,
     ) -> Result<NextHop, OriginTlsError> {
         static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
         let tls = match origin.url.scheme {
             Scheme::Https => Some(OriginTls::new(origin)?),
             Scheme::Http => None,
         };
+        let before = before.filter(|before| before.settings == *origin);
+        let health = match before.filter(|before| before.health.is_by(health)) {
+            Some(before) => Arc::clone(&before.health),
+            None => Arc::new(HopHealth::new(health)),
+        };
+        // With TLS, its files may have changed.
+        let same = before.filter(|_| tls.is_none());
         Ok(NextHop {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id: same.map_or_else(|| NEXT_ID.fetch_add(1, Ordering::Relaxed), |same| same.id),
             name: origin.shown_name(),
             scheme: origin.url.scheme,
             max_streams: origin.max_streams,
-            counters: HopCounters::default(),
-            target: match &origin.url.endpoint {
-                OriginEndpoint::Tcp { host, port } => {
-                    HopTarget::Tcp(Arc::new(Addresses::new(host, *port, look_up_every)))
+            weight: origin.weight,
+            is_backup: origin.backup,
+            counters: before.map_or_else(Arc::default, |before| Arc::clone(&before.counters)),
+            health,
+            target: match (&origin.url.endpoint, same) {
+                (_, Some(same)) => Arc::clone(&same.target),
+                (OriginEndpoint::Tcp { host, port }, None) => {
+                    let addresses = Addresses::new(host, *port, look_up_every);
+                    Arc::new(HopTarget::Tcp(Arc::new(addresses)))
                 }
-                OriginEndpoint::Unix(path) => HopTarget::Unix(path.clone()),
+                (OriginEndpoint::Unix(path), None) => Arc::new(HopTarget::Unix(path.clone())),
             },
             tls,
             http2: origin.http2,
             declined_http2: AtomicBool::new(false),
-            rests_until: AtomicI64::new(i64::MIN),
             certificate_ends: AtomicI64::new(UNKNOWN),
             end_told_at: AtomicI64::new(UNKNOWN),
+            check_due: AtomicI64::new(0),
+            settings: origin.clone(),
         })
     }
 
-    /// Whether it is tried after all others.
-    pub(super) fn rests_at(&self, now: Timestamp) -> bool {
-        Timestamp::from_unix_millis(self.rests_until.load(Ordering::Relaxed)) > now
+    /// Takes the place of the one request that tries a hop after its rest; `None` if no trial is
+    /// due, or one is under way.
+    pub(super) fn begin_trial(&self, now: Timestamp) -> Option<HopTrial> {
+        let health = &self.health;
+        health
+            .begin_trial(now)
+            .then(|| HopTrial(Arc::clone(health)))
     }
 
-    pub(super) fn rest_until(&self, time: Timestamp) {
-        let millis = time.unix_millis();
-        self.rests_until.store(millis, Ordering::Relaxed);
+    /// When it is checked next.
+    pub(super) fn check_due(&self) -> Timestamp {
+        Timestamp::from_unix_millis(self.check_due.load(Ordering::Relaxed))
+    }
+
+    /// Says when it is checked next.
+    pub(super) fn set_check_due(&self, due: Timestamp) {
+        self.check_due.store(due.unix_millis(), Ordering::Relaxed);
     }
 
     /// Whether one connection may carry several requests at a time, as far as is known.
@@ -119,7 +179,7 @@ impl NextHop {
     /// Whether the other side of a connection is an address that the hop still has; `None` for a Unix
     /// socket.
     pub(super) fn has_address(&self, peer: Option<SocketAddr>) -> bool {
-        match (&self.target, peer) {
+        match (&*self.target, peer) {
             (HopTarget::Tcp(addresses), Some(peer)) => addresses.has(peer),
             _ => true,
         }
@@ -130,7 +190,7 @@ impl NextHop {
     /// # Errors
     /// The system's error.
     pub(super) async fn connect(&self, clock: &Clock) -> io::Result<PlainSocket> {
-        match &self.target {
+        match &*self.target {
             HopTarget::Tcp(addresses) => addresses.connect(clock).await,
             HopTarget::Unix(path) => PlainSocket::unix(path).await,
         }
@@ -202,14 +262,29 @@ impl NextHop {
     pub(super) fn figures(&self, now: Timestamp) -> HopFigures {
         let ends = self.certificate_ends.load(Ordering::Relaxed);
         HopFigures {
-            addresses: match &self.target {
+            addresses: match &*self.target {
                 HopTarget::Tcp(addresses) => {
                     addresses.list().iter().map(ToString::to_string).collect()
                 }
                 HopTarget::Unix(path) => vec![path.display().to_string()],
             },
             certificate_ends: (ends != UNKNOWN).then_some(ends),
-            ..self.counters.figures(&self.name, self.rests_at(now))
+            ..self.counters.figures(&self.name, self.health.shown(now))
         }
+    }
+}
+
+#[cfg(test)]
+impl NextHop {
+    /// A hop of that name and weight, which nobody connects to.
+    pub(super) fn for_test(name: &str, weight: u32) -> NextHop {
+        let address = config::OriginAddress::parse("http://127.0.0.1:1").expect("it is an address");
+        let origin = config::Origin {
+            name: Some(name.into()),
+            weight,
+            ..config::Origin::at(address)
+        };
+        NextHop::new(&origin, &config::Health::default(), Duration::ZERO, None)
+            .expect("it has no TLS")
     }
 }

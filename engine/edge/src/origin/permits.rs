@@ -27,6 +27,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::StreamPlace;
+use super::next_hop::HopPlace;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
@@ -67,6 +68,8 @@ pub struct FetchPermit {
     _connection: OwnedSemaphorePermit,
     /// Its place on a connection that it shares.
     _stream: Option<StreamPlace>,
+    /// Its place at its hop.
+    _hop: Option<HopPlace>,
 }
 
 #[derive(Debug)]
@@ -153,6 +156,7 @@ impl PermitPool {
             fetch: FetchPlace::Held(fetch),
             _connection: connection,
             _stream: None,
+            _hop: None,
         }
     }
 
@@ -162,9 +166,9 @@ impl PermitPool {
 }
 
 impl FetchPermit {
-    /// Holds the request's place on a connection that it shares with others.
-    pub(super) fn hold(&mut self, stream: Option<StreamPlace>) {
-        self._stream = stream;
+    /// Holds the request's place on a connection that it shares with others, and at its hop.
+    pub(super) fn hold(&mut self, stream: Option<StreamPlace>, hop: HopPlace) {
+        (self._stream, self._hop) = (stream, Some(hop));
     }
 
     /// Lends the fetch: from now on, the request waits for its own client. Does nothing if it was

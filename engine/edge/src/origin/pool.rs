@@ -160,7 +160,13 @@ mod tests {
     fn hop(port: u16) -> NextHop {
         let url = format!("http://127.0.0.1:{port}");
         let origin = config::Origin::at(config::OriginAddress::parse(&url).unwrap());
-        NextHop::new(&origin, Duration::from_secs(30)).unwrap()
+        NextHop::new(
+            &origin,
+            &config::Health::default(),
+            Duration::from_secs(30),
+            None,
+        )
+        .unwrap()
     }
 
     async fn connect(

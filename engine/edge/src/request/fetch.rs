@@ -258,6 +258,7 @@ impl Fetch {
             .fetch(
                 request(),
                 ContentSource::AtHand,
+                &visit.exchange.key,
                 Some(&mut || Some(request())),
             )
             .await;

@@ -130,6 +130,7 @@ pub(super) async fn send(
         .fetch(
             request,
             source,
+            &exchange.key,
             if can_repeat { Some(&mut again) } else { None },
         )
         .await;

@@ -43,6 +43,7 @@ async fn ask(visit: OwnedVisit, validator: HeaderValue, from: u64) -> Option<Box
         .fetch(
             request(),
             ContentSource::AtHand,
+            &visit.exchange.key,
             Some(&mut || Some(request())),
         )
         .await;

@@ -1,0 +1,106 @@
+//! `/origins`: how the next hops do, and taking one out.
+
+use super::call::Call;
+use super::context::AdminContext;
+use super::reply::AdminRefusal;
+use tero_admin_api::endpoints::{DrainOrigin, Origins, ResumeOrigin};
+use tero_admin_api::{OriginReport, OriginRequest, OriginState, OriginsResponse};
+use tero_edge::origin::HopFigures;
+use tero_edge::request::site::Site;
+
+/// All origins.
+pub(super) fn origins(
+    context: &AdminContext,
+    _: Call<'_, Origins>,
+) -> Result<OriginsResponse, AdminRefusal> {
+    let sites = context.edge.sites.load();
+    let origins = sites.iter().flat_map(|site| reports(site)).collect();
+    Ok(OriginsResponse { origins })
+}
+
+/// Takes one out.
+pub(super) fn drain(
+    context: &AdminContext,
+    call: Call<'_, DrainOrigin>,
+) -> Result<OriginReport, AdminRefusal> {
+    set_drained(context, &call.read()?, true)
+}
+
+/// Puts one back.
+pub(super) fn resume(
+    context: &AdminContext,
+    call: Call<'_, ResumeOrigin>,
+) -> Result<OriginReport, AdminRefusal> {
+    set_drained(context, &call.read()?, false)
+}
+
+fn set_drained(
+    context: &AdminContext,
+    request: &OriginRequest,
+    is_drained: bool,
+) -> Result<OriginReport, AdminRefusal> {
+    let OriginRequest { site, origin } = request;
+    let sites = context.edge.sites.load();
+    let found = sites.named(site).ok_or_else(|| {
+        let names: Vec<&str> = sites.iter().map(|site| &*site.settings.name).collect();
+        AdminRefusal::unknown(
+            format!(
+                "there is no site `{site}`; the sites are {}",
+                names.join(", ")
+            ),
+            "write one of those",
+        )
+    })?;
+    found.origin.set_drained(origin, is_drained);
+    let all = reports(found);
+    let names: Vec<String> = all.iter().map(|report| report.origin.clone()).collect();
+    let report = all.into_iter().find(|report| report.origin == *origin);
+    let report = report.ok_or_else(|| {
+        let names = names.join(", ");
+        AdminRefusal::unknown(
+            format!("site `{site}` has no origin `{origin}`; its origins are {names}"),
+            "write one of those",
+        )
+    })?;
+    tracing::info!(
+        site,
+        origin,
+        is_drained,
+        "an origin was taken out or put back"
+    );
+    Ok(report)
+}
+
+fn reports(site: &Site) -> Vec<OriginReport> {
+    let name = site.settings.name.to_string();
+    let figures = site.origin.figures().into_iter();
+    figures.map(|hop| report(name.clone(), hop)).collect()
+}
+
+#[allow(clippy::cast_precision_loss)] // A mean with three digits is shown.
+fn report(site: String, hop: HopFigures) -> OriginReport {
+    let requests: u64 = hop.results.iter().map(|(_, count)| count).sum();
+    let failed = hop.results.iter();
+    let failed = failed.filter(|(result, _)| !matches!(*result, "1xx" | "2xx" | "3xx" | "4xx"));
+    let mean_ms = hop.seconds * 1_000.0 / requests as f64;
+    OriginReport {
+        site,
+        origin: hop.name,
+        addresses: hop.addresses,
+        state: match hop.state.state {
+            "trial" => OriginState::Trial,
+            "resting" => OriginState::Resting,
+            "down" => OriginState::Down,
+            "drained" => OriginState::Drained,
+            _ => OriginState::Healthy,
+        },
+        reason: hop.state.reason.to_owned(),
+        rests_for_ms: u64::try_from(hop.state.rests_for.as_millis()).unwrap_or(u64::MAX),
+        in_flight: hop.state.in_flight as u64,
+        requests,
+        failed: failed.map(|(_, count)| count).sum(),
+        mean_ms: (requests > 0).then(|| (mean_ms * 1_000.0).round() / 1_000.0),
+        connections: hop.connections,
+        certificate_ends: hop.certificate_ends,
+    }
+}

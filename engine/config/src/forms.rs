@@ -14,6 +14,7 @@ use super::mistakes::Mistake;
 use super::units::Share;
 use tero_semantics::authority::Scheme;
 use tero_semantics::cookies::CookiePattern;
+use tero_semantics::path::PathPattern;
 use tero_semantics::request_fields::{FieldPattern, RequestFieldKind, kind_of};
 use tero_time::cron::Schedule;
 
@@ -476,6 +477,16 @@ pub fn cookie(text: &str) -> FormResult<CookiePattern> {
         format!("`{text}` is not the name of a cookie"),
         "write its name alone, \"sessionid\", or its beginning, \"wordpress_logged_in_*\"",
     ))
+}
+
+/// A pattern over paths.
+pub fn path_pattern(text: &str) -> FormResult<PathPattern> {
+    text.parse().map_err(|problem: String| {
+        Mistake::new(
+            problem,
+            "write a path such as \"/cart\", \"/api/*\" or \"*.css\"",
+        )
+    })
 }
 
 /// The name of a header field.

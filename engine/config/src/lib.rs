@@ -26,11 +26,11 @@ pub use self::load::{Config, Loader};
 pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use self::sections::{
-    AccessLog, AccessLogField, AccessLogFormat, Admin, Balance, BalanceBy, Cache,
+    AccessLog, AccessLogField, AccessLogFormat, Admin, AtMostRule, Balance, BalanceBy, Cache,
     ClientAddressForm, Health, KeyPin, ListenAddress, Listener, LocalTime, MissedRunAction,
-    ModuleSource, Origin, OriginHttp2, Plan, PlanVariants, Policy, PolicyHost, PolicyLimits,
-    RefreshAhead, Retry, RetryMethod, RetryOn, Server, Site, StatusRange, UnderscoreFields,
-    WhenOff,
+    ModuleSource, NeverRule, Origin, OriginHttp2, Plan, PlanVariants, Policy, PolicyHost,
+    PolicyLimits, RefreshAhead, Retry, RetryMethod, RetryOn, Server, Site, StatusRange,
+    UnderscoreFields, WhenOff,
 };
 pub use self::units::Share;
 pub use ipnet::IpNet;

@@ -2,9 +2,11 @@
 
 mod access_log;
 mod admin;
+mod at_most;
 mod balance;
 mod cache;
 mod listener;
+mod never;
 mod origin;
 mod policies;
 mod policy;
@@ -19,9 +21,11 @@ use crate::keys::{self, Section};
 
 pub use self::access_log::{AccessLog, AccessLogField, AccessLogFormat, ClientAddressForm};
 pub use self::admin::Admin;
+pub use self::at_most::AtMostRule;
 pub use self::balance::{Balance, BalanceBy, Health, Retry, RetryMethod, RetryOn, StatusRange};
 pub use self::cache::Cache;
 pub use self::listener::{ListenAddress, Listener};
+pub use self::never::NeverRule;
 pub use self::origin::{KeyPin, Origin, OriginHttp2};
 pub use self::policies::PolicyHost;
 pub use self::policy::{ModuleSource, Policy};
@@ -33,7 +37,7 @@ pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 16] = [
+pub const SECTIONS: [&Section; 18] = [
     &Server::SECTION,
     &Listener::SECTION,
     &Admin::SECTION,
@@ -49,6 +53,8 @@ pub const SECTIONS: [&Section; 16] = [
     &Health::SECTION,
     &Retry::SECTION,
     &RefreshAhead::SECTION,
+    &NeverRule::SECTION,
+    &AtMostRule::SECTION,
     &Plan::SECTION,
 ];
 

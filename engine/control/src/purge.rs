@@ -4,11 +4,14 @@
 #[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
 pub mod target;
 
+use std::sync::Arc;
+
 use tero_admin_api::PurgeRequest;
 use tero_edge::request::site::Sites;
 use tero_edge::request::{self, Edge};
 use tero_edge::store::{PurgeMode, PurgeScope};
 use tero_semantics::authority::Scheme;
+use tero_semantics::path::PathPattern;
 
 use target::{HostPath, TargetError, TargetParts};
 
@@ -66,6 +69,30 @@ pub fn apply(edge: &Edge, purge: &StorePurge) -> u64 {
     scopes
         .map(|scope| edge.store.purge(scope, purge.mode, now))
         .sum()
+}
+
+/// Drops what is stored of paths that were added to `[[site.never]]` since `before`. Requests no
+/// longer look it up; so nothing of it returns when the paths are taken out again.
+pub(crate) fn drop_never_stored(edge: &Edge, before: &Sites) {
+    for site in edge.sites.load().iter() {
+        let Some(floor) = &site.floor else { continue };
+        let old = before.named(&site.settings.name);
+        let old = old.and_then(|site| site.floor.as_deref());
+        let is_new = |pattern: &&PathPattern| !old.is_some_and(|old| old.never.contains(pattern));
+        let patterns: Arc<[PathPattern]> = floor.never.iter().filter(is_new).cloned().collect();
+        if patterns.is_empty() {
+            continue;
+        }
+        let purge = StorePurge {
+            scopes: vec![PurgeScope::Paths {
+                site: site.index,
+                patterns,
+            }],
+            mode: PurgeMode::Hard,
+        };
+        let purged = apply(edge, &purge);
+        tracing::info!(site = %site.settings.name, purged, "dropped what is never stored now");
+    }
 }
 
 fn scopes(edge: &Edge, sites: &Sites, target: TargetParts) -> Result<Vec<PurgeScope>, PurgeError> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::admin_token::AdminToken;
+use crate::purge;
 use crate::rollout::{Rollout, RolloutError};
 use crate::warm::Warmer;
 use tero_config as config;
@@ -180,7 +181,9 @@ impl Reloader {
         let zone_data = zones::choose(&config.time.zoneinfo, &self.edge.clock)?;
         warn(&config, self.edge.clock.wall());
         let (config, waiting) = self.started.in_force(config);
+        let before = self.edge.sites.load_full();
         self.rollout.reload(&config)?;
+        purge::drop_never_stored(&self.edge, &before);
         zone_data.install();
         log_zone_data(&zone_data);
         self.warmer

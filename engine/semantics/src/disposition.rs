@@ -25,6 +25,8 @@ pub struct RequestFacts<'r> {
     pub has_content: bool,
     /// Whether it asks for another protocol, and may have it (RFC 9110 §7.8).
     pub asks_for_upgrade: bool,
+    /// Whether the operator's floor says that its path is never looked up.
+    pub is_never: bool,
     /// What the policies decided.
     pub lookup: LookupDecision,
     /// Whether it has a cookie that makes it a pass, by the operator's word.
@@ -79,6 +81,8 @@ pub enum StoredMatch<S> {
 /// Why a request is passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PassReason {
+    /// By the operator's floor.
+    Never,
     /// By a policy's decision.
     Policy,
     /// It has a cookie that makes it one.
@@ -93,7 +97,9 @@ impl PassReason {
     /// Why the request goes forward (RFC 9211 §2.2).
     pub fn forward(self) -> Forward {
         match self {
-            PassReason::Policy | PassReason::Cookie | PassReason::Content => Forward::Bypass,
+            PassReason::Never | PassReason::Policy | PassReason::Cookie | PassReason::Content => {
+                Forward::Bypass
+            }
             PassReason::Method => Forward::Method,
         }
     }
@@ -160,6 +166,7 @@ impl RevalidationReason {
 ///     method: &Method::GET,
 ///     has_content: false,
 ///     asks_for_upgrade: false,
+///     is_never: false,
 ///     lookup: LookupDecision::Cache,
 ///     has_pass_cookie: false,
 ///     directives: &RequestDirectives::default(),
@@ -192,6 +199,7 @@ pub fn disposition<S: StoredFreshness>(
 #[inline]
 fn passes(request: &RequestFacts<'_>) -> Option<PassReason> {
     match *request.method {
+        _ if request.is_never => Some(PassReason::Never),
         _ if request.lookup == LookupDecision::Pass => Some(PassReason::Policy),
         _ if request.has_pass_cookie => Some(PassReason::Cookie),
         // Content in a GET has no meaning that a key could tell apart (RFC 9110 §9.3.1).
@@ -343,6 +351,7 @@ mod tests {
             method,
             has_content: false,
             asks_for_upgrade: false,
+            is_never: false,
             lookup: LookupDecision::Cache,
             has_pass_cookie: false,
             directives,

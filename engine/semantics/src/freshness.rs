@@ -16,6 +16,7 @@ use http::header::HeaderMap;
 
 use super::cache_control::ResponseDirectives;
 use super::decision::ResponseDecision;
+use super::operator_floor::LifetimeBound;
 use super::timestamp::Timestamp;
 use super::validation::has_validator;
 pub use age::age_value;
@@ -166,6 +167,57 @@ impl Freshness {
         self
     }
 
+    /// The same freshness, within the operator's bound. Clients can't ask for more either.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use http::StatusCode;
+    /// # use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+    /// # use tero_semantics::cache_control::ResponseDirectives;
+    /// # use tero_semantics::decision::ResponseDecision;
+    /// # use tero_semantics::freshness::{Freshness, FreshnessInput, StaleDefaults};
+    /// # use tero_semantics::operator_floor::LifetimeBound;
+    /// # use tero_semantics::timestamp::Timestamp;
+    /// # let now = Timestamp::from_unix_secs(1_773_144_000);
+    /// # let cache_control = HeaderValue::from_static("max-age=3600, stale-if-error=600");
+    /// # let response = HeaderMap::from_iter([(CACHE_CONTROL, cache_control)]);
+    /// # let freshness = Freshness::of(&FreshnessInput {
+    /// #     status: StatusCode::OK,
+    /// #     response_headers: &response,
+    /// #     directives: &ResponseDirectives::of(&response),
+    /// #     decision: &ResponseDecision::default(),
+    /// #     defaults: StaleDefaults::default(),
+    /// #     request_time: now,
+    /// #     response_time: now,
+    /// # });
+    /// // With `Cache-Control: max-age=3600, stale-if-error=600`:
+    /// let ttl = Duration::from_secs(60);
+    /// let bounded = freshness.bounded(LifetimeBound { ttl, stale: ttl });
+    /// assert_eq!(bounded.lifetime(), ttl);
+    /// assert_eq!(bounded.usable_until(), now.saturating_add(2 * ttl));
+    /// ```
+    #[must_use]
+    pub fn bounded(mut self, bound: LifetimeBound) -> Freshness {
+        let (ttl, stale) = (secs(bound.ttl), secs(bound.stale));
+        if let Some(beyond @ 1..) = self.lifetime_secs.checked_sub(ttl) {
+            let beyond = Duration::from_secs(beyond.into());
+            self.fresh_until = self.fresh_until.saturating_sub(beyond);
+            self.lifetime_secs = ttl;
+            self.source = LifetimeSource::AtMost;
+        }
+        self.while_revalidate_secs = self.while_revalidate_secs.min(stale);
+        self.if_error_secs = self.if_error_secs.min(stale);
+        self.forbids_stale = true;
+        self
+    }
+
+    /// Whether this freshness is within the operator's bound.
+    #[inline]
+    pub fn is_within(&self, bound: LifetimeBound) -> bool {
+        let stale = self.while_revalidate_secs.max(self.if_error_secs);
+        self.lifetime_secs <= secs(bound.ttl) && stale <= secs(bound.stale) && self.forbids_stale
+    }
+
     /// The current age (§4.2.3). `Age` tells it in whole seconds, rounded down.
     #[inline]
     pub fn age(&self, now: Timestamp) -> Duration {
@@ -251,8 +303,8 @@ impl Freshness {
         self.must_validate
     }
 
-    /// Whether the directives of the response forbid stale use (§4.2.4), so that clients can't ask
-    /// for it either.
+    /// Whether the directives of the response forbid stale use (§4.2.4), or the operator bounds it,
+    /// so that clients can't ask for it either.
     #[inline]
     pub fn forbids_stale(&self) -> bool {
         self.forbids_stale

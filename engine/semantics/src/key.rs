@@ -240,6 +240,18 @@ pub fn web_origin_of(key: &[u8]) -> &str {
     path.map_or(url, |path| &url[..authority + path])
 }
 
+/// The path of the URL in a key; empty if it has none.
+///
+/// ```
+/// use tero_semantics::key::path_of;
+///
+/// assert_eq!(path_of(b"http://example.com:8080/a/b?c\n"), "/a/b");
+/// ```
+pub fn path_of(key: &[u8]) -> &str {
+    let below = &url_of(key)[web_origin_of(key).len()..];
+    below.split('?').next().unwrap_or(below)
+}
+
 /// The policies' variant in a key; `None` if it has none.
 ///
 /// ```

@@ -64,8 +64,10 @@ pub mod cookies;
 // RFC 3986.
 pub mod path;
 
-// What stands beside the RFCs: decisions of policies, and instants.
+// What stands beside the RFCs: decisions of policies and of the operator, and instants.
 pub mod decision;
+
+pub mod operator_floor;
 
 pub mod browser_lifetime;
 

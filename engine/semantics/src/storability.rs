@@ -87,6 +87,8 @@ pub enum Refusal {
     Partial,
     /// A policy said "never".
     Policy,
+    /// The operator said "never" for its path.
+    Never,
     /// The request has `no-store`.
     RequestNoStore,
     /// The response has `no-store`.
@@ -117,6 +119,7 @@ impl Refusal {
             Refusal::AboutRequest => "about-request",
             Refusal::Partial => "partial",
             Refusal::Policy => "policy",
+            Refusal::Never => "never",
             Refusal::RequestNoStore => "request-no-store",
             Refusal::NoStore => "no-store",
             Refusal::Private => "private",

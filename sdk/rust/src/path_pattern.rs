@@ -140,7 +140,12 @@ impl<'p> PathReadings<'p> {
 
     /// Whether one of the patterns matches the path as it was sent, or in one of its readings.
     pub fn are_met_by(&self, patterns: &[PathPattern]) -> bool {
-        patterns.iter().any(|pattern| {
+        self.first_met(patterns).is_some()
+    }
+
+    /// The first of the patterns that matches the path as it was sent, or in one of its readings.
+    pub fn first_met<'a>(&self, patterns: &'a [PathPattern]) -> Option<&'a PathPattern> {
+        patterns.iter().find(|pattern| {
             pattern.sent.fit(&self.sent)
                 || self.each().any(|reading| pattern.meets_reading(reading))
         })

@@ -17,6 +17,7 @@ mod deploy;
 mod descriptors;
 mod desk;
 mod explain;
+mod floor;
 mod followers;
 mod freshness;
 mod harness;

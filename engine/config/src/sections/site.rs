@@ -6,12 +6,15 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::balance::{Balance, Health, Retry};
+use super::at_most::AtMostRule;
+use super::never::NeverRule;
 use super::origin::{self, Origin};
 use super::refresh_ahead::RefreshAhead;
 use crate::files::BaseDir;
 use crate::forms::{self, OriginAddress};
 use crate::reader::TableReader;
 use tero_semantics::cookies::CookiePattern;
+use tero_semantics::operator_floor::{BoundedPaths, LifetimeBound, OperatorFloor};
 use tero_semantics::request_fields::FieldPattern;
 use tero_semantics::reuse::ClientDirectives;
 use tero_semantics::storability::FloorExceptions;
@@ -137,6 +140,29 @@ section! {
         refresh_ahead: Option<RefreshAhead>
             = rule("none: responses are not revalidated before they expire"),
             Nested(RefreshAhead);
+        /// See `[[site.never]]`.
+        never: Vec<NeverRule> = rule("none", Vec::new()), NestedList(NeverRule);
+        /// See `[[site.at_most]]`.
+        at_most: Vec<AtMostRule> = rule("none", Vec::new()), NestedList(AtMostRule);
+    }
+}
+
+impl Site {
+    /// What holds above all policies; `None` if nothing does.
+    pub fn floor(&self) -> Option<Box<OperatorFloor>> {
+        let never = self.never.iter().flat_map(|rule| rule.paths.clone());
+        let at_most = self.at_most.iter().map(|rule| BoundedPaths {
+            patterns: rule.paths.clone(),
+            bound: LifetimeBound {
+                ttl: rule.ttl,
+                stale: rule.stale,
+            },
+        });
+        let floor = OperatorFloor {
+            never: never.collect(),
+            at_most: at_most.collect(),
+        };
+        (floor != OperatorFloor::default()).then(|| Box::new(floor))
     }
 }
 

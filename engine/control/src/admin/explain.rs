@@ -241,19 +241,23 @@ fn stored_variant(explanation: &Explanation, stored: &StoredResponse) -> StoredV
     let at = explanation.exchange.at;
     let selected = explanation.selected.as_ref();
     let head = &stored.head;
+    let freshness = match explanation.exchange.floor.at_most {
+        Some(bound) => head.freshness.bounded(bound),
+        None => head.freshness,
+    };
     let vary = head.secondary_key.fields().iter();
     StoredVariant {
         selected: selected.is_some_and(|selected| selected.id == stored.id),
         status: head.status.as_u16(),
         bytes: stored.body.len(),
         vary: vary.map(|name| name.as_str().to_owned()).collect(),
-        age_secs: head.freshness.age(at).as_secs(),
-        lifetime_secs: head.freshness.lifetime().as_secs(),
-        lifetime_from: head.freshness.source().as_str().to_owned(),
-        fresh: head.freshness.is_fresh(at),
-        fresh_for_secs: head.freshness.remaining_secs(at),
-        served_while_revalidated: head.freshness.allows_while_revalidate(at),
-        served_if_the_origin_fails: head.freshness.allows_if_error(at),
+        age_secs: freshness.age(at).as_secs(),
+        lifetime_secs: freshness.lifetime().as_secs(),
+        lifetime_from: freshness.source().as_str().to_owned(),
+        fresh: freshness.is_fresh(at),
+        fresh_for_secs: freshness.remaining_secs(at),
+        served_while_revalidated: freshness.allows_while_revalidate(at),
+        served_if_the_origin_fails: freshness.allows_if_error(at),
         tags: head.fields.tags().map(str::to_owned).collect(),
         warmed: head.warm_run.is_some(),
         reason: head.fields.detail().map(str::to_owned),

@@ -98,6 +98,7 @@ impl SiteDraft<'_> {
         Ok(Site {
             index,
             settings: self.settings.clone(),
+            floor: self.settings.floor(),
             needs_device: policies.needs_device() || trial.is_some_and(Chain::needs_device),
             device_models: Arc::clone(&self.state.settings.device_models),
             shadows: self.shadows()?,

@@ -96,7 +96,7 @@ async fn plan_tasks(path: &Arc<dyn RequestPath>, run: &Run, site: &SiteFacts) ->
         gathered.notes.iter().for_each(|note| report.note(note));
         if passed > 0 {
             report.note(&format!(
-                "{passed} pages pass, by decision of the policies: not fetched"
+                "{passed} pages pass, by decision of the policies or of `site.never`: not fetched"
             ));
         }
         report.sitemaps_failed = gathered.sitemaps_failed;

@@ -75,7 +75,7 @@ impl RequestPath for EdgeRequestPath {
     fn decide(&self, page: &Page, device: Device) -> Option<PageDecision> {
         let exchange = self.admit(page, device, Requester::Visitor)?;
         Some(PageDecision {
-            looked_up: exchange.decision.lookup == LookupDecision::Cache,
+            looked_up: exchange.decision.lookup == LookupDecision::Cache && !exchange.floor.never,
             variant: exchange.decision.variant.clone(),
             key: exchange.key.clone(),
         })
@@ -98,8 +98,12 @@ impl RequestPath for EdgeRequestPath {
                 exchange: &exchange,
             };
             if !visit.disposition(Look::Peek).is_looked_up() {
+                let reason = match exchange.floor.never {
+                    true => "passes, by site.never",
+                    false => "passes, by decision of the policies",
+                };
                 return WarmOutcome::NotStored {
-                    reason: "passes, by decision of the policies".to_owned(),
+                    reason: reason.to_owned(),
                     bytes: 0,
                 };
             }

@@ -19,6 +19,7 @@ use super::site::Site;
 use tero_policy_host::device::{self, Device, DeviceFields};
 use tero_semantics::authority::Scheme;
 use tero_semantics::cache_control::RequestDirectives;
+use tero_semantics::operator_floor::FloorRuling;
 
 /// Lets a request in, asks the site's policies about it, and writes its key. A `device` that is
 /// given stands for the client's own.
@@ -84,6 +85,10 @@ pub(super) fn admit_to<T>(
     } else {
         RequestDirectives::default()
     };
+    let floor = match &site.floor {
+        None => FloorRuling::default(),
+        Some(floor) => floor.ruling(parts.uri.path()),
+    };
     let decision = Arc::clone(&edge.no_decision);
     let mut exchange = Exchange {
         site,
@@ -93,6 +98,7 @@ pub(super) fn admit_to<T>(
         device,
         is_canary: false,
         decision,
+        floor,
         key: Vec::new(),
         directives,
         fields,

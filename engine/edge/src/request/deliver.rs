@@ -164,10 +164,16 @@ pub(super) fn deliver_as_sent(
     let Visit { edge, exchange } = visit;
     let headers = response.headers_mut();
     headers.append(VIA, edge.via.clone());
+    let reason = exchange.reason();
+    if exchange.floor.never
+        && let Some(reason) = &reason
+    {
+        let _ = exchange.told_reason.set((**reason).into());
+    }
     let facts = StatusFacts {
         ttl_secs: None,
         key: told_key(exchange),
-        reason: exchange.decision.reason.as_deref(),
+        reason: reason.as_deref(),
     };
     provenance
         .cache_status(facts)

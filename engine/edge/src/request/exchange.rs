@@ -1,6 +1,7 @@
 //! A request that was let in, with all that was found out about it. `admit` makes it; it does not
 //! change afterwards.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -22,6 +23,8 @@ use tero_semantics::authority::{Authority, Scheme};
 use tero_semantics::cache_control::RequestDirectives;
 use tero_semantics::decision::RequestDecision;
 use tero_semantics::key::{self, KeyParts};
+use tero_semantics::operator_floor::FloorRuling;
+use tero_semantics::path::PathPattern;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::upgrade::{is_meant, only_protocol};
 
@@ -42,6 +45,8 @@ pub struct Exchange {
     pub is_canary: bool,
     /// What the policies decided.
     pub decision: Arc<RequestDecision>,
+    /// What the operator's floor says of its path.
+    pub floor: FloorRuling,
     /// The key, as `semantics::key` writes it.
     pub key: Vec<u8>,
     /// What the client says about caching.
@@ -207,6 +212,26 @@ impl Exchange {
         }
     }
 
+    /// Why it is handled so: what the policies gave as a reason, and the operator's floor if that
+    /// passes it.
+    pub(super) fn reason(&self) -> Option<Cow<'_, str>> {
+        let of_policies = self.decision.reason.as_deref();
+        if !self.floor.never {
+            return of_policies.map(Cow::Borrowed);
+        }
+        let floor = self.site.floor.as_deref();
+        let pattern = floor.and_then(|floor| floor.never_by(self.parts.uri.path()));
+        joined_reasons(of_policies, pattern.map(|by| format!("site.never: {by}")))
+    }
+
+    /// The operator's rules that bound the lifetime of its response, as a reason.
+    pub(super) fn bound_reason(&self) -> Option<String> {
+        let by = self.site.floor.as_deref()?;
+        let by = by.at_most_by(self.parts.uri.path());
+        let by: Vec<&str> = by.into_iter().map(PathPattern::as_str).collect();
+        Some(format!("site.at_most: {}", by.join(", ")))
+    }
+
     /// The protocol that the request asks for, if the site passes it on (RFC 9110 §7.8). Content
     /// would stand in the way of the tunnel. A request that is explained has no connection, and
     /// stands for one that has.
@@ -257,5 +282,16 @@ impl Exchange {
         };
         key::write_key(&mut written, &parts);
         written
+    }
+}
+
+/// Two reasons as one.
+pub(super) fn joined_reasons<'a>(
+    first: Option<&'a str>,
+    second: Option<impl Into<Cow<'a, str>>>,
+) -> Option<Cow<'a, str>> {
+    match (first, second.map(Into::into)) {
+        (Some(first), Some(second)) => Some(format!("{first}; {second}").into()),
+        (first, second) => second.or(first.map(Cow::Borrowed)),
     }
 }

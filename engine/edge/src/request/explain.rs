@@ -28,9 +28,12 @@ use tero_policy_host::{
 use tero_semantics::authority::Scheme;
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::cache_status::Forward;
-use tero_semantics::decision::{RequestDecision, ResponseDecision, StoringDecision};
-use tero_semantics::disposition::{Disposition, FetchPlan, PassReason};
+use tero_semantics::decision::{
+    LookupDecision, RequestDecision, ResponseDecision, StoringDecision,
+};
+use tero_semantics::disposition::{Disposition, FetchPlan, PassReason, StoredMatch};
 use tero_semantics::freshness::{Freshness, LifetimeSource, browser_lifetime, header_lifetime};
+use tero_semantics::path::PathPattern;
 use tero_semantics::reuse::ClientDirectives;
 use tero_semantics::storability::{FloorExceptions, Storability};
 use tero_time::local_time::LocalDateTime;
@@ -149,10 +152,10 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
         .store
         .peek(&exchange.key)
         .filter(|_| disposition.is_looked_up());
-    let selected = stored
-        .as_ref()
-        .and_then(|variants| variants.select(&exchange.parts.headers))
-        .cloned();
+    let selected = match visit.stored(Look::Peek) {
+        StoredMatch::Selected(selected) if stored.is_some() => Some(selected),
+        _ => None,
+    };
     let (origin, status, headers) = match (subject.response, &selected) {
         (Some((status, headers)), _) => (ResponseSource::Given, status, headers),
         (None, Some(stored)) => (
@@ -202,6 +205,7 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
         &storability,
         &weigh(FloorExceptions::default()).1,
     ));
+    rules.extend(bound_rule(&exchange, &freshness));
     let hit_for_miss = visit.expects_not_storable();
     let would = in_words(visit, &disposition);
     Ok(Explanation {
@@ -248,6 +252,16 @@ fn rules_of_request(
     disposition: &Disposition<Arc<StoredResponse>>,
 ) -> Vec<RuleNote> {
     let mut rules = failures(asked);
+    if let Some(by) = never_by(exchange) {
+        let although = match exchange.decision.lookup {
+            LookupDecision::Cache => "",
+            LookupDecision::Pass => "; the policies pass it, too",
+        };
+        let text = format!(
+            "{by} of site.never matches: nothing is looked up and nothing is stored, whatever policies and responses say{although}"
+        );
+        rules.push(rule("never", text));
+    }
     if matches!(disposition, Disposition::Pass(PassReason::Content)) {
         rules.push(rule(
             "content",
@@ -267,6 +281,25 @@ fn rules_of_request(
         rules.push(rule("client-directives", text.to_owned()));
     }
     rules
+}
+
+/// The pattern of the operator's floor that passes the request.
+fn never_by(exchange: &Exchange) -> Option<&PathPattern> {
+    let floor = exchange.site.floor.as_deref()?;
+    floor.never_by(exchange.parts.uri.path())
+}
+
+/// The operator's bound, if it is less than what the response has otherwise.
+fn bound_rule(exchange: &Exchange, freshness: &Freshness) -> Option<RuleNote> {
+    let bound = exchange.floor.at_most?;
+    let by = exchange.bound_reason()?;
+    (freshness.source() == LifetimeSource::AtMost).then(|| {
+        let (ttl, stale) = (bound.ttl.as_secs(), bound.stale.as_secs());
+        let text = format!(
+            "{by}: it is fresh for at most {ttl} s and served stale for at most {stale} s, whatever policies and responses say"
+        );
+        rule("at-most", text)
+    })
 }
 
 fn rules_of_response(
@@ -415,7 +448,9 @@ fn failures<A, D>(asked: &ChainTrace<A, D>) -> Vec<RuleNote> {
 fn in_words(visit: Visit<'_>, disposition: &Disposition<Arc<StoredResponse>>) -> ExpectedOutcome {
     let at = visit.exchange.at;
     match disposition {
-        Disposition::Pass(PassReason::Policy | PassReason::Cookie | PassReason::Content) => expect(
+        Disposition::Pass(
+            PassReason::Never | PassReason::Policy | PassReason::Cookie | PassReason::Content,
+        ) => expect(
             "pass",
             "it goes to the origin and back, nothing looked up and nothing stored",
         ),

@@ -307,7 +307,10 @@ fn record_trial(visit: Visit<'_>, outcome: Outcome) {
     if let Some(canary) = &exchange.site.canary {
         canary.record(exchange.is_canary, outcome);
     }
-    edge.shadows.offer_request(exchange);
+    // Above the floor there is nothing to compare: what a policy says has no effect.
+    if !exchange.floor.never {
+        edge.shadows.offer_request(exchange);
+    }
 }
 
 /// Whether a fetch counts as a use of its page. Responses that are not stored are of no use to

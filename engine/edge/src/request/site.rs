@@ -15,6 +15,7 @@ use tero_config::IpNet;
 use tero_policy_host::Chain;
 use tero_policy_host::device::DeviceModels;
 use tero_semantics::authority::{Authority, Scheme};
+use tero_semantics::operator_floor::OperatorFloor;
 use tero_time::clock::Clock;
 
 /// Some hosts and the application behind them.
@@ -24,6 +25,8 @@ pub struct Site {
     pub index: usize,
     /// What the configuration says of it.
     pub settings: config::Site,
+    /// What holds above its policies; `None` if nothing does.
+    pub floor: Option<Box<OperatorFloor>>,
     /// The policies that it asks.
     pub policies: Chain,
     /// Whether a policy, or the canary, asks for the class of the device.

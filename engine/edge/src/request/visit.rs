@@ -9,6 +9,7 @@ use crate::store::PurgeWatch;
 use crate::store::stored::StoredResponse;
 use tero_config as config;
 use tero_semantics::disposition::{Disposition, RequestFacts, StoredMatch, disposition};
+use tero_semantics::operator_floor::LifetimeBound;
 use tero_semantics::reuse::stale_if_error;
 use tero_semantics::timestamp::Timestamp;
 
@@ -69,6 +70,7 @@ impl<'v> Visit<'v> {
             method: &exchange.parts.method,
             has_content: exchange.fields.content,
             asks_for_upgrade: exchange.fields.unusual && exchange.wanted_protocol().is_some(),
+            is_never: exchange.floor.never,
             lookup: exchange.decision.lookup,
             has_pass_cookie: exchange.fields.pass_cookie,
             directives: &exchange.directives,
@@ -90,7 +92,18 @@ impl<'v> Visit<'v> {
             None => StoredMatch::Nothing,
             Some(variants) => variants
                 .into_selected(&exchange.parts.headers)
-                .map_or(StoredMatch::OtherVariants, StoredMatch::Selected),
+                .map_or(StoredMatch::OtherVariants, |stored| {
+                    StoredMatch::Selected(self.within_floor(stored))
+                }),
+        }
+    }
+
+    /// A stored response, within the operator's floor: it may have been stored before that was set.
+    #[inline]
+    fn within_floor(self, stored: Arc<StoredResponse>) -> Arc<StoredResponse> {
+        match self.exchange.floor.at_most {
+            Some(bound) if !stored.head.freshness.is_within(bound) => bounded(&stored, bound),
+            _ => stored,
         }
     }
 
@@ -132,6 +145,16 @@ impl<'v> Visit<'v> {
             exchange: Arc::clone(self.exchange),
         }
     }
+}
+
+#[cold]
+fn bounded(stored: &StoredResponse, bound: LifetimeBound) -> Arc<StoredResponse> {
+    let freshness = stored.head.freshness.bounded(bound);
+    // It stands for the stored one where that is replaced or dropped.
+    Arc::new(StoredResponse {
+        id: stored.id,
+        ..stored.with_freshness(freshness)
+    })
 }
 
 impl OwnedVisit {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::visit::Visit;
+use super::visit::{Look, Visit};
 use crate::store::stored::StoredResponse;
 use tero_semantics::cache_status::Forward;
+use tero_semantics::disposition::StoredMatch;
 use tero_semantics::timestamp::Timestamp;
 
 /// What a plan finds of a page.
@@ -53,11 +54,7 @@ pub fn look_for_plan(
     changed: Option<Timestamp>,
 ) -> (WarmLookup, Option<Arc<StoredResponse>>) {
     let exchange = visit.exchange;
-    let variants = visit.edge.store.peek(&exchange.key);
-    let Some(stored) = variants
-        .as_ref()
-        .and_then(|variants| variants.select(&exchange.parts.headers))
-    else {
+    let StoredMatch::Selected(stored) = visit.stored(Look::Peek) else {
         return (WarmLookup::Absent, None);
     };
     let (freshness, now) = (&stored.head.freshness, exchange.at);
@@ -72,5 +69,5 @@ pub fn look_for_plan(
         () if clock.wall_of(freshness.fresh_until()) < until => WarmLookup::GoesStale,
         () => WarmLookup::Fresh,
     };
-    (found, Some(Arc::clone(stored)))
+    (found, Some(stored))
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::stored::{StoredHead, StoredResponse};
 use super::{Key, Store, Variants};
 use tero_semantics::key;
+use tero_semantics::path::{PathPattern, PathReadings};
 use tero_semantics::timestamp::Timestamp;
 
 pub(super) use history::PurgeHistory;
@@ -32,6 +33,13 @@ pub enum PurgeScope {
     Prefix(String),
     /// The responses of the site with this index.
     Site(usize),
+    /// The responses of a site for paths that one of these patterns protects.
+    Paths {
+        /// The index of the site.
+        site: usize,
+        /// The patterns. They hold however a path is written.
+        patterns: Arc<[PathPattern]>,
+    },
 }
 
 /// What a purge does with the responses that it means.
@@ -98,7 +106,9 @@ impl Store {
                 .iter()
                 .flat_map(|key| [Key::new(key), Key::of_parts(key)])
                 .collect(),
-            PurgeScope::Prefix(_) | PurgeScope::Site(_) => self.keys_matching(&scope),
+            PurgeScope::Prefix(_) | PurgeScope::Site(_) | PurgeScope::Paths { .. } => {
+                self.keys_matching(&scope)
+            }
         };
         PurgeProgress {
             number,
@@ -118,9 +128,10 @@ impl Store {
                 self.index
                     .tagged(tag, progress.last.as_ref(), PURGED_AT_ONCE)
             }
-            PurgeScope::Keys(_) | PurgeScope::Prefix(_) | PurgeScope::Site(_) => {
-                progress.keys.by_ref().take(PURGED_AT_ONCE).collect()
-            }
+            PurgeScope::Keys(_)
+            | PurgeScope::Prefix(_)
+            | PurgeScope::Site(_)
+            | PurgeScope::Paths { .. } => progress.keys.by_ref().take(PURGED_AT_ONCE).collect(),
         };
         progress.last = Some(keys.last()?.clone());
         let change = |stored: &Arc<StoredResponse>| progress.purged(stored);
@@ -180,6 +191,7 @@ impl PurgeScope {
     fn may_mean(&self, key: &Key, site: usize) -> bool {
         match self {
             PurgeScope::Site(own) => *own == site,
+            PurgeScope::Paths { site: own, .. } if *own != site => false,
             _ => self.may_have(key.as_bytes()),
         }
     }
@@ -188,6 +200,9 @@ impl PurgeScope {
     pub(super) fn may_have(&self, key: &[u8]) -> bool {
         match self {
             PurgeScope::Prefix(prefix) => key::url_of(key).starts_with(prefix.as_str()),
+            PurgeScope::Paths { patterns, .. } => {
+                PathReadings::of(key::path_of(key)).are_met_by(patterns)
+            }
             PurgeScope::Keys(_) | PurgeScope::Tag { .. } | PurgeScope::Site(_) => true,
         }
     }
@@ -196,7 +211,7 @@ impl PurgeScope {
     pub(super) fn selects(&self, head: &StoredHead) -> bool {
         match self {
             PurgeScope::Keys(_) | PurgeScope::Prefix(_) => true,
-            PurgeScope::Site(site) => head.site as usize == *site,
+            PurgeScope::Site(site) | PurgeScope::Paths { site, .. } => head.site as usize == *site,
             PurgeScope::Tag { site, tag } => {
                 site.is_none_or(|site| head.site as usize == site)
                     && head.fields.tags().any(|own| own == &**tag)

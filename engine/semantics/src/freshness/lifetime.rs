@@ -28,6 +28,8 @@ const HEURISTIC_DIVISOR: u64 = 10;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LifetimeSource {
+    /// The operator's greatest lifetime, which is less than what another source gave.
+    AtMost,
     /// A policy's TTL.
     Policy,
     /// A targeted field (RFC 9213).
@@ -49,6 +51,7 @@ impl LifetimeSource {
     /// The name in logs and explanations.
     pub fn as_str(self) -> &'static str {
         match self {
+            LifetimeSource::AtMost => "at-most",
             LifetimeSource::Policy => "policy",
             LifetimeSource::Targeted => "targeted",
             LifetimeSource::SMaxage => "s-maxage",

@@ -464,3 +464,48 @@ fn a_response_that_can_never_be_used_is_not_worth_keeping() {
 fn freshness_stays_small() {
     assert!(std::mem::size_of::<Freshness>() <= 32);
 }
+
+#[test]
+fn a_bounded_lifetime_ends_at_its_second_whatever_gave_it() {
+    let policy = |ttl| ResponseDecision {
+        ttl: Some(secs(ttl)),
+        ..ResponseDecision::default()
+    };
+    let bound = LifetimeBound {
+        ttl: secs(60),
+        stale: secs(10),
+    };
+    let long: FieldLines<'_> = &[(
+        "cache-control",
+        "max-age=600, stale-if-error=100, stale-while-revalidate=5",
+    )];
+    for (given, lifetime, source) in [
+        (by_fields(long), 60, LifetimeSource::AtMost),
+        (freshness(&[], &policy(600)), 60, LifetimeSource::AtMost),
+        (freshness(&[], &policy(60)), 60, LifetimeSource::Policy),
+        (freshness(&[], &policy(59)), 59, LifetimeSource::Policy),
+    ] {
+        let bounded = given.bounded(bound);
+        assert_eq!(
+            (bounded.lifetime(), bounded.source()),
+            (secs(lifetime), source)
+        );
+        let lifetime = i64::try_from(lifetime).unwrap();
+        assert!(bounded.is_fresh(after(lifetime - 1)) && !bounded.is_fresh(after(lifetime)));
+        assert!(bounded.is_within(bound) && bounded.forbids_stale());
+        assert_eq!(bounded.bounded(bound), bounded);
+    }
+    let bounded = by_fields(long).bounded(bound);
+    assert!(bounded.allows_if_error(after(69)) && !bounded.allows_if_error(after(70)));
+    assert!(bounded.allows_while_revalidate(after(64)));
+    assert!(!bounded.allows_while_revalidate(after(65)));
+    assert!(!by_fields(long).is_within(bound));
+    // The age that a response comes with counts, as without a bound.
+    let aged = by_fields(&[("cache-control", "max-age=600"), ("age", "50")]).bounded(bound);
+    assert!(aged.is_fresh(after(9)) && !aged.is_fresh(after(10)));
+    let none = LifetimeBound {
+        ttl: secs(0),
+        stale: secs(0),
+    };
+    assert_eq!(by_fields(long).bounded(none).usable_until(), NOON);
+}

@@ -1,11 +1,9 @@
 //! A response of the next hop, judged: what policies decide about it, how long it is fresh, whether
 //! it may be stored, and the head that is stored of it.
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::request::exchange::Exchange;
+use crate::request::exchange::{Exchange, joined_reasons};
 use crate::request::visit::Visit;
 use crate::store::fields::StoredFields;
 use crate::store::stored::{StoredHead, StoredResponse};
@@ -13,7 +11,7 @@ use tero_policy_host::PolicyResponse;
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::decision::ResponseDecision;
 use tero_semantics::freshness::{
-    Freshness, FreshnessInput, StaleDefaults, browser_lifetime, header_lifetime,
+    Freshness, FreshnessInput, LifetimeSource, StaleDefaults, browser_lifetime, header_lifetime,
 };
 use tero_semantics::invalidation;
 use tero_semantics::storability::{
@@ -134,6 +132,10 @@ pub(in crate::request) fn terms(
         response_time: wall,
     });
     let freshness = freshness.moved(wall, input.response_time);
+    let freshness = match exchange.floor.at_most {
+        Some(bound) => freshness.bounded(bound),
+        None => freshness,
+    };
     // A fetch for a HEAD is a GET. Only the answer to a POST has to name its target, which then is
     // absolute.
     let is_post = exchange.parts.method == Method::POST;
@@ -151,7 +153,7 @@ pub(in crate::request) fn terms(
         },
         input.floor,
     );
-    (freshness, storability)
+    (freshness, exchange.floor.storability(storability))
 }
 
 /// The head that is stored of a response.
@@ -174,6 +176,11 @@ pub(super) fn stored_head(
         exchange.decision.reason.as_deref(),
         terms.decision.reason.as_deref(),
     );
+    let bound = match terms.freshness.source() {
+        LifetimeSource::AtMost => exchange.bound_reason(),
+        _ => None,
+    };
+    let detail = joined_reasons(detail.as_deref(), bound);
     let stored = stored_fields(headers, &terms.directives);
     StoredHead {
         status,
@@ -218,11 +225,4 @@ pub(in crate::request) fn merged_head(
     let terms = judge(visit, &received);
     let head = stored_head(visit, stored.head.status, merged, &terms);
     (head, terms.storability)
-}
-
-fn joined_reasons<'a>(request: Option<&'a str>, response: Option<&'a str>) -> Option<Cow<'a, str>> {
-    match (request, response) {
-        (Some(request), Some(response)) => Some(format!("{request}; {response}").into()),
-        (one, other) => other.or(one).map(Cow::Borrowed),
-    }
 }

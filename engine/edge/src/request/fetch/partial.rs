@@ -39,12 +39,11 @@ pub(in crate::request) enum Extent {
 pub(in crate::request) fn is_fresh(visit: Visit<'_>, part: &StoredResponse) -> bool {
     let exchange = visit.exchange;
     let client = visit.settings().client_directives;
-    reuse(
-        &part.head.freshness,
-        &exchange.directives,
-        client,
-        exchange.at,
-    ) == Reuse::Fresh
+    let freshness = match exchange.floor.at_most {
+        Some(bound) => part.head.freshness.bounded(bound),
+        None => part.head.freshness,
+    };
+    reuse(&freshness, &exchange.directives, client, exchange.at) == Reuse::Fresh
 }
 
 /// Whether the whole of a stored part could never be stored, so that a range of it goes by itself.

@@ -111,7 +111,7 @@ impl PurgeHistory {
                 let watches = keys.iter().filter_map(|key| record.watches.get(&key[..]));
                 watches.flatten().for_each(|marks| marks.mark(number));
             }
-            PurgeScope::Prefix(_) | PurgeScope::Site(_) => {
+            PurgeScope::Prefix(_) | PurgeScope::Site(_) | PurgeScope::Paths { .. } => {
                 let all = record.watches.values().flatten();
                 all.filter(|marks| scope.may_mean(&marks.key, marks.site))
                     .for_each(|marks| marks.mark(number));

@@ -6,19 +6,27 @@ mod zone_names;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 use ipnet::IpNet;
 
 use super::mistakes::Mistake;
-use super::units::Share;
+use super::raw::{RawEntry, RawKind, RawValue};
+use super::units::{self, Share};
 use tero_semantics::authority::Scheme;
 use tero_semantics::cookies::CookiePattern;
+use tero_semantics::default_ttl::{DefaultTtlKey, DefaultTtls, MAX_DEFAULT_TTLS};
 use tero_semantics::path::PathPattern;
 use tero_semantics::request_fields::{FieldPattern, RequestFieldKind, kind_of};
 use tero_time::cron::Schedule;
 
 pub use self::zone_names::place_instead_of;
+
+/// The shortest default lifetime of a response.
+const MIN_DEFAULT_TTL: Duration = Duration::from_secs(1);
+/// The longest one: a year.
+const MAX_DEFAULT_TTL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 type FormResult<T> = Result<T, Mistake>;
 
@@ -487,6 +495,47 @@ pub fn path_pattern(text: &str) -> FormResult<PathPattern> {
             "write a path such as \"/cart\", \"/api/*\" or \"*.css\"",
         )
     })
+}
+
+/// Lifetimes by content type or status.
+pub fn default_ttl(value: &RawValue) -> FormResult<DefaultTtls> {
+    const FORM: &str = "write { \"text/html\" = \"1min\", \"image/*\" = \"1d\", 404 = \"30s\" }";
+    let RawKind::Table(entries) = &value.kind else {
+        let problem = format!("a table was expected, this is {}", value.describe());
+        return Err(Mistake::new(problem, FORM));
+    };
+    if entries.len() > MAX_DEFAULT_TTLS {
+        let problem = format!("these are {} lifetimes", entries.len());
+        let cure = format!("write at most {MAX_DEFAULT_TTLS}");
+        return Err(Mistake::new(problem, cure));
+    }
+    let mut ttls: Vec<(DefaultTtlKey, Duration)> = Vec::new();
+    for RawEntry { key, value, .. } in entries {
+        let Some(parsed) = DefaultTtlKey::parse(key) else {
+            let problem =
+                format!("`{key}` is neither a content type nor a status that may be stored");
+            return Err(Mistake::new(problem, FORM));
+        };
+        if ttls.iter().any(|(other, _)| *other == parsed) {
+            let problem = format!("`{key}` is written twice");
+            return Err(Mistake::new(problem, "write each once"));
+        }
+        let ttl = match &value.kind {
+            RawKind::Text(text) => units::duration(text),
+            _ => None,
+        };
+        match ttl {
+            Some(ttl) if (MIN_DEFAULT_TTL..=MAX_DEFAULT_TTL).contains(&ttl) => {
+                ttls.push((parsed, ttl));
+            }
+            _ => {
+                let problem = format!("`{key}` has no lifetime from 1s to 1y");
+                let cure = format!("write {}", units::DURATION_FORM);
+                return Err(Mistake::new(problem, cure));
+            }
+        }
+    }
+    Ok(DefaultTtls::new(ttls))
 }
 
 /// The name of a header field.

@@ -329,7 +329,7 @@ mod tests {
 
     use super::super::cache_control::ResponseDirectives;
     use super::super::decision::ResponseDecision;
-    use super::super::freshness::{FreshnessInput, StaleDefaults};
+    use super::super::freshness::{FreshnessInput, SiteDefaults};
     use super::super::testing::{NOON, headers};
     use super::*;
 
@@ -340,7 +340,7 @@ mod tests {
             response_headers: &headers,
             directives: &ResponseDirectives::of(&headers),
             decision: &ResponseDecision::default(),
-            defaults: StaleDefaults::default(),
+            defaults: SiteDefaults::default(),
             request_time: NOON,
             response_time: NOON,
         })

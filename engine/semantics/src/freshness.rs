@@ -21,18 +21,23 @@ use super::timestamp::Timestamp;
 use super::validation::has_validator;
 pub use age::age_value;
 use age::initial_age;
+use lifetime::explicit_lifetime;
 pub use lifetime::{
     LifetimeSource, MAX_HEURISTIC, browser_lifetime, field_lifetime, header_lifetime,
     is_heuristically_cacheable,
 };
 
-/// The stale windows of a response that has been fresh and has none of its own: the site's
-/// defaults. The `Default` is zero: no stale use.
+/// What a site says for responses that don't say it themselves. The `Default` is zero: no stale use,
+/// and a lifetime by heuristic alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StaleDefaults {
-    /// How long after freshness it may be used if the next hop fails (RFC 5861 §4).
+pub struct SiteDefaults {
+    /// The lifetime of a response without an explicit one.
+    pub ttl: Option<Duration>,
+    /// How long after freshness one that has been fresh may be used if the next hop fails (RFC 5861
+    /// §4).
     pub stale_if_error: Duration,
-    /// How long after freshness it may be used while it is revalidated (RFC 5861 §3).
+    /// How long after freshness one that has been fresh may be used while it is revalidated (RFC
+    /// 5861 §3).
     pub stale_while_revalidate: Duration,
 }
 
@@ -47,8 +52,8 @@ pub struct FreshnessInput<'a> {
     pub directives: &'a ResponseDirectives,
     /// What the policies decided.
     pub decision: &'a ResponseDecision,
-    /// The stale windows of the site.
-    pub defaults: StaleDefaults,
+    /// What the site says where the response doesn't.
+    pub defaults: SiteDefaults,
     /// When the request was sent (§4.2.3).
     pub request_time: Timestamp,
     /// When the head of the response came (§4.2.3).
@@ -64,7 +69,7 @@ pub struct FreshnessInput<'a> {
 /// use http::header::{AGE, CACHE_CONTROL, HeaderMap, HeaderValue};
 /// use tero_semantics::cache_control::ResponseDirectives;
 /// use tero_semantics::decision::ResponseDecision;
-/// use tero_semantics::freshness::{Freshness, FreshnessInput, LifetimeSource, StaleDefaults};
+/// use tero_semantics::freshness::{Freshness, FreshnessInput, LifetimeSource, SiteDefaults};
 /// use tero_semantics::timestamp::Timestamp;
 ///
 /// // A response comes that has lain in an inner cache for 20 seconds.
@@ -78,7 +83,7 @@ pub struct FreshnessInput<'a> {
 ///     response_headers: &response,
 ///     directives: &ResponseDirectives::of(&response),
 ///     decision: &ResponseDecision::default(),
-///     defaults: StaleDefaults::default(),
+///     defaults: SiteDefaults::default(),
 ///     request_time: arrival,
 ///     response_time: arrival,
 /// });
@@ -175,7 +180,7 @@ impl Freshness {
     /// # use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
     /// # use tero_semantics::cache_control::ResponseDirectives;
     /// # use tero_semantics::decision::ResponseDecision;
-    /// # use tero_semantics::freshness::{Freshness, FreshnessInput, StaleDefaults};
+    /// # use tero_semantics::freshness::{Freshness, FreshnessInput, SiteDefaults};
     /// # use tero_semantics::operator_floor::LifetimeBound;
     /// # use tero_semantics::timestamp::Timestamp;
     /// # let now = Timestamp::from_unix_secs(1_773_144_000);
@@ -186,7 +191,7 @@ impl Freshness {
     /// #     response_headers: &response,
     /// #     directives: &ResponseDirectives::of(&response),
     /// #     decision: &ResponseDecision::default(),
-    /// #     defaults: StaleDefaults::default(),
+    /// #     defaults: SiteDefaults::default(),
     /// #     request_time: now,
     /// #     response_time: now,
     /// # });
@@ -326,7 +331,7 @@ impl Freshness {
     /// # use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
     /// # use tero_semantics::cache_control::ResponseDirectives;
     /// # use tero_semantics::decision::ResponseDecision;
-    /// # use tero_semantics::freshness::{Freshness, FreshnessInput, StaleDefaults};
+    /// # use tero_semantics::freshness::{Freshness, FreshnessInput, SiteDefaults};
     /// # use tero_semantics::timestamp::Timestamp;
     /// # let now = Timestamp::from_unix_secs(1_773_144_000);
     /// # let cache_control = HeaderValue::from_static("max-age=60, stale-if-error=30");
@@ -336,7 +341,7 @@ impl Freshness {
     /// #     response_headers: &response,
     /// #     directives: &ResponseDirectives::of(&response),
     /// #     decision: &ResponseDecision::default(),
-    /// #     defaults: StaleDefaults::default(),
+    /// #     defaults: SiteDefaults::default(),
     /// #     request_time: now,
     /// #     response_time: now,
     /// # });
@@ -354,18 +359,21 @@ impl Freshness {
     }
 }
 
-/// A policy's TTL, or what the fields give. `no-cache` means never fresh without validation
+/// A policy's TTL, or what the fields give, or the site's default, or a heuristic. `no-cache` means never fresh without validation
 /// (§5.2.2.4), whatever the lifetime.
 fn lifetime_of(input: &FreshnessInput<'_>) -> (Duration, LifetimeSource) {
     if let Some(ttl) = input.decision.ttl {
         return (ttl, LifetimeSource::Policy);
     }
-    let (lifetime, source) = field_lifetime(
-        input.status,
-        input.response_headers,
-        input.directives,
-        input.response_time,
-    );
+    let (headers, directives) = (input.response_headers, input.directives);
+    let explicit = explicit_lifetime(headers, directives, input.response_time);
+    let default = input
+        .defaults
+        .ttl
+        .map(|ttl| (ttl, LifetimeSource::DefaultTtl));
+    let (lifetime, source) = explicit
+        .or(default)
+        .unwrap_or_else(|| field_lifetime(input.status, headers, directives, input.response_time));
     if must_validate(input) {
         (Duration::ZERO, source)
     } else {

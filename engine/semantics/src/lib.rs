@@ -19,6 +19,8 @@ pub mod vary;
 
 pub mod freshness;
 
+pub mod default_ttl;
+
 pub mod validation;
 
 pub mod precondition;

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use super::cache_control::{RequestDirectives, ResponseDirectives};
 use super::content_coding::{AcceptedCodings, ContentCoding, accepts_all};
 use super::decision::{QueryParameters, QueryRule, ResponseDecision, StoringDecision};
-use super::freshness::{Freshness, FreshnessInput, StaleDefaults, header_lifetime};
+use super::default_ttl::DefaultTtl;
+use super::freshness::{Freshness, FreshnessInput, SiteDefaults, header_lifetime};
 use super::http_date::http_date;
 use super::key::{KeyParts, canonical_query, url_of, variant_of, write_key};
 use super::range::{MAX_RANGES, Multipart, Partial, Selection, SelectionInput, selection};
@@ -221,6 +222,7 @@ impl Exchange {
             response_headers: &self.response,
             directives: &self.directives(),
             decision: &self.decision,
+            default_ttl: DefaultTtl::Given(std::time::Duration::from_secs(60)),
         };
         storability(&input, floor)
     }
@@ -237,7 +239,7 @@ fn freshness(
         response_headers: headers,
         directives: &ResponseDirectives::governing(headers, &targets()),
         decision,
-        defaults: StaleDefaults::default(),
+        defaults: SiteDefaults::default(),
         request_time: asked,
         response_time: came,
     })

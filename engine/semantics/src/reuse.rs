@@ -101,7 +101,7 @@ pub enum Absent {
 /// # use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 /// # use tero_semantics::cache_control::ResponseDirectives;
 /// # use tero_semantics::decision::ResponseDecision;
-/// # use tero_semantics::freshness::{Freshness, FreshnessInput, StaleDefaults};
+/// # use tero_semantics::freshness::{Freshness, FreshnessInput, SiteDefaults};
 /// # use tero_semantics::timestamp::Timestamp;
 /// # let arrival = Timestamp::from_unix_secs(1_773_144_000);
 /// # let cache_control = HeaderValue::from_static("max-age=60, stale-while-revalidate=30");
@@ -111,7 +111,7 @@ pub enum Absent {
 /// #     response_headers: &response,
 /// #     directives: &ResponseDirectives::of(&response),
 /// #     decision: &ResponseDecision::default(),
-/// #     defaults: StaleDefaults::default(),
+/// #     defaults: SiteDefaults::default(),
 /// #     request_time: arrival,
 /// #     response_time: arrival,
 /// # });
@@ -216,7 +216,7 @@ pub fn absent(request: &RequestDirectives) -> Absent {
 /// # use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 /// # use tero_semantics::cache_control::ResponseDirectives;
 /// # use tero_semantics::decision::ResponseDecision;
-/// # use tero_semantics::freshness::{Freshness, FreshnessInput, StaleDefaults};
+/// # use tero_semantics::freshness::{Freshness, FreshnessInput, SiteDefaults};
 /// # use tero_semantics::timestamp::Timestamp;
 /// # let arrival = Timestamp::from_unix_secs(1_773_144_000);
 /// # let cache_control = HeaderValue::from_static("max-age=60, stale-if-error=30");
@@ -226,7 +226,7 @@ pub fn absent(request: &RequestDirectives) -> Absent {
 /// #     response_headers: &response,
 /// #     directives: &ResponseDirectives::of(&response),
 /// #     decision: &ResponseDecision::default(),
-/// #     defaults: StaleDefaults::default(),
+/// #     defaults: SiteDefaults::default(),
 /// #     request_time: arrival,
 /// #     response_time: arrival,
 /// # });

@@ -8,6 +8,7 @@ use http::{Method, StatusCode, Uri};
 
 use super::cache_control::{RequestDirectives, ResponseDirectives};
 use super::decision::{ResponseDecision, StoringDecision};
+use super::default_ttl::DefaultTtl;
 use super::forwarding::end_to_end;
 use super::freshness::{header_lifetime, is_heuristically_cacheable};
 use super::invalidation::same_resource;
@@ -51,6 +52,8 @@ pub struct StorabilityInput<'a> {
     pub directives: &'a ResponseDirectives,
     /// What the policies decided about the response.
     pub decision: &'a ResponseDecision,
+    /// What the site gives a response without an explicit lifetime.
+    pub default_ttl: DefaultTtl,
 }
 
 /// Whether to store a response.
@@ -106,6 +109,9 @@ pub enum Refusal {
     NotUnderstood,
     /// The response has `Vary: *`: it could never be selected.
     VaryAll,
+    /// The request has cookies, and only the site's default gives the response a lifetime: it may be
+    /// for that visitor alone.
+    DefaultTtlToCookie,
     /// The response has no lifetime, and no validator to revalidate it by.
     NoLifetime,
 }
@@ -128,6 +134,7 @@ impl Refusal {
             Refusal::SetCookie => "set-cookie",
             Refusal::NotUnderstood => "not-understood",
             Refusal::VaryAll => "vary-all",
+            Refusal::DefaultTtlToCookie => "default-ttl-to-cookie",
             Refusal::NoLifetime => "no-lifetime",
         }
     }
@@ -142,6 +149,7 @@ impl Refusal {
                 | Refusal::RequestNoStore
                 | Refusal::Authorization
                 | Refusal::NoCacheToCookie
+                | Refusal::DefaultTtlToCookie
         )
     }
 }
@@ -156,6 +164,7 @@ impl Refusal {
 /// use http::{Method, StatusCode, Uri};
 /// use tero_semantics::cache_control::{RequestDirectives, ResponseDirectives};
 /// use tero_semantics::decision::ResponseDecision;
+/// use tero_semantics::default_ttl::DefaultTtl;
 /// use tero_semantics::storability::{
 ///     FloorExceptions, Refusal, Storability, StorabilityInput, storability,
 /// };
@@ -174,6 +183,7 @@ impl Refusal {
 ///         response_headers: &response,
 ///         directives: &ResponseDirectives::of(&response),
 ///         decision: &ResponseDecision::default(),
+///         default_ttl: DefaultTtl::None,
 ///     };
 ///     storability(&exchange, FloorExceptions::default())
 /// };
@@ -278,6 +288,10 @@ fn refusal_by_fields(exchange: &StorabilityInput<'_>, lifted: FloorExceptions) -
         ),
         // §4.1: it would never be selected.
         (Vary::of(headers) == Vary::Everything, Refusal::VaryAll),
+        (
+            !has_lifetime(exchange) && exchange.default_ttl == DefaultTtl::WithheldFromCookie,
+            Refusal::DefaultTtlToCookie,
+        ),
         (!has_lifetime(exchange), Refusal::NoLifetime),
     ])
 }
@@ -355,14 +369,18 @@ fn is_unshared_authorization(exchange: &StorabilityInput<'_>) -> bool {
 }
 
 /// §3: explicit freshness of any kind, a status that is heuristically cacheable, or `public`. A
-/// policy's TTL counts as a lifetime if the status alone would do, or with "always". A response
+/// policy's TTL counts as a lifetime if the status alone would do, or with "always"; the site's
+/// default counts, since the operator names the status, unless `no-cache` makes it void. A response
 /// without lifetime and without validator is of no use.
 fn has_lifetime(exchange: &StorabilityInput<'_>) -> bool {
     let (headers, decision) = (exchange.response_headers, exchange.decision);
     let by_status = is_heuristically_cacheable(exchange.status) || exchange.directives.public;
     let is_useful =
         decision.ttl.is_some() || headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED);
+    let has_default =
+        exchange.default_ttl.given().is_some() && !exchange.directives.no_cache.is_all();
     has_explicit_lifetime(exchange)
+        || has_default
         || (is_useful && (by_status || decision.storing == StoringDecision::Always))
 }
 

@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
 use tero_semantics::cache_control::{RequestDirectives, ResponseDirectives};
 use tero_semantics::decision::ResponseDecision;
-use tero_semantics::freshness::{Freshness, FreshnessInput, StaleDefaults};
+use tero_semantics::freshness::{Freshness, FreshnessInput, SiteDefaults};
 use tero_semantics::reuse::{ClientDirectives, Reuse, reuse};
 use tero_semantics::storability::{
     FloorExceptions, Storability, StorabilityInput as Weighed, storability,
@@ -84,7 +84,7 @@ fn freshness(exchange: &Exchange, received: &HeaderMap) -> Freshness {
         response_headers: received,
         directives: &ResponseDirectives::of(received),
         decision: &ResponseDecision::default(),
-        defaults: StaleDefaults::default(),
+        defaults: SiteDefaults::default(),
         request_time: at(0),
         response_time: at(exchange.delay),
     })

@@ -13,6 +13,7 @@ mod collapse;
 mod command_line;
 mod compiling;
 mod configuration;
+mod default_ttl;
 mod deploy;
 mod descriptors;
 mod desk;

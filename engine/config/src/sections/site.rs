@@ -14,6 +14,7 @@ use crate::files::BaseDir;
 use crate::forms::{self, OriginAddress};
 use crate::reader::TableReader;
 use tero_semantics::cookies::CookiePattern;
+use tero_semantics::default_ttl::DefaultTtls;
 use tero_semantics::operator_floor::{BoundedPaths, LifetimeBound, OperatorFloor};
 use tero_semantics::request_fields::FieldPattern;
 use tero_semantics::reuse::ClientDirectives;
@@ -120,6 +121,12 @@ section! {
         max_tunnels: usize = 1000, Count(1, 1_000_000);
         /// Maximum silence of both sides of a tunnel.
         tunnel_idle_timeout: Duration = "5min", Duration("1s", "24h");
+        /// The lifetimes of responses that give none, by content type or status: `{ "text/html" =
+        /// "1min", "image/*" = "1d", 404 = "30s" }`, `1s` to `1y` each. Not for `no-cache`. See
+        /// operating.md.
+        default_ttl: DefaultTtls = {}, Table => forms::default_ttl;
+        /// Whether `default_ttl` counts for requests with cookies too, ignored ones aside.
+        default_ttl_with_cookies: bool = false, Flag;
         /// How long a response that was fresh may be served stale while the origin can't be
         /// reached, breaks off, takes too long or answers 5xx; used if neither policy nor response
         /// sets it. Never against `must-revalidate`, `proxy-revalidate`, `no-cache` or `s-maxage`.

@@ -35,7 +35,7 @@ use tero_semantics::disposition::{Disposition, FetchPlan, PassReason, StoredMatc
 use tero_semantics::freshness::{Freshness, LifetimeSource, browser_lifetime, header_lifetime};
 use tero_semantics::path::PathPattern;
 use tero_semantics::reuse::ClientDirectives;
-use tero_semantics::storability::{FloorExceptions, Storability};
+use tero_semantics::storability::{FloorExceptions, Refusal, Storability};
 use tero_time::local_time::LocalDateTime;
 
 /// Which request is meant.
@@ -205,6 +205,7 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
         &storability,
         &weigh(FloorExceptions::default()).1,
     ));
+    rules.extend(default_rule(&freshness, &storability));
     rules.extend(bound_rule(&exchange, &freshness));
     let hit_for_miss = visit.expects_not_storable();
     let would = in_words(visit, &disposition);
@@ -287,6 +288,21 @@ fn rules_of_request(
 fn never_by(exchange: &Exchange) -> Option<&PathPattern> {
     let floor = exchange.site.floor.as_deref()?;
     floor.never_by(exchange.parts.uri.path())
+}
+
+/// The site's default lifetime, if it counts, or would without cookies.
+fn default_rule(freshness: &Freshness, storability: &Storability) -> Option<RuleNote> {
+    let text = match (freshness.source(), storability) {
+        (LifetimeSource::DefaultTtl, _) => format!(
+            "the response gives no lifetime: default_ttl of the site gives {} s",
+            freshness.lifetime().as_secs()
+        ),
+        (_, Storability::No(Refusal::DefaultTtlToCookie)) => {
+            "default_ttl of the site doesn't count for a request with cookies (default_ttl_with_cookies)".to_owned()
+        }
+        _ => return None,
+    };
+    Some(rule("default-ttl", text))
 }
 
 /// The operator's bound, if it is less than what the response has otherwise.

@@ -490,7 +490,9 @@ impl Fetch {
         let now = visit.now();
         if refusal.is_lasting() {
             edge.hit_for_miss.remember(&exchange.key, now);
-        } else if refusal == NotStored::ByRules(Refusal::NoCacheToCookie) {
+        } else if let NotStored::ByRules(Refusal::NoCacheToCookie | Refusal::DefaultTtlToCookie) =
+            refusal
+        {
             edge.hit_for_miss.remember_with_cookies(&exchange.key, now);
         }
         if let Some(stale) = &self.stale {

@@ -116,7 +116,7 @@ impl Ticket {
 fn shares(visit: Visit<'_>, refusal: Refusal) -> bool {
     let exchange = visit.exchange;
     match refusal {
-        Refusal::NoCacheToCookie => exchange.fields.cookie,
+        Refusal::NoCacheToCookie | Refusal::DefaultTtlToCookie => exchange.fields.cookie,
         Refusal::Authorization => exchange.fields.authorization,
         Refusal::RequestNoStore => exchange.directives.no_store,
         _ => true,

@@ -14,7 +14,7 @@ use super::stored::{StoredBody, StoredHead};
 use super::*;
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::decision::ResponseDecision;
-use tero_semantics::freshness::{Freshness, FreshnessInput, StaleDefaults};
+use tero_semantics::freshness::{Freshness, FreshnessInput, SiteDefaults};
 use tero_semantics::key::KeyParts;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::vary::SecondaryKey;
@@ -48,7 +48,7 @@ fn freshness(ttl_secs: u64) -> Freshness {
             ttl: Some(Duration::from_secs(ttl_secs)),
             ..ResponseDecision::default()
         },
-        defaults: StaleDefaults::default(),
+        defaults: SiteDefaults::default(),
         request_time: NOW,
         response_time: NOW,
     })

@@ -40,6 +40,8 @@ pub enum LifetimeSource {
     MaxAge,
     /// `Expires`
     Expires,
+    /// The site's default, for a response that gives none (§4.2.2).
+    DefaultTtl,
     /// `Last-Modified` (§4.2.2)
     Heuristic,
     /// Nothing: the response was never fresh.
@@ -57,14 +59,18 @@ impl LifetimeSource {
             LifetimeSource::SMaxage => "s-maxage",
             LifetimeSource::MaxAge => "max-age",
             LifetimeSource::Expires => "expires",
+            LifetimeSource::DefaultTtl => "default-ttl",
             LifetimeSource::Heuristic => "heuristic",
             LifetimeSource::None => "none",
         }
     }
 
-    /// Whether the lifetime was given, rather than guessed or absent.
+    /// Whether the lifetime was given to this response, rather than guessed or absent.
     pub fn is_explicit(self) -> bool {
-        !matches!(self, LifetimeSource::Heuristic | LifetimeSource::None)
+        !matches!(
+            self,
+            LifetimeSource::DefaultTtl | LifetimeSource::Heuristic | LifetimeSource::None
+        )
     }
 }
 
@@ -162,7 +168,7 @@ pub fn field_lifetime(
 
 /// §4.2.1: `s-maxage` before `max-age` before `Expires`. If a targeted field governs, `Expires` no
 /// longer counts (RFC 9213 §2.2).
-fn explicit_lifetime(
+pub(super) fn explicit_lifetime(
     headers: &HeaderMap,
     directives: &ResponseDirectives,
     response_time: Timestamp,

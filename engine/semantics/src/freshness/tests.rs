@@ -20,7 +20,7 @@ fn freshness(lines: FieldLines<'_>, decision: &ResponseDecision) -> Freshness {
         response_headers: &headers,
         directives: &ResponseDirectives::governing(&headers, &targets),
         decision,
-        defaults: StaleDefaults::default(),
+        defaults: SiteDefaults::default(),
         request_time: NOON,
         response_time: NOON,
     })
@@ -202,7 +202,7 @@ fn the_initial_age_is_the_greater_of_apparent_age_and_corrected_age_value() {
             response_headers: &headers,
             directives: &ResponseDirectives::default(),
             decision: &ResponseDecision::default(),
-            defaults: StaleDefaults::default(),
+            defaults: SiteDefaults::default(),
             request_time: Timestamp::from_unix_millis(NOON.unix_millis() - delay),
             response_time: NOON,
         });
@@ -223,7 +223,7 @@ fn a_date_in_the_second_of_arrival_adds_no_age() {
         response_headers: &headers,
         directives: &ResponseDirectives::of(&headers),
         decision: &ResponseDecision::default(),
-        defaults: StaleDefaults::default(),
+        defaults: SiteDefaults::default(),
         request_time: arrival,
         response_time: arrival,
     });
@@ -287,7 +287,7 @@ fn no_cache_is_never_fresh_unless_it_names_fields() {
 
 #[test]
 fn stale_windows_come_from_policy_then_response_then_site() {
-    let defaults = StaleDefaults {
+    let defaults = SiteDefaults {
         stale_if_error: secs(7),
         stale_while_revalidate: secs(8),
     };
@@ -508,4 +508,59 @@ fn a_bounded_lifetime_ends_at_its_second_whatever_gave_it() {
         stale: secs(0),
     };
     assert_eq!(by_fields(long).bounded(none).usable_until(), NOON);
+}
+
+#[test]
+fn the_sites_default_counts_where_the_response_gives_no_lifetime() {
+    let yesterday = date(-DAY);
+    let check = |lines: FieldLines<'_>, decision: &ResponseDecision, lifetime, source| {
+        let headers = headers(lines);
+        let targets = [http::HeaderName::from_static("cdn-cache-control")];
+        let freshness = Freshness::of(&FreshnessInput {
+            status: StatusCode::OK,
+            response_headers: &headers,
+            directives: &ResponseDirectives::governing(&headers, &targets),
+            decision,
+            defaults: SiteDefaults {
+                ttl: Some(secs(90)),
+                ..SiteDefaults::default()
+            },
+            request_time: NOON,
+            response_time: NOON,
+        });
+        let found = (freshness.lifetime(), freshness.source());
+        assert_eq!(found, (secs(lifetime), source), "{lines:?}");
+        freshness
+    };
+    let by_fields = ResponseDecision::default();
+    let cc = "cache-control";
+    use LifetimeSource::{DefaultTtl, Expires, MaxAge, Policy, Targeted};
+    check(&[], &by_fields, 90, DefaultTtl);
+    check(
+        &[(cc, "public, must-revalidate")],
+        &by_fields,
+        90,
+        DefaultTtl,
+    );
+    // It goes before the heuristic, and after all that is explicit.
+    check(&[("last-modified", &yesterday)], &by_fields, 90, DefaultTtl);
+    check(&[(cc, "max-age=5")], &by_fields, 5, MaxAge);
+    check(&[(cc, "max-age=0")], &by_fields, 0, MaxAge);
+    check(&[("expires", "0")], &by_fields, 0, Expires);
+    check(
+        &[("cdn-cache-control", "max-age=7")],
+        &by_fields,
+        7,
+        Targeted,
+    );
+    let policy = ResponseDecision {
+        ttl: Some(secs(3)),
+        ..ResponseDecision::default()
+    };
+    check(&[], &policy, 3, Policy);
+    assert!(check(&[(cc, "no-cache")], &by_fields, 0, DefaultTtl).must_validate());
+    // The age that it came with counts.
+    let aged = check(&[("age", "80")], &by_fields, 90, DefaultTtl);
+    assert!(aged.is_fresh(after(9)) && !aged.is_fresh(after(10)));
+    assert!(!LifetimeSource::DefaultTtl.is_explicit());
 }

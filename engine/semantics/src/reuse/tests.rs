@@ -5,7 +5,7 @@ use super::Reuse::{Fresh, Revalidate, StaleWhileRevalidate, Unsatisfiable};
 use super::*;
 use crate::cache_control::ResponseDirectives;
 use crate::decision::ResponseDecision;
-use crate::freshness::{FreshnessInput, StaleDefaults};
+use crate::freshness::{FreshnessInput, SiteDefaults};
 use crate::testing::{NOON, headers};
 
 fn stored(cache_control: &str) -> Freshness {
@@ -15,7 +15,7 @@ fn stored(cache_control: &str) -> Freshness {
         response_headers: &headers,
         directives: &ResponseDirectives::of(&headers),
         decision: &ResponseDecision::default(),
-        defaults: StaleDefaults::default(),
+        defaults: SiteDefaults::default(),
         request_time: NOON,
         response_time: NOON,
     })
@@ -280,7 +280,7 @@ fn a_stored_error_stands_in_for_nothing() {
                 stale_if_error: Some(Duration::from_secs(60)),
                 ..ResponseDecision::default()
             },
-            defaults: StaleDefaults::default(),
+            defaults: SiteDefaults::default(),
             request_time: NOON,
             response_time: NOON,
         });

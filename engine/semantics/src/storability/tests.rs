@@ -9,6 +9,7 @@ struct Case<'a> {
     response: FieldLines<'a>,
     decision: ResponseDecision,
     floor: FloorExceptions,
+    default_ttl: DefaultTtl,
 }
 
 /// Exceptions that lift the whole floor.
@@ -29,6 +30,7 @@ impl Default for Case<'_> {
             response: &[("cache-control", "max-age=60")],
             decision: ResponseDecision::default(),
             floor: FloorExceptions::default(),
+            default_ttl: DefaultTtl::None,
         }
     }
 }
@@ -55,6 +57,7 @@ impl Case<'_> {
             response_headers: &response_headers,
             directives: &ResponseDirectives::governing(&response_headers, &targets),
             decision: &self.decision,
+            default_ttl: self.default_ttl,
         };
         match storability(&exchange, self.floor) {
             Storability::Yes => None,
@@ -611,5 +614,50 @@ fn stored_fields_omit_those_that_must_not_be_stored() {
             "date",
             "www-authenticate"
         ]
+    );
+}
+
+#[test]
+fn the_sites_default_is_a_lifetime_and_lifts_nothing() {
+    let given = DefaultTtl::Given(std::time::Duration::from_secs(60));
+    let refusal = |status, request, response, default_ttl| {
+        let case = Case {
+            status,
+            request,
+            response,
+            default_ttl,
+            ..Case::default()
+        };
+        case.refusal()
+    };
+    for status in [200, 302, 403, 404, 503] {
+        assert_eq!(refusal(status, &[], &[], given), None, "{status}");
+        let none = refusal(status, &[], &[], DefaultTtl::None);
+        assert_eq!(none, Some(Refusal::NoLifetime), "{status}");
+    }
+    let (cc, cookie) = ("cache-control", ("cookie", "a=b"));
+    for (request, response, expected) in [
+        (&[][..], &[("set-cookie", "a=b")][..], Refusal::SetCookie),
+        (&[], &[(cc, "private")], Refusal::Private),
+        (&[], &[(cc, "no-store")], Refusal::NoStore),
+        (&[], &[(cc, "no-cache")], Refusal::NoLifetime),
+        (&[], &[("vary", "*")], Refusal::VaryAll),
+        (&[("authorization", "x")], &[], Refusal::Authorization),
+        (&[cookie], &[(cc, "no-cache")], Refusal::NoCacheToCookie),
+    ] {
+        let refused = refusal(200, request, response, given);
+        assert_eq!(refused, Some(expected), "{request:?} {response:?}");
+    }
+    let withheld = DefaultTtl::WithheldFromCookie;
+    let refused = refusal(200, &[cookie], &[], withheld);
+    assert_eq!(refused, Some(Refusal::DefaultTtlToCookie));
+    assert!(Refusal::DefaultTtlToCookie.is_of_request());
+    assert_eq!(
+        refusal(200, &[cookie], &[(cc, "max-age=1")], withheld),
+        None
+    );
+    assert_eq!(
+        refusal(200, &[cookie], &[("etag", "\"1\"")], withheld),
+        None
     );
 }

@@ -24,9 +24,10 @@ use http::header::{CONTENT_RANGE, HeaderMap, IF_NONE_MATCH, SET_COOKIE, VARY};
 use http::{Method, StatusCode};
 use tero_semantics::cache_control::{RequestDirectives, ResponseDirectives};
 use tero_semantics::decision::{ResponseDecision, StoringDecision};
+use tero_semantics::default_ttl::DefaultTtl;
 use tero_semantics::forwarding;
 use tero_semantics::freshness::{
-    Freshness, FreshnessInput, LifetimeSource, StaleDefaults, age_value,
+    Freshness, FreshnessInput, LifetimeSource, SiteDefaults, age_value,
 };
 use tero_semantics::precondition::{Precondition, not_modified_headers, precondition};
 use tero_semantics::range::{MAX_RANGES, Selection, SelectionInput, selection};
@@ -154,6 +155,7 @@ impl<'a> Stored<'a> {
                 response_headers: &received,
                 directives: &directives,
                 decision: &decision,
+                default_ttl: DefaultTtl::Given(std::time::Duration::from_secs(60)),
             },
             floor,
         );
@@ -193,7 +195,7 @@ impl<'a> Stored<'a> {
             response_headers: &received,
             directives: &directives,
             decision: &decision,
-            defaults: StaleDefaults::default(),
+            defaults: SiteDefaults::default(),
             request_time: asked,
             response_time: came,
         });

@@ -10,8 +10,9 @@ use crate::store::stored::{StoredHead, StoredResponse};
 use tero_policy_host::PolicyResponse;
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::decision::ResponseDecision;
+use tero_semantics::default_ttl::DefaultTtl;
 use tero_semantics::freshness::{
-    Freshness, FreshnessInput, LifetimeSource, StaleDefaults, browser_lifetime, header_lifetime,
+    Freshness, FreshnessInput, LifetimeSource, SiteDefaults, browser_lifetime, header_lifetime,
 };
 use tero_semantics::invalidation;
 use tero_semantics::storability::{
@@ -116,6 +117,7 @@ pub(in crate::request) fn terms(
     input: &TermsInput<'_>,
 ) -> (Freshness, Storability) {
     let settings = &exchange.site.settings;
+    let default_ttl = default_ttl(exchange, input.status, input.headers);
     // The fields of the response tell times of the system's clock.
     let clock = &exchange.site.clock;
     let wall = clock.wall_of(input.response_time);
@@ -124,7 +126,8 @@ pub(in crate::request) fn terms(
         response_headers: input.headers,
         directives: input.directives,
         decision: input.decision,
-        defaults: StaleDefaults {
+        defaults: SiteDefaults {
+            ttl: default_ttl.given(),
             stale_if_error: settings.stale_if_error,
             stale_while_revalidate: settings.stale_while_revalidate,
         },
@@ -150,10 +153,23 @@ pub(in crate::request) fn terms(
             response_headers: input.headers,
             directives: input.directives,
             decision: input.decision,
+            default_ttl,
         },
         input.floor,
     );
     (freshness, exchange.floor.storability(storability))
+}
+
+/// What the site gives a response without an explicit lifetime.
+fn default_ttl(exchange: &Exchange, status: StatusCode, headers: &HeaderMap) -> DefaultTtl {
+    let settings = &exchange.site.settings;
+    match settings.default_ttl.of(status, headers) {
+        None => DefaultTtl::None,
+        Some(_) if exchange.fields.cookie && !settings.default_ttl_with_cookies => {
+            DefaultTtl::WithheldFromCookie
+        }
+        Some(ttl) => DefaultTtl::Given(ttl),
+    }
 }
 
 /// The head that is stored of a response.

@@ -71,6 +71,8 @@ pub mod decision;
 
 pub mod operator_floor;
 
+pub mod surrogate_keys;
+
 pub mod browser_lifetime;
 
 pub mod timestamp;

@@ -13,6 +13,7 @@ use super::forwarding::end_to_end;
 use super::freshness::{header_lifetime, is_heuristically_cacheable};
 use super::invalidation::same_resource;
 use super::range::Partial;
+use super::surrogate_keys::{KEY_FIELDS, has_surrogate_keys, surrogate_keys};
 use super::timestamp::Timestamp;
 use super::validation::is_about_request;
 use super::vary::Vary;
@@ -112,6 +113,8 @@ pub enum Refusal {
     /// The request has cookies, and only the site's default gives the response a lifetime: it may be
     /// for that visitor alone.
     DefaultTtlToCookie,
+    /// The response has more surrogate keys than are kept: a purge could miss it.
+    SurrogateKeys,
     /// The response has no lifetime, and no validator to revalidate it by.
     NoLifetime,
 }
@@ -135,6 +138,7 @@ impl Refusal {
             Refusal::NotUnderstood => "not-understood",
             Refusal::VaryAll => "vary-all",
             Refusal::DefaultTtlToCookie => "default-ttl-to-cookie",
+            Refusal::SurrogateKeys => "too-many-surrogate-keys",
             Refusal::NoLifetime => "no-lifetime",
         }
     }
@@ -289,6 +293,10 @@ fn refusal_by_fields(exchange: &StorabilityInput<'_>, lifted: FloorExceptions) -
         // §4.1: it would never be selected.
         (Vary::of(headers) == Vary::Everything, Refusal::VaryAll),
         (
+            has_surrogate_keys(headers) && surrogate_keys(headers).is_err(),
+            Refusal::SurrogateKeys,
+        ),
+        (
             !has_lifetime(exchange) && exchange.default_ttl == DefaultTtl::WithheldFromCookie,
             Refusal::DefaultTtlToCookie,
         ),
@@ -390,7 +398,7 @@ fn has_explicit_lifetime(exchange: &StorabilityInput<'_>) -> bool {
     directives.s_maxage.is_some() || directives.max_age.is_some() || expires
 }
 
-/// The fields of a response to store (§3.1): all except hop-by-hop ones, those that `no-cache` or
+/// The fields of a response to store (§3.1), but for those with surrogate keys: all except hop-by-hop ones, those that `no-cache` or
 /// `private` names, and `Set-Cookie`. `Age` is left out because it is computed anew for each use,
 /// `Content-Length` because the stored body has its own length, which the cache sends.
 ///
@@ -416,6 +424,7 @@ pub fn stored_fields<'h>(
         let is_written_anew = **name == AGE || **name == CONTENT_LENGTH;
         !is_written_anew
             && **name != SET_COOKIE
+            && !KEY_FIELDS.contains(name)
             && !left_out(directives).any(|left_out| left_out == *name)
     })
 }

@@ -49,6 +49,7 @@ mod set_back;
 mod slow_clients;
 mod stale;
 mod store;
+mod surrogate_keys;
 mod templates;
 mod tunnels;
 mod variants;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use ipnet::IpNet;
 
 use super::balance::{Balance, Health, Retry};
 use super::at_most::AtMostRule;
@@ -141,6 +142,11 @@ section! {
         /// Targeted cache-control fields (RFC 9213). The first that is present and valid applies.
         targeted_fields: Vec<http::HeaderName> = ["tero-cache-control", "cdn-cache-control"],
             Texts("a field name") => forms::field;
+        /// The networks that are told the surrogate keys of responses, with `Surrogate-Key`: other
+        /// edges of yours, or a CDN in front. All others get no field with such keys. It is the
+        /// address that opened the connection that counts.
+        surrogate_keys_to: Vec<IpNet> = [], Texts("a network such as `10.0.0.0/8`, or an address")
+            => forms::network, distinct();
         /// Whether `Cache-Status` shows the key.
         cache_status_key: bool = false, Flag;
         /// See `[site.refresh_ahead]`.

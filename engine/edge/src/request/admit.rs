@@ -16,6 +16,7 @@ use super::identity::{PeerFacts, RequestIdentity, change_fields, must_change_fie
 use super::refusal::AdmissionRefusal;
 use super::request_id::RequestId;
 use super::site::Site;
+use tero_config::IpNet;
 use tero_policy_host::device::{self, Device, DeviceFields};
 use tero_semantics::authority::Scheme;
 use tero_semantics::cache_control::RequestDirectives;
@@ -89,6 +90,8 @@ pub(super) fn admit_to<T>(
         None => FloorRuling::default(),
         Some(floor) => floor.ruling(parts.uri.path()),
     };
+    let told = &site.settings.surrogate_keys_to;
+    let is_told_keys = !told.is_empty() && source.peer.is_some_and(|peer| is_in(told, peer));
     let decision = Arc::clone(&edge.no_decision);
     let mut exchange = Exchange {
         site,
@@ -99,6 +102,7 @@ pub(super) fn admit_to<T>(
         is_canary: false,
         decision,
         floor,
+        is_told_keys,
         key: Vec::new(),
         directives,
         fields,
@@ -113,6 +117,13 @@ pub(super) fn admit_to<T>(
     };
     let decided = decide(&mut exchange);
     Ok((Arc::new(exchange), decided))
+}
+
+/// Whether one of the networks has an address.
+#[cold]
+fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
 }
 
 /// What is to know of the fields that are left.

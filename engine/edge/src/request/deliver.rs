@@ -27,6 +27,7 @@ use tero_semantics::cache_status::CacheStatus;
 use tero_semantics::key;
 use tero_semantics::precondition::{Precondition, not_modified_headers, precondition};
 use tero_semantics::range::{self, Multipart, Selection, SelectionInput, selection};
+use tero_semantics::surrogate_keys::{SURROGATE_KEY, remove_surrogate_keys, surrogate_key_value};
 use tero_semantics::timestamp::Timestamp;
 
 /// Parts that a client may ask for in one request; more are answered with the whole (RFC 9110
@@ -51,7 +52,8 @@ pub(super) enum BodySource<'s> {
 pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
     let exchange = visit.exchange;
     let (now, mut provenance) = (exchange.at, Provenance::stored(Outcome::Hit));
-    if exchange.fields.range || exchange.parts.method != Method::GET {
+    let is_plain = exchange.parts.method == Method::GET && !exchange.fields.range;
+    if !is_plain || exchange.is_told_keys {
         return deliver(visit, BodySource::Stored(stored), provenance, now);
     }
     let freshness = &stored.head.freshness;
@@ -163,6 +165,9 @@ pub(super) fn deliver_as_sent(
 ) -> Answer {
     let Visit { edge, exchange } = visit;
     let headers = response.headers_mut();
+    if !exchange.is_told_keys {
+        remove_surrogate_keys(headers);
+    }
     headers.append(VIA, edge.via.clone());
     let reason = exchange.reason();
     if exchange.floor.never
@@ -213,6 +218,7 @@ pub(super) fn deliver(
     mut provenance: Provenance,
     now: Timestamp,
 ) -> Answer {
+    let exchange = visit.exchange;
     let (head, as_sent) = match &mut source {
         BodySource::Stored(stored) => (&stored.head, None),
         BodySource::Filling(filling, _, as_sent) => (&filling.head, as_sent.take()),
@@ -227,6 +233,7 @@ pub(super) fn deliver(
     }
     // The age is told anew (§4.2.3).
     headers.remove(AGE);
+    tell_surrogate_keys(exchange, head, &mut headers);
     let rest = match &source {
         BodySource::Stored(_) => None,
         BodySource::Filling(..) => rest::rest_of(visit, head.status, &headers),
@@ -259,6 +266,17 @@ fn note_reason(log: &AccessLog, exchange: &Exchange, head: &StoredHead) {
         && let Some(reason) = head.fields.detail()
     {
         let _ = exchange.told_reason.set(reason.into());
+    }
+}
+
+/// Tells all surrogate keys to those who are told them, and to no other client. Stored fields have
+/// none.
+fn tell_surrogate_keys(exchange: &Exchange, head: &StoredHead, headers: &mut HeaderMap) {
+    remove_surrogate_keys(headers);
+    if exchange.is_told_keys
+        && let Some(keys) = surrogate_key_value(head.fields.tags())
+    {
+        headers.insert(SURROGATE_KEY, keys);
     }
 }
 

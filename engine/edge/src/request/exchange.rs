@@ -53,6 +53,8 @@ pub struct Exchange {
     pub directives: RequestDirectives,
     /// Which of the fields that matter for the answer are present.
     pub fields: FieldPresence,
+    /// Whether who opened the connection is told the surrogate keys of responses.
+    pub is_told_keys: bool,
     /// When it was received, by the time that never goes back.
     pub at: Timestamp,
     /// The client's address; `None` for a plan.

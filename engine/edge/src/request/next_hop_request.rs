@@ -11,6 +11,7 @@ use tero_semantics::forwarded::{
     ForwardedHops, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
 };
 use tero_semantics::request_id::X_REQUEST_ID;
+use tero_semantics::surrogate_keys::remove_surrogate_keys;
 use tero_semantics::{forwarding, key, range, validation, vary};
 use tero_wire::head_as_bytes;
 
@@ -153,6 +154,7 @@ pub(super) fn pass_interim_on(visit: Visit<'_>, request: &mut Request<RequestBod
         if interim.status() != StatusCode::CONTINUE {
             let mut headers = interim.headers().clone();
             forwarding::strip_response_hop_by_hop(&mut headers);
+            remove_surrogate_keys(&mut headers);
             headers.append(VIA, via.clone());
             caller.send_interim(&head_as_bytes(interim.status(), &headers));
         }

@@ -5,7 +5,7 @@
 //! stored as their place in [`KNOWN`]; any other name follows the byte [`OTHER`], with a length of
 //! its own. A date is four bytes instead of thirty, marked by [`DATED`]. The reason comes before
 //! the fields, behind the byte [`DETAIL`]; the surrogate keys come after them, each behind a
-//! [`TAG`].
+//! [`TAG`] or an [`OWN_TAG`].
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -83,6 +83,8 @@ const OTHER: u8 = u8::MAX;
 const TAG: u8 = OTHER - 1;
 /// Stands before the policies' reason.
 const DETAIL: u8 = OTHER - 2;
+/// Stands before a surrogate key that the response itself has.
+const OWN_TAG: u8 = OTHER - 3;
 
 /// The space that most responses need, in bytes.
 const USUAL_BYTES: usize = 512;
@@ -102,7 +104,7 @@ enum PackedName<'a> {
     Known(&'static HeaderName),
     Other(&'a [u8]),
     Detail,
-    Tag,
+    Tag { is_own: bool },
 }
 
 enum PackedValue {
@@ -120,6 +122,16 @@ impl StoredFields {
         detail: Option<&str>,
         tags: impl Iterator<Item = &'a str>,
     ) -> StoredFields {
+        StoredFields::with_own_tags(fields, detail, tags, std::iter::empty())
+    }
+
+    /// The same, with surrogate keys that the response itself has.
+    pub fn with_own_tags<'h, 'a>(
+        fields: impl IntoIterator<Item = (&'h HeaderName, &'h HeaderValue)>,
+        detail: Option<&str>,
+        tags: impl Iterator<Item = &'a str>,
+        own_tags: impl Iterator<Item = &'a str>,
+    ) -> StoredFields {
         let mut packed = Vec::with_capacity(USUAL_BYTES);
         if let Some(detail) = detail {
             packed.push(DETAIL);
@@ -128,8 +140,12 @@ impl StoredFields {
         for (name, value) in fields {
             put_field(&mut packed, name, value.as_bytes());
         }
-        for tag in tags {
-            packed.push(TAG);
+        let (tags, own_tags) = (
+            tags.map(|tag| (TAG, tag)),
+            own_tags.map(|tag| (OWN_TAG, tag)),
+        );
+        for (kind, tag) in tags.chain(own_tags) {
+            packed.push(kind);
             put(&mut packed, tag.as_bytes());
         }
         StoredFields(packed[..].into())
@@ -137,7 +153,8 @@ impl StoredFields {
 
     /// Other fields, with the same reason and surrogate keys.
     pub fn with_headers(&self, headers: &HeaderMap) -> StoredFields {
-        StoredFields::new(headers, self.detail(), self.tags())
+        let of_others = self.tags_of(Some(false));
+        StoredFields::with_own_tags(headers, self.detail(), of_others, self.own_tags())
     }
 
     /// The policies' reason for their decision, for `Cache-Status`.
@@ -151,13 +168,23 @@ impl StoredFields {
         }
     }
 
-    /// The surrogate keys, in their order.
+    /// All surrogate keys.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
-        self.iter().filter_map(|packed| match packed {
+        self.tags_of(None)
+    }
+
+    /// Those that the response itself has, in ascending order.
+    pub fn own_tags(&self) -> impl Iterator<Item = &str> {
+        self.tags_of(Some(true))
+    }
+
+    /// The surrogate keys of the response itself, of policies and groups, or all.
+    fn tags_of(&self, of_response: Option<bool>) -> impl Iterator<Item = &str> {
+        self.iter().filter_map(move |packed| match packed {
             PackedField {
-                name: PackedName::Tag,
+                name: PackedName::Tag { is_own },
                 value: PackedValue::Bytes(place),
-            } => Some(self.text(place)),
+            } if of_response.is_none_or(|wanted| wanted == is_own) => Some(self.text(place)),
             _ => None,
         })
     }
@@ -176,7 +203,7 @@ impl StoredFields {
             let name = match name {
                 PackedName::Known(name) => Ok(name.clone()),
                 PackedName::Other(name) => HeaderName::from_bytes(name),
-                PackedName::Detail | PackedName::Tag => continue,
+                PackedName::Detail | PackedName::Tag { .. } => continue,
             };
             let value = match value {
                 PackedValue::Bytes(place) => shared.slice(place),
@@ -197,7 +224,7 @@ impl StoredFields {
                 PackedName::Known(name) if without.contains(name) => continue,
                 PackedName::Known(name) => name.as_str().as_bytes(),
                 PackedName::Other(name) => name,
-                PackedName::Detail | PackedName::Tag => continue,
+                PackedName::Detail | PackedName::Tag { .. } => continue,
             };
             lines.extend_from_slice(name);
             lines.extend_from_slice(b": ");
@@ -226,7 +253,8 @@ impl StoredFields {
             let name = match place {
                 OTHER => PackedName::Other(&packed[take(packed, &mut at)]),
                 DETAIL => PackedName::Detail,
-                TAG => PackedName::Tag,
+                TAG => PackedName::Tag { is_own: false },
+                OWN_TAG => PackedName::Tag { is_own: true },
                 _ => PackedName::Known(&KNOWN[usize::from(place & !DATED)]),
             };
             if matches!(name, PackedName::Known(_)) && place & DATED != 0 {
@@ -363,6 +391,18 @@ mod tests {
                 packed(&headers).write_lines(&mut alone, &[]);
                 assert_eq!(lines, alone);
             }
+        }
+    }
+
+    #[test]
+    fn surrogate_keys_of_the_response_itself_are_told_from_others() {
+        let headers = headers();
+        let (others, own) = (["a", "b"].into_iter(), ["b", "c"].into_iter());
+        let fields = StoredFields::with_own_tags(&headers, None, others, own);
+        for fields in [fields.with_headers(&headers), fields] {
+            assert_eq!(fields.tags().collect::<Vec<_>>(), ["a", "b", "b", "c"]);
+            assert_eq!(fields.own_tags().collect::<Vec<_>>(), ["b", "c"]);
+            assert_eq!(fields.to_headers(0), headers);
         }
     }
 

@@ -10,9 +10,11 @@ use crate::request::news::FlightNews;
 use crate::request::provenance::NotStored;
 use crate::request::record;
 use crate::request::visit::Visit;
+use crate::store::fields::StoredFields;
 use crate::store::stored::{StoredHead, StoredResponse};
 use crate::store::{Key, PurgeWatch};
 use tero_semantics::storability::Storability;
+use tero_semantics::surrogate_keys::{SURROGATE_KEY, has_surrogate_keys, surrogate_key_value};
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::{forwarding, validation};
 
@@ -41,8 +43,19 @@ pub(super) fn merged_fields(
     }
     let mut headers = not_modified.clone();
     forwarding::ensure_date(&mut headers, visit.edge.clock.wall());
-    let merged = validation::updated_fields(&stored, &headers);
+    let mut merged = validation::updated_fields(&stored, &headers);
+    keep_surrogate_keys(&mut merged, &stale.head.fields);
     visit.edge.store.holds_head(&merged).then_some(merged)
+}
+
+/// Gives fields that an answer has updated the surrogate keys that are stored, unless the answer has
+/// its own (RFC 9111 §3.2).
+pub(super) fn keep_surrogate_keys(updated: &mut HeaderMap, stored: &StoredFields) {
+    if !has_surrogate_keys(updated)
+        && let Some(keys) = surrogate_key_value(stored.own_tags())
+    {
+        updated.insert(SURROGATE_KEY, keys);
+    }
 }
 
 /// Puts the head that a 304 gives in the place of the old one. Returns the response for the visitor

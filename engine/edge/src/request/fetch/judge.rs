@@ -18,6 +18,7 @@ use tero_semantics::invalidation;
 use tero_semantics::storability::{
     FloorExceptions, Storability, StorabilityInput, storability, stored_fields,
 };
+use tero_semantics::surrogate_keys::surrogate_keys;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::vary::SecondaryKey;
 
@@ -186,8 +187,11 @@ pub(super) fn stored_head(
             .into_iter()
             .map(String::into_boxed_str),
     );
+    // One with too many is not stored.
+    let own_tags = surrogate_keys(headers).unwrap_or_default();
     tags.sort();
     tags.dedup();
+    tags.retain(|tag| own_tags.binary_search(tag).is_err());
     let detail = joined_reasons(
         exchange.decision.reason.as_deref(),
         terms.decision.reason.as_deref(),
@@ -200,7 +204,12 @@ pub(super) fn stored_head(
     let stored = stored_fields(headers, &terms.directives);
     StoredHead {
         status,
-        fields: StoredFields::new(stored, detail.as_deref(), tags.iter().map(|tag| &**tag)),
+        fields: StoredFields::with_own_tags(
+            stored,
+            detail.as_deref(),
+            tags.iter().map(|tag| &**tag),
+            own_tags.iter().map(|tag| &**tag),
+        ),
         freshness: terms.freshness,
         secondary_key: secondary_key(visit, headers),
         browser_ttl_secs: terms

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
 
+use super::freshen::keep_surrogate_keys;
 use super::judge::{ReceivedHead, ResponseTerms, judge};
 use crate::request::edge::Edge;
 use crate::request::news::ResponseInFlight;
@@ -104,7 +105,8 @@ pub(super) fn completed(
     }
     let mut headers = answer.headers().clone();
     forwarding::ensure_date(&mut headers, visit.edge.clock.wall());
-    let headers = validation::updated_fields(&stored, &headers);
+    let mut headers = validation::updated_fields(&stored, &headers);
+    keep_surrogate_keys(&mut headers, &part.head.fields);
     if !visit.edge.store.holds_head(&headers) {
         return None;
     }

@@ -1,7 +1,8 @@
 //! The cookies of a request (RFC 6265 §4.2.1, §5.4).
 
+use http::HeaderMap;
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue};
+use tero_semantics::cookies::told_cookies;
 
 /// A cookie that a policy is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +39,8 @@ pub fn cookies<'a>(
     lines
         .into_iter()
         .flatten()
-        .map(HeaderValue::as_bytes)
-        .flat_map(|line| line.split(|byte| *byte == b';'))
-        .filter_map(|pair| {
-            let equals = pair.iter().position(|byte| *byte == b'=')?;
-            let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+        .flat_map(|line| told_cookies(line.as_bytes()))
+        .filter_map(|(name, value)| {
             let place = names.iter().position(|wanted| is_meant(wanted, name))?;
             let beginning = names[place].strip_suffix('*');
             Some(NamedCookie {
@@ -57,6 +55,7 @@ pub fn cookies<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     #[test]
     fn cookies_come_in_the_order_in_which_they_were_sent() {

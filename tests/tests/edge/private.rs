@@ -2,7 +2,9 @@
 
 use tero_admin_api::endpoints::Explain;
 use tero_admin_api::{ExplainRequest, FieldValues};
-use tero_tests::{Answer, Client, Edge, EdgeBuilder, Origin, OriginRequest, Reply, Request, get};
+use tero_tests::{
+    Answer, Client, Edge, EdgeBuilder, Origin, OriginRequest, Reply, Request, get, guests,
+};
 
 const NEVER_FRESH: &str = "no-cache, must-revalidate, max-age=0";
 
@@ -190,13 +192,83 @@ fn pass_cookies_make_a_request_a_pass() {
         edge.send(&with_cookie("/x", cookie))
             .assert_forwarded("bypass", &format!("page of {cookie}"));
     }
-    for cookie in ["lang=es", "Sessionid=7", "sessionid2=7", "x=sessionid=7"] {
+    for cookie in ["lang=es", "sessionid2=7", "x=sessionid=7", "x=my sessionid"] {
         edge.send(&with_cookie("/x", cookie))
             .assert_hit("public page");
     }
     let post = Request::new("POST", "/x").header("Cookie", "sessionid=7");
     edge.send(&post)
         .assert_forwarded("bypass", "page of sessionid=7");
+}
+
+/// Cookies that some application takes for one of the list, though RFC 6265 does not.
+const ODD_COOKIES: [&str; 9] = [
+    "lang=es sessionid=7",
+    "lang=es, sessionid=7",
+    "lang=\"es\"sessionid=7",
+    "\u{a0}sessionid=7",
+    "\"sessionid\"=7",
+    "SessionId=7",
+    "wordpress.logged_in_1=editor",
+    "wordpress logged_in_1=editor",
+    "wordpress[logged_in_1=editor",
+];
+
+#[test]
+fn pass_cookies_are_found_however_an_application_reads_them() {
+    let origin = blog();
+    let lists = "\"wordpress_logged_in_*\", \"sessionid\"";
+    let by_site = caching_all(&origin)
+        .site(&format!("pass_cookies = [{lists}]"))
+        .start();
+    let rules = format!(
+        "[policy.settings]\npass_cookies = [{lists}]\nrules = [{{ name = \"all\", match = [\"*\"], ttl = 60 }}]"
+    );
+    let by_rules = Edge::before(&origin)
+        .policy("rules", "builtin:json-rules", &rules)
+        .start();
+    for edge in [by_site, by_rules] {
+        edge.get("/x").assert_forwarded("uri-miss", "public page");
+        for cookie in ODD_COOKIES {
+            let answer = edge.send(&with_cookie("/x", cookie));
+            assert_eq!(
+                answer.cache_status().fwd.as_deref(),
+                Some("bypass"),
+                "{cookie}"
+            );
+            edge.get("/x").assert_hit("public page");
+        }
+        edge.send(&with_cookie("/x", "lang=es; a=\"b c\""))
+            .assert_hit("public page");
+    }
+}
+
+#[test]
+fn a_variant_by_a_cookie_is_not_stored_from_a_request_that_reads_in_two_ways() {
+    // An application that separates cookies by spaces.
+    let origin = Origin::start();
+    origin.otherwise(|asked| {
+        let cookies = asked.header("cookie").unwrap_or_default();
+        let mut pairs = cookies.split([';', ' ']);
+        let market = pairs.find_map(|pair| pair.strip_prefix("market="));
+        Reply::fresh(60, format!("market {}", market.unwrap_or("none")))
+    });
+    let edge = Edge::before(&origin)
+        .policy(
+            "reader",
+            &guests::misbehaving_path().display().to_string(),
+            "settings = { on_request = \"silent\", cookies = [\"market\"] }",
+        )
+        .start();
+    edge.send(&with_cookie("/x", "a=b market=evil"))
+        .assert_forwarded("bypass", "market evil");
+    edge.get("/x").assert_forwarded("uri-miss", "market none");
+    let subject = r#"{"url": "http://www.example/x", "headers": {"Cookie": "a=b market=evil"}}"#;
+    let told = edge.admin_post("/explain", subject).text();
+    assert!(
+        told.contains("applications may read a cookie otherwise"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -74,8 +74,8 @@ section! {
         policy_may_override: FloorExceptions = [],
             SomeOf("set-cookie", "authorization", "private", "no-store", "no-cache")
             => floor_exceptions;
-        /// Cookies that make a request a pass: it is not looked up, and its answer is not stored.
-        /// For pages that depend on who is logged in.
+        /// Cookies that make a request a pass, in any spelling that an application may read: it is
+        /// not looked up, and its answer is not stored. For pages that depend on who is logged in.
         pass_cookies: Vec<CookiePattern> = [],
             Texts("the name of a cookie, or its beginning followed by `*`") => forms::cookie,
             distinct();

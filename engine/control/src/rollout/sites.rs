@@ -17,6 +17,7 @@ use tero_edge::request::shadow::Shadow;
 use tero_edge::request::site::{Site, Sites};
 use tero_edge::telemetry::counters::SiteCounters;
 use tero_policy_host::{Chain, Host, Policy, PolicyError};
+use tero_semantics::cookies::CookiePattern;
 use tero_time::clock::Clock;
 
 /// Makes sites.
@@ -100,6 +101,7 @@ impl SiteDraft<'_> {
             settings: self.settings.clone(),
             floor: self.settings.floor(),
             needs_device: policies.needs_device() || trial.is_some_and(Chain::needs_device),
+            policy_cookies: cookies_of([Some(&policies), trial]),
             device_models: Arc::clone(&self.state.settings.device_models),
             shadows: self.shadows()?,
             origin,
@@ -301,4 +303,16 @@ fn check_host(site: &config::Site) -> String {
     let first = site.hosts.iter().find(|host| !host.contains('*'));
     let address = site.next_hops.first().map(|hop| hop.url.to_string());
     named.or(first).cloned().or(address).unwrap_or_default()
+}
+
+/// The cookies that these chains are told, each name once.
+fn cookies_of(chains: [Option<&Chain>; 2]) -> Vec<CookiePattern> {
+    let policies = chains.into_iter().flatten().flat_map(Chain::policies);
+    let mut names: Vec<&str> = policies
+        .flat_map(|policy| &policy.manifest().cookies)
+        .map(|name| &**name)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().map(CookiePattern::new).collect()
 }

@@ -79,7 +79,7 @@ pub(super) fn admit_to<T>(
             (seen.presence, device_of(edge, &site, &source, seen.device))
         };
     if fields.cookie {
-        cookies::weigh(&site.settings, &mut parts.headers, &mut fields);
+        cookies::weigh(&site, &mut parts.headers, &mut fields);
     }
     let directives = if fields.directives {
         RequestDirectives::of(&parts.headers)

@@ -28,6 +28,7 @@ use tero_policy_host::{
 use tero_semantics::authority::Scheme;
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::cache_status::Forward;
+use tero_semantics::cookies::may_have_cookie;
 use tero_semantics::decision::{
     LookupDecision, RequestDecision, ResponseDecision, StoringDecision,
 };
@@ -270,7 +271,11 @@ fn rules_of_request(
         ));
     }
     if matches!(disposition, Disposition::Pass(PassReason::Cookie)) {
-        let text = "a cookie of the request makes it a pass (site.pass_cookies)";
+        let named = &exchange.site.settings.pass_cookies;
+        let text = match may_have_cookie(&exchange.parts.headers, named) {
+            true => "a cookie of the request makes it a pass (site.pass_cookies)",
+            false => "applications may read a cookie otherwise than the policies that are told it",
+        };
         rules.push(rule("pass-cookies", text.to_owned()));
     }
     let joined = exchange.decision.variant.as_deref().unwrap_or_default();

@@ -15,6 +15,7 @@ use tero_config::IpNet;
 use tero_policy_host::Chain;
 use tero_policy_host::device::DeviceModels;
 use tero_semantics::authority::{Authority, Scheme};
+use tero_semantics::cookies::CookiePattern;
 use tero_semantics::operator_floor::OperatorFloor;
 use tero_time::clock::Clock;
 
@@ -31,6 +32,8 @@ pub struct Site {
     pub policies: Chain,
     /// Whether a policy, or the canary, asks for the class of the device.
     pub needs_device: bool,
+    /// The cookies that the policies, or the canary, are told.
+    pub policy_cookies: Vec<CookiePattern>,
     /// What the models of devices tell.
     pub device_models: Arc<DeviceModels>,
     /// The version on trial for a share of the keys.

@@ -60,15 +60,15 @@ impl Scheme {
 pub struct NamedAuthority<'a> {
     /// In any case, without a trailing dot.
     host: &'a str,
-    /// `None` without a port, and for one that nobody can listen on.
+    /// `None` without a port, or with an empty one.
     port: Option<u16>,
     /// Both as they were written, if nothing has to be left out between or within them; else empty.
     as_written: &'a str,
 }
 
 impl<'a> NamedAuthority<'a> {
-    /// Reads an authority; `None` if it is malformed or has user information, which HTTP doesn't
-    /// allow. One trailing dot is dropped: with it, a name is the same one.
+    /// Reads an authority; `None` if it is malformed, has a port that nobody can listen on, or has
+    /// user information, which HTTP doesn't allow. One trailing dot is dropped: with it, a name is the same one.
     ///
     /// ```
     /// use tero_semantics::authority::NamedAuthority;
@@ -81,7 +81,10 @@ impl<'a> NamedAuthority<'a> {
     pub fn parse(text: &'a str) -> Option<NamedAuthority<'a>> {
         let named = host_of(text)?;
         let digits = text.get(named.len() + 1..).unwrap_or_default();
-        let port = port_of(digits);
+        let port = match digits {
+            "" => None,
+            digits => Some(port_of(digits)?),
+        };
         let host = named.strip_suffix('.').unwrap_or(named);
         let is_exact = port.is_some() && host.len() == named.len() && !digits.starts_with('0');
         (!host.is_empty() && !host.ends_with('.')).then_some(NamedAuthority {
@@ -228,17 +231,13 @@ mod tests {
             ("a.example:443", Scheme::Https, Some("a.example")),
             ("a.example:80", Scheme::Https, Some("a.example:80")),
             ("a.example:", Scheme::Http, Some("a.example")),
-            ("a.example:0", Scheme::Http, Some("a.example")),
+            ("a.example:0", Scheme::Http, None),
             ("a.example:00080", Scheme::Http, Some("a.example")),
             ("a.example:1", Scheme::Http, Some("a.example:1")),
             ("a.example:10203", Scheme::Http, Some("a.example:10203")),
             ("a.example:65535", Scheme::Http, Some("a.example:65535")),
-            ("a.example:65536", Scheme::Http, Some("a.example")),
-            (
-                "a.example:99999999999999999999",
-                Scheme::Http,
-                Some("a.example"),
-            ),
+            ("a.example:65536", Scheme::Http, None),
+            ("a.example:99999999999999999999", Scheme::Http, None),
             ("[::1]:8080", Scheme::Http, Some("[::1]:8080")),
             ("[2001:DB8::A]", Scheme::Http, Some("[2001:db8::a]")),
             ("a.example..", Scheme::Http, None),

@@ -18,6 +18,9 @@ pub enum RequestFieldKind {
     /// It stands for another method. It is dropped where a response is stored by the method that the
     /// request line names.
     MethodOverride,
+    /// It says something of content, or that the content may be a replay (RFC 8470 §5.1). On a GET
+    /// or HEAD without content it would only be another question under the same key.
+    OfContent,
 }
 
 /// Bytes of a name that are looked at. The longest name of the list is shorter.
@@ -79,6 +82,8 @@ fn is_of_http(name: &str) -> bool {
 fn kind_of_plain(name: &str) -> RequestFieldKind {
     if is_method_override(name) {
         RequestFieldKind::MethodOverride
+    } else if is_of_content(name) {
+        RequestFieldKind::OfContent
     } else if NAMES.binary_search(&name).is_ok() || is_of_family(name) {
         RequestFieldKind::OfProxies
     } else {
@@ -89,6 +94,11 @@ fn kind_of_plain(name: &str) -> RequestFieldKind {
 fn is_of_family(name: &str) -> bool {
     let after = FAMILIES.partition_point(|family| *family <= name);
     after > 0 && name.starts_with(FAMILIES[after - 1])
+}
+
+fn is_of_content(name: &str) -> bool {
+    (name.starts_with("content-") && name != "content-length")
+        || matches!(name, "early-data" | "digest")
 }
 
 fn is_method_override(name: &str) -> bool {
@@ -408,6 +418,20 @@ mod tests {
             "x-method_override",
         ] {
             assert_eq!(kind_of(name), RequestFieldKind::MethodOverride, "{name}");
+        }
+    }
+
+    #[test]
+    fn fields_of_content_are_told_apart() {
+        for name in [
+            "content-type",
+            "content-digest",
+            "content-encoding",
+            "content-range",
+            "digest",
+            "early-data",
+        ] {
+            assert_eq!(kind_of(name), RequestFieldKind::OfContent, "{name}");
         }
     }
 

@@ -73,8 +73,6 @@ fn however_a_host_is_written_the_origin_is_told_that_of_the_key() {
         "Www.Example.:1337",
         "www.example:80",
         "www.example:",
-        "www.example:0",
-        "www.example:99999",
         "www.example",
     ];
     for (page, first) in spellings.into_iter().enumerate() {
@@ -85,7 +83,15 @@ fn however_a_host_is_written_the_origin_is_told_that_of_the_key() {
             assert_told(&edge.send(&page.clone().host(other)), expected, true);
         }
     }
-    for malformed in ["www.example..", "user@www.example", "www.example:8o", "."] {
+    for malformed in [
+        "www.example..",
+        "user@www.example",
+        "www.example:8o",
+        "www.example:0",
+        "www.example:65536",
+        "www.example:99999",
+        ".",
+    ] {
         assert_eq!(
             edge.send(&get("/x").host(malformed)).status,
             400,
@@ -157,8 +163,6 @@ fn host_counts_for_nothing_beside_an_absolute_target() {
         ("/a", "http://www.example/a", "evil.example"),
         ("/b", "http://WWW.example:1337/b", "evil.example:99"),
         ("/c", "http://www.example./c", "a b"),
-        // Nobody but a listener or a proxy says the scheme.
-        ("/s", "https://www.example:443/s", "www.example"),
     ] {
         let answer = edge.send(&get(target).host(host));
         assert_told(&answer, "www.example www.example 80 http", false);
@@ -169,6 +173,29 @@ fn host_counts_for_nothing_beside_an_absolute_target() {
     let mut answer = client.head();
     client.rest(&mut answer);
     assert_told(&answer, "www.example www.example 80 http", false);
+}
+
+#[test]
+fn a_target_of_another_scheme_than_that_of_the_connection_is_refused() {
+    let origin = linking();
+    let edge = Edge::before(&origin).start();
+    for (target, status) in [
+        ("https://www.example/x", 421),
+        ("HTTPS://www.example/x", 421),
+        ("wss://www.example/x", 421),
+        ("ftp://www.example/x", 400),
+        ("http://www.example:99999/x", 400),
+        ("HTTP://www.example/y", 200),
+    ] {
+        assert_eq!(edge.send(&get(target)).status, status, "{target}");
+    }
+    assert_eq!(origin.requests("/x"), 0);
+    // A proxy that ends TLS may ask so, or say the scheme itself, which counts.
+    let edge = Edge::before(&origin).server(BEHIND_A_PROXY).start();
+    let secure = "www.example www.example 443 https";
+    assert_told(&edge.send(&get("https://www.example/x")), secure, false);
+    let told = get("http://www.example/x").header("X-Forwarded-Proto", "https");
+    assert_told(&edge.send(&told), secure, true);
 }
 
 #[test]
@@ -221,6 +248,8 @@ fn a_purge_of_a_url_means_every_port_and_scheme() {
         "http://www.example/x",
         "https://WWW.example.:9/x",
         "http://www.example:80/x",
+        "HTTP://www.example/x",
+        "hTTps://www.example/x",
     ] {
         store_everywhere(&edge, "/x");
         assert_eq!(purged(&edge, "url", url), 4, "{url}");

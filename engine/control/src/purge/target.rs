@@ -105,10 +105,14 @@ fn checked_tag(tag: &str) -> Result<&str, TargetError> {
 
 /// Host and path of an absolute URL. The fragment is ignored.
 fn place(url: &str) -> Result<HostPath, TargetError> {
-    let rest = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"))
-        .ok_or(TargetError::NotAbsolute)?;
+    let (scheme, rest) = url.split_once("://").ok_or(TargetError::NotAbsolute)?;
+    // A scheme is the same in any case (RFC 3986 §3.1).
+    if !["http", "https"]
+        .iter()
+        .any(|name| scheme.eq_ignore_ascii_case(name))
+    {
+        return Err(TargetError::NotAbsolute);
+    }
     let rest = rest.split('#').next().unwrap_or(rest);
     let (authority, path) = rest
         .find(['/', '?'])

@@ -38,6 +38,8 @@ pub(super) struct SuspectFields {
     pub(super) of_proxies: bool,
     /// Some that stand for another method.
     pub(super) method_override: bool,
+    /// Some that say something of content, on a request that has none.
+    pub(super) of_content: bool,
     /// Some with an underscore in their name.
     pub(super) underscores: bool,
 }
@@ -59,6 +61,7 @@ impl<'a> FieldScan<'a> {
             seen.bytes += name.as_str().len() + value.len() + 4;
             seen.note(name, value, own_entry);
         }
+        seen.suspects.of_content &= !seen.presence.content;
         seen
     }
 
@@ -116,6 +119,7 @@ impl<'a> FieldScan<'a> {
                 RequestFieldKind::Ordinary => {}
                 RequestFieldKind::OfProxies => self.suspects.of_proxies = true,
                 RequestFieldKind::MethodOverride => self.suspects.method_override = true,
+                RequestFieldKind::OfContent => self.suspects.of_content = true,
             }
         }
     }

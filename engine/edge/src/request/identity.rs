@@ -48,6 +48,8 @@ impl RequestIdentity {
     ///
     /// # Errors
     /// [`AdmissionRefusal::BadHost`] if the authority is malformed.
+    ///
+    /// [`AdmissionRefusal::OtherScheme`] if the target has another scheme than the connection.
     #[inline]
     pub(super) fn of(
         parts: &Parts,
@@ -60,9 +62,14 @@ impl RequestIdentity {
                 let facts = forwarded_facts(&parts.headers, peer.to_canonical(), |address| {
                     sites.trust(address)
                 });
-                RequestIdentity::told(facts, own, connection.scheme)
+                let of_target = scheme_of_target(parts)?;
+                RequestIdentity::told(facts, own, of_target.unwrap_or(connection.scheme))
             }
             client => {
+                // The target would claim a secured connection, or deny it (RFC 9110 §7.4).
+                if scheme_of_target(parts)?.is_some_and(|scheme| scheme != connection.scheme) {
+                    return Err(AdmissionRefusal::OtherScheme);
+                }
                 let named = NamedAuthority::parse(own).ok_or(AdmissionRefusal::BadHost)?;
                 Ok(RequestIdentity {
                     scheme: connection.scheme,
@@ -80,10 +87,10 @@ impl RequestIdentity {
     fn told(
         facts: ForwardedFacts<'_>,
         own: &str,
-        of_listener: Scheme,
+        of_request: Scheme,
     ) -> Result<RequestIdentity, AdmissionRefusal> {
         let named = named_authority(&facts, Some(own)).ok_or(AdmissionRefusal::BadHost)?;
-        let scheme = facts.scheme.unwrap_or(of_listener);
+        let scheme = facts.scheme.unwrap_or(of_request);
         Ok(RequestIdentity {
             scheme,
             authority: Authority::new(named, scheme),
@@ -137,6 +144,21 @@ impl RefusedSender {
     }
 }
 
+/// The scheme of an absolute target (RFC 9112 §3.2.2).
+///
+/// # Errors
+/// [`AdmissionRefusal::BadTarget`] if it is not one of HTTP.
+#[inline]
+fn scheme_of_target(parts: &Parts) -> Result<Option<Scheme>, AdmissionRefusal> {
+    match parts.uri.scheme_str() {
+        None => Ok(None),
+        Some(name) => match Scheme::from_name(name) {
+            Some(scheme) => Ok(Some(scheme)),
+            None => Err(AdmissionRefusal::BadTarget),
+        },
+    }
+}
+
 /// Whether the fields of a request have to be changed before anybody looks at them. `host` is its
 /// `Host` as it came.
 #[inline]
@@ -168,10 +190,12 @@ pub(super) fn change_fields(
     // A form or an editor tunnels its PUT through a POST, which is never answered from the store.
     let drops_overrides =
         suspects.method_override && matches!(parts.method, Method::GET | Method::HEAD);
-    if suspects.of_proxies || drops_underscores || drops_overrides {
+    let drops_content = suspects.of_content && matches!(parts.method, Method::GET | Method::HEAD);
+    if suspects.of_proxies || drops_underscores || drops_overrides || drops_content {
         forwarding::remove_named(headers, |name| match kind_of(name) {
             RequestFieldKind::OfProxies => true,
             RequestFieldKind::MethodOverride if drops_overrides => true,
+            RequestFieldKind::OfContent if drops_content => true,
             _ => drops_underscores && has_underscore(name),
         });
     }

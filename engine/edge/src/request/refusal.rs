@@ -12,6 +12,9 @@ pub enum AdmissionRefusal {
     /// The target is not a path.
     #[error("the request target is malformed")]
     BadTarget,
+    /// The target has another scheme than the connection (RFC 9110 §7.4).
+    #[error("the scheme of the request target is not that of the connection")]
+    OtherScheme,
     /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
     #[error("the expectation can not be met")]
     Expectation,

@@ -46,7 +46,9 @@ pub(super) fn refused(
         AdmissionRefusal::Expectation => StatusCode::EXPECTATION_FAILED,
         AdmissionRefusal::Method => StatusCode::METHOD_NOT_ALLOWED,
         AdmissionRefusal::Loop => StatusCode::LOOP_DETECTED,
-        AdmissionRefusal::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+        AdmissionRefusal::UnknownHost | AdmissionRefusal::OtherScheme => {
+            StatusCode::MISDIRECTED_REQUEST
+        }
     };
     let status = CacheStatus {
         details: [Some(&reason), None],

@@ -143,6 +143,30 @@ fn an_override_of_the_method_is_for_requests_that_are_not_stored() {
 }
 
 #[test]
+fn fields_of_content_are_for_requests_that_have_some() {
+    let origin = echoing();
+    let edge = Edge::before(&origin).start();
+    for name in ["Content-Type", "Content-Language", "Digest", "Early-Data"] {
+        let line = format!("{}: 1\n", name.to_lowercase());
+        for method in ["GET", "HEAD"] {
+            let target = format!("/{method}/{name}");
+            edge.send(&Request::new(method, &target).header(name, "1"));
+            let next = edge.get(&target);
+            assert!(!next.text().contains(&line), "{method} {name}");
+        }
+        let post = Request::new("POST", "/x").header(name, "1");
+        for request in [post.clone(), post.body("a")] {
+            assert!(edge.send(&request).text().contains(&line), "POST {name}");
+        }
+        // A GET with content is passed, as it came.
+        let target = format!("/content/{name}");
+        let with_content = get(&target).header(name, "1").body("a");
+        assert!(edge.send(&with_content).text().contains(&line), "{name}");
+        assert!(!edge.get(&target).text().contains(&line), "{name}");
+    }
+}
+
+#[test]
 fn names_with_underscores_are_dropped_unless_the_site_passes_them() {
     let origin = echoing();
     let request = get("/x")

@@ -139,6 +139,12 @@ impl<'a> DeviceFields<'a> {
     }
 }
 
+/// Whether the class of a device depends on the field with this name, which is in lower case. The
+/// list is longer than what is read here: applications read the other client hints.
+pub fn reads(name: &str) -> bool {
+    name == "user-agent" || name.starts_with("sec-ch-")
+}
+
 /// The class that CloudFront gives to its visitor (`CloudFront-Is-Mobile-Viewer` and its like);
 /// `None` if it sends no such field. A phone is also called a tablet there if it is large, so the
 /// tablet comes first. Any client can send these fields: ask only if the site trusts the proxy.

@@ -363,14 +363,23 @@ fn a_revalidation_in_the_background_asks_without_cookies_and_credentials() {
         .header("Cookie", "session=1")
         .header("Authorization", "Basic YTpi")
         .header("Cache-Control", "no-store")
-        .header("Accept-Language", "es");
+        .header("X-Tenant", "evil")
+        .header("Accept-Language", "es")
+        .header("Accept", "text/html")
+        .header("User-Agent", "Mozilla/5.0");
     assert_eq!(edge.send(&visitor).text(), "old");
     edge.until("/x", |answer| answer.text() != "old")
         .assert_hit("for all");
     let asked = origin.asked("/x").remove(1);
     assert_eq!(asked.header("cookie"), None);
     assert_eq!(asked.header("authorization"), None);
-    assert_eq!(asked.header("accept-language").as_deref(), Some("es"));
+    for name in ["x-tenant", "accept-language", "cache-control"] {
+        assert_eq!(asked.header(name), None, "{name}");
+    }
+    assert_eq!(asked.header("accept").as_deref(), Some("text/html"));
+    assert_eq!(asked.header("user-agent").as_deref(), Some("Mozilla/5.0"));
+    assert_eq!(asked.header("host").as_deref(), Some("www.example"));
+    assert!(asked.header("cdn-loop").is_some() && asked.header("via").is_some());
     assert_eq!(asked.header("if-none-match").as_deref(), Some("\"1\""));
 }
 
@@ -392,6 +401,55 @@ fn cookies_that_select_the_stored_response_go_along_in_the_background() {
     origin.wait_for("/x", 2);
     eventually("the end of all fetches", || edge.is_quiet());
     edge.send(&visitor).assert_hit("market=ar; session=1 1");
+}
+
+#[test]
+fn fields_that_select_the_stored_response_go_along_in_the_background() {
+    let origin = Origin::start();
+    origin.on_each("/x", |asked, nth| {
+        let tenant = asked.header("x-tenant").unwrap_or_default();
+        let language = asked.header("accept-language").unwrap_or_default();
+        Reply::ok(format!("{tenant} {language} {nth}"))
+            .header("Cache-Control", "max-age=10, stale-while-revalidate=600")
+            .header("Vary", "X-Tenant")
+    });
+    let edge = Edge::before(&origin).start();
+    let visitor = get("/x")
+        .header("X-Tenant", "acme")
+        .header("Accept-Language", "es");
+    edge.send(&visitor)
+        .assert_forwarded("uri-miss", "acme es 0");
+    edge.advance_secs(15);
+    assert_eq!(edge.send(&visitor).text(), "acme es 0");
+    origin.wait_for("/x", 2);
+    eventually("the end of all fetches", || edge.is_quiet());
+    edge.send(&visitor).assert_hit("acme  1");
+}
+
+#[test]
+fn what_tells_the_device_goes_along_in_the_background_where_a_policy_asks_for_it() {
+    let origin = Origin::start();
+    let fresh = "max-age=10, stale-while-revalidate=600";
+    origin.on("/x", Reply::ok("old").header("Cache-Control", fresh));
+    let edge = Edge::before(&origin)
+        .policy(
+            "devices",
+            "builtin:device-variants",
+            "settings = { variants = [{ name = \"desktop\", devices = [\"desktop\"] }] }",
+        )
+        .start();
+    let visitor = get("/x")
+        .header("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)")
+        .header("Sec-CH-UA-Mobile", "?0")
+        .header("Sec-Fetch-Site", "none");
+    edge.send(&visitor);
+    edge.advance_secs(15);
+    edge.send(&visitor);
+    origin.wait_for("/x", 2);
+    let asked = origin.asked("/x").remove(1);
+    assert_eq!(asked.header("sec-ch-ua-mobile").as_deref(), Some("?0"));
+    assert_eq!(asked.header("sec-fetch-site"), None);
+    assert_eq!(asked.header("tero-variant").as_deref(), Some("desktop"));
 }
 
 #[test]

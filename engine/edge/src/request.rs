@@ -342,10 +342,9 @@ async fn answer_from_fetch(
             let source = BodySource::Filling(&filling, reader, Some(*fields));
             deliver(visit, source, provenance, visit.now())
         }
-        Ok(FetchResult::Revalidated(stored)) => {
+        Ok(FetchResult::Revalidated(stored, storing)) => {
             let reply = NextHopReply::bare(StatusCode::NOT_MODIFIED);
-            let provenance =
-                Provenance::forwarded(Outcome::Revalidated, why, reply, Storing::Stored);
+            let provenance = Provenance::forwarded(Outcome::Revalidated, why, reply, storing);
             deliver(visit, BodySource::Stored(&stored), provenance, visit.now())
         }
         Ok(FetchResult::NotStored(response, refusal)) => {

@@ -157,3 +157,31 @@ fn the_key_is_in_cache_status_if_the_site_wants_it() {
         }
     }
 }
+
+#[test]
+fn a_304_that_makes_the_response_private_has_not_stored_it() {
+    for (name, value, reason) in [
+        ("Cache-Control", "private", "private"),
+        ("Cache-Control", "no-store", "no-store"),
+        ("Set-Cookie", "a=1", "set-cookie"),
+    ] {
+        let origin = Origin::start();
+        let stored = Reply::fresh(10, "page").header("ETag", "\"1\"");
+        let unchanged = Reply::status(304)
+            .header("ETag", "\"1\"")
+            .header(name, value);
+        origin.on_in_turn("/x", [stored, unchanged]);
+        let edge = Edge::before(&origin).start();
+        edge.get("/x");
+        edge.advance_secs(10);
+        let answer = edge.get("/x");
+        assert_eq!(answer.text(), "page");
+        let told = said(&answer);
+        assert!(
+            told.starts_with("tero; fwd=stale; fwd-status=304"),
+            "{told}"
+        );
+        assert!(!answer.cache_status().stored, "{told}");
+        answer.assert_detail(reason);
+    }
+}

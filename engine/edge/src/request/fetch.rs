@@ -22,7 +22,7 @@ use super::body::{EdgeBody, SilenceLimit};
 use super::failure::{ErrorChain, Failure, NextHopReply};
 use super::news::{FlightNews, ResponseInFlight};
 use super::next_hop_request::{self, FetchKind};
-use super::provenance::NotStored;
+use super::provenance::{NotStored, Storing};
 use super::record;
 use super::visit::{OwnedVisit, Visit};
 use crate::collapse::Lead;
@@ -48,7 +48,7 @@ pub(super) enum FetchResult {
     /// of them are not stored.
     Filling(Arc<ResponseInFlight>, FillReader, Box<HeaderMap>),
     /// The stored response holds, under a new head (§4.3.4).
-    Revalidated(Arc<StoredResponse>),
+    Revalidated(Arc<StoredResponse>, Storing),
     /// A response that is not stored, and why.
     NotStored(Box<Response<EdgeBody>>, NotStored),
     /// A range was asked for, and the whole is too large to be stored: ask again for the range
@@ -380,11 +380,11 @@ impl Fetch {
             merged,
             asked_at: timed.asked_at,
         };
-        let (response, followers) =
-            freshen::freshen(self.visit(), stale, &not_modified, &self.purges);
+        let freshened = freshen::freshen(self.visit(), stale, &not_modified, &self.purges);
+        let result = FetchResult::Revalidated(freshened.response, freshened.storing);
         News {
-            requester: Some(FetchResult::Revalidated(response)),
-            followers: Some(followers),
+            requester: Some(result),
+            followers: Some(freshened.followers),
         }
     }
 

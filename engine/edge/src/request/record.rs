@@ -317,8 +317,8 @@ fn record_trial(visit: Visit<'_>, outcome: Outcome) {
 /// others, and private responses must not appear in popularity. Hits are counted where they happen.
 fn is_popular(answer: &Answer) -> bool {
     let was_fetched = match answer.provenance.outcome {
-        Outcome::Collapsed | Outcome::Revalidated => true,
-        Outcome::Miss => answer.provenance.storing.is_stored(),
+        Outcome::Collapsed => true,
+        Outcome::Miss | Outcome::Revalidated => answer.provenance.storing.is_stored(),
         Outcome::Hit | Outcome::Stale | Outcome::Pass | Outcome::Error => false,
     };
     let status = answer.response.status();

@@ -50,7 +50,12 @@ pub(super) async fn revalidate_to_completion(
                 RevalidationResult::Failed(None)
             }
         }
-        Ok(FetchResult::Revalidated(_)) => RevalidationResult::Stored,
+        Ok(FetchResult::Revalidated(_, storing)) if storing.is_stored() => {
+            RevalidationResult::Stored
+        }
+        Ok(FetchResult::Revalidated(..)) => {
+            RevalidationResult::NotStored(StatusCode::NOT_MODIFIED, None)
+        }
         Ok(FetchResult::NotStored(response, _)) => RevalidationResult::NotStored(
             response.status(),
             retry_after(response.headers(), visit.edge.clock.wall()),

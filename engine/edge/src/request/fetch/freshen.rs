@@ -7,13 +7,13 @@ use http::header::{HeaderMap, SET_COOKIE};
 
 use super::judge;
 use crate::request::news::FlightNews;
-use crate::request::provenance::NotStored;
+use crate::request::provenance::{NotStored, Storing};
 use crate::request::record;
 use crate::request::visit::Visit;
 use crate::store::fields::StoredFields;
 use crate::store::stored::{StoredHead, StoredResponse};
 use crate::store::{Key, PurgeWatch};
-use tero_semantics::storability::Storability;
+use tero_semantics::storability::{Refusal, Storability};
 use tero_semantics::surrogate_keys::{SURROGATE_KEY, has_surrogate_keys, surrogate_key_value};
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::{forwarding, validation};
@@ -58,14 +58,23 @@ pub(super) fn keep_surrogate_keys(updated: &mut HeaderMap, stored: &StoredFields
     }
 }
 
-/// Puts the head that a 304 gives in the place of the old one. Returns the response for the visitor
-/// who asked, and what followers hear.
+/// What becomes of a stored response that a 304 is about.
+pub(super) struct FreshenedResponse {
+    /// For the visitor who asked.
+    pub(super) response: Arc<StoredResponse>,
+    /// Whether it stays stored.
+    pub(super) storing: Storing,
+    /// What followers hear.
+    pub(super) followers: FlightNews,
+}
+
+/// Puts the head that a 304 gives in the place of the old one.
 pub(super) fn freshen(
     visit: Visit<'_>,
     stale: &Arc<StoredResponse>,
     not_modified: &NotModified<'_>,
     purges: &PurgeWatch,
-) -> (Arc<StoredResponse>, FlightNews) {
+) -> FreshenedResponse {
     let Visit { edge, exchange } = visit;
     let NotModified {
         headers,
@@ -77,7 +86,7 @@ pub(super) fn freshen(
     // A cookie is for one visitor, and with it, by the floor, the whole answer.
     let is_for_one =
         headers.contains_key(SET_COOKIE) && !visit.settings().policy_may_override.set_cookie;
-    let followers = match storability {
+    let (storing, followers) = match storability {
         Storability::Yes if !is_for_one => {
             let key = Key::new(&exchange.key);
             record::flush_hits(edge, &key, stale);
@@ -85,7 +94,7 @@ pub(super) fn freshen(
                 .replace(&key, stale.id, Arc::clone(&fresh), purges);
             edge.watchlist
                 .watch_expiry(visit.site(), &fresh, visit.now());
-            FlightNews::Stored
+            (Storing::Stored, FlightNews::Stored)
         }
         Storability::No(refusal) => {
             withdraw_stored(
@@ -94,12 +103,21 @@ pub(super) fn freshen(
                 StatusCode::NOT_MODIFIED,
                 refusal.is_of_request(),
             );
-            FlightNews::not_stored(NotStored::ByRules(refusal))
+            let refusal = NotStored::ByRules(refusal);
+            (Storing::Refused(refusal), FlightNews::not_stored(refusal))
+        }
+        Storability::Yes => {
+            let refusal = NotStored::ByRules(Refusal::SetCookie);
+            (Storing::Refused(refusal), FlightNews::NotStorable)
         }
         // A part is not stored under a key of requests.
-        Storability::Yes | Storability::Part(_) => FlightNews::NotStorable,
+        Storability::Part(_) => (Storing::NotTried, FlightNews::NotStorable),
     };
-    (with_cookies_of(headers, fresh), followers)
+    FreshenedResponse {
+        response: with_cookies_of(headers, fresh),
+        storing,
+        followers,
+    }
 }
 
 /// The response for the visitor who asked: with the cookies of the 304, which are not stored.

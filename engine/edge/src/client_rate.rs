@@ -32,6 +32,16 @@ impl RateMeter {
         }
     }
 
+    /// How much longer a client may be silent before it is too slow. `None` without a least rate.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        let millis = self
+            .bytes
+            .saturating_mul(1_000)
+            .checked_div(self.min_bytes_per_sec)?;
+        let most = WINDOW.max(Duration::from_millis(millis.saturating_add(1)));
+        Some(most.saturating_sub(self.waited))
+    }
+
     /// Adds `bytes` that moved after the client was waited for.
     ///
     /// # Errors
@@ -72,6 +82,27 @@ mod tests {
             let seconds: Vec<_> = (0..10).map(|_| meter.record(SECOND, each_second)).collect();
             assert!(seconds[..9].iter().all(Result::is_ok), "{least}");
             assert_eq!(seconds[9].is_err(), is_slow, "{least} {each_second}");
+        }
+    }
+
+    #[test]
+    fn a_silent_client_is_slow_when_patience_ends_and_not_before() {
+        let millisecond = Duration::from_millis(1);
+        for (least, waited, bytes, expected) in [
+            (100, Duration::ZERO, 0, Some(WINDOW)),
+            (100, SECOND * 4, 0, Some(SECOND * 6)),
+            (100, SECOND * 4, 500, Some(SECOND * 6)),
+            (100, SECOND * 4, 2_000, Some(SECOND * 16 + millisecond)),
+            (0, SECOND, 0, None),
+        ] {
+            let mut meter = RateMeter::new(least);
+            assert!(meter.record(waited, bytes).is_ok());
+            let patience = meter.patience();
+            assert_eq!(patience, expected, "{least} {waited:?} {bytes}");
+            let Some(patience) = patience else { continue };
+            let mut patient = RateMeter { ..meter };
+            assert!(patient.record(patience - millisecond, 0).is_ok());
+            assert!(meter.record(patience, 0).is_err());
         }
     }
 

@@ -286,6 +286,32 @@ fn an_upload_below_the_least_rate_is_refused() {
 }
 
 #[test]
+fn a_silent_upload_is_refused_when_it_falls_below_the_least_rate() {
+    // What was sent before the silence, and the seconds of silence that it allows.
+    for (server, sent, allowed) in [
+        ("", 100, 10),
+        ("", 256 * 20, 20),
+        ("min_rate = \"1KiB\"", 1024 * 12, 12),
+        ("min_rate = \"0B\"", 1, 60),
+    ] {
+        let origin = origin();
+        let edge = Edge::before(&origin)
+            .server("workers = 1")
+            .server(server)
+            .site("body_timeout = \"1min\"\nrequest_buffer = \"0B\"")
+            .start();
+        let mut upload = edge.client();
+        upload.write("POST /form HTTP/1.1\r\nHost: www.example\r\nContent-Length: 100000\r\n\r\n");
+        upload.write("a".repeat(sent));
+        origin.wait_for_body("/form", sent);
+        pass_secs(&edge, allowed - 1);
+        assert!(!upload.is_answered(), "{server} {sent}");
+        edge.advance_until(3, || upload.is_answered());
+        upload.head().assert_failed(408, "too slowly");
+    }
+}
+
+#[test]
 fn a_small_upload_below_the_least_rate_is_refused() {
     let origin = origin();
     let edge = Edge::before(&origin).server("workers = 1").start();

@@ -371,8 +371,18 @@ impl SilenceLimit {
 
     /// Ready when the body has sent nothing for too long.
     pub(super) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<TimeoutError> {
+        self.poll_end_within(None, context)
+    }
+
+    /// The same for a silence that may have a shorter limit.
+    pub(super) fn poll_end_within(
+        &mut self,
+        limit: Option<Duration>,
+        context: &mut Context<'_>,
+    ) -> Poll<TimeoutError> {
         let timer = self.timer.get_or_insert_with(|| {
-            let (clock, limit) = (self.clock.clone(), self.limit);
+            let clock = self.clock.clone();
+            let limit = self.limit.min(limit.unwrap_or(Duration::MAX));
             Box::pin(async move { clock.sleep(limit).await })
         });
         timer.as_mut().poll(context).map(|()| TimeoutError)

@@ -103,7 +103,8 @@ impl ClientContent {
         match Pin::new(&mut self.rest).poll_frame(context) {
             Poll::Pending => {
                 self.awaited_since.get_or_insert_with(|| self.clock.now());
-                let _ = ready!(self.silence.poll_end(context));
+                let patience = self.meter.patience();
+                let _ = ready!(self.silence.poll_end_within(patience, context));
                 Poll::Ready(Some(Err(SlowClientError.into())))
             }
             Poll::Ready(Some(Ok(frame))) => {

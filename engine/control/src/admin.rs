@@ -250,7 +250,7 @@ async fn handle(
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
-    let (handler, parameters) = match admin.find(&parts) {
+    let (handler, parameters) = match admin.find(&parts, slot) {
         Ok(found) => found,
         Err(refusal) => return refusal.into_response(),
     };
@@ -282,12 +282,29 @@ fn accepted_types(request: &Parts) -> String {
 
 impl Admin {
     /// The handler of a request, if the client may ask, and the parameters of the path.
-    fn find(&self, request: &Parts) -> Result<(&Arc<Handler>, Vec<String>), AdminRefusal> {
+    fn find(
+        &self,
+        request: &Parts,
+        slot: &ConnectionSlot,
+    ) -> Result<(&Arc<Handler>, Vec<String>), AdminRefusal> {
         let path = request.uri.path();
         if !self.router.is_open(path) {
-            self.guard.admit(&request.headers)?;
+            let access = self.guard.admit(&request.headers);
+            access.inspect_err(|refusal| self.record_denial(refusal, slot))?;
         }
         self.router.find(&request.method, path)
+    }
+
+    /// Counts a request that has no access, and tells of it once a minute: somebody may be trying
+    /// tokens.
+    fn record_denial(&self, refusal: &AdminRefusal, slot: &ConnectionSlot) {
+        let edge = &self.context.edge;
+        edge.counters.admin_refused(refusal.status());
+        let message = "the admin interface denied access";
+        if let Some(left_out) = edge.counters.repeats.due(message, "", edge.clock.now()) {
+            let (client, reason) = (slot.client(), refusal.reason());
+            tracing::warn!(%client, reason, left_out, "{message}");
+        }
     }
 
     /// The permit for an upload, if the request is one.

@@ -71,6 +71,7 @@ use miss::Miss;
 use news::{FlightNews, ResponseInFlight};
 use open_record::RecordedResponse;
 use provenance::{Provenance, Storing};
+use record::AwaitedAnswer;
 use refusal::AdmissionRefusal;
 use tero_semantics::cache_status::Forward;
 use tero_semantics::disposition::{Disposition, FetchPlan, StoredMatch};
@@ -125,7 +126,9 @@ pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSourc
                 edge,
                 exchange: &exchange,
             };
+            let waiting = AwaitedAnswer::new(visit);
             let answer = forward(visit, route, Some(content)).await;
+            waiting.is_there();
             recorded(visit, answer)
         })),
     }

@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use tero_tests::{Edge, EdgeBuilder, Gate, Origin, Reply, Request, eventually, folder, get};
+use tero_tests::{
+    Client, Edge, EdgeBuilder, Gate, Origin, Reply, Request, eventually, folder, get,
+};
 
 use crate::program::{Serving, configuration};
 
@@ -299,6 +301,89 @@ fn every_answer_has_a_line_and_is_counted_by_its_status() {
         edge.metric("tero_responses_total", &["site=\"site\"", "status=\"5xx\""]),
         1.0
     );
+}
+
+#[test]
+fn a_request_whose_client_leaves_before_the_answer_has_a_line() {
+    let origin = Origin::start();
+    origin.on("/x", Reply::fresh(60, "x"));
+    origin.on("/p", Reply::fresh(60, "p"));
+    let (edge, lines) = logging(Edge::before(&origin));
+    origin.hold();
+    let mut left = Vec::new();
+    for (target, method) in [("/x", "GET"), ("/p", "POST")] {
+        let mut client = edge.client();
+        client.start(&Request::new(method, target));
+        origin.wait_for(target, 1);
+        left.push(client);
+    }
+    edge.advance_secs(3);
+    left.remove(0).finish();
+    left.remove(0).reset();
+    let mut told = lines.wait_for(2);
+    told.sort_by_key(|line| line["method"].to_string());
+    for (line, (method, target)) in told.iter().zip([("GET", "/x"), ("POST", "/p")]) {
+        assert_eq!(line["status"], 499, "{line}");
+        assert_eq!(line["outcome"], "abandoned", "{line}");
+        assert_eq!(
+            (&line["method"], &line["target"]),
+            (&method.into(), &target.into())
+        );
+        assert_eq!(line["bytes"], 0, "{line}");
+        assert_eq!(line["seconds"], 3.0, "{line}");
+        assert_eq!(line["cache_status"], "", "{line}");
+    }
+    assert_eq!(edge.metric("tero_requests_abandoned_total", &[]), 2.0);
+    // It was not answered, so it counts as no response.
+    assert_eq!(edge.metric("tero_responses_total", &[]), 0.0);
+    origin.release();
+    // Its fetch goes on.
+    edge.until("/x", |answer| answer.cache_status().hit);
+    assert_eq!(edge.metric("tero_requests_abandoned_total", &[]), 2.0);
+}
+
+#[test]
+fn a_refusal_names_the_client_that_a_trusted_proxy_tells() {
+    let origin = Origin::start();
+    let builder = Edge::before(&origin).server("trusted_proxies = [\"127.0.0.1\"]");
+    let (edge, lines) = logging(builder);
+    let asking = |host: &str| {
+        let request = get("/x").header("X-Forwarded-For", "198.51.100.7");
+        edge.send(&request.host(host)).status
+    };
+    assert_eq!((asking("else.example"), asking("a b")), (421, 400));
+    for line in lines.wait_for(2) {
+        assert_eq!(line["client"], "198.51.100.7", "{line}");
+    }
+    // Others are not believed.
+    let (edge, lines) = logging(Edge::before(&origin));
+    let request = get("/x").header("X-Forwarded-For", "198.51.100.7");
+    edge.send(&request.host("else.example"));
+    assert_eq!(lines.last_of(1)["client"], "127.0.0.1");
+}
+
+#[test]
+fn a_denied_access_to_the_admin_interface_is_counted_and_told_once_a_minute() {
+    let origin = Origin::start();
+    let keys = "\n[admin]\ntoken = \"0123456789abcdef\"\n";
+    let serving = Serving::start(&configuration(&origin, "").replace("\n[admin]\n", keys));
+    let address = serving.admin_address();
+    let admin = |request: Request| Client::connect(address).send(&request.host("localhost"));
+    for number in 0..50 {
+        let wrong = get("/stats").header("Authorization", format!("Bearer {number}"));
+        assert_eq!(admin(wrong).status, 401);
+    }
+    let told = serving.line_with(&["the admin interface denied access", "the token is wrong"]);
+    assert!(
+        told.contains("client=127.0.0.1") && !told.contains("Bearer"),
+        "{told}"
+    );
+    let told = serving.log().matches("denied access").count();
+    assert_eq!(told, 1, "{}", serving.log());
+    let right = get("/metrics").header("Authorization", "Bearer 0123456789abcdef");
+    let metrics = admin(right).text();
+    let line = "tero_admin_refused_total{status=\"401\"} 50";
+    assert!(metrics.contains(line), "{metrics}");
 }
 
 #[test]

@@ -87,6 +87,11 @@ impl ConnectionSlot {
         answer.await
     }
 
+    /// The address of the client.
+    pub(super) fn client(&self) -> IpAddr {
+        self.address
+    }
+
     fn is_busy(&self) -> bool {
         self.is_busy.load(Ordering::Relaxed)
     }

@@ -124,7 +124,7 @@ mod tests {
         }
         guard
             .admit(&headers)
-            .map_or_else(|refusal| refusal.status(), |()| 200)
+            .map_or_else(|refusal| refusal.status().as_u16(), |()| 200)
     }
 
     #[test]

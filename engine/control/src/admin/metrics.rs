@@ -100,6 +100,13 @@ fn requests(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
         "Requests answered, by outcome",
         samples,
     )?;
+    let abandoned = per_site(sites, |site| site.counters.abandoned());
+    counters(
+        encoder,
+        "tero_requests_abandoned",
+        "Requests whose connection ended before there was an answer",
+        abandoned,
+    )?;
     let bytes = per_site(sites, |site| site.counters.response_bytes());
     counters(
         encoder,
@@ -212,6 +219,10 @@ impl MetricsCollector {
 
     fn connections(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let of_edge = &self.0.edge.counters;
+        let denied = of_edge.admin_refusals().into_iter();
+        let denied = denied.map(|(status, count)| (vec![("status", status)], count));
+        let help = "Requests to the admin interface that were denied access";
+        counters(encoder, "tero_admin_refused", help, denied.collect())?;
         let one = |value| vec![(Vec::new(), value)];
         let help = "Client connections accepted";
         counters(

@@ -31,6 +31,9 @@ enum RefusalField {
     Allow(String),
 }
 
+/// What the log shows of a reason.
+const REASON_CHARS: usize = 160;
+
 impl AdminResponse {
     /// The good answer of `E`.
     pub(super) fn of<E: Endpoint>(response: &E::Response) -> AdminResponse {
@@ -142,9 +145,13 @@ impl AdminRefusal {
         )
     }
 
-    #[cfg(test)]
-    pub(super) fn status(&self) -> u16 {
-        self.status.as_u16()
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong, for the log: no more than a line's worth.
+    pub(super) fn reason(&self) -> String {
+        self.problem.error.chars().take(REASON_CHARS).collect()
     }
 
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, Response, Version};
+use http::{HeaderMap, Response, StatusCode, Version};
 
 use super::body::EdgeBody;
 use super::edge::Edge;
@@ -21,7 +21,9 @@ use super::visit::Visit;
 use crate::store::Key;
 use crate::store::stored::StoredResponse;
 use crate::telemetry::Outcome;
-use crate::telemetry::access_log::{AccessLogLine, AnswerFacts};
+use crate::telemetry::access_log::{
+    AccessLog, AccessLogLine, AnswerFacts, LineOutcome, OpenLine, SentResponse,
+};
 use crate::telemetry::counters::AnsweredRequest;
 use crate::telemetry::popularity::PageRequests;
 use tero_config::AccessLogField;
@@ -172,31 +174,112 @@ fn sent_at_once(edge: &Edge, response: &Response<EdgeBody>) -> Option<u64> {
     body.length().filter(|length| *length <= SENT_AT_ONCE)
 }
 
+/// An answer whose client waits for its head. If the client leaves before, that is recorded.
+#[derive(Debug)]
+pub(super) struct AwaitedAnswer<'v> {
+    visit: Visit<'v>,
+    is_there: bool,
+}
+
+impl<'v> AwaitedAnswer<'v> {
+    /// The answer to a request that goes forward.
+    pub(super) fn new(visit: Visit<'v>) -> AwaitedAnswer<'v> {
+        AwaitedAnswer {
+            visit,
+            is_there: false,
+        }
+    }
+
+    /// Records nothing: the answer is recorded by itself.
+    pub(super) fn is_there(mut self) {
+        self.is_there = true;
+    }
+}
+
+impl Drop for AwaitedAnswer<'_> {
+    fn drop(&mut self) {
+        if !self.is_there {
+            record_abandoned(self.visit);
+        }
+    }
+}
+
+/// Records a request whose connection ended before there was an answer. No status of HTTP says so;
+/// the log has the one that is usual for it.
+#[cold]
+fn record_abandoned(visit: Visit<'_>) {
+    let Visit { edge, exchange } = visit;
+    exchange.site.counters.record_abandoned();
+    let Some(log) = &edge.access_log else { return };
+    let took = edge.clock.now().since(exchange.at);
+    let head = LineHead {
+        status: client_closed_request(),
+        response: &HeaderMap::new(),
+        outcome: LineOutcome::Abandoned,
+        took,
+    };
+    let line = begin_line(exchange, log, &head, &Provenance::stored(Outcome::Error));
+    let sent = SentResponse {
+        bytes: 0,
+        took_micros: micros(took),
+    };
+    log.write(line, sent);
+}
+
+/// 499
+fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
 #[cold]
 fn begin_record(visit: Visit<'_>, answer: &Answer, took: Duration) -> Box<OpenRecord> {
     let Visit { edge, exchange } = visit;
     let line = edge.access_log.as_ref().map(|log| {
-        log.begin(&AccessLogLine {
-            at: exchange.wall(),
-            request_id: log
-                .has(AccessLogField::RequestId)
-                .then(|| exchange.request_id().as_str()),
-            client: exchange.client.unwrap_or(NO_CLIENT),
-            peer: exchange.proxies.last().copied().or(exchange.client),
-            proxies: &exchange.proxies,
-            method: Some(&exchange.parts.method),
-            target: target(&exchange.parts),
-            version: exchange.parts.version,
-            host: exchange.authority.host(),
-            request: &exchange.parts.headers,
+        let head = LineHead {
             status: answer.response.status(),
             response: answer.response.headers(),
-            outcome: Some(answer.provenance.outcome),
-            took_micros: micros(took),
-            facts: facts(exchange, &answer.provenance),
-        })
+            outcome: LineOutcome::Answered(answer.provenance.outcome),
+            took,
+        };
+        begin_line(exchange, log, &head, &answer.provenance)
     });
     OpenRecord::new(edge, Some(&exchange.site.counters), line, exchange.at)
+}
+
+/// What a line says of the head of a response.
+struct LineHead<'h> {
+    status: StatusCode,
+    response: &'h HeaderMap,
+    outcome: LineOutcome,
+    took: Duration,
+}
+
+/// Begins the line of a request that was let in.
+fn begin_line(
+    exchange: &Exchange,
+    log: &AccessLog,
+    head: &LineHead<'_>,
+    provenance: &Provenance,
+) -> OpenLine {
+    log.begin(&AccessLogLine {
+        at: exchange.wall(),
+        request_id: log
+            .has(AccessLogField::RequestId)
+            .then(|| exchange.request_id().as_str()),
+        client: exchange.client.unwrap_or(NO_CLIENT),
+        peer: exchange.proxies.last().copied().or(exchange.client),
+        proxies: &exchange.proxies,
+        method: Some(&exchange.parts.method),
+        target: target(&exchange.parts),
+        version: exchange.parts.version,
+        host: exchange.authority.host(),
+        request: &exchange.parts.headers,
+        status: head.status,
+        response: head.response,
+        outcome: head.outcome,
+        took_micros: micros(head.took),
+        facts: facts(exchange, provenance),
+    })
 }
 
 /// What the access log can tell of an answer beside the heads.
@@ -256,7 +339,7 @@ pub(super) fn record_refused(
         request: &parts.headers,
         status: response.status(),
         response: response.headers(),
-        outcome: None,
+        outcome: LineOutcome::Refused,
         took_micros: 0,
         facts: AnswerFacts::default(),
     });
@@ -282,7 +365,7 @@ pub fn record_unread(edge: &Arc<Edge>, client: IpAddr, response: &Response<EdgeB
         request: &HeaderMap::new(),
         status: response.status(),
         response: response.headers(),
-        outcome: None,
+        outcome: LineOutcome::Refused,
         took_micros: 0,
         facts: AnswerFacts::default(),
     });

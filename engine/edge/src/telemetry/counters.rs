@@ -82,6 +82,7 @@ struct Shard {
     head_seconds: Histogram,
     /// Times to the last byte of these.
     last_byte_seconds: Histogram,
+    abandoned: AtomicU64,
     origin_statuses: [AtomicU64; STATUS_CLASSES],
     origin_failures: AtomicU64,
     origin_seconds: Histogram,
@@ -114,6 +115,7 @@ impl Shard {
             at_once_seconds: Histogram::default(),
             head_seconds: Histogram::default(),
             last_byte_seconds: Histogram::default(),
+            abandoned: AtomicU64::new(0),
             origin_statuses: Default::default(),
             origin_failures: AtomicU64::new(0),
             origin_seconds: Histogram::default(),
@@ -193,6 +195,11 @@ impl SiteCounters {
         }
     }
 
+    /// Counts a request whose connection ended before there was an answer.
+    pub fn record_abandoned(&self) {
+        self.shard().abandoned.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts the end of a response that was counted without its bytes: the time from the head of
     /// the request to the last byte that was sent.
     pub fn record_last_byte(&self, took: Duration) {
@@ -257,6 +264,13 @@ impl SiteCounters {
             sum.add(&self.outcomes_of_variant(variant));
             sum
         })
+    }
+
+    /// Requests whose connections ended before there was an answer.
+    pub fn abandoned(&self) -> u64 {
+        self.all_shards()
+            .map(|shard| shard.abandoned.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Bytes of content sent.

@@ -11,6 +11,8 @@ use super::status_counts::StatusCounts;
 pub struct EdgeCounters {
     /// Requests that were refused before a site was found, by status.
     refusals: StatusCounts,
+    /// Requests to the admin interface that were denied access, by status.
+    admin_refusals: StatusCounts,
     opened: AtomicU64,
     closed: AtomicU64,
     turned_away: AtomicU64,
@@ -28,6 +30,18 @@ impl EdgeCounters {
     pub fn refusals(&self) -> BTreeMap<String, u64> {
         let mut sums = BTreeMap::new();
         self.refusals.add_to(&mut sums);
+        sums
+    }
+
+    /// Counts a request that the admin interface denied access.
+    pub fn admin_refused(&self, status: http::StatusCode) {
+        self.admin_refusals.record(status);
+    }
+
+    /// Requests that the admin interface denied access, by status.
+    pub fn admin_refusals(&self) -> BTreeMap<String, u64> {
+        let mut sums = BTreeMap::new();
+        self.admin_refusals.add_to(&mut sums);
         sums
     }
 

@@ -95,7 +95,7 @@ fn put(
         Field::Device => json.put(field, &facts.device),
         Field::Variant => json.put(field, &facts.variant),
         Field::Status => json.put(field, &line.status.as_u16()),
-        Field::Outcome => json.put(field, &line.outcome.map_or("refused", |one| one.as_str())),
+        Field::Outcome => json.put(field, &line.outcome.as_str()),
         Field::Forward => json.put(field, &facts.forward),
         Field::Collapsed => json.put(field, &facts.collapsed),
         Field::Stored => json.put(field, &facts.stored),

@@ -42,8 +42,8 @@ pub struct AccessLogLine<'a> {
     pub status: StatusCode,
     /// The fields of the response.
     pub response: &'a HeaderMap,
-    /// How the request was answered; `None` if it was refused.
-    pub outcome: Option<Outcome>,
+    /// What became of the request.
+    pub outcome: LineOutcome,
     /// Microseconds until the head of the response was made.
     pub took_micros: u64,
     /// What is known of a request that was let in.
@@ -86,6 +86,27 @@ pub struct AnswerFacts<'a> {
     pub origin_status: Option<StatusCode>,
     /// Microseconds to the head of its response.
     pub origin_micros: Option<u64>,
+}
+
+/// What became of a request, as the log says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineOutcome {
+    /// It was answered.
+    Answered(Outcome),
+    /// It was refused.
+    Refused,
+    /// Its connection ended before there was an answer.
+    Abandoned,
+}
+
+impl LineOutcome {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            LineOutcome::Answered(outcome) => outcome.as_str(),
+            LineOutcome::Refused => "refused",
+            LineOutcome::Abandoned => "abandoned",
+        }
+    }
 }
 
 /// What is known of a response once it has been sent.
@@ -243,7 +264,10 @@ mod tests {
             request: &request,
             status: StatusCode::OK,
             response: &response,
-            outcome: method.map(|_| Outcome::Hit),
+            outcome: match method {
+                Some(_) => LineOutcome::Answered(Outcome::Hit),
+                None => LineOutcome::Refused,
+            },
             took_micros: 1_500,
             facts: AnswerFacts {
                 site: Some("shop"),

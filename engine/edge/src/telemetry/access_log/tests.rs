@@ -34,7 +34,7 @@ fn write(log: &AccessLog, target: &str) {
         request: &none,
         status: StatusCode::OK,
         response: &none,
-        outcome: Some(Outcome::Hit),
+        outcome: LineOutcome::Answered(Outcome::Hit),
         took_micros: 1,
         facts: AnswerFacts::default(),
     });

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tero_config::{Config, PolicyHost};
-use tero_policy_host::Host;
 use tero_policy_host::cases::{Cases, keys};
+use tero_policy_host::{Compiler, Host};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -49,11 +49,11 @@ fn blocks(language: &str) -> Vec<(String, String)> {
 #[test]
 fn cases_in_the_guide_pass() {
     let folder = tero_tests::compiled_cache().join("tero");
-    let host = Host::counting(&PolicyHost {
+    let settings = PolicyHost {
         compiled_cache: Some(folder),
         ..PolicyHost::default()
-    })
-    .unwrap();
+    };
+    let host = Host::counting(&settings, &Compiler::InProcess).unwrap();
     let mut run = 0;
     for (page, block) in blocks("toml")
         .into_iter()

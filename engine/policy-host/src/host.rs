@@ -42,14 +42,16 @@ impl Host {
         Ok(Host::on(Runtime::new(config.stack)?, config, compiler))
     }
 
-    /// A host that counts the instructions of guests, for [`Trial`](crate::Trial). It is slower,
-    /// and its compiled modules are not those of [`Host::new`].
+    /// A host that counts the instructions of guests, for [`Trial`](crate::Trial), and compiles as
+    /// `compiler` says. It is slower, and its compiled modules are not those of [`Host::new`].
     ///
     /// # Errors
     /// [`PolicyError::Engine`] if WebAssembly cannot run on this machine.
-    pub fn counting(config: &config::PolicyHost) -> Result<Arc<Host>, PolicyError> {
-        let runtime = Runtime::counting(config.stack)?;
-        Ok(Host::on(runtime, config, &Compiler::InProcess))
+    pub fn counting(
+        config: &config::PolicyHost,
+        compiler: &Compiler,
+    ) -> Result<Arc<Host>, PolicyError> {
+        Ok(Host::on(Runtime::counting(config.stack)?, config, compiler))
     }
 
     fn on(runtime: Runtime, config: &config::PolicyHost, compiler: &Compiler) -> Arc<Host> {

@@ -24,8 +24,9 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use tero_config::{self as config, Config};
-use tero_policy_host::{Chain, Host, Policy, PolicyError};
+use tero_policy_host::{Chain, Compiler, Host, Policy, PolicyError};
 use tero_semantics::timestamp::Timestamp;
+use tero_time::local_time::LocalDateTime;
 use tero_time::zones::ZoneData;
 
 pub use decision::PreviewDecision;
@@ -46,7 +47,7 @@ const MIN_DEADLINE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct PreviewInput {
     /// The beginning; events after it are told.
-    pub from: Timestamp,
+    pub from: LocalDateTime,
     /// The length, cut to [`MAX_SPAN`].
     pub span: Duration,
     /// The one site to look at; `None` is all of them.
@@ -90,53 +91,105 @@ impl Preview {
     }
 }
 
-/// Looks ahead.
+/// Why there is no preview.
+#[derive(Debug, thiserror::Error)]
+pub enum PreviewError {
+    /// A policy of the configuration can't be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A local time means several instants.
+    #[error(
+        "the sites have different zones ({0}): write the time with its offset, or name a site with --site"
+    )]
+    ManyZones(String),
+}
+
+/// Looks ahead. Modules are compiled as `compiler` says.
 ///
 /// # Errors
-/// [`PolicyError`] if a policy of the configuration can't be used.
-pub fn preview(config: &Config, input: &PreviewInput) -> Result<Preview, PolicyError> {
-    let until = input.from.saturating_add(input.span.min(MAX_SPAN));
-    let span = PreviewSpan {
-        from: input.from,
-        until,
-    };
-    let mut preview = Preview::empty(span);
-    let host = Host::new(&config.policy_host)?;
+/// [`PreviewError`]
+pub fn preview(
+    config: &Config,
+    input: &PreviewInput,
+    compiler: &Compiler,
+) -> Result<Preview, PreviewError> {
+    let host = Host::with_compiler(&config.policy_host, compiler)?;
     let policies = load(&host, config)?;
-    let mut zones = BTreeSet::new();
     let wanted =
         |site: &&config::Site| input.site.as_deref().is_none_or(|name| *site.name == *name);
+    let mut chains = Vec::new();
     for site in config.sites.iter().filter(wanted) {
         let by_name = |name| policies.iter().find(|policy| policy.name() == name);
-        let chosen: Vec<Arc<Policy>> = site.policies.iter().filter_map(by_name).cloned().collect();
-        let policy_zones = chosen.iter().filter_map(|policy| policy.manifest().zone);
-        zones.extend(policy_zones.map(|zone| zone.name()));
+        let chosen = site.policies.iter().filter_map(by_name).cloned().collect();
+        let chain = Chain::new(&host, chosen, config.cache.max_policy_variants)?;
+        chains.push((site, chain));
+    }
+    let from = beginning(config, input.from, &chains)?;
+    let span = PreviewSpan {
+        from,
+        until: from.saturating_add(input.span.min(MAX_SPAN)),
+    };
+    let mut preview = Preview::empty(span);
+    let mut zones = BTreeSet::new();
+    let mut asked: Vec<Arc<Policy>> = Vec::new();
+    for (site, chain) in &chains {
         let view = SiteView {
             config,
             span,
             host: &host,
             site,
-            chain: &Chain::new(&host, chosen, config.cache.max_policy_variants)?,
+            chain,
         };
-        zones.insert(view.zone().name());
+        zones.extend(view.zones().map(|zone| zone.name()));
         preview.events.extend(view.plans());
         let decisions = view.decisions(&input.urls)?;
         preview.events.extend(decisions.events);
         preview.asked.push(decisions.call);
         preview.warnings.extend(decisions.warnings);
+        for policy in chain.policies() {
+            if !asked.iter().any(|other| other.name() == policy.name()) {
+                asked.push(Arc::clone(policy));
+            }
+        }
     }
     for zone in zones {
         preview.events.extend(offsets::changes(zone, span));
         if let Some(other) = &input.other_zone_data {
-            let differences = zone_data::differences(zone, other, input.from);
+            let differences = zone_data::differences(zone, other, from);
             preview.zone_data_differences.extend(differences);
         }
     }
-    preview.events.extend(holidays::events(&policies, span));
-    preview.warnings.extend(holidays::warnings(&policies, span));
-    preview.notices.extend(holidays::notices(&policies, span));
+    preview.events.extend(holidays::events(&asked, span));
+    preview.warnings.extend(holidays::warnings(&asked, span));
+    preview.notices.extend(holidays::notices(&asked, span));
     preview.events.sort_by_key(PreviewEvent::order);
     Ok(preview)
+}
+
+/// The instant at which a preview begins. A local time is one of the sites' zone.
+fn beginning(
+    config: &Config,
+    from: LocalDateTime,
+    chains: &[(&config::Site, Chain)],
+) -> Result<Timestamp, PreviewError> {
+    let zone_of = |(site, chain): &(&config::Site, Chain)| {
+        let plans = config.plans.iter().filter(|plan| plan.site == site.name);
+        let of_plans = || plans.into_iter().find_map(|plan| plan.zone);
+        site.zone.or(chain.zone()).or_else(of_plans)
+    };
+    // A site without a zone of its own goes by that of the others.
+    let mut zones: Vec<Tz> = chains.iter().filter_map(zone_of).collect();
+    zones.sort_unstable_by_key(|zone| zone.name());
+    zones.dedup();
+    match (from, zones.as_slice()) {
+        (LocalDateTime::Instant(instant), _) => Ok(instant),
+        (_, []) => Ok(from.in_zone(Tz::UTC)),
+        (_, [zone]) => Ok(from.in_zone(*zone)),
+        (_, zones) => {
+            let names: Vec<&str> = zones.iter().map(|zone| zone.name()).collect();
+            Err(PreviewError::ManyZones(names.join(", ")))
+        }
+    }
 }
 
 /// The policies of the configuration, with deadlines of at least [`MIN_DEADLINE`].

@@ -7,7 +7,7 @@ use tero_admin_api::{ActivateRequest, Problem, PushResponse};
 use tero_policy_host::{Package, builtin};
 use tero_tests::{Answer, Edge, EdgeBuilder, Origin, Reply, Request, folder, guests, toml_string};
 
-use crate::program::{assert_code, configuration, err, run_in};
+use crate::program::{assert_code, configuration, err, out, run_in};
 
 /// Loops that take minutes to compile.
 const MANY_LOOPS: usize = 40_000;
@@ -162,6 +162,35 @@ fn the_program_is_its_own_compiler() {
         assert!(
             told.contains("longer than 1s (`policies.compile_timeout`)"),
             "{told}"
+        );
+    }
+}
+
+#[test]
+fn commands_at_the_desk_compile_within_limits() {
+    let folder = folder();
+    let file = |name: &str| folder.path().join(name);
+    std::fs::write(file("big.wasm"), guests::branch_tables(MANY_TABLES)).unwrap();
+    std::fs::write(file("access.log"), "").unwrap();
+    let cases = "module = \"big.wasm\"\n[[case]]\nname = \"any\"\nurl = \"http://a.example/\"\n";
+    std::fs::write(file("cases.toml"), cases).unwrap();
+    for arguments in [
+        &["policy", "test", "cases.toml"][..],
+        &[
+            "policy",
+            "diff",
+            "big.wasm",
+            "big.wasm",
+            "--log",
+            "access.log",
+        ],
+    ] {
+        let output = run_in(folder.path(), arguments);
+        assert!(!output.status.success(), "{arguments:?}");
+        let told = out(&output) + &err(&output);
+        assert!(
+            told.contains("more memory than 1GiB"),
+            "{arguments:?}: {told}"
         );
     }
 }

@@ -7,6 +7,7 @@ use http::StatusCode;
 use super::case::CaseResponse;
 use super::*;
 use crate::host::Host;
+use crate::module::compiler::Compiler;
 use tero_config::{ConfigErrors, ModuleSource, PolicyHost};
 use tero_semantics::timestamp::Timestamp;
 
@@ -25,11 +26,11 @@ fn parse(text: &str) -> Result<Cases, ConfigErrors> {
 fn host() -> Arc<Host> {
     static FOLDER: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
-    Host::counting(&PolicyHost {
+    let settings = PolicyHost {
         compiled_cache: Some(folder.path().join("tero")),
         ..PolicyHost::default()
-    })
-    .unwrap()
+    };
+    Host::counting(&settings, &Compiler::InProcess).unwrap()
 }
 
 fn run(text: &str, max_fuel: Option<u64>) -> Result<CasesReport, ConfigErrors> {

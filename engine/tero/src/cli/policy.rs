@@ -17,6 +17,7 @@ use std::sync::Arc;
 use chrono::DateTime;
 use clap::{Args, Subcommand};
 
+use super::compile::compiler;
 use tero_config::PolicyHost;
 use tero_policy_host::{Host, PolicyError};
 
@@ -101,5 +102,5 @@ fn time_of(unix_secs: i64) -> String {
 /// A host at the desk, which counts fuel. It keeps compiled modules where an edge keeps them by
 /// default.
 fn desk() -> Result<Arc<Host>, PolicyError> {
-    Host::counting(&PolicyHost::default())
+    Host::counting(&PolicyHost::default(), &compiler())
 }

@@ -4,37 +4,36 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use chrono_tz::Tz;
 use clap::Args;
-use serde::Deserialize;
 
 use super::compile::compiler;
 use super::config_args::ConfigArgs;
 use super::{colours, fail, print, report, used_wrongly};
-use tero_config::{Config, units};
+use tero_config::units;
 use tero_policy_host::check::check_file;
-use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 use tero_time::local_time::LocalDateTime;
 use tero_time::zones;
 use tero_tools::preview::{
-    EventKind, MAX_SPAN, Preview, PreviewDecision, PreviewEvent, PreviewInput, ZoneDataDifference,
-    preview,
+    EventKind, MAX_SPAN, Preview, PreviewDecision, PreviewError, PreviewEvent, PreviewInput,
+    ZoneDataDifference, preview,
 };
 
 const EXAMPLE: &str = "\
 Examples:
-  tero schedule                                  the coming week, by ./tero.toml
+  tero schedule  the coming week, by ./tero.toml
   tero schedule --next 2d --url /barberias/palermo
   tero schedule --from 2026-12-24T00:00 --next 3d --json | jq .events
 
-Policies are asked, without a server, about a 200 for the home page, for the URLs of the plans, for
-a path that matches each pattern in their settings, and for each --url, at the beginning of every
-minute. If an answer changes, the second of the change is found. A window within one minute, or for
-another URL, is not found. Nothing is fetched. If other time zone data than those in use are there,
-it is told where they differ within the coming year.
+Policies are asked, without a server, about a 200 for the home page, for the
+URLs of the plans, for a path that matches each pattern in their settings, and
+for each --url, at the beginning of every minute. If an answer changes, the
+second of the change is found. A window within one minute, or for another URL,
+is not found. Nothing is fetched. If other time zone data than those in use are
+there, it is told where they differ within the coming year.
 
-Exit code: 0 for success, 1 if the configuration can't be used, 2 if the command is used wrongly.";
+Exit code: 0 for success, 1 if the configuration can't be used, 2 if the
+command is used wrongly.";
 
 /// Shows what will happen when: changing decisions, plans, holidays, changes of the clock
 #[derive(Debug, Args)]
@@ -45,7 +44,7 @@ pub(super) struct ScheduleCommand {
     /// How far to look: 1min to 92d
     #[arg(long, value_name = "DURATION", default_value = "7d")]
     next: String,
-    /// The start: a local time of the site's zone, or RFC 3339 with an offset [default: now]
+    /// The start: a local time of the site's zone, or one with its offset [default: now]
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
     /// One site [default: all]
@@ -99,8 +98,8 @@ impl ScheduleCommand {
             Err(error) => return fail(&error.to_string()),
         };
         zone_data.install();
-        let from = match self.from.as_deref().map(|text| time(text, &config)) {
-            None => Clock::real().now(),
+        let from = match self.from.as_deref().map(LocalDateTime::parse) {
+            None => LocalDateTime::Instant(Clock::real().now()),
             Some(Some(from)) => from,
             Some(None) => {
                 return used_wrongly(
@@ -117,6 +116,7 @@ impl ScheduleCommand {
                 urls: self.url,
                 other_zone_data: zone_data.passed_over.and_then(|other| other.read().ok()),
             },
+            &compiler(),
         ) {
             Ok(preview) if self.json => match serde_json::to_string_pretty(&preview) {
                 Ok(json) => print(&format!("{json}\n")),
@@ -134,34 +134,10 @@ impl ScheduleCommand {
                 }
                 print(&show(&preview))
             }
+            Err(error @ PreviewError::ManyZones(_)) => used_wrongly(&format!("--from: {error}")),
             Err(error) => fail(&super::serve::with_causes(&error)),
         }
     }
-}
-
-/// The settings of a policy that name its zone.
-#[derive(Deserialize)]
-struct ZoneSettings {
-    zone: Option<String>,
-    timezone: Option<String>,
-}
-
-/// Local times are in the first zone that the configuration names.
-fn time(text: &str, config: &Config) -> Option<Timestamp> {
-    let time = LocalDateTime::parse(text)?;
-    let zone = config
-        .sites
-        .iter()
-        .find_map(|site| site.zone)
-        .or_else(|| config.plans.iter().find_map(|plan| plan.zone));
-    let of_policy = || {
-        let mut policies = config.policies.iter();
-        policies.find_map(|policy| {
-            let settings: ZoneSettings = serde_json::from_str(&policy.settings).ok()?;
-            settings.zone.or(settings.timezone)?.parse().ok()
-        })
-    };
-    Some(time.in_zone(zone.or_else(of_policy).unwrap_or(Tz::UTC)))
 }
 
 fn told(difference: &ZoneDataDifference) -> String {

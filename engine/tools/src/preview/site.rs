@@ -59,6 +59,17 @@ impl SiteView<'_> {
         self.site.zone.or(self.chain.zone()).unwrap_or(Tz::UTC)
     }
 
+    /// Every zone whose clock counts here: the site's, its policies' and its plans'.
+    pub(super) fn zones(&self) -> impl Iterator<Item = Tz> {
+        let policies = self.chain.policies().iter();
+        let plans = self.config.plans.iter();
+        let plans = plans.filter(|plan| plan.site == self.site.name);
+        [self.zone()]
+            .into_iter()
+            .chain(policies.filter_map(|policy| policy.manifest().zone))
+            .chain(plans.filter_map(|plan| plan.zone))
+    }
+
     /// An event for each time at which a plan of the site comes due.
     pub(super) fn plans(&self) -> Vec<PreviewEvent> {
         let plans = self.config.plans.iter();

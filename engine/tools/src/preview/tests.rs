@@ -39,13 +39,13 @@ fn look(text: &str, from: &str, hours: u64) -> Preview {
         .unwrap_or_else(|errors| panic!("{errors}"));
     let from = Timestamp::from_unix_secs(DateTime::parse_from_rfc3339(from).unwrap().timestamp());
     let outlook = PreviewInput {
-        from,
+        from: LocalDateTime::Instant(from),
         span: Duration::from_secs(hours * 3_600),
         site: None,
         urls: vec!["/shops/x?day=1".to_owned()],
         other_zone_data: None,
     };
-    preview(&config, &outlook).unwrap()
+    preview(&config, &outlook, &Compiler::InProcess).unwrap()
 }
 
 /// The local time of each event, and a word about it.
@@ -139,4 +139,97 @@ fn a_preview_tells_clock_changes_and_years_without_holidays() {
         "{:?}",
         year.notices
     );
+}
+
+const TWO: &str = r#"
+[policies]
+compiled_cache = "COMPILED"
+[[policy]]
+name = "argentina"
+module = "builtin:business-hours"
+calendar = "builtin:argentina"
+settings = { zone = "America/Argentina/Buenos_Aires", open = "09:00", close = "18:00", rules = [{ paths = ["*"], inside = "2min", outside = "1h" }] }
+[[policy]]
+name = "spain"
+module = "builtin:business-hours"
+calendar = "builtin:spain"
+settings = { zone = "Europe/Madrid", open = "09:00", close = "18:00", rules = [{ paths = ["*"], inside = "2min", outside = "1h" }] }
+[[site]]
+name = "tienda"
+hosts = ["tienda.example"]
+origins = ["http://127.0.0.1:1"]
+policies = ["argentina"]
+[[site]]
+name = "shop"
+hosts = ["shop.example"]
+origins = ["http://127.0.0.1:1"]
+policies = ["spain"]
+[[warm]]
+name = "opening"
+site = "shop"
+schedule = "30 8 * * *"
+zone = "America/Santiago"
+urls = ["/"]
+"#;
+
+fn look_at(site: Option<&str>, from: &str, days: u64) -> Result<Preview, PreviewError> {
+    let folder = std::env::temp_dir().join("tero-preview-tests");
+    let text = TWO.replace("COMPILED", &folder.display().to_string());
+    let config = Config::parse(&text, "tero.toml", Path::new("")).unwrap();
+    let input = PreviewInput {
+        from: LocalDateTime::parse(from).unwrap(),
+        span: Duration::from_secs(days * 86_400),
+        site: site.map(str::to_owned),
+        urls: Vec::new(),
+        other_zone_data: None,
+    };
+    preview(&config, &input, &Compiler::InProcess)
+}
+
+#[test]
+fn a_local_time_is_one_of_the_site_that_is_looked_at() {
+    for (site, expected) in [
+        ("tienda", "2026-12-24T03:00:00Z"),
+        ("shop", "2026-12-23T23:00:00Z"),
+    ] {
+        let preview = look_at(Some(site), "2026-12-24T00:00", 1).unwrap();
+        assert_eq!(preview.from, expected, "{site}");
+    }
+    let error = look_at(None, "2026-12-24T00:00", 1).unwrap_err();
+    let names = "America/Argentina/Buenos_Aires, Europe/Madrid";
+    assert!(error.to_string().contains(names), "{error}");
+    let preview = look_at(None, "2026-12-24T00:00:00-03:00", 1).unwrap();
+    assert_eq!(preview.from, "2026-12-24T03:00:00Z");
+}
+
+#[test]
+fn holidays_are_those_of_the_sites_that_are_looked_at() {
+    let holidays = |site| {
+        // Epiphany is a holiday in Spain alone.
+        let preview = look_at(site, "2027-01-05T00:00:00Z", 3).unwrap();
+        let events = preview.events.into_iter();
+        let policies = events.filter_map(|event| match event.what {
+            EventKind::Holiday { policies, .. } => Some(policies.join(" ")),
+            _ => None,
+        });
+        policies.collect::<Vec<_>>()
+    };
+    assert_eq!(holidays(Some("tienda")), [""; 0]);
+    assert_eq!(holidays(Some("shop")), ["spain"]);
+    assert_eq!(holidays(None), ["spain"]);
+}
+
+#[test]
+fn the_clock_of_a_plan_is_told_when_it_changes() {
+    // Chile puts the clock forward on 2026-09-06, at 04:00 UTC.
+    let preview = look_at(Some("shop"), "2026-09-05T00:00:00Z", 3).unwrap();
+    let changes = preview.events.iter().filter_map(|event| match event.what {
+        EventKind::OffsetChange { .. } => Some((event.utc.as_str(), event.zone.as_str())),
+        _ => None,
+    });
+    let expected = [("2026-09-06T04:00:00Z", "America/Santiago")];
+    assert_eq!(changes.collect::<Vec<_>>(), expected);
+    let preview = look_at(Some("tienda"), "2026-09-05T00:00:00Z", 3).unwrap();
+    let of_plan = |event: &PreviewEvent| event.zone == "America/Santiago";
+    assert!(!preview.events.iter().any(of_plan));
 }

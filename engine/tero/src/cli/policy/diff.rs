@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::push::{module, settings};
 use super::report::{self, Difference};
+use crate::cli::compile::compiler;
 use crate::cli::{fail, print, print_json, used_wrongly};
 use tero_admin_api::VersionComparison;
 use tero_config as config;
@@ -73,7 +74,7 @@ impl DiffCommand {
                 return used_wrongly(&format!("can't read {}: {error}", self.log.display()));
             }
         };
-        let host = match Host::new(&PolicyHost::default()) {
+        let host = match Host::with_compiler(&PolicyHost::default(), &compiler()) {
             Ok(host) => host,
             Err(error) => return fail(&error.to_string()),
         };

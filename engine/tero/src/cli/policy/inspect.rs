@@ -9,6 +9,7 @@ use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
 use super::push::settings;
+use crate::cli::compile::compiler;
 use crate::cli::{fail, print, print_json, used_wrongly};
 use tero_config as config;
 use tero_config::{ModuleSource, PolicyHost, PolicyLimits, units};
@@ -44,7 +45,7 @@ impl InspectCommand {
             Ok(policy) => policy,
             Err(message) => return used_wrongly(&message),
         };
-        let host = match Host::new(&PolicyHost::default()) {
+        let host = match Host::with_compiler(&PolicyHost::default(), &compiler()) {
             Ok(host) => host,
             Err(error) => return fail(&error.to_string()),
         };

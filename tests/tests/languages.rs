@@ -5,6 +5,7 @@
 //! examples: `npm install` in `examples/shop-hours/javascript` and in `…/typescript`, a `.venv` with its
 //! `requirements.txt` in `examples/shop-hours/python`. A language without its tools is skipped with
 //! a message, unless `TERO_LANGUAGES` (`javascript,typescript,python,c`) names it: then the test fails.
+//! So is mypy, if it isn't in that `.venv` (`TERO_LANGUAGES=mypy`).
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -69,6 +70,9 @@ fn missing(language: &str) -> Option<&'static str> {
         "python" if !runs(example(language).join(".venv/bin/componentize-py")) => Some(
             "`python3 -m venv .venv && .venv/bin/pip install -r requirements.txt` in examples/shop-hours/python",
         ),
+        "mypy" if !runs(example("python").join(".venv/bin/mypy")) => {
+            Some("`.venv/bin/pip install mypy` in examples/shop-hours/python")
+        }
         "c" if !runs("clang") || !runs("wasm-ld") => Some("clang and lld"),
         _ => None,
     }
@@ -302,7 +306,7 @@ export const onResponse = (request) => responses[request.path];
 export const planWarm = () => [];
 "#;
 
-const WRONG_PYTHON: &str = r#"
+const WRONG_PYTHON: &str = r#"# mypy: ignore-errors
 from types import SimpleNamespace
 from wit_world import WitWorld as Policy
 from wit_world.imports.types import *
@@ -525,5 +529,37 @@ fn answers_of_another_shape_are_refused_with_the_field_and_what_it_wants() {
                 "{told}"
             );
         }
+    }
+}
+
+#[test]
+fn the_type_checker_of_a_python_project_stops_a_build() {
+    if !is_tested("python") || !is_tested("mypy") {
+        return;
+    }
+    let folder = folder();
+    // The template is without fault: `new_project` builds it.
+    let module = new_project(folder.path(), "python");
+    let project = module.parent().unwrap();
+    let file = project.join("app.py");
+    let good = std::fs::read_to_string(&file).unwrap();
+    for (right, wrong, told) in [
+        (
+            "Lookup.PASS, None",
+            "\"pass\", None",
+            "incompatible type \"str\"",
+        ),
+        ("device=True,", "devices=True,", "\"devices\""),
+    ] {
+        let text = good.replacen(right, wrong, 1);
+        assert_ne!(text, good, "{right}");
+        std::fs::write(&file, text).unwrap();
+        std::fs::remove_file(&module).unwrap_or_default();
+        let built = tero(project, &["policy", "build"]).output().unwrap();
+        let said = String::from_utf8_lossy(&built.stderr) + String::from_utf8_lossy(&built.stdout);
+        assert!(!built.status.success(), "{said}");
+        assert!(said.contains("app.py:") && said.contains(told), "{said}");
+        assert!(said.contains("mypy failed"), "{said}");
+        assert!(!module.exists(), "{said}");
     }
 }

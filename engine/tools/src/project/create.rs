@@ -149,7 +149,7 @@ fn ignored(language: Language) -> &'static str {
         Language::Rust => "/target\n/policy.wasm\n",
         Language::Javascript => "/node_modules\n/policy.wasm\n",
         Language::Typescript => "/node_modules\n/build\n/policy.wasm\n",
-        Language::Python => "/.venv\n/bindings\n__pycache__\n/policy.wasm\n",
+        Language::Python => "/.venv\n/bindings\n__pycache__\n.mypy_cache\n/policy.wasm\n",
         Language::C => "/bindings\n/policy.wasm\n",
     }
 }

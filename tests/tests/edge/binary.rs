@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
-use tero_tests::{GUARD, Gate, Origin, Reply, folder, get, toml_string};
+use tero_tests::{GUARD, Gate, Origin, Reply, eventually, folder, get, toml_string};
 
 use crate::program::{
     Serving, assert_code, configuration, err, out, run, run_in, sample_file, tero,
@@ -471,4 +471,32 @@ fn a_log_that_is_not_read_any_more_stops_no_signal() {
     let status = is_ended.recv_timeout(GUARD);
     let _ = Command::new("kill").args(["-s", "KILL", &id]).output();
     assert!(status.expect("it goes on for ever").unwrap().success());
+}
+
+#[test]
+fn a_reload_that_takes_long_holds_up_no_signal() {
+    let origin = Origin::start();
+    let text = configuration(&origin, "");
+    let mut serving = Serving::start(&text);
+    serving.address();
+    let module = serving.folder.path().join("slow.wasm");
+    std::fs::write(&module, tero_tests::guests::nested_loops(40_000)).unwrap();
+    // It would compile for minutes.
+    let policy = "policies = [\"slow\"]\n[[policy]]\nname = \"slow\"\nmodule = \"slow.wasm\"\n";
+    let slow = configuration(&origin, policy)
+        .replace("[policies]\n", "[policies]\ncompile_timeout = \"10min\"\n");
+    std::fs::write(serving.folder.path().join("tero.toml"), slow).unwrap();
+    serving.signal("HUP");
+    let compiles = || {
+        let children = format!("/proc/{0}/task/{0}/children", serving.id());
+        let threads = std::fs::read_dir(format!("/proc/{}/task", serving.id())).unwrap();
+        let of_thread = |thread: std::io::Result<std::fs::DirEntry>| {
+            std::fs::read_to_string(thread.unwrap().path().join("children")).unwrap_or_default()
+        };
+        let all: String = threads.map(of_thread).collect();
+        !all.trim().is_empty() || std::fs::read_to_string(children).is_ok_and(|it| !it.is_empty())
+    };
+    eventually("the module is being compiled", compiles);
+    serving.signal("TERM");
+    assert_eq!(serving.exit_code(), Some(0));
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use clap::Args;
 use tokio::runtime::Runtime;
@@ -23,10 +25,12 @@ Examples:
   tero serve /etc/tero/tero.toml
   tero serve --config /etc/tero/tero.toml
 
-Signals: SIGTERM and SIGINT end each connection after its request, for at most `[server] drain`;
-a second one stops at once. SIGHUP reads the configuration again and opens the access log anew.
+Signals: SIGTERM and SIGINT end each connection after its request, for at most
+`[server] drain`; a second one stops at once. SIGHUP reads the configuration
+again and opens the access log anew.
 
-Exit code: 0 after a signal, 1 if it can't serve, 2 if the command is used wrongly.";
+Exit code: 0 after a signal, 1 if it can't serve, 2 if the command is used
+wrongly.";
 
 /// Runs the edge until it is stopped
 #[derive(Debug, Args)]
@@ -62,7 +66,12 @@ impl ServeCommand {
             tracing::info!("serving on http://{address}");
         }
         tracing::info!("admin interface on http://{}", server.admin_address());
-        signals.heed_until_stopped(&server, &|| reload(&server));
+        let server = Arc::new(server);
+        let reloads = match start_reloads(Arc::clone(&server)) {
+            Ok(reloads) => reloads,
+            Err(error) => return fail(&format!("can't start a thread: {error}")),
+        };
+        signals.heed_until_stopped(&server, &reloads);
         ExitCode::SUCCESS
     }
 }
@@ -109,10 +118,10 @@ impl Signals {
     }
 
     /// Lets the server run until a signal stops it, and waits until everything has ended.
-    pub(super) fn heed_until_stopped(self, server: &Server, reload: &(dyn Fn() + Sync)) {
+    pub(super) fn heed_until_stopped(self, server: &Server, reloads: &SyncSender<()>) {
         let (ended, end) = oneshot::channel();
         std::thread::scope(|scope| {
-            let signals = scope.spawn(move || self.heed(server, reload, end));
+            let signals = scope.spawn(move || self.heed(server, reloads, end));
             server.wait();
             // The sender is gone only if its thread has panicked.
             let _ = ended.send(());
@@ -122,7 +131,7 @@ impl Signals {
         });
     }
 
-    fn heed(self, server: &Server, reload: &(dyn Fn() + Sync), end: oneshot::Receiver<()>) {
+    fn heed(self, server: &Server, reloads: &SyncSender<()>, end: oneshot::Receiver<()>) {
         let Signals {
             runtime,
             terminate,
@@ -133,7 +142,7 @@ impl Signals {
             [terminate, interrupt],
             hangup,
             server,
-            reload,
+            reloads,
             end,
         ));
     }
@@ -143,7 +152,7 @@ async fn heed_signals(
     [mut terminate, mut interrupt]: [Signal; 2],
     mut hangup: Signal,
     server: &Server,
-    reload: &(dyn Fn() + Sync),
+    reloads: &SyncSender<()>,
     mut end: oneshot::Receiver<()>,
 ) {
     let mut draining = false;
@@ -152,7 +161,8 @@ async fn heed_signals(
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             _ = hangup.recv() => {
-                reload();
+                // One that waits already will read what is there by then.
+                let _ = reloads.try_send(());
                 continue;
             }
             _ = &mut end => return,
@@ -165,6 +175,16 @@ async fn heed_signals(
         }
         draining = true;
     }
+}
+
+/// Reads the configuration again for each message, on a thread of its own: compiling may take long,
+/// and a signal that ends the edge must not wait for it. Nor does the end of the process.
+fn start_reloads(server: Arc<Server>) -> io::Result<SyncSender<()>> {
+    let (reloads, due) = sync_channel(1);
+    std::thread::Builder::new()
+        .name("reload".to_owned())
+        .spawn(move || due.iter().for_each(|()| reload(&server)))?;
+    Ok(reloads)
 }
 
 fn reload(server: &Server) {

@@ -310,3 +310,52 @@ fn malformed_questions_are_refused_with_a_cure() {
     }
     edge.send(&get("/x"));
 }
+
+#[test]
+fn a_path_is_explained_where_the_only_site_answers_for_every_host() {
+    let origin = origin();
+    let text = Edge::before(&origin)
+        .to_toml()
+        .replace("hosts = [\"www.example\"]", "hosts = [\"*\"]");
+    let edge = Edge::from_toml(&text, tero_tests::A_TUESDAY_MORNING, tero_tests::ART);
+    let explained = explain(&edge, &json!({ "url": "/x" }));
+    assert_eq!(explained.key.url, "http://localhost/x");
+    // Two sites can't be told apart.
+    let two = Edge::before(&origin)
+        .section(&format!(
+            "[[site]]\nname = \"two\"\nhosts = [\"two.example\"]\norigins = [\"{}\"]",
+            origin.url()
+        ))
+        .start();
+    let answer = two.admin_post("/explain", r#"{"url": "/x"}"#);
+    let problem: Problem = answer.read();
+    assert!(
+        problem.cure.contains("www.example, two.example"),
+        "{problem:?}"
+    );
+}
+
+#[test]
+fn fields_that_do_not_go_on_are_named() {
+    let origin = origin();
+    let edge = Edge::before(&origin)
+        .site("ignore_cookies = [\"_ga*\"]")
+        .start();
+    let question = json!({
+        "url": "/x",
+        "headers": { "X-Real-IP": "6.6.6.6", "Accept": "*/*", "Cookie": "_ga=1; a=2" },
+    });
+    check_rule(
+        &explain(&edge, &question),
+        "dropped-fields",
+        &["x-real-ip", "some cookies (site.ignore_cookies)"],
+    );
+    let question = json!({ "url": "/x", "headers": { "Accept": "*/*", "Cookie": "a=2" } });
+    let explained = explain(&edge, &question);
+    assert!(
+        explained
+            .rules
+            .iter()
+            .all(|rule| rule.rule != "dropped-fields")
+    );
+}

@@ -75,22 +75,29 @@ fn input(context: &AdminContext, subject: ExplainSubject) -> Result<ExplainInput
     })
 }
 
-/// The host of a path, if the edge has one site with one host.
+/// The host of a path, if the edge has one site: one of its names, or any where it answers for all.
 fn only_host(context: &AdminContext) -> Result<HeaderValue, AdminRefusal> {
     let sites = context.edge.sites.load();
-    let mut named = sites
-        .iter()
-        .filter_map(|site| site.settings.hosts.iter().find(|host| *host != "*"));
-    match (named.next(), sites.iter().count()) {
-        (Some(host), 1) => host
+    let mut all = sites.iter();
+    let (Some(site), None) = (all.next(), all.next()) else {
+        let hosts = sites.iter().flat_map(|site| &site.settings.hosts);
+        let hosts: Vec<&str> = hosts.map(String::as_str).collect();
+        return Err(AdminRefusal::bad(
+            "a path does not tell which site is meant",
+            format!("{URL}, with one of the hosts {}", hosts.join(", ")),
+        ));
+    };
+    let named = site.settings.hosts.iter().find(|host| *host != "*");
+    match named {
+        None => Ok(ANY_HOST),
+        Some(host) => host
             .parse()
             .map_err(|_| AdminRefusal::bad("the site's host can't be requested", URL)),
-        _ => Err(AdminRefusal::bad(
-            "a path does not tell which site is meant",
-            URL,
-        )),
     }
 }
+
+/// Stands for a host where the site answers for every one.
+const ANY_HOST: HeaderValue = HeaderValue::from_static("localhost");
 
 fn response(explanation: &Explanation) -> ExplainResponse {
     let exchange = &explanation.exchange;

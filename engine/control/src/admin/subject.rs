@@ -116,8 +116,8 @@ fn fields(given: &BTreeMap<String, FieldValues>) -> Result<HeaderMap, Problem> {
             let field = HeaderName::try_from(name.as_str())
                 .ok()
                 .zip(HeaderValue::from_str(value).ok());
-            let (field, value) =
-                field.ok_or_else(|| no("a field", name, "write {\"user-agent\": \"…\"}"))?;
+            let (field, value) = field
+                .ok_or_else(|| no("a field", name, "write a name and a value, `user-agent: …`"))?;
             headers
                 .try_append(field, value)
                 .map_err(|_| Problem::new("there are too many fields", "leave some out"))?;

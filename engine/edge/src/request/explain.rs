@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
+use http::header::COOKIE;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::admit::{self, RequestSource};
 use super::edge::Edge;
@@ -128,6 +129,7 @@ pub struct Explanation {
 /// # Errors
 /// [`AdmissionRefusal`]: it would not be let in.
 pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, AdmissionRefusal> {
+    let sent = subject.parts.headers.clone();
     let source = RequestSource {
         device: subject.device,
         scheme: subject.scheme,
@@ -199,7 +201,8 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
     };
     let floor = exchange.site.settings.policy_may_override;
     let (freshness, storability) = weigh(floor);
-    let mut rules = rules_of_request(&exchange, &on_request, &disposition);
+    let mut rules: Vec<RuleNote> = dropped_fields(&sent, &exchange).into_iter().collect();
+    rules.extend(rules_of_request(&exchange, &on_request, &disposition));
     rules.extend(rules_of_response(
         &on_response,
         (&freshness, header_ttl),
@@ -223,6 +226,24 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
         disposition,
         would,
         exchange,
+    })
+}
+
+/// Names the fields of the request that don't go on, and says whether cookies were left out.
+fn dropped_fields(sent: &HeaderMap, exchange: &Exchange) -> Option<RuleNote> {
+    let kept = &exchange.parts.headers;
+    let mut dropped: Vec<&str> = sent.keys().map(HeaderName::as_str).collect();
+    dropped.retain(|name| !kept.contains_key(*name));
+    let lost_cookies =
+        kept.contains_key(COOKIE) && !sent.get_all(COOKIE).iter().eq(kept.get_all(COOKIE).iter());
+    let cookies = lost_cookies.then_some("some cookies (site.ignore_cookies)");
+    dropped.extend(cookies);
+    (!dropped.is_empty()).then(|| {
+        let text = format!(
+            "these don't go on and count for nothing: {}",
+            dropped.join(", ")
+        );
+        rule("dropped-fields", text)
     })
 }
 

@@ -15,13 +15,15 @@ use tero_admin_api::{
 const EXAMPLE: &str = "\
 Examples:
   tero explain http://www.example.org/prices
-  tero explain http://www.example.org/prices --at 2026-11-24T08:59 --device mobile
-  tero explain /prices --header 'Cookie: session=1' --response-header 'Set-Cookie: a=b'
+  tero explain /prices --at 2026-11-24T08:59 --device mobile
+  tero explain /prices --header 'Cookie: session=1'
+  tero explain /prices --response-header 'Set-Cookie: a=b'
   tero explain /prices --json | jq .would
 
 Local times are in the site's zone. Nothing is fetched, stored or counted.
 
-Exit code: 0 if there was an answer, 1 if not, 2 if the command is used wrongly.";
+Exit code: 0 if there was an answer, 1 if not, 2 if the command is used
+wrongly.";
 
 /// Explains what a running edge would do with a request, and why
 #[derive(Debug, Args)]
@@ -120,7 +122,7 @@ fn words(answer: &ExplainResponse) -> String {
         "decision",
         format!(
             "{}, variant {}, query {}",
-            decision.lookup,
+            lookup(answer),
             or_dash(decision.variant.as_deref()),
             decision.query
         ),
@@ -145,6 +147,19 @@ fn words(answer: &ExplainResponse) -> String {
         format!("{}: {}", answer.would.outcome, answer.would.why),
     );
     out
+}
+
+/// Whether policies would look the request up. They have no say where it is passed for another
+/// reason.
+fn lookup(answer: &ExplainResponse) -> &'static str {
+    match (
+        answer.decision.lookup.as_str(),
+        answer.would.outcome.as_str(),
+    ) {
+        ("pass", _) => "pass",
+        (_, "pass") => "pass, though policies would look it up",
+        _ => "look up",
+    }
 }
 
 fn response(response: &ResponseTrace) -> String {
@@ -265,7 +280,7 @@ mod tests {
             "  request   query ignore utm_*",
             "  response  reason all: ttl, stale_if_error_secs 20, stale_while_revalidate_secs 10, storing always, tags pages, ttl_secs 600",
             "  request   it does not answer this",
-            "decision    cache, variant -, query ignore utm_*",
+            "decision    look up, variant -, query ignore utm_*",
             "response    stored 200: would be fresh for 600 s (policy)",
             "key         http://www.example/x, variant -",
             "stored      200, 2 bytes, 5 s old, fresh for another 595 s; rules: all: ttl; hours: hours: open",

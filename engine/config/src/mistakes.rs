@@ -1,6 +1,7 @@
 //! Mistakes in a configuration: all of them at once, each with its place and its cure.
 
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,9 +11,9 @@ use std::sync::Arc;
 pub struct ConfigError {
     /// The file, as it was named.
     pub file: String,
-    /// Line, from 1.
+    /// Line, from 1; 0 if the place is not known.
     pub line: usize,
-    /// Column in characters, from 1.
+    /// Column in characters, from 1; 0 if the place is not known.
     pub column: usize,
     /// The key with its tables, `site.origins`; empty if the mistake is not in a key.
     pub key: String,
@@ -27,7 +28,10 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}:{}: ", self.file, self.line, self.column)?;
+        match self.line {
+            0 => write!(formatter, "{}: ", self.file)?,
+            line => write!(formatter, "{}:{line}:{}: ", self.file, self.column)?,
+        }
         if !self.key.is_empty() {
             write!(formatter, "{}: ", self.key)?;
         }
@@ -117,14 +121,13 @@ impl<'a> Mistakes<'a> {
     /// Records a mistake about `key` at these bytes of the file.
     pub fn add(&self, at: &Range<usize>, key: &str, mistake: Mistake) {
         let FilePosition { line, column } = self.position(at.start);
-        let Mistake { problem, cure } = mistake;
         let error = ConfigError {
             file: self.file.to_owned(),
             line,
             column,
-            key: key.to_owned(),
-            problem,
-            cure,
+            key: bounded(key),
+            problem: bounded(&mistake.problem),
+            cure: bounded(&mistake.cure),
             at: at.clone(),
         };
         // A table of a list may be read twice.
@@ -149,6 +152,37 @@ impl<'a> Mistakes<'a> {
             text: self.text.into(),
         })
     }
+}
+
+/// Characters of a message without white space that are shown in one piece. Values that are quoted
+/// may be of any length.
+const MAX_PIECE: usize = 120;
+/// Characters of a message that are shown at all.
+const MAX_MESSAGE: usize = 2_000;
+
+/// A message without the rest of what is too long in it.
+fn bounded(text: &str) -> String {
+    let mut out = String::new();
+    let mut piece = 0;
+    for (place, character) in text.chars().enumerate() {
+        if place == MAX_MESSAGE {
+            out.push('…');
+            break;
+        }
+        piece = if character.is_whitespace() {
+            0
+        } else {
+            piece + 1
+        };
+        match piece.cmp(&MAX_PIECE) {
+            Ordering::Less => out.push(character),
+            Ordering::Equal => out.push('…'),
+            // What closes a quotation is shown.
+            Ordering::Greater if character == '`' => out.push(character),
+            Ordering::Greater => {}
+        }
+    }
+    out
 }
 
 /// The line and column of byte `at` of `text`; of the end if `at` is beyond it.
@@ -204,6 +238,26 @@ mod tests {
         ] {
             assert_eq!(place(text, at), FilePosition { line, column }, "byte {at}");
         }
+    }
+
+    #[test]
+    fn long_values_in_a_message_are_cut_and_others_are_not() {
+        let long = "x".repeat(5_000);
+        let cut = format!("{}…", "x".repeat(MAX_PIECE - 2));
+        for (text, expected) in [
+            ("`a b` is not a name", "`a b` is not a name".to_owned()),
+            (
+                &format!("`{long}` is not a name"),
+                format!("`{cut}` is not a name"),
+            ),
+            (&format!("é{long}"), format!("é{cut}")),
+        ] {
+            assert_eq!(bounded(text), expected);
+        }
+        assert_eq!(
+            bounded(&"a ".repeat(5_000)).chars().count(),
+            MAX_MESSAGE + 1
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -47,6 +48,18 @@ pub enum ServeError {
     Listen {
         /// The address.
         address: SocketAddr,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// The access log can't be written to.
+    #[error(
+        "could not open the access log {}; `access_log.path` wants a file in a folder that exists and that tero may write to",
+        .path.display()
+    )]
+    AccessLog {
+        /// Its file.
+        path: PathBuf,
         /// The system's error.
         #[source]
         source: io::Error,
@@ -190,9 +203,12 @@ fn make_edge(
     let access_log = config
         .access_log
         .as_ref()
-        .map(|log| AccessLog::start(log, clock.clone()))
-        .transpose()
-        .map_err(start("the access log"))?;
+        .map(|log| {
+            let opened = AccessLog::start(log, clock.clone());
+            let path = log.path.clone();
+            opened.map_err(|source| ServeError::AccessLog { path, source })
+        })
+        .transpose()?;
     let parts = EdgeParts {
         clock,
         sites,

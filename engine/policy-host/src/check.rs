@@ -2,6 +2,9 @@
 //! policies are loaded.
 
 mod settings;
+mod warnings;
+
+pub use warnings::warnings;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -87,31 +90,6 @@ fn load(
         }
     });
     loaded.collect()
-}
-
-/// Warnings that are not mistakes: the current or coming years for which a policy's calendar has no
-/// data. Their holidays would be taken for working days.
-pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
-    let mut warnings = Vec::new();
-    for policy in &config.policies {
-        let Some(Ok(calendar)) = policy.calendar.as_ref().map(calendars::load) else {
-            continue;
-        };
-        let FilePosition { line, column } = policy.place;
-        warnings.extend(calendars::missing_years(&calendar, now).into_iter().map(|year| ConfigError {
-            file: config.file.to_string(),
-            line,
-            column,
-            key: "policy.calendar".to_owned(),
-            problem: format!(
-                "the calendar of the policy `{}` has no data for {year}, so its holidays will be taken for working days",
-                policy.name
-            ),
-            cure: format!("add them in a calendar file, with years = [{year}] at its top"),
-            at: 0..0,
-        }));
-    }
-    warnings
 }
 
 /// What is worth knowing and nothing to correct: the current or coming years of which a policy's

@@ -1,0 +1,102 @@
+//! What a configuration may say, and rarely means.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use tero_config::calendars;
+use tero_config::{Config, ConfigError, FilePosition, OriginAddress, Site};
+use tero_semantics::timestamp::Timestamp;
+
+/// Warnings that are not mistakes:
+///
+/// - the current or coming years for which a policy's calendar has no data: their holidays would be
+///   taken for working days;
+/// - policies that no site asks;
+/// - origins that are the edge itself: each request would be refused as a loop;
+/// - cookies that `ignore_cookies` names in vain, since `pass_cookies` has them;
+/// - `trusted_proxies` that mean everybody.
+pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
+    let mut warnings = Vec::new();
+    let warn = |place: FilePosition, key: &str, problem: String, cure: String| ConfigError {
+        file: config.file.to_string(),
+        line: place.line,
+        column: place.column,
+        key: key.to_owned(),
+        problem,
+        cure,
+        at: 0..0,
+    };
+    for network in &config.server.trusted_proxies {
+        if network.prefix_len() == 0 {
+            warnings.push(warn(
+                FilePosition::default(),
+                "server.trusted_proxies",
+                format!("`{network}` means everybody: every client can say which address, scheme and host it has"),
+                "name the networks of the proxies in front".to_owned(),
+            ));
+        }
+    }
+    for policy in &config.policies {
+        let name = &policy.name;
+        if !config.sites.iter().any(|site| site.policies.contains(name)) {
+            warnings.push(warn(
+                policy.place,
+                "policy",
+                format!("the policy `{name}` is asked by no site"),
+                format!("write policies = [\"{name}\"] in a site, or remove it"),
+            ));
+        }
+        let Some(Ok(calendar)) = policy.calendar.as_ref().map(calendars::load) else {
+            continue;
+        };
+        warnings.extend(calendars::missing_years(&calendar, now).into_iter().map(|year| warn(
+            policy.place,
+            "policy.calendar",
+            format!("the calendar of the policy `{name}` has no data for {year}, so its holidays will be taken for working days"),
+            format!("add them in a calendar file, with years = [{year}] at its top"),
+        )));
+    }
+    for site in &config.sites {
+        let own = site
+            .origins
+            .iter()
+            .filter(|origin| is_own(config, site, origin));
+        warnings.extend(own.map(|origin| {
+            let problem = format!("the origin `{}:{}` is the edge itself, so each request would come back and be refused", origin.host, origin.port);
+            let cure = "write the address of the application".to_owned();
+            warn(site.place, "site.origins", problem, cure)
+        }));
+        for ignored in &site.ignore_cookies {
+            if site
+                .pass_cookies
+                .iter()
+                .any(|passing| passing.covers(ignored))
+            {
+                warnings.push(warn(
+                    site.place,
+                    "site.ignore_cookies",
+                    format!("the cookie `{ignored}` is ignored in vain: `pass_cookies` names it too, which wins"),
+                    "leave it in one of the two".to_owned(),
+                ));
+            }
+        }
+    }
+    warnings
+}
+
+/// Whether an origin is where the edge listens, as far as addresses and names tell.
+fn is_own(config: &Config, site: &Site, origin: &OriginAddress) -> bool {
+    let listens = |met: &dyn Fn(IpAddr) -> bool| {
+        let mut listeners = config.server.listen.iter();
+        listeners.any(|own: &SocketAddr| own.port() == origin.port && met(own.ip()))
+    };
+    let address = match origin.host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical(),
+        Err(_) if origin.host.eq_ignore_ascii_case("localhost") => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        // A name of the site leads its visitors here.
+        Err(_) => {
+            let mut hosts = site.hosts.iter();
+            return hosts.any(|own| own.eq_ignore_ascii_case(&origin.host)) && listens(&|_| true);
+        }
+    };
+    listens(&|own| own.to_canonical() == address || (own.is_unspecified() && address.is_loopback()))
+}

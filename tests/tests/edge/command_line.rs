@@ -203,17 +203,24 @@ fn tables_fit_the_terminal() {
     assert_code(&run(&plan), 0);
     for command in [&["stats"][..], &["warm", "runs"], &["policy", "list"]] {
         let arguments = [command, &["--admin", &admin]].concat();
-        for columns in [60, 100] {
+        for columns in [60, 80, 100, 130] {
             let shown = tero(&arguments)
                 .env("COLUMNS", columns.to_string())
                 .output()
                 .unwrap();
             assert_code(&shown, 0);
-            for line in out(&shown)
+            let shown = out(&shown);
+            for line in shown
                 .lines()
-                .filter(|line| line.starts_with(['│', '┌', '└']))
+                .filter(|line| line.contains(['│', '┌', '└', '─', '═']))
             {
                 assert!(line.chars().count() <= columns, "{columns}: {line}");
+            }
+            // A word that is broken within can't be read.
+            for word in ["requests", "hit rate", "planned", "status"] {
+                let wide = out(&run(&arguments));
+                let is_kept = columns < 80 || !wide.contains(word) || shown.contains(word);
+                assert!(is_kept, "{columns} {word}: {shown}");
             }
         }
     }
@@ -222,5 +229,187 @@ fn tables_fit_the_terminal() {
         out(&runs).contains(" 2 B ") && out(&runs).contains(" s "),
         "{}",
         out(&runs)
+    );
+}
+
+#[test]
+fn help_fits_a_terminal_of_eighty_columns() {
+    for command in [
+        &["policy"][..],
+        &["policy", "test"],
+        &["schedule"],
+        &["explain"],
+        &["import"],
+        &["calendar", "list"],
+    ] {
+        let arguments = [command, &["--help"]].concat();
+        let help = tero(&arguments).env("COLUMNS", "80").output().unwrap();
+        assert_code(&help, 0);
+        let help = out(&help);
+        let (_, examples) = help.split_once("Examples:").unwrap();
+        // Paragraphs that were broken by hand have no line of a word or two in their midst.
+        let paragraphs = examples.split("\n\n").skip(1);
+        for paragraph in paragraphs {
+            let lines: Vec<&str> = paragraph.lines().collect();
+            for pair in lines
+                .windows(2)
+                .filter(|pair| !pair[0].ends_with(['.', ':']))
+            {
+                let room = 80 - pair[0].chars().count();
+                let next = pair[1].split(' ').next().unwrap_or_default();
+                assert!(next.chars().count() + 1 >= room.min(12), "{paragraph}");
+            }
+        }
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 80),
+            "{help}"
+        );
+    }
+}
+
+#[test]
+fn calendars_fit_eighty_columns_and_a_slip_gets_a_hint() {
+    let all = out(&run(&["calendar", "list"]));
+    assert!(all.lines().all(|line| line.chars().count() <= 80), "{all}");
+    for (name, hint) in [
+        ("argentina", "did you mean builtin:argentina?"),
+        (
+            "builtin:argentina/saltta",
+            "did you mean builtin:argentina/salta?",
+        ),
+        ("nowhere.toml", "`tero calendar list`"),
+    ] {
+        let output = run(&["calendar", "list", name]);
+        assert_code(&output, 1);
+        assert!(err(&output).contains(hint), "{}", err(&output));
+    }
+}
+
+#[test]
+fn what_a_configuration_rarely_means_is_a_warning() {
+    let origin = Origin::start();
+    let folder = folder();
+    let check = |from: &str, to: &str| {
+        let text = configuration(&origin, "");
+        assert!(text.contains(from), "{text}");
+        std::fs::write(folder.path().join("tero.toml"), text.replacen(from, to, 1)).unwrap();
+        let output = run_in(folder.path(), &["check"]);
+        assert_code(&output, 0);
+        err(&output)
+    };
+    let port = origin.address().port();
+    let (listen, own) = ("listen = [\"127.0.0.1:0\"]", "[[site]]\nname");
+    let cases = [
+        (
+            listen,
+            format!("listen = [\"{}\"]", origin.address()),
+            "is the edge itself",
+        ),
+        (
+            listen,
+            format!("listen = [\"0.0.0.0:{port}\"]"),
+            "is the edge itself",
+        ),
+        (
+            "workers = 2",
+            "trusted_proxies = [\"0.0.0.0/0\"]".to_owned(),
+            "means everybody",
+        ),
+        (
+            "workers = 2",
+            "trusted_proxies = [\"::/0\"]".to_owned(),
+            "means everybody",
+        ),
+        (
+            own,
+            "[[policy]]\nname = \"idle\"\nmodule = \"builtin:device-variants\"\nsettings = { variants = [{ name = \"m\", devices = [\"mobile\"] }] }\n[[site]]\nname"
+                .to_owned(),
+            "`idle` is asked by no site",
+        ),
+        (
+            own,
+            "[[site]]\npass_cookies = [\"a*\"]\nignore_cookies = [\"ab\"]\nname".to_owned(),
+            "the cookie `ab` is ignored in vain",
+        ),
+    ];
+    for (from, to, warning) in &cases {
+        let told = check(from, to);
+        assert!(
+            told.contains("warning: ") && told.contains(warning),
+            "{to}: {told}"
+        );
+    }
+    for (from, to) in [
+        (listen, "listen = [\"127.0.0.1:0\"]".to_owned()),
+        (listen, format!("listen = [\"127.0.0.2:{port}\"]")),
+        (
+            "workers = 2",
+            "trusted_proxies = [\"10.0.0.0/8\"]".to_owned(),
+        ),
+        (
+            own,
+            "[[site]]\npass_cookies = [\"ab\"]\nignore_cookies = [\"a*\"]\nname".to_owned(),
+        ),
+    ] {
+        let told = check(from, &to);
+        assert!(!told.contains("warning: "), "{to}: {told}");
+    }
+}
+
+#[test]
+fn a_log_that_can_not_be_opened_is_named_with_a_cure() {
+    let origin = Origin::start();
+    let folder = folder();
+    let log = "\n[access_log]\npath = \"/nowhere/at/all/access.log\"\n";
+    std::fs::write(folder.path().join("tero.toml"), configuration(&origin, log)).unwrap();
+    let output = run_in(folder.path(), &["serve"]);
+    assert_code(&output, 1);
+    for words in [
+        "/nowhere/at/all/access.log",
+        "`access_log.path`",
+        "No such file",
+    ] {
+        assert!(err(&output).contains(words), "{}", err(&output));
+    }
+}
+
+#[test]
+fn cures_are_written_for_the_command_line_too() {
+    let origin = Origin::start();
+    let serving = Serving::start(&configuration(&origin, ""));
+    let admin = format!("http://{}", serving.admin_address());
+    for (command, words) in [
+        (
+            &["policy", "rollback", "hours"][..],
+            "the configuration has none; add a [[policy]]",
+        ),
+        (&["explain", "/x", "--header", "a b: c"], "`user-agent: …`"),
+        (&["purge", "--tag", ""], "1 to 8192 bytes"),
+    ] {
+        let output = run(&[command, &["--admin", &admin]].concat());
+        assert_code(&output, 1);
+        assert!(
+            err(&output).contains(words),
+            "{command:?}: {}",
+            err(&output)
+        );
+    }
+    let explained = run(&[
+        "explain",
+        "/x",
+        "--header",
+        "X-Real-IP: 6",
+        "--admin",
+        &admin,
+    ]);
+    assert_code(&explained, 0);
+    let shown = out(&explained);
+    assert!(shown.contains("decision    look up,"), "{shown}");
+    assert!(shown.contains("x-real-ip"), "{shown}");
+    let passed = run(&["explain", "/x", "--method", "POST", "--admin", &admin]);
+    let shown = out(&passed);
+    assert!(
+        shown.contains("decision    pass, though policies would look it up"),
+        "{shown}"
     );
 }

@@ -428,6 +428,17 @@ fn an_import_is_proved_over_an_access_log() {
     let (output, _folder) = import_of(PAYMENTS, &["--prove", "/nowhere.log"]);
     assert_code(&output, 1);
     assert!(out(&output).is_empty() && err(&output).contains("/nowhere.log"));
+    let empty = folder.path().join("empty.log");
+    for text in ["", "nonsense\n"] {
+        std::fs::write(&empty, text).unwrap();
+        let (output, _folder) = import_of(PAYMENTS, &["--prove", &empty.display().to_string()]);
+        assert_code(&output, 1);
+        assert!(
+            err(&output).contains("nothing is proved"),
+            "{}",
+            err(&output)
+        );
+    }
     // The sample file over real requests.
     let real = concat!(env!("CARGO_MANIFEST_DIR"), "/data/access.log.gz");
     let mut text = Vec::new();

@@ -90,7 +90,7 @@ impl AccessGuard {
 }
 
 fn has_token(headers: &HeaderMap, token: &[u8; 32]) -> Result<(), AdminRefusal> {
-    let cure = "send `Authorization: Bearer TOKEN` with the token of the configuration";
+    let cure = "give the token of the configuration: `--token-file FILE`, or `Authorization: Bearer TOKEN`";
     let mut fields = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(field), None) = (fields.next(), fields.next()) else {
         return Err(AdminRefusal::unauthorized("a token is needed", cure));

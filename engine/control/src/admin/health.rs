@@ -45,7 +45,7 @@ pub(super) fn ready(
     {
         return Err(AdminRefusal::not_ready(
             format!("`{plan}` has not run yet"),
-            format!("wait, or POST /warm/{plan}"),
+            format!("wait, or `tero warm {plan}` (POST /warm/{plan})"),
         ));
     }
     Ok(ProbeResponse {

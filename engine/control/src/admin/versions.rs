@@ -134,6 +134,9 @@ pub(super) fn known(context: &AdminContext, name: &str) -> Result<(), AdminRefus
 pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
     let text = error.to_string();
     match error {
+        RolloutError::UnknownPolicy { known, .. } if known.is_empty() => {
+            AdminRefusal::unknown(text, "add a [[policy]] to the configuration")
+        }
         RolloutError::UnknownPolicy { .. } => AdminRefusal::unknown(
             text,
             "write one of those, or add a [[policy]] to the configuration",
@@ -143,11 +146,12 @@ pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
         }
         RolloutError::NothingBefore(_) => AdminRefusal::conflict(
             text,
-            "GET /policies has the active version and the one before",
+            "`tero policy list` (GET /policies) shows the active version and the one before",
         ),
-        RolloutError::NoTrial { .. } => {
-            AdminRefusal::unknown(text, "GET /policies has the versions on trial")
-        }
+        RolloutError::NoTrial { .. } => AdminRefusal::unknown(
+            text,
+            "`tero policy list` (GET /policies) shows the versions on trial",
+        ),
         RolloutError::IsActive { .. } => AdminRefusal::conflict(text, "name another version"),
         RolloutError::OtherCanary { .. } => {
             AdminRefusal::conflict(text, "activate or stop the other one first")

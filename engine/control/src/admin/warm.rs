@@ -57,7 +57,7 @@ pub(super) fn start(
             Err(AdminRefusal::conflict(
                 error,
                 format!(
-                    "GET /warm/runs/{run} shows its progress, POST /warm/{plan}/cancel ends it"
+                    "`tero warm runs` (GET /warm/runs/{run}) shows its progress, `tero warm cancel {plan}` (POST /warm/{plan}/cancel) ends it"
                 ),
             ))
         }
@@ -94,7 +94,7 @@ fn end(context: &AdminContext, plan: &str) -> Result<CancelWarmResponse, AdminRe
         Err(CancelError::Unknown) => Err(no_plan(context, plan)),
         Err(CancelError::Idle) => Err(AdminRefusal::conflict(
             format!("`{plan}` is not running"),
-            "GET /warm/runs shows how its runs ended",
+            "`tero warm runs` (GET /warm/runs) shows how its runs ended",
         )),
     }
 }
@@ -119,7 +119,7 @@ pub(super) fn run(
     context: &AdminContext,
     call: Call<'_, WarmRun>,
 ) -> Result<WarmRunReport, AdminRefusal> {
-    let cure = "GET /warm/runs lists the runs";
+    let cure = "`tero warm runs` (GET /warm/runs) lists the runs";
     let text = call.parameter();
     let id = text
         .parse()

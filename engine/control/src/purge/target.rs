@@ -58,7 +58,9 @@ impl TargetError {
     /// What to write instead.
     pub fn cure(self) -> &'static str {
         match self {
-            TargetError::Length => "name one of url, tag, prefix and site: {\"tag\": \"prices\"}",
+            TargetError::Length => {
+                "a URL, a tag, a prefix or the name of a site has 1 to 8192 bytes"
+            }
             TargetError::Tag => "a tag is 1 to 128 visible ASCII characters",
             TargetError::HostPrefix => {
                 "write at least the slash behind the host, \"http://www.example.org/\", or name the site"

@@ -9,11 +9,18 @@ use tero_policy_host::PolicyError;
 use tero_policy_host::cases::CaseOutcome;
 use tero_policy_host::device::DeviceModelsError;
 
+fn known_policies(names: &str) -> String {
+    match names {
+        "" => "the configuration has none".to_owned(),
+        names => format!("the policies are {names}"),
+    }
+}
+
 /// Why a change to the versions of policies was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RolloutError {
     /// The configuration has no such policy.
-    #[error("there is no policy `{name}`; the policies are {known}")]
+    #[error("there is no policy `{name}`; {}", known_policies(.known))]
     UnknownPolicy {
         /// The unknown name.
         name: String,

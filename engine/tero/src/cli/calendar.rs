@@ -11,8 +11,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{fail, print, print_json};
-use tero_config::CalendarSource;
 use tero_config::calendars::{self, builtin_calendars, builtin_holidays};
+use tero_config::{CalendarSource, did_you_mean};
 use tero_time::calendar::{Calendar, HolidayKind, YearCoverage};
 use tero_time::clock::Clock;
 use tero_time::zones;
@@ -20,7 +20,7 @@ use tero_tools::calendar_import::{MAX_ICALENDAR_BYTES, import};
 
 const EXAMPLE: &str = "\
 Examples:
-  tero calendar list                                     all calendars that come with tero
+  tero calendar list                       all calendars that come with tero
   tero calendar list builtin:argentina/salta --year 2027
   tero calendar import feriados.ics > feriados.toml";
 
@@ -30,17 +30,23 @@ Examples:
   tero calendar list builtin:spain/madrid
   tero calendar list holidays.toml --year 2027 --json | jq .days
 
-Exit code: 0 for success, 1 if the calendar can't be used, 2 if the command is used wrongly.";
+A calendar is listed with the years of which all holidays are known, and those
+of which the holidays that laws fix are.
+
+Exit code: 0 for success, 1 if the calendar can't be used, 2 if the command is
+used wrongly.";
 
 const IMPORT_EXAMPLE: &str = "\
 Examples:
   tero calendar import feriados.ics > feriados.toml
-  tero calendar import feriados.ics --year 2027 --extends builtin:argentina > feriados.toml
+  tero calendar import feriados.ics --year 2027 > feriados.toml
+  tero calendar import cierres.ics --extends builtin:argentina > cierres.toml
 
-Events of whole days become closed days, those that repeat every year are repeated. Other events
-are left out, and told on standard error.
+Events of whole days become closed days, those that repeat every year are
+repeated. Other events are left out, and told on standard error.
 
-Exit code: 0 if a calendar was made, 1 if the file can't be used, 2 if the command is used wrongly.";
+Exit code: 0 if a calendar was made, 1 if the file can't be used, 2 if the
+command is used wrongly.";
 
 /// Lists holidays, and makes calendar files
 #[derive(Debug, Args)]
@@ -134,7 +140,10 @@ impl CalendarListCommand {
         let source = calendars::source(name);
         let calendar = match calendars::load(&source) {
             Ok(calendar) => calendar,
-            Err(error) => return fail(&super::serve::with_causes(&error)),
+            Err(error) => {
+                let error = super::serve::with_causes(&error);
+                return fail(&format!("{error}{}", hint(name)));
+            }
         };
         let year = CalendarYear {
             calendar: name.clone(),
@@ -172,9 +181,19 @@ impl CalendarListCommand {
                 "" => String::new(),
                 years => format!("; by law {years}"),
             };
-            let _ = writeln!(text, "{name:40} complete {complete}{by_law}");
+            let _ = writeln!(text, "{name:40} {complete}{by_law}");
         }
         print(&text)
+    }
+}
+
+/// What a name may mean that is not the path of a file.
+fn hint(name: &str) -> String {
+    let known = builtin_calendars();
+    let bare = name.strip_prefix("builtin:").unwrap_or(name);
+    match did_you_mean(bare, known.iter().map(String::as_str)) {
+        Some(meant) => format!("; did you mean builtin:{meant}?"),
+        None => "; `tero calendar list` lists the calendars that come with tero".to_owned(),
     }
 }
 

@@ -22,8 +22,8 @@ Examples:
   tero check --json edge.toml | jq .  the same for a machine
   tero check --keys                   the reference of all keys, as Markdown
 
-Exit code: 0 if the file is valid, with or without warnings, 1 if it has mistakes,
-2 if the command is used wrongly.";
+Exit code: 0 if the file is valid, with or without warnings, 1 if it has
+mistakes, 2 if the command is used wrongly.";
 
 /// Checks a configuration and prints every mistake with its line and its cure
 #[derive(Debug, Args)]

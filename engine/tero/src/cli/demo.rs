@@ -22,10 +22,11 @@ use tero_tools::import::{ImportTarget, OddPatterns, import};
 const EXAMPLE: &str = "\
 Examples:
   tero demo                         look at it with curl and a browser
-  tero demo --traffic               with 20 synthetic visitors, for `tero stats` to show
+  tero demo --traffic            with 20 visitors, for `tero stats` to show
   tero demo --listen 0.0.0.0:8000   reachable from other machines
 
-Exit code: 0 after Ctrl-C, 1 if it could not start, 2 if the command is used wrongly.";
+Exit code: 0 after Ctrl-C, 1 if it could not start, 2 if the command is used
+wrongly.";
 
 /// The static policy file that the demo runs on.
 const RULES: &str = include_str!("../../../../examples/barberpro/cdn-argentina-policies.json");

@@ -16,15 +16,15 @@ use tero_tools::proof::{Proof, prove};
 const EXAMPLE: &str = "\
 Examples:
   tero import cdn-policies.json > tero.toml
-  tero import cdn-policies.json --origin http://127.0.0.1:3000 --host www.example.org > tero.toml
+  tero import cdn-policies.json --host www.example.org > tero.toml
   tero import cdn-policies.json --strict --prove access.log > tero.toml
 
-A pattern with a regular expression, braces or a parameter is translated if the translation matches
-exactly the same paths, and refused with its line otherwise. The table of what each rule became goes
-to standard error.
+A pattern with a regular expression, braces or a parameter is translated if the
+translation matches exactly the same paths, and refused with its line
+otherwise. The table of what each rule became goes to standard error.
 
-Exit code: 0 if the file was read, 1 if it has mistakes or if --prove finds a difference, 2 if the
-command is used wrongly.";
+Exit code: 0 if the file was read, 1 if it has mistakes or if --prove finds a
+difference, 2 if the command is used wrongly.";
 
 /// Makes a configuration from a static JSON policy file, and prints it
 #[derive(Debug, Args)]
@@ -87,10 +87,12 @@ impl ImportCommand {
             None => printed,
             Some(proof) => {
                 eprint!("{}", describe(&proof));
-                if proof.different == 0 {
-                    printed
-                } else {
-                    ExitCode::FAILURE
+                if proof.requests == 0 {
+                    return fail("the log has no request that could be read: nothing is proved");
+                }
+                match proof.different {
+                    0 => printed,
+                    _ => ExitCode::FAILURE,
                 }
             }
         }

@@ -13,14 +13,14 @@ use tero_tools::templates::{COUNTRIES, SetUp, TEMPLATES, TemplateFile};
 const EXAMPLE: &str = "\
 Examples:
   tero new --template barber-shop --country ar barberia
-  tero new --template medical-practice --country es --host www.clinica.example clinica
+  tero new --template medical-practice --country es clinica
   tero new --list
 
-Templates: barber-shop, medical-practice, psychology-practice.
-Countries: ar (Argentina), cl (Chile), mx (Mexico), es (Spain).
+Templates: barber-shop, medical-practice, psychology-practice. Countries: ar
+(Argentina), cl (Chile), mx (Mexico), es (Spain).
 
-Exit code: 0 if the files were written, 1 if they can't be or are there already,
-2 if the command is used wrongly.";
+Exit code: 0 if the files were written, 1 if they can't be or are there
+already, 2 if the command is used wrongly.";
 
 /// Writes a complete configuration for a trade and a country: zone, holidays, hours, paths to pass,
 /// plans

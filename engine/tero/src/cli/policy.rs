@@ -23,13 +23,13 @@ use tero_policy_host::{Host, PolicyError};
 
 const EXAMPLE: &str = "\
 Examples:
-  tero policy new hours --language python           make a project
-  tero policy build                                 build its module
-  tero policy test                                  run the cases of this folder, without a server
-  tero policy inspect hours.wasm                    what a module is, needs and declares
+  tero policy new hours --language python   make a project
+  tero policy build                         build its module
+  tero policy test                          run the cases of this folder
+  tero policy inspect hours.wasm            what a module declares
   tero policy diff old.wasm new.wasm --log access.log
-  tero policy list                                  which version decides, and since when
-  tero policy push hours.wasm --name hours          send a new version to the edge
+  tero policy list                          which version decides
+  tero policy push hours.wasm --name hours  send a new version to the edge
   tero policy shadow hours --version 3f9a1c --sample 10%
   tero policy canary hours --version 3f9a1c --share 5%
   tero policy activate hours 3f9a1c

@@ -15,10 +15,10 @@ Examples:
   tero purge --url http://www.example.org/a --url http://www.example.org/b
   tero purge --tag prices --soft
   tero purge --prefix http://www.example.org/img/
-  tero purge --site shop --admin http://10.0.0.5:9090 --token-file /run/secrets/tero
+  tero purge --site shop --admin http://10.0.0.5:9090 --token-file token
 
-Exit code: 0 if the edge purged (even if nothing was stored), 1 if not,
-2 if the command is used wrongly.";
+Exit code: 0 if the edge purged (even if nothing was stored), 1 if not, 2 if
+the command is used wrongly.";
 
 /// Purges stored responses of a running edge
 #[derive(Debug, Args)]

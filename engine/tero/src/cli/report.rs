@@ -1,5 +1,6 @@
 //! Shows mistakes to people: an excerpt of the file with the mistake marked, and the cure below.
 
+use std::ops::Range;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -96,9 +97,9 @@ fn without_tokens(text: &str) -> String {
     out
 }
 
-/// A longer line, as in a minified file, is shown as a piece of it. The excerpt's own limit is 65,535
-/// columns.
-const MAX_LINE_BYTES: usize = 2_000;
+/// A mistake in a longer line, as in a minified file, or beside one, is shown with a piece of its own
+/// line alone. The excerpt's own limit is 65,535 columns.
+const MAX_LINE_BYTES: usize = 200;
 /// So much of a long line is shown, before the mistake and from it on.
 const PIECE_BYTES: usize = 60;
 
@@ -116,8 +117,23 @@ fn excerpt_of_long_line(
         message: format!("{place}: {}", diagnostic.message),
         ..diagnostic
     };
-    let diagnostic = diagnostic.with_label(LabeledSpan::new(None, at - from, 1));
+    let length = error.at.len().clamp(1, (to - at).max(1));
+    let diagnostic = diagnostic.with_label(LabeledSpan::new(None, at - from, length));
     Report::new(diagnostic).with_source_code(line[from..to].to_owned())
+}
+
+/// Whether a line, or one beside it that an excerpt shows, is too long.
+fn is_long(text: &str, line: &Range<usize>) -> bool {
+    let before = text[..line.start]
+        .trim_end_matches('\n')
+        .rsplit('\n')
+        .next();
+    let after = text[line.end..].trim_start_matches('\n').split('\n').next();
+    let lines = [before, Some(&text[line.clone()]), after];
+    lines
+        .into_iter()
+        .flatten()
+        .any(|line| line.len() > MAX_LINE_BYTES)
 }
 
 fn excerpt(error: &ConfigError, text: &str) -> Report {
@@ -141,7 +157,7 @@ fn excerpt(error: &ConfigError, text: &str) -> Report {
     }
     let length = error.at.end.min(first_line).saturating_sub(start);
     let line = text[..start].rfind('\n').map_or(0, |newline| newline + 1)..first_line;
-    if line.len() > MAX_LINE_BYTES {
+    if is_long(text, &line) {
         return excerpt_of_long_line(error, diagnostic, &text[line.clone()], start - line.start);
     }
     let diagnostic = diagnostic.with_label(LabeledSpan::new(None, start, length));
@@ -185,7 +201,37 @@ mod tests {
         for part in ["tero.toml:1:", "worker = 2", "did you mean `workers`?"] {
             assert!(shown.contains(part), "{part} is not in\n{shown}");
         }
-        assert!(shown.len() < 5_000, "{} bytes", shown.len());
+        assert!(shown.len() < 1_000, "{} bytes", shown.len());
+    }
+
+    #[test]
+    fn a_long_line_beside_a_mistake_is_not_shown() {
+        let long = format!("# {}\n", "x".repeat(5_000));
+        for text in [
+            format!("[server]\n{long}worker = 2\n"),
+            format!("[server]\nworker = 2\n{long}"),
+        ] {
+            let shown = shown(&text);
+            assert!(shown.contains("did you mean `workers`?"), "{shown}");
+            assert!(shown.contains("worker = 2"), "{shown}");
+            assert!(shown.len() < 1_000, "{} bytes", shown.len());
+        }
+    }
+
+    #[test]
+    fn a_long_value_is_not_quoted_whole() {
+        let long = "x".repeat(5_000);
+        for text in [
+            format!("[server]\n{long} = 2\n"),
+            format!("[server]\ndrain = \"{long}\"\n"),
+            format!("[[site]]\nname = \"a\"\nhosts = [\"{long}/\"]\norigins = [\"{long}\"]\n"),
+        ] {
+            let errors = Config::parse(&text, "tero.toml", Path::new("")).unwrap_err();
+            for error in &errors.errors {
+                assert!(error.to_string().len() < 1_000, "{error}");
+                assert!(error.to_string().contains("xxx…"), "{error}");
+            }
+        }
     }
 
     #[test]

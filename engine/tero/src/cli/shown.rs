@@ -1,18 +1,29 @@
 //! Tables that fit the terminal, and figures with their units.
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::presets::{UTF8_FULL_CONDENSED, UTF8_HORIZONTAL_ONLY};
 use comfy_table::{ContentArrangement, Table};
 use terminal_size::{Width, terminal_size};
 
 /// Narrower tables can't be read any more.
 const LEAST_WIDTH: u16 = 40;
 
+/// Narrower terminals get tables with less in them.
+const AMPLE_WIDTH: u16 = 120;
+
 /// An empty table. On a terminal it is no wider than that: long texts go on in the next line of
 /// their cell. `COLUMNS` stands for the width where there is no terminal.
 pub(super) fn table() -> Table {
+    table_within(width())
+}
+
+/// The same for this width.
+pub(super) fn table_within(width: Option<u16>) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
-    if let Some(width) = width() {
+    table.load_preset(match is_narrow(width) {
+        true => UTF8_HORIZONTAL_ONLY,
+        false => UTF8_FULL_CONDENSED,
+    });
+    if let Some(width) = width {
         table
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(width.max(LEAST_WIDTH));
@@ -20,8 +31,22 @@ pub(super) fn table() -> Table {
     table
 }
 
+/// Leaves less room between the columns of a table for this width, if it is narrow.
+pub(super) fn tighten(table: &mut Table, width: Option<u16>) {
+    if is_narrow(width) {
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 1));
+        }
+    }
+}
+
+/// Whether a table has to leave things out to be read.
+pub(super) fn is_narrow(width: Option<u16>) -> bool {
+    width.is_some_and(|width| width < AMPLE_WIDTH)
+}
+
 /// The width of the terminal; `None` if there is none.
-fn width() -> Option<u16> {
+pub(super) fn width() -> Option<u16> {
     let named = std::env::var("COLUMNS").ok();
     let named = named.and_then(|columns| columns.parse().ok());
     named

@@ -18,7 +18,8 @@ Examples:
   tero stats --watch 5
   tero stats --json | jq '.sites[].hit_rate'
 
-Exit code: 0 if there was an answer, 1 if not, 2 if the command is used wrongly.";
+Exit code: 0 if there was an answer, 1 if not, 2 if the command is used
+wrongly.";
 
 const OUTCOMES: [&str; 7] = [
     "hit",
@@ -29,6 +30,9 @@ const OUTCOMES: [&str; 7] = [
     "pass",
     "error",
 ];
+
+/// The same where there is little room.
+const SHORT_OUTCOMES: [&str; 7] = ["hit", "stale", "reval.", "coll.", "miss", "pass", "error"];
 
 /// Shows hit rates of a running edge by site, variant and local hour
 #[derive(Debug, Args)]
@@ -94,8 +98,13 @@ fn tables(stats: &StatsResponse) -> String {
 }
 
 fn site_table(site: &SiteStats) -> Table {
-    let mut table = shown::table();
-    table.set_header([&["", "hit rate", "requests"][..], &OUTCOMES[..]].concat());
+    let width = shown::width();
+    let mut table = shown::table_within(width);
+    let outcomes = match shown::is_narrow(width) {
+        true => &SHORT_OUTCOMES,
+        false => &OUTCOMES,
+    };
+    table.set_header([&["", "hit rate", "requests"][..], &outcomes[..]].concat());
     table.add_row(row("all", &site.figures));
     // If a site has no variants, the only one is the site itself.
     if site.variants.len() > 1 {
@@ -107,6 +116,7 @@ fn site_table(site: &SiteStats) -> Table {
     for hour in &site.hours {
         table.add_row(row(&format!("{:02}:00", hour.hour), &hour.figures));
     }
+    shown::tighten(&mut table, width);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }

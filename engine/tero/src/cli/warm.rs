@@ -28,13 +28,14 @@ const EXAMPLE: &str = "\
 Examples:
   tero warm apertura
   tero warm apertura --wait --fail-over 5%
-  tero warm apertura --wait --json --admin http://10.0.0.5:9090 --token-file /run/secrets/tero
+  tero warm apertura --wait --admin http://10.0.0.5:9090 --token-file token
   tero warm apertura --dry-run
   tero warm apertura --cancel
   tero warm runs
 
-Exit code: 0 if the plan was started (with --wait: if it ran to its end), 1 if not, or if more
-failed than --fail-over allows, 2 if the command is used wrongly.";
+Exit code: 0 if the plan was started (with --wait: if it ran to its end), 1 if
+not, or if more failed than --fail-over allows, 2 if the command is used
+wrongly.";
 
 /// Starts a warming plan of a running edge
 #[derive(Debug, Args)]

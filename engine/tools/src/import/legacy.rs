@@ -240,11 +240,20 @@ fn length(reader: &TableReader<'_>, name: &str, value: &RawValue) {
                 .strip_prefix("until ")
                 .is_some_and(|time| time_of_day(time).is_ok()) => {}
         _ => {
-            let cure = "write seconds, \"until 18:00\", \"origin\" or { \"business_hours\": seconds, \"otherwise\": seconds }";
-            reader.refuse(
-                name,
-                Mistake::new(format!("{} is not a ttl", value.describe()), cure),
-            );
+            // A part of a lifetime has no parts.
+            let cure = match name {
+                "ttl" => {
+                    "write seconds, a number with its unit (\"90s\", \"5min\", \"24h\"), \"until 18:00\", \"origin\", or two of them as { \"business_hours\": …, \"otherwise\": … }"
+                }
+                _ => {
+                    "write seconds, a number with its unit (\"90s\", \"5min\", \"24h\") or \"until 18:00\""
+                }
+            };
+            let shown = match &value.kind {
+                RawKind::Text(text) => format!("`{}`", text.escape_debug()),
+                _ => value.describe().to_owned(),
+            };
+            reader.refuse(name, Mistake::new(format!("{shown} is not a ttl"), cure));
         }
     }
 }

@@ -29,11 +29,13 @@ Examples:
   tero policy diff old.wasm new.wasm --log access.log
   tero policy diff builtin:json-rules builtin:json-rules --log access.log \\
       --settings-a old.json --settings-b new.json
-  tero policy diff old.wasm new.wasm --log access.log --json | jq '.fields.ttl.different'
+  tero policy diff old.wasm new.wasm --log access.log --json | jq .fields
 
-The log is tero's own (JSON or combined), or in the common or combined format of other servers.
+The log is tero's own (JSON or combined), or in the common or combined format
+of other servers.
 
-Exit code: 0 if they decide the same (reasons aside), 1 if not, 2 if the command is used wrongly.";
+Exit code: 0 if they decide the same (reasons aside), 1 if not, 2 if the
+command is used wrongly.";
 
 /// Compares the decisions of two versions of a policy over an access log
 #[derive(Debug, Args)]

@@ -18,11 +18,12 @@ use tero_policy_host::{Host, Inspection, Manifest, PolicyError};
 const EXAMPLE: &str = "\
 Examples:
   tero policy inspect target/wasm32-unknown-unknown/release/hours.wasm
-  tero policy inspect hours.wasm --settings '{\"zone\": \"UTC\", \"open\": \"09:00\", \"close\": \"18:00\"}'
-  tero policy inspect builtin:json-rules --settings rules.json --json | jq .manifest
+  tero policy inspect hours.wasm --settings hours.json
+  tero policy inspect builtin:json-rules --settings rules.json --json
 
-A manifest depends on the settings. If settings are missing, the policy's refusal names them.
-Exit code: 0 if an edge can use it with these settings, 1 if not, 2 if the command is used wrongly.";
+A manifest depends on the settings. If settings are missing, the policy's
+refusal names them. Exit code: 0 if an edge can use it with these settings, 1
+if not, 2 if the command is used wrongly.";
 
 /// Shows what a module is: contract, imports, size, digest and manifest
 #[derive(Debug, Args)]

@@ -17,7 +17,8 @@ Examples:
   tero policy list --versions
   tero policy list --json | jq '.policies[].version'
 
-Exit code: 0 if there was an answer, 1 if not, 2 if the command is used wrongly.";
+Exit code: 0 if there was an answer, 1 if not, 2 if the command is used
+wrongly.";
 
 /// Lists the policies of a running edge: which version decides, and since when
 #[derive(Debug, Args)]
@@ -71,6 +72,7 @@ fn policies(answer: &PoliciesResponse) -> Table {
             &policy.sites.join(", "),
         ]);
     }
+    shown::tighten(&mut table, shown::width());
     table
 }
 
@@ -114,7 +116,15 @@ fn notes(answer: &PoliciesResponse) -> String {
 }
 
 fn versions(answer: &PoliciesResponse) -> Table {
-    let mut table = shown::table();
+    versions_within(answer, shown::width())
+}
+
+fn versions_within(answer: &PoliciesResponse, width: Option<u16>) -> Table {
+    let of_configuration = match shown::is_narrow(width) {
+        true => "configured",
+        false => "of the configuration",
+    };
+    let mut table = shown::table_within(width);
     table.set_header([
         "policy", "version", "pushed", "size", "settings", "cases", "",
     ]);
@@ -131,7 +141,7 @@ fn versions(answer: &PoliciesResponse) -> Table {
             let settings = if version.settings {
                 "its own"
             } else {
-                "of the configuration"
+                of_configuration
             };
             let cases = version.cases.map(|cases| cases.to_string());
             table.add_row([
@@ -149,11 +159,12 @@ fn versions(answer: &PoliciesResponse) -> Table {
             CONFIGURATION,
             "",
             "",
-            "of the configuration",
+            of_configuration,
             "",
             active(CONFIGURATION),
         ]);
     }
+    shown::tighten(&mut table, width);
     table
 }
 
@@ -203,6 +214,17 @@ mod tests {
         ];
         assert!(parts.iter().all(|part| shown.contains(part)), "{shown}");
         assert!(notes(&answer()).contains("was rolled back at 1970-01-01 00:00:00 UTC: too slow"));
+    }
+
+    #[test]
+    fn a_narrow_table_of_versions_has_a_line_for_each() {
+        let text = versions_within(&answer(), Some(80)).to_string();
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        let line = text.lines().find(|line| line.contains("0123456789ab"));
+        assert!(line.unwrap().contains("1970-01-01 00:00:00 UTC"), "{text}");
     }
 
     #[test]

@@ -14,8 +14,9 @@ Examples:
   tero policy new shop-hours --language javascript
   tero policy new shop-hours --language rust --sdk ~/tero/sdk/rust
 
-The project is a small working policy, with cases, the contract and a README: change it as you like.
-Exit code: 0 for success, 1 for failure, 2 if the command is used wrongly.";
+The project is a small working policy, with cases, the contract and a README:
+change it as you like. Exit code: 0 for success, 1 for failure, 2 if the
+command is used wrongly.";
 
 /// Makes a project for a new policy
 #[derive(Debug, Args)]

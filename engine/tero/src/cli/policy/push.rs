@@ -17,11 +17,12 @@ use tero_policy_host::{Package, builtin};
 const EXAMPLE: &str = "\
 Examples:
   tero policy push hours.wasm --name hours
-  tero policy push hours.wasm --name hours --settings summer.json --cases hours.cases.toml
-  tero policy push builtin:business-hours --name hours --settings summer.json --activate
+  tero policy push hours.wasm --name hours --cases hours.cases.toml
+  tero policy push builtin:business-hours --name hours --settings a.json
 
-The edge compiles and configures it, runs its cases, and keeps it. It decides nothing until it is
-activated. Without --settings, the settings of the configuration apply.
+The edge compiles and configures it, runs its cases, and keeps it. It decides
+nothing until it is activated. Without --settings, the settings of the
+configuration apply.
 
 Exit code: 0 if the edge keeps it, 1 if not, 2 if the command is used wrongly.";
 

@@ -15,15 +15,15 @@ use tero_policy_host::cases::{CaseOutcome, Cases, CasesReport, keys};
 
 const EXAMPLE: &str = "\
 Examples:
-  tero policy test                                every cases.toml and *.cases.toml of this folder
-  tero policy test cases.toml --max-fuel 200000   no answer may cost more
-  tero policy test cases.toml --module new.wasm   another module with the same settings and cases
-  tero policy test --json cases.toml | jq '.files[].outcomes[] | select(.problems != [])'
-  tero policy test --keys                         the reference of all keys, as Markdown
+  tero policy test                               all cases of this folder
+  tero policy test cases.toml --max-fuel 200000  no answer may cost more
+  tero policy test cases.toml --module new.wasm  another module
+  tero policy test --json cases.toml | jq '.files[].outcomes[]'
+  tero policy test --keys                        the reference of all keys
 
-A unit of fuel is about one instruction of WebAssembly. Fuel is the same on every machine; time is
-not.
-Exit code: 0 if every case has passed, 1 if not, 2 if the command is used wrongly.";
+A unit of fuel is about one instruction of WebAssembly. Fuel is the same on
+every machine; time is not. Exit code: 0 if every case has passed, 1 if not, 2
+if the command is used wrongly.";
 
 /// Runs the cases of policies without a server, and shows unexpected answers
 #[derive(Debug, Args)]

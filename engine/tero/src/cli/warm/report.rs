@@ -37,27 +37,45 @@ pub(super) fn table(answer: &WarmRunsResponse) -> String {
     if answer.runs.is_empty() {
         return "no plan has run since the edge started\n".to_owned();
     }
-    let mut table = shown::table();
-    table.set_header([
-        "run",
-        "plan",
-        "started",
-        "by",
-        "state",
-        "planned",
-        "fetched",
-        "fresh",
-        "failed",
-        "size",
-        "time",
-        "used",
-        "wasted",
-        "hits given",
-    ]);
+    let width = shown::width();
+    table_within(answer, width)
+}
+
+/// The columns of the runs, and whether a narrow table has them.
+const COLUMNS: [(&str, bool); 14] = [
+    ("run", true),
+    ("plan", true),
+    ("started", true),
+    ("by", false),
+    ("state", true),
+    ("planned", true),
+    ("fetched", true),
+    ("fresh", false),
+    ("failed", true),
+    ("size", false),
+    ("time", true),
+    ("used", false),
+    ("wasted", false),
+    ("hits given", false),
+];
+
+fn table_within(answer: &WarmRunsResponse, width: Option<u16>) -> String {
+    let is_narrow = shown::is_narrow(width);
+    let is_shown = |place: &usize| !is_narrow || COLUMNS[*place].1;
+    let mut table = shown::table_within(width);
+    let header = (0..COLUMNS.len()).filter(is_shown);
+    table.set_header(header.map(|place| COLUMNS[place].0));
     for run in &answer.runs {
-        table.add_row(row(run));
+        let cells = row(run).into_iter().enumerate();
+        let cells = cells.filter(|(place, _)| is_shown(place));
+        table.add_row(cells.map(|(_, cell)| cell));
     }
-    format!("{table}\n")
+    shown::tighten(&mut table, width);
+    let more = match is_narrow {
+        true => "more: in a wider terminal, or with --json\n",
+        false => "",
+    };
+    format!("{table}\n{more}")
 }
 
 fn row(run: &WarmRunReport) -> [String; 14] {
@@ -70,7 +88,7 @@ fn row(run: &WarmRunReport) -> [String; 14] {
     [
         run.id.to_string(),
         run.plan.clone(),
-        run.started.clone(),
+        started(&run.started),
         run.trigger.as_str().to_owned(),
         format!("{}{dry}", run.state.as_str()),
         run.planned.to_string(),
@@ -83,6 +101,12 @@ fn row(run: &WarmRunReport) -> [String; 14] {
         wasted.unwrap_or("-".to_owned()),
         share.unwrap_or("-".to_owned()),
     ]
+}
+
+/// `2026-11-24 08:30:00`, in UTC as the report has it.
+fn started(text: &str) -> String {
+    let seconds = text.get(..19).unwrap_or(text);
+    seconds.replacen('T', " ", 1)
 }
 
 /// A finished run, for people.
@@ -241,6 +265,29 @@ mod tests {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(table(&WarmRunsResponse { runs: Vec::new() }).contains("no plan has run"));
+    }
+
+    #[test]
+    fn a_narrow_table_of_runs_has_a_line_for_each() {
+        let run = |plan: &str| WarmRunReport {
+            plan: plan.to_owned(),
+            started: "2026-11-24T08:30:00Z".to_owned(),
+            ..report()
+        };
+        let runs = vec![run("apertura"), run("mediodia")];
+        let text = table_within(&WarmRunsResponse { runs }, Some(80));
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        for plan in ["apertura", "mediodia"] {
+            let line = text.lines().find(|line| line.contains(plan)).unwrap();
+            assert!(line.contains("2026-11-24 08:30:00"), "{text}");
+        }
+        assert!(
+            text.contains("with --json") && !text.contains("hits given"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
 use tero_semantics::cache_control::{RequestDirectives, ResponseDirectives};
 use tero_semantics::decision::ResponseDecision;
+use tero_semantics::default_ttl::DefaultTtl;
 use tero_semantics::freshness::{Freshness, FreshnessInput, SiteDefaults};
 use tero_semantics::reuse::{ClientDirectives, Reuse, reuse};
 use tero_semantics::storability::{
@@ -61,6 +62,7 @@ fn ours(exchange: &Exchange) -> Served {
         response_headers: received,
         directives: &directives,
         decision: &decision,
+        default_ttl: DefaultTtl::None,
     };
     if storability(&weighed, FloorExceptions::default()) != Storability::Yes {
         return None;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use ipnet::IpNet;
 
-use super::balance::{Balance, Health, Retry};
 use super::at_most::AtMostRule;
+use super::balance::{Balance, Health, Retry};
 use super::never::NeverRule;
 use super::origin::{self, Origin};
 use super::refresh_ahead::RefreshAhead;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tero_config::calendars;
-use tero_config::{Config, ConfigError, FilePosition, OriginAddress, Site};
+use tero_config::{Config, ConfigError, FilePosition, OriginAddress, OriginEndpoint, Site};
 use tero_semantics::timestamp::Timestamp;
 
 /// Warnings that are not mistakes:
@@ -11,6 +11,7 @@ use tero_semantics::timestamp::Timestamp;
 /// - the current or coming years for which a policy's calendar has no data: their holidays would be
 ///   taken for working days;
 /// - policies that no site asks;
+/// - origins that may show any certificate;
 /// - origins that are the edge itself: each request would be refused as a loop;
 /// - cookies that `ignore_cookies` names in vain, since `pass_cookies` has them;
 /// - `trusted_proxies` that mean everybody.
@@ -56,12 +57,17 @@ pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
         )));
     }
     for site in &config.sites {
-        let own = site
-            .origins
-            .iter()
-            .filter(|origin| is_own(config, site, origin));
+        let insecure = site.next_hops.iter();
+        let insecure = insecure.filter(|origin| origin.insecure_accept_any_certificate);
+        warnings.extend(insecure.map(|origin| {
+            let problem = format!("the origin `{}` may show any certificate: whoever is between can read and change everything", origin.shown_name());
+            let cure = "write `ca`, and `tls_name` if its certificate has another name".to_owned();
+            warn(site.place, "site.origin.insecure_accept_any_certificate", problem, cure)
+        }));
+        let own = site.next_hops.iter().map(|origin| &origin.url);
+        let own = own.filter(|origin| is_own(config, site, origin));
         warnings.extend(own.map(|origin| {
-            let problem = format!("the origin `{}:{}` is the edge itself, so each request would come back and be refused", origin.host, origin.port);
+            let problem = format!("the origin `{origin}` is the edge itself, so each request would come back and be refused");
             let cure = "write the address of the application".to_owned();
             warn(site.place, "site.origins", problem, cure)
         }));
@@ -85,17 +91,20 @@ pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
 
 /// Whether an origin is where the edge listens, as far as addresses and names tell.
 fn is_own(config: &Config, site: &Site, origin: &OriginAddress) -> bool {
+    let OriginEndpoint::Tcp { host, port } = &origin.endpoint else {
+        return false;
+    };
     let listens = |met: &dyn Fn(IpAddr) -> bool| {
         let mut listeners = config.server.listen.iter();
-        listeners.any(|own: &SocketAddr| own.port() == origin.port && met(own.ip()))
+        listeners.any(|own: &SocketAddr| own.port() == *port && met(own.ip()))
     };
-    let address = match origin.host.parse::<IpAddr>() {
+    let address = match host.parse::<IpAddr>() {
         Ok(address) => address.to_canonical(),
-        Err(_) if origin.host.eq_ignore_ascii_case("localhost") => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Err(_) if host.eq_ignore_ascii_case("localhost") => IpAddr::V4(Ipv4Addr::LOCALHOST),
         // A name of the site leads its visitors here.
         Err(_) => {
             let mut hosts = site.hosts.iter();
-            return hosts.any(|own| own.eq_ignore_ascii_case(&origin.host)) && listens(&|_| true);
+            return hosts.any(|own| own.eq_ignore_ascii_case(host)) && listens(&|_| true);
         }
     };
     listens(&|own| own.to_canonical() == address || (own.is_unspecified() && address.is_loopback()))

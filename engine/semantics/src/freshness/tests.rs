@@ -288,6 +288,7 @@ fn no_cache_is_never_fresh_unless_it_names_fields() {
 #[test]
 fn stale_windows_come_from_policy_then_response_then_site() {
     let defaults = SiteDefaults {
+        ttl: None,
         stale_if_error: secs(7),
         stale_while_revalidate: secs(8),
     };

@@ -617,19 +617,26 @@ fn stored_fields_omit_those_that_must_not_be_stored() {
     );
 }
 
+/// Why a response is not stored on a site with this default lifetime.
+fn refusal(
+    status: u16,
+    request: &[(&'static str, &'static str)],
+    response: &[(&'static str, &'static str)],
+    default_ttl: DefaultTtl,
+) -> Option<Refusal> {
+    let case = Case {
+        status,
+        request,
+        response,
+        default_ttl,
+        ..Case::default()
+    };
+    case.refusal()
+}
+
 #[test]
 fn the_sites_default_is_a_lifetime_and_lifts_nothing() {
     let given = DefaultTtl::Given(std::time::Duration::from_secs(60));
-    let refusal = |status, request, response, default_ttl| {
-        let case = Case {
-            status,
-            request,
-            response,
-            default_ttl,
-            ..Case::default()
-        };
-        case.refusal()
-    };
     for status in [200, 302, 403, 404, 503] {
         assert_eq!(refusal(status, &[], &[], given), None, "{status}");
         let none = refusal(status, &[], &[], DefaultTtl::None);

@@ -127,7 +127,9 @@ fn value(text: Option<&str>) -> Option<HeaderValue> {
 mod tests {
     use super::*;
     use tero_config::AccessLogFormat;
-    use tero_edge::telemetry::access_log::{AccessLogLine, AnswerFacts, LineFormat, SentResponse};
+    use tero_edge::telemetry::access_log::{
+        AccessLogLine, AnswerFacts, LineFormat, LineOutcome, SentResponse,
+    };
 
     const TIME: i64 = 1_795_607_940;
 
@@ -219,7 +221,7 @@ mod tests {
             request: &request,
             status: StatusCode::OK,
             response: &response,
-            outcome: Some(tero_edge::telemetry::Outcome::Hit),
+            outcome: LineOutcome::Answered(tero_edge::telemetry::Outcome::Hit),
             took_micros: 1_500,
             facts: AnswerFacts::default(),
         };

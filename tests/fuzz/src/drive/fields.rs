@@ -21,7 +21,9 @@ use http::header::{
 use http::{Method, StatusCode, Version};
 use tero_config::AccessLogFormat;
 use tero_edge::telemetry::Outcome;
-use tero_edge::telemetry::access_log::{AccessLogLine, AnswerFacts, LineFormat, SentResponse};
+use tero_edge::telemetry::access_log::{
+    AccessLogLine, AnswerFacts, LineFormat, LineOutcome, SentResponse,
+};
 use tero_policy_host::cookies::cookies;
 use tero_policy_host::device::{
     DeviceFields, DeviceModels, MAX_PLATFORM_BYTES, MAX_USER_AGENT_BYTES, class_of, classify,
@@ -470,7 +472,7 @@ fn logged(request: &Block<'_>, response: &Block<'_>) {
         request: &request.headers,
         status: response.status(),
         response: &response.headers,
-        outcome: Some(Outcome::Pass),
+        outcome: LineOutcome::Answered(Outcome::Pass),
         took_micros: 1,
         facts: AnswerFacts::default(),
     };

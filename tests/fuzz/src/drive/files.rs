@@ -20,7 +20,9 @@ use tero_config::{AccessLogFormat, Config, ConfigErrors, units};
 use tero_control::warm::sitemap::{self, MAX_SITEMAP_URLS, Sitemap};
 use tero_control::warm::sources::pages;
 use tero_edge::telemetry::Outcome;
-use tero_edge::telemetry::access_log::{AccessLogLine, AnswerFacts, LineFormat, SentResponse};
+use tero_edge::telemetry::access_log::{
+    AccessLogLine, AnswerFacts, LineFormat, LineOutcome, SentResponse,
+};
 use tero_policy_host::Package;
 use tero_policy_host::cases::Cases;
 use tero_semantics::timestamp::Timestamp;
@@ -264,7 +266,7 @@ fn log(line: &str) {
         request: &request,
         status: logged.status,
         response: &HeaderMap::new(),
-        outcome: Some(Outcome::Miss),
+        outcome: LineOutcome::Answered(Outcome::Miss),
         took_micros: 1,
         facts: AnswerFacts::default(),
     };

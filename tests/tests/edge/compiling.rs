@@ -172,7 +172,7 @@ fn commands_at_the_desk_compile_within_limits() {
     let file = |name: &str| folder.path().join(name);
     std::fs::write(file("big.wasm"), guests::branch_tables(MANY_TABLES)).unwrap();
     std::fs::write(file("access.log"), "").unwrap();
-    let cases = "module = \"big.wasm\"\n[[case]]\nname = \"any\"\nurl = \"http://a.example/\"\n";
+    let cases = "module = \"big.wasm\"\n[[case]]\nname = \"any\"\nurl = \"http://a.example/\"\non_request = { lookup = \"cache\" }\n";
     std::fs::write(file("cases.toml"), cases).unwrap();
     for arguments in [
         &["policy", "test", "cases.toml"][..],

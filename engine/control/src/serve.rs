@@ -44,7 +44,7 @@ pub enum ServeError {
     #[error("the time zone data can't be used")]
     ZoneData(#[from] ZoneDataError),
     /// An address is in use, or does not belong to this machine.
-    #[error("could not listen on {address}")]
+    #[error("could not listen on {address}{}", cure_of_listen(.source))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -76,6 +76,19 @@ pub enum ServeError {
     /// A warming plan can't be used.
     #[error("{0}")]
     Plan(String),
+}
+
+/// What to do about an address that can't be listened on.
+fn cure_of_listen(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            " (another process has it, perhaps an edge: stop that first, or write another address)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            " (write a port from 1024 on, or let tero bind lower ones with CAP_NET_BIND_SERVICE)"
+        }
+        _ => " (write an address of this machine, or 0.0.0.0 or [::] for all)",
+    }
 }
 
 /// A running edge. It stops at once when it is dropped.

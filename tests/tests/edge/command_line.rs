@@ -149,6 +149,43 @@ fn a_check_beside_a_running_edge_succeeds() {
 }
 
 #[test]
+fn a_second_edge_on_an_address_is_refused() {
+    let origin = Origin::start();
+    let serving = Serving::start(&configuration(&origin, ""));
+    let folder = folder();
+    let first = "listen = [\"127.0.0.1:0\"]";
+    let port = serving.address().port();
+    for address in [serving.address().to_string(), format!("0.0.0.0:{port}")] {
+        let text = configuration(&origin, "");
+        let text = text.replacen(first, &format!("listen = [\"{address}\"]"), 1);
+        std::fs::write(folder.path().join("tero.toml"), text).unwrap();
+        let refused = run_in(folder.path(), &["serve"]);
+        assert_code(&refused, 1);
+        let told = err(&refused);
+        assert!(
+            told.contains(&address) && told.contains("another process has it"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn the_address_of_an_edge_is_free_once_it_has_ended() {
+    let origin = Origin::start();
+    let mut serving = Serving::start(&configuration(&origin, ""));
+    let mut client = serving.client();
+    client.send(&get("/x"));
+    let address = serving.address();
+    serving.signal("TERM");
+    assert_eq!(serving.exit_code(), Some(0));
+    let first = "listen = [\"127.0.0.1:0\"]";
+    let text = configuration(&origin, "");
+    let text = text.replacen(first, &format!("listen = [\"{address}\"]"), 1);
+    let again = Serving::start(&text);
+    assert_eq!(again.address(), address);
+}
+
+#[test]
 fn a_purge_takes_several_targets() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(60, &asked.target));

@@ -60,6 +60,9 @@ pub fn bind(settings: &config::Server) -> Result<BoundListeners, (SocketAddr, io
         let config::ListenAddress::Tcp(wanted) = configured.address;
         let mut address = wanted;
         let mut sockets = Vec::with_capacity(settings.workers);
+        if wanted.port() != 0 {
+            refuse_taken(wanted, configured.dual_stack).map_err(|error| (wanted, error))?;
+        }
         for _ in 0..settings.workers {
             let socket = listen(address, configured.dual_stack).map_err(|error| (wanted, error))?;
             address = socket.local_addr().map_err(|error| (wanted, error))?;
@@ -77,17 +80,28 @@ pub fn bind(settings: &config::Server) -> Result<BoundListeners, (SocketAddr, io
     Ok(bound)
 }
 
-fn listen(address: SocketAddr, dual_stack: bool) -> io::Result<TcpListener> {
+/// Refuses an address at which another process listens. With `SO_REUSEPORT`, which the workers need,
+/// the kernel would share its visitors between the two, and nobody would know.
+fn refuse_taken(address: SocketAddr, dual_stack: bool) -> io::Result<()> {
+    socket(address, dual_stack)?.bind(&address.into())
+}
+
+fn socket(address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(!dual_stack)?;
     }
+    Ok(socket)
+}
+
+fn listen(address: SocketAddr, dual_stack: bool) -> io::Result<TcpListener> {
+    let socket = socket(address, dual_stack)?;
+    socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -21,7 +21,7 @@ pub mod units;
 
 pub use self::calendars::CalendarSource;
 pub use self::files::read_text;
-pub use self::forms::{OriginAddress, OriginEndpoint};
+pub use self::forms::{OriginAddress, OriginEndpoint, PeerNetwork};
 pub use self::load::{Config, Loader};
 pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};

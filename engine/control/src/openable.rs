@@ -6,16 +6,17 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
-use tero_config::{self as config, Config, ConfigErrors, Mistake, Mistakes};
+use tero_config::{self as config, Config, ConfigErrors, ListenAddress, Mistake, Mistakes};
 use tero_edge::origin::{self, OriginTlsError};
+use tero_edge::server::unix_socket;
 
 /// What can't be opened now, because another process has it.
 #[derive(Debug)]
 pub struct AddressInUse {
     /// The key of the configuration.
     pub key: &'static str,
-    /// The address.
-    pub address: SocketAddr,
+    /// The address or path.
+    pub address: ListenAddress,
 }
 
 /// Tries to open everything that `tero serve` opens. `text` is that of the configuration's file.
@@ -37,9 +38,30 @@ pub fn check_openable(config: &Config, text: &str) -> Result<Vec<AddressInUse>, 
         match TcpListener::bind(address) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                in_use.push(AddressInUse { key, address });
+                in_use.push(AddressInUse {
+                    key,
+                    address: address.into(),
+                });
             }
             Err(error) => refuse(key, unusable(&address, &error)),
+        }
+    }
+    for listener in &config.server.listeners {
+        let Some(path) = listener.address.unix() else {
+            continue;
+        };
+        let key = "server.listener.address";
+        match can_make_socket(path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                let address = listener.address.clone();
+                in_use.push(AddressInUse { key, address });
+            }
+            Err(error) => {
+                let problem = format!("can't listen on {}: {error}", listener.address);
+                let cure = "write the path of a socket in a folder that tero may write to";
+                refuse(key, Mistake::new(problem, cure));
+            }
         }
     }
     if let Some(log) = &config.access_log
@@ -77,6 +99,14 @@ fn unusable(address: &SocketAddr, error: &io::Error) -> Mistake {
         _ => "write an address of this machine, or 0.0.0.0 or [::] for all",
     };
     Mistake::new(format!("can't listen on {address}: {error}"), cure)
+}
+
+/// Whether a socket could be made at this path, as far as that shows without making one.
+fn can_make_socket(path: &Path) -> io::Result<()> {
+    unix_socket::refuse_taken(path)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    access(folder, Access::WRITE_OK | Access::EXEC_OK)?;
+    Ok(())
 }
 
 /// Whether a file can be appended to.

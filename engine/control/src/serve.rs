@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -16,7 +16,7 @@ use crate::rollout::{LoadedVersions, Rollout, RolloutError, tell_popularity};
 use crate::warm::Warmer;
 use crate::warm::plan_memory::PlanMemory;
 use crate::{admin, descriptors, warm};
-use tero_config::Config;
+use tero_config::{Config, ListenAddress};
 use tero_edge::request::shadow_question::ShadowQueue;
 use tero_edge::request::site::Sites;
 use tero_edge::request::{Edge, EdgeParts};
@@ -47,7 +47,7 @@ pub enum ServeError {
     #[error("could not listen on {address}{}", cure_of_listen(.source))]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: ListenAddress,
         /// The system's error.
         #[source]
         source: io::Error,
@@ -95,6 +95,7 @@ fn cure_of_listen(error: &io::Error) -> &'static str {
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<SocketAddr>,
+    paths: Vec<PathBuf>,
     admin_address: SocketAddr,
     edge: Arc<Edge>,
     rollout: Arc<Rollout>,
@@ -126,6 +127,7 @@ pub fn serve(
     let sites = loaded.sites(&clock)?;
     let listeners = Listeners::bind(&config)?;
     let addresses: Vec<_> = listeners.addresses().collect();
+    let paths = listeners.paths().collect();
     let ports = addresses.iter().map(SocketAddr::port).collect();
     let edge = make_edge(&config, sites, ports, loaded.shadow_queue(), clock)?;
     let popularity = SavedPopularity::new(state_dir.as_ref());
@@ -167,6 +169,7 @@ pub fn serve(
     threads.push(admin::start(admin, listeners.admin).map_err(start("the admin interface"))?);
     Ok(Server {
         addresses,
+        paths,
         admin_address: listeners.admin_address,
         edge,
         rollout,
@@ -189,8 +192,10 @@ impl Listeners {
         let public = listener::bind(&config.server)
             .map_err(|(address, source)| ServeError::Listen { address, source })?;
         let address = config.admin.listen;
-        let admin =
-            TcpListener::bind(address).map_err(|source| ServeError::Listen { address, source })?;
+        let admin = TcpListener::bind(address).map_err(|source| ServeError::Listen {
+            address: address.into(),
+            source,
+        })?;
         let admin_address = admin.local_addr().map_err(start("the admin listener"))?;
         Ok(Listeners {
             public,
@@ -202,7 +207,13 @@ impl Listeners {
     /// The addresses of the public listeners, in the configuration's order.
     fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         let listeners = self.public.listeners.iter();
-        listeners.map(|listener| listener.address())
+        listeners.filter_map(|listener| listener.address().tcp())
+    }
+
+    /// The paths of those on Unix sockets.
+    fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        let listeners = self.public.listeners.iter();
+        listeners.filter_map(|listener| listener.address().unix().map(Path::to_owned))
     }
 }
 
@@ -266,6 +277,11 @@ impl Server {
     /// The addresses of the public listeners, in the configuration's order.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The paths of the Unix sockets among them.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
     }
 
     /// The address of the admin interface.

@@ -46,7 +46,6 @@ pub mod visit;
 pub mod warm_lookup;
 pub mod watchlist;
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -60,7 +59,7 @@ use crate::store::PurgeWatch;
 use crate::store::fill::FillReader;
 use crate::store::stored::StoredResponse;
 use crate::telemetry::Outcome;
-use admit::RequestSource;
+use admit::{RefusedRequest, RequestSource};
 use body::EdgeBody;
 use deliver::{BodySource, deliver, deliver_as_sent};
 use failure::{Failure, NextHopReply};
@@ -72,7 +71,6 @@ use news::{FlightNews, ResponseInFlight};
 use open_record::RecordedResponse;
 use provenance::{Provenance, Storing};
 use record::AwaitedAnswer;
-use refusal::AdmissionRefusal;
 use tero_semantics::cache_status::Forward;
 use tero_semantics::disposition::{Disposition, FetchPlan, StoredMatch};
 use tero_semantics::reuse::{Reuse, reuse};
@@ -108,12 +106,9 @@ impl Reply<'_> {
 /// Answers a client's request.
 pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSource) -> Reply<'_> {
     let (parts, content) = request.into_parts();
-    let client = source.peer;
     let exchange = match admit::admit(edge, parts, source) {
         Ok(exchange) => exchange,
-        Err(refused) => {
-            return Reply::Ready(turned_away(edge, *refused, client));
-        }
+        Err(refused) => return Reply::Ready(turned_away(edge, &refused)),
     };
     let visit = Visit {
         edge,
@@ -136,15 +131,16 @@ pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSourc
 
 /// The answer to a request that was not let in.
 #[cold]
-fn turned_away(
-    edge: &Arc<Edge>,
-    (refusal, parts): (AdmissionRefusal, Parts),
-    peer: Option<IpAddr>,
-) -> RecordedResponse {
-    let sender = RefusedSender::of(edge, &parts, peer);
-    let response = respond::refused(edge, refusal, &sender.id);
+fn turned_away(edge: &Arc<Edge>, refused: &RefusedRequest) -> RecordedResponse {
+    let RefusedRequest {
+        refusal,
+        parts,
+        source,
+    } = refused;
+    let sender = RefusedSender::of(edge, parts, source.peer_facts(), source.connection.as_ref());
+    let response = respond::refused(edge, *refusal, &sender.id);
     RecordedResponse {
-        record: record::record_refused(edge, &sender, &parts, &response),
+        record: record::record_refused(edge, &sender, parts, &response),
         response,
     }
 }
@@ -160,11 +156,16 @@ fn recorded(visit: Visit<'_>, answer: Answer) -> RecordedResponse {
 pub fn refuse_read(
     edge: &Arc<Edge>,
     request: &Parts,
-    client: Option<IpAddr>,
+    source: &RequestSource,
     fault: Fault,
 ) -> RecordedResponse {
     let response = refuse(edge, fault);
-    let sender = RefusedSender::of(edge, request, client);
+    let sender = RefusedSender::of(
+        edge,
+        request,
+        source.peer_facts(),
+        source.connection.as_ref(),
+    );
     RecordedResponse {
         record: record::record_refused(edge, &sender, request, &response),
         response,

@@ -10,6 +10,8 @@ mod clients;
 mod connection_facts;
 mod http1;
 pub mod listener;
+mod proxy_header;
+pub mod unix_socket;
 
 use std::io;
 use std::sync::Arc;

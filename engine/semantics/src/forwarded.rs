@@ -27,9 +27,11 @@ pub const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-po
 /// What trusted proxies say about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardedFacts<'a> {
-    /// The address of the client: the last that is not a trusted proxy's, or the first of all.
-    pub client: IpAddr,
-    /// The trusted proxies between the client and us, the nearest last.
+    /// The address of the client: the last that is not a trusted proxy's, or the first of all. `None`
+    /// if it is unknown.
+    pub client: Option<IpAddr>,
+    /// The trusted proxies between the client and us, the nearest last. One without an address is
+    /// left out.
     pub proxies: Vec<IpAddr>,
     /// The scheme.
     pub scheme: Option<Scheme>,
@@ -42,7 +44,7 @@ pub struct ForwardedFacts<'a> {
 
 impl ForwardedFacts<'_> {
     /// What is known of a request that `client` sends by itself.
-    pub fn direct(client: IpAddr) -> ForwardedFacts<'static> {
+    pub fn direct(client: Option<IpAddr>) -> ForwardedFacts<'static> {
         ForwardedFacts {
             client,
             proxies: Vec::new(),
@@ -53,7 +55,8 @@ impl ForwardedFacts<'_> {
     }
 }
 
-/// What a request says that came from the trusted proxy `peer`. `Forwarded` counts only if none of
+/// What a request says that came from the trusted proxy `peer`, which has no address if it came by a
+/// Unix socket. `Forwarded` counts only if none of
 /// the other four fields is there: a proxy that sets these may pass on a `Forwarded` that the client
 /// made up.
 ///
@@ -66,13 +69,14 @@ impl ForwardedFacts<'_> {
 /// request.insert("x-forwarded-for", "6.6.6.6, 198.51.100.7, 10.0.0.9".parse().unwrap());
 /// request.insert("x-forwarded-proto", "https".parse().unwrap());
 /// let is_trusted = |address: std::net::IpAddr| address.to_string().starts_with("10.");
-/// let facts = forwarded_facts(&request, "10.0.0.1".parse().unwrap(), is_trusted);
-/// assert_eq!(facts.client.to_string(), "198.51.100.7");
+/// let peer = "10.0.0.1".parse().unwrap();
+/// let facts = forwarded_facts(&request, Some(peer), is_trusted);
+/// assert_eq!(facts.client, Some("198.51.100.7".parse().unwrap()));
 /// assert_eq!(facts.scheme, Some(Scheme::Https));
 /// ```
 pub fn forwarded_facts(
     headers: &HeaderMap,
-    peer: IpAddr,
+    peer: Option<IpAddr>,
     is_trusted: impl Fn(IpAddr) -> bool,
 ) -> ForwardedFacts<'_> {
     let of_old = [
@@ -90,15 +94,14 @@ pub fn forwarded_facts(
 
 fn by_x_forwarded(
     headers: &HeaderMap,
-    peer: IpAddr,
+    peer: Option<IpAddr>,
     is_trusted: impl Fn(IpAddr) -> bool,
 ) -> ForwardedFacts<'_> {
     let mut facts = ForwardedFacts::direct(peer);
     let addresses = texts_from_the_right(headers, &X_FORWARDED_FOR).map(address_of);
-    walk(&mut facts, addresses, is_trusted);
     // The proxy that was asked from the client added this member, at the place where it added the
     // client.
-    let place = facts.proxies.len().saturating_sub(1);
+    let place = walk(&mut facts, addresses, is_trusted).saturating_sub(1);
     let member = |name: &HeaderName| nth_from_the_right(headers, name, place);
     facts.scheme = member(&X_FORWARDED_PROTO).and_then(Scheme::from_name);
     facts.authority = member(&X_FORWARDED_HOST).map(Cow::Borrowed);
@@ -118,7 +121,7 @@ fn nth_from_the_right<'a>(
 
 fn by_forwarded(
     headers: &HeaderMap,
-    peer: IpAddr,
+    peer: Option<IpAddr>,
     is_trusted: impl Fn(IpAddr) -> bool,
 ) -> ForwardedFacts<'_> {
     let mut facts = ForwardedFacts::direct(peer);
@@ -129,8 +132,7 @@ fn by_forwarded(
         let node = element.as_ref()?.node.as_deref();
         node.and_then(address_of)
     });
-    walk(&mut facts, addresses, is_trusted);
-    let place = facts.proxies.len().saturating_sub(1);
+    let place = walk(&mut facts, addresses, is_trusted).saturating_sub(1);
     if let Some(element) = elements.into_iter().nth(place).flatten() {
         facts.scheme = element.scheme.as_deref().and_then(Scheme::from_name);
         facts.authority = element.authority;
@@ -139,21 +141,25 @@ fn by_forwarded(
 }
 
 /// Goes through addresses, the nearest first, for as long as they are those of trusted proxies.
+/// Returns how many hops that are.
 fn walk(
     facts: &mut ForwardedFacts<'_>,
     addresses: impl Iterator<Item = Option<IpAddr>>,
     is_trusted: impl Fn(IpAddr) -> bool,
-) {
+) -> usize {
+    let mut hops = 0;
     // Text that is no address, such as `unknown`, ends the walk: the proxy that wrote it is the last
     // that is known.
     for address in addresses.map_while(|address| address) {
-        facts.proxies.push(facts.client);
-        facts.client = address;
+        facts.proxies.extend(facts.client);
+        facts.client = Some(address);
+        hops += 1;
         if !is_trusted(address) {
             break;
         }
     }
     facts.proxies.reverse();
+    hops
 }
 
 /// The members of a list, the last line's last first.
@@ -279,8 +285,8 @@ fn value_of(text: &str) -> Option<(Cow<'_, str>, &str)> {
 /// What the next hop is told with `Forwarded` (RFC 7239 §4).
 #[derive(Clone, Copy, Debug)]
 pub struct ForwardedHops<'a> {
-    /// The client.
-    pub client: IpAddr,
+    /// The client; `None` if it is unknown.
+    pub client: Option<IpAddr>,
     /// The trusted proxies between the client and us, the nearest last.
     pub proxies: &'a [IpAddr],
     /// The scheme by which the client asked.
@@ -298,7 +304,7 @@ impl ForwardedHops<'_> {
     /// use tero_semantics::forwarded::ForwardedHops;
     ///
     /// let hops = ForwardedHops {
-    ///     client: "2001:db8::7".parse().unwrap(),
+    ///     client: Some("2001:db8::7".parse().unwrap()),
     ///     proxies: &["10.0.0.1".parse().unwrap()],
     ///     scheme: Scheme::Https,
     ///     authority: "shop.example",
@@ -308,7 +314,10 @@ impl ForwardedHops<'_> {
     /// ```
     pub fn write(self) -> String {
         let mut value = String::with_capacity(64 + self.authority.len());
-        write_node(&mut value, self.client);
+        match self.client {
+            Some(client) => write_node(&mut value, client),
+            None => value.push_str("for=unknown"),
+        }
         value.push_str(";host=");
         write_word(&mut value, self.authority);
         value.push_str(";proto=");
@@ -365,6 +374,55 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_proxy_without_an_address_counts_as_a_hop() {
+        let is_trusted = |address: IpAddr| address.to_string().starts_with("10.");
+        for (lines, client, proxies, authority) in [
+            (&[][..], None, &[][..], None),
+            (
+                &[
+                    ("x-forwarded-for", "6.6.6.6, 192.0.2.1"),
+                    ("x-forwarded-host", "evil, a.example"),
+                ],
+                Some("192.0.2.1"),
+                &[],
+                Some("a.example"),
+            ),
+            (
+                &[
+                    ("x-forwarded-for", "192.0.2.1, 10.0.0.9"),
+                    ("x-forwarded-host", "a.example, inner"),
+                ],
+                Some("192.0.2.1"),
+                &["10.0.0.9"],
+                Some("a.example"),
+            ),
+            (
+                &[("forwarded", "for=192.0.2.1;host=a.example, for=10.0.0.9")],
+                Some("192.0.2.1"),
+                &["10.0.0.9"],
+                Some("a.example"),
+            ),
+            (
+                &[("x-forwarded-host", "b.example")],
+                None,
+                &[],
+                Some("b.example"),
+            ),
+        ] {
+            let headers = headers(lines);
+            let facts = forwarded_facts(&headers, None, is_trusted);
+            let proxies: Vec<IpAddr> = proxies.iter().map(|text| text.parse().unwrap()).collect();
+            assert_eq!(
+                facts.client,
+                client.map(|text| text.parse().unwrap()),
+                "{lines:?}"
+            );
+            assert_eq!(facts.proxies, proxies, "{lines:?}");
+            assert_eq!(facts.authority.as_deref(), authority, "{lines:?}");
+        }
+    }
+
+    #[test]
     fn what_is_written_is_read_as_it_was() {
         let addresses = ["192.0.2.7", "2001:db8::7", "::ffff:192.0.2.7"];
         let proxies: [IpAddr; 2] = ["10.0.0.9", "10.0.0.1"].map(|text| text.parse().unwrap());
@@ -378,7 +436,7 @@ mod tests {
             for address in addresses {
                 let client: IpAddr = address.parse().unwrap();
                 let hops = ForwardedHops {
-                    client,
+                    client: Some(client),
                     proxies: &proxies,
                     scheme,
                     authority,
@@ -388,8 +446,8 @@ mod tests {
                 // The peer is the one that the last element tells.
                 let peer = "10.0.0.2".parse().unwrap();
                 let is_trusted = |address: IpAddr| address.to_string().starts_with("10.");
-                let facts = forwarded_facts(&headers, peer, is_trusted);
-                assert_eq!(facts.client, client.to_canonical(), "{value}");
+                let facts = forwarded_facts(&headers, Some(peer), is_trusted);
+                assert_eq!(facts.client, Some(client.to_canonical()), "{value}");
                 assert_eq!(facts.proxies, [&proxies[..], &[peer]].concat(), "{value}");
                 assert_eq!(
                     (facts.scheme, facts.authority.as_deref()),
@@ -404,10 +462,11 @@ mod tests {
     fn told(lines: &[(&str, &str)]) -> (String, String, &'static str, String, Option<u16>) {
         let headers = headers(lines);
         let is_trusted = |address: IpAddr| address.to_string().starts_with("10.");
-        let facts = forwarded_facts(&headers, "10.0.0.1".parse().unwrap(), is_trusted);
+        let peer = "10.0.0.1".parse().unwrap();
+        let facts = forwarded_facts(&headers, Some(peer), is_trusted);
         let proxies: Vec<_> = facts.proxies.iter().map(IpAddr::to_string).collect();
         (
-            facts.client.to_string(),
+            facts.client.unwrap().to_string(),
             proxies.join(" "),
             facts.scheme.map_or("", Scheme::as_str),
             facts.authority.unwrap_or_default().into_owned(),

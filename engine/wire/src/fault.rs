@@ -3,6 +3,10 @@
 /// Why bytes are not a message that can be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
+    /// The connection begins with a header of the PROXY protocol, which its listener does not take from
+    /// this client.
+    #[error("a PROXY header is not expected from this address")]
+    ProxyHeader,
     /// A line ends with LF alone (RFC 9112 §2.2).
     #[error("a line ends with LF alone")]
     BareLf,

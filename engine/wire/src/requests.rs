@@ -73,6 +73,9 @@ impl Requests {
     fn take_in_lines(&mut self, bytes: &[u8]) -> Result<ScanResult, Fault> {
         let mut at = 0;
         if matches!(self.0, RequestState::Between) {
+            if is_proxy_header(bytes) {
+                return Err(Fault::ProxyHeader);
+            }
             self.0 = RequestState::Head(Head::default());
         }
         if let RequestState::Head(head) = &mut self.0 {
@@ -162,6 +165,15 @@ impl Requests {
     }
 }
 
+/// Whether the bytes begin as a header of the PROXY protocol does, of version 1 or 2. No request
+/// begins so.
+fn is_proxy_header(bytes: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 3] = [b"PROXY TCP", b"PROXY UNKNOWN", b"\r\n\r\n\0\r\nQUIT\n"];
+    BEGINNINGS
+        .iter()
+        .any(|beginning| bytes.starts_with(beginning))
+}
+
 /// All of the bytes belong to a request that goes on after them.
 fn unended(bytes: &[u8]) -> ScanResult {
     ScanResult {
@@ -176,6 +188,23 @@ mod tests {
     use super::*;
 
     const GET: &str = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    #[test]
+    fn a_proxy_header_is_told_from_a_request() {
+        for header in [
+            &b"PROXY TCP4 192.0.2.1 192.0.2.2 1 80\r\nGET / HTTP/1.1\r\n\r\n"[..],
+            b"PROXY UNKNOWN\r\n",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c",
+        ] {
+            let taken = Requests::default().take(header);
+            assert_eq!(taken, Err(Fault::ProxyHeader), "{header:?}");
+        }
+        assert!(
+            Requests::default()
+                .take(b"PROXY /x HTTP/1.1\r\n\r\n")
+                .is_ok()
+        );
+    }
 
     /// The requests in `text`, which comes in pieces of `size` bytes.
     fn requests(text: &str, size: usize) -> Result<Vec<String>, Fault> {

@@ -3,8 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::files::BaseDir;
+use crate::forms::PeerNetwork;
 use crate::mistakes::Mistake;
-use crate::raw::{RawKind, find};
+use crate::raw::{RawKind, RawValue, find};
 use crate::reader::TableReader;
 use crate::sections::{Listener, Server};
 
@@ -15,11 +16,21 @@ pub(super) fn read_server(reader: &TableReader<'_>, base_dir: BaseDir<'_>) -> Se
         server.listen.clear();
     }
     let mut taken = server.listen.clone();
+    let mut paths = Vec::new();
     for (index, listener) in server.listeners.iter().enumerate() {
         if listener.dual_stack && !listener.takes_any_ip() {
             let problem = format!("{} has addresses of one kind", listener.address);
             let cure = "leave dual_stack out, or listen on [::]";
             refuse(reader, index, "dual_stack", Mistake::new(problem, cure));
+        }
+        refuse_unfit(reader, index, listener);
+        if let Some(path) = listener.address.unix() {
+            if paths.contains(&path) {
+                let problem = format!("another listener has {} already", listener.address);
+                let cure = "give each path to one listener";
+                refuse(reader, index, "address", Mistake::new(problem, cure));
+            }
+            paths.push(path);
         }
         for address in addresses(listener) {
             if taken.contains(&address) {
@@ -33,6 +44,28 @@ pub(super) fn read_server(reader: &TableReader<'_>, base_dir: BaseDir<'_>) -> Se
     server
 }
 
+/// Refuses keys that don't fit the kind of the address.
+fn refuse_unfit(reader: &TableReader<'_>, index: usize, listener: &Listener) {
+    let is_unix = listener.address.unix().is_some();
+    let has_mode = written(reader, index, "unix_mode").is_some();
+    if !is_unix && has_mode {
+        let problem = format!("{} is not a Unix socket", listener.address);
+        let cure = "leave unix_mode out, or listen on unix:/PATH";
+        refuse(reader, index, "unix_mode", Mistake::new(problem, cure));
+    }
+    let names_unix = listener.proxy_protocol.contains(&PeerNetwork::Unix);
+    let names_networks = listener.proxy_protocol.len() > usize::from(names_unix);
+    if is_unix && names_networks || !is_unix && names_unix {
+        let problem = format!("{} has no such peers", listener.address);
+        let cure = if is_unix {
+            "write [\"unix\"]: processes that connect to a Unix socket have no address"
+        } else {
+            "name networks: only a Unix socket has peers of the kind `unix`"
+        };
+        refuse(reader, index, "proxy_protocol", Mistake::new(problem, cure));
+    }
+}
+
 /// The addresses that a listener takes. A free port is another one each time.
 fn addresses(listener: &Listener) -> Vec<SocketAddr> {
     let own = listener.address.tcp();
@@ -44,15 +77,27 @@ fn addresses(listener: &Listener) -> Vec<SocketAddr> {
     [own].into_iter().chain(ipv4).collect()
 }
 
-/// Records a mistake in the `index`th `[[server.listener]]`.
+/// The `index`th `[[server.listener]]`, as it is written.
+fn item<'a>(reader: &TableReader<'a>, index: usize) -> Option<&'a RawValue> {
+    match reader.written("listener").map(|value| &value.kind) {
+        Some(RawKind::List(items)) => items.get(index),
+        _ => None,
+    }
+}
+
+/// The value of a key in it.
+fn written<'a>(reader: &TableReader<'a>, index: usize, key: &str) -> Option<&'a RawValue> {
+    match &item(reader, index)?.kind {
+        RawKind::Table(entries) => find(entries, key),
+        _ => None,
+    }
+}
+
+/// Records a mistake in it.
 fn refuse(reader: &TableReader<'_>, index: usize, key: &str, mistake: Mistake) {
-    let Some(RawKind::List(items)) = reader.written("listener").map(|value| &value.kind) else {
+    let Some(item) = item(reader, index) else {
         return;
     };
-    let Some(item) = items.get(index) else { return };
-    let at = match &item.kind {
-        RawKind::Table(entries) => find(entries, key).map_or(&item.at, |value| &value.at),
-        _ => &item.at,
-    };
+    let at = written(reader, index, key).map_or(&item.at, |value| &value.at);
     reader.refuse_at(at, &format!("listener.{key}"), mistake);
 }

@@ -103,6 +103,12 @@ access_log_fields! {
     Query = "query",
     /// The version of HTTP.
     Protocol = "protocol",
+    /// The version of TLS.
+    TlsVersion = "tls_version",
+    /// The cipher suite.
+    TlsCipher = "tls_cipher",
+    /// The name that the client asked for in its TLS handshake.
+    Sni = "sni",
     /// The field `Referer`.
     Referer = "referer",
     /// The field `User-Agent`.

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
-use crate::forms;
+use crate::forms::{self, PeerNetwork};
 
 section! {
     /// A listener with settings of its own, beside the plain ones of `[server] listen`.
@@ -11,9 +12,18 @@ section! {
     [[server.listener]]
     pub struct Listener {
         /// The address that visitors connect to. Port 0 takes a free port.
-        address: ListenAddress = required, Text("`ADDRESS:PORT`") => forms::address;
+        address: ListenAddress = required, Text("`ADDRESS:PORT`, or `unix:/PATH`")
+            => forms::listen_address;
         /// Whether `[::]` takes IPv4 connections too. A client keeps its IPv4 address then.
         dual_stack: bool = false, Flag;
+        /// The permissions of a Unix socket: who may write to it may connect.
+        unix_mode: u32 = "0660", Text("octal digits, `0660`") => forms::file_mode;
+        /// The peers that must begin each connection with a header of the PROXY protocol, version 1
+        /// or 2. It says who the client is. From all others it is refused. `unix` means all peers of
+        /// a Unix socket.
+        proxy_protocol: Vec<PeerNetwork> = [],
+            Texts("a network such as `10.0.0.0/8`, an address, or `unix`")
+            => forms::peer_network, distinct();
     }
 }
 
@@ -22,6 +32,8 @@ section! {
 pub enum ListenAddress {
     /// An address with a port; 0 takes a free one.
     Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
 }
 
 impl Listener {
@@ -30,6 +42,8 @@ impl Listener {
         Listener {
             address: ListenAddress::Tcp(address),
             dual_stack: false,
+            unix_mode: 0o660,
+            proxy_protocol: Vec::new(),
         }
     }
 
@@ -44,6 +58,15 @@ impl ListenAddress {
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
             ListenAddress::Tcp(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
+        }
+    }
+
+    /// The path; `None` if it is not a Unix socket.
+    pub fn unix(&self) -> Option<&Path> {
+        match self {
+            ListenAddress::Tcp(_) => None,
+            ListenAddress::Unix(path) => Some(path),
         }
     }
 
@@ -69,6 +92,7 @@ impl fmt::Display for ListenAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ListenAddress::Tcp(address) => address.fmt(formatter),
+            ListenAddress::Unix(path) => write!(formatter, "unix:{}", path.display()),
         }
     }
 }

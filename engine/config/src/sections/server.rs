@@ -4,10 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use super::listener::Listener;
-use crate::forms;
+use crate::forms::{self, PeerNetwork};
 
 /// The largest number of workers.
 const MAX_WORKERS: usize = 1_024;
@@ -35,10 +33,10 @@ section! {
             => |path| base_dir.path_or_none(path);
         /// The proxies in front of this server. What they say with `X-Forwarded-For`, `-Proto`,
         /// `-Host`, `-Port`, `Forwarded` and `X-Request-Id` is believed. From all others these
-        /// fields are replaced.
-        trusted_proxies: Vec<IpNet> = [],
-            Texts("a network such as `10.0.0.0/8`, or an address")
-            => forms::network, distinct();
+        /// fields are replaced. `unix` means all peers of Unix sockets.
+        trusted_proxies: Vec<PeerNetwork> = [],
+            Texts("a network such as `10.0.0.0/8`, an address, or `unix`")
+            => forms::peer_network, distinct();
         /// Maximum number of open client connections. Further ones wait in the accept queue.
         max_connections: usize = 10000, Count(1, 1_000_000);
         /// Maximum number of open connections of one client: an IPv4 address, or an IPv6 network of

@@ -245,6 +245,11 @@ impl MetricsCollector {
             "Connections closed at once: their client had max_connections_per_client",
             refused,
         )?;
+        let headers = of_edge.proxy_headers_refused();
+        let headers =
+            headers.map(|(why, count)| (vec![("reason", why.as_str().to_owned())], count));
+        let help = "Connections closed for their PROXY header";
+        counters(encoder, "tero_proxy_headers_refused", help, headers.into())?;
         let most = one(self.0.max_connections as u64);
         let help = "Client connections that may be open";
         gauges(encoder, "tero_connections_max", help, most)

@@ -68,8 +68,8 @@ impl SiteBuilder<'_> {
                 None => list.push(site),
             }
         }
-        let trusted_proxies = state.settings.server.trusted_proxies.clone();
-        Ok(Sites::new(list, |site| is_served(state, site)).behind(trusted_proxies))
+        Ok(Sites::new(list, |site| is_served(state, site))
+            .behind(&state.settings.server.trusted_proxies))
     }
 }
 

@@ -26,12 +26,12 @@ use tero_semantics::operator_floor::FloorRuling;
 /// given stands for the client's own.
 ///
 /// # Errors
-/// [`AdmissionRefusal`] with the reason; the parts come back for the answer.
+/// [`RefusedRequest`] with the reason.
 pub fn admit(
     edge: &Edge,
     parts: Parts,
     source: RequestSource,
-) -> Result<Arc<Exchange>, Box<(AdmissionRefusal, Parts)>> {
+) -> Result<Arc<Exchange>, Box<RefusedRequest>> {
     let (exchange, ()) = admit_to(edge, parts, source, ask_policies)?;
     Ok(exchange)
 }
@@ -59,12 +59,18 @@ pub(super) fn admit_to<T>(
     mut parts: Parts,
     source: RequestSource,
     decide: impl FnOnce(&mut Exchange) -> T,
-) -> Result<(Arc<Exchange>, T), Box<(AdmissionRefusal, Parts)>> {
+) -> Result<(Arc<Exchange>, T), Box<RefusedRequest>> {
     let at = edge.clock.now();
     let seen = FieldScan::of(&parts.headers, &edge.loop_entry);
     let (site, identity) = match find_site(edge, &parts, &seen, &source) {
         Ok(found) => found,
-        Err(refused) => return Err(Box::new((refused, parts))),
+        Err(refusal) => {
+            return Err(Box::new(RefusedRequest {
+                refusal,
+                parts,
+                source,
+            }));
+        }
     };
     let mut id = OnceLock::new();
     let (mut fields, device) =
@@ -181,11 +187,25 @@ fn ask_canary(exchange: &mut Exchange) {
     }
 }
 
+/// A request that was not let in.
+#[derive(Debug)]
+pub struct RefusedRequest {
+    /// Why.
+    pub refusal: AdmissionRefusal,
+    /// Its head.
+    pub parts: Parts,
+    /// Where it comes from.
+    pub source: RequestSource,
+}
+
 /// Where a request comes from.
 #[derive(Clone, Debug, Default)]
 pub struct RequestSource {
-    /// The address that opened the connection, the client's or a proxy's; none for a warming plan.
+    /// The address that the connection comes from, the client's or a proxy's. `None` for a warming
+    /// plan, and for a peer without an address.
     pub peer: Option<IpAddr>,
+    /// Whether the connection came by a Unix socket.
+    pub is_unix: bool,
     /// The scheme that the connection speaks.
     pub scheme: Scheme,
     /// The connection that the request came on; none for a warming plan.
@@ -194,6 +214,18 @@ pub struct RequestSource {
     pub device: Option<Device>,
     /// Who asks.
     pub requester: Requester,
+}
+
+impl RequestSource {
+    /// What the connection tells by itself.
+    #[inline]
+    pub(super) fn peer_facts(&self) -> PeerFacts {
+        PeerFacts {
+            peer: self.peer,
+            is_unix: self.is_unix,
+            scheme: self.scheme,
+        }
+    }
 }
 
 fn find_site(
@@ -217,11 +249,7 @@ fn find_site(
     }
     let own = named_authority(parts, seen)?;
     let sites = edge.sites.load();
-    let connection = PeerFacts {
-        peer: source.peer,
-        scheme: source.scheme,
-    };
-    let mut identity = RequestIdentity::of(parts, own, connection, &sites)?;
+    let mut identity = RequestIdentity::of(parts, own, source.peer_facts(), &sites)?;
     if !parts.uri.path().starts_with('/') {
         return Err(AdmissionRefusal::BadTarget);
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -17,9 +18,31 @@ pub struct ClientTunnel {
     pub sent: Arc<AtomicU64>,
 }
 
+/// What is below HTTP on a client's connection, for the access log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientTransport {
+    /// The address that opened the connection; `None` if it has none.
+    pub opened_by: Option<IpAddr>,
+    /// TLS, as the listener speaks it or as a PROXY header tells; `None` without.
+    pub tls: Option<Arc<TlsFacts>>,
+}
+
+/// What is known of the TLS that a client speaks. Each is `None` if it is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// The version, `TLSv1.3`.
+    pub version: Option<Box<str>>,
+    /// The cipher suite.
+    pub cipher: Option<Box<str>>,
+    /// The name that the client asked for (SNI).
+    pub server_name: Option<Box<str>>,
+}
+
 /// A client's connection. Its requests are counted, so that nothing that belongs to one of them
 /// reaches another.
 pub trait ClientConnection: Debug + Send + Sync {
+    /// What is below HTTP.
+    fn transport(&self) -> &ClientTransport;
     /// The number of the request that is being answered.
     fn current(&self) -> u64;
     /// Sends an interim response to the request of that number, unless its answer has begun or too
@@ -44,6 +67,11 @@ impl ClientHandle {
             connection,
             request,
         }
+    }
+
+    /// As [`ClientConnection::transport`].
+    pub(super) fn transport(&self) -> &ClientTransport {
+        self.connection.transport()
     }
 
     /// As [`ClientConnection::send_interim`].

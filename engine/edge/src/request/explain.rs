@@ -145,7 +145,7 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
         on_request
     };
     let (exchange, on_request) =
-        admit::admit_to(edge, subject.parts, source, decide).map_err(|refused| refused.0)?;
+        admit::admit_to(edge, subject.parts, source, decide).map_err(|refused| refused.refusal)?;
     let visit = Visit {
         edge,
         exchange: &exchange,

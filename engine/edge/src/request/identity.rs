@@ -8,6 +8,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderValue, Method};
 
+use super::client::ClientHandle;
 use super::edge::Edge;
 use super::field_scan::SuspectFields;
 use super::refusal::AdmissionRefusal;
@@ -15,7 +16,7 @@ use super::request_id::RequestId;
 use super::site::{Site, Sites};
 use tero_config::UnderscoreFields;
 use tero_semantics::authority::{Authority, NamedAuthority, Scheme};
-use tero_semantics::forwarded::{ForwardedFacts, forwarded_facts, named_authority};
+use tero_semantics::forwarded::{ForwardedFacts, named_authority};
 use tero_semantics::forwarding;
 use tero_semantics::request_fields::{RequestFieldKind, has_underscore, is_essential, kind_of};
 
@@ -26,7 +27,7 @@ pub(super) struct RequestIdentity {
     pub(super) scheme: Scheme,
     /// For which authority, if its port counts.
     pub(super) authority: Authority,
-    /// The client; `None` for a plan.
+    /// The client; `None` for a plan, and if it is unknown.
     pub(super) client: Option<IpAddr>,
     /// The trusted proxies between the client and us, the nearest last.
     pub(super) proxies: Box<[IpAddr]>,
@@ -37,8 +38,10 @@ pub(super) struct RequestIdentity {
 /// What the connection tells by itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerFacts {
-    /// Who opened it; `None` for a plan.
+    /// Who opened it; `None` for a plan, and for a peer without an address.
     pub(super) peer: Option<IpAddr>,
+    /// Whether it came by a Unix socket, whose peers have no address.
+    pub(super) is_unix: bool,
     /// The scheme of its listener.
     pub(super) scheme: Scheme,
 }
@@ -59,11 +62,12 @@ impl RequestIdentity {
     ) -> Result<RequestIdentity, AdmissionRefusal> {
         match connection.peer {
             Some(peer) if sites.trust(peer) => {
-                let facts = forwarded_facts(&parts.headers, peer.to_canonical(), |address| {
-                    sites.trust(address)
-                });
-                let of_target = scheme_of_target(parts)?;
-                RequestIdentity::told(facts, own, of_target.unwrap_or(connection.scheme))
+                let scheme = scheme_of_target(parts)?.unwrap_or(connection.scheme);
+                RequestIdentity::told(sites.facts_of(parts, Some(peer)), own, scheme)
+            }
+            None if connection.is_unix && sites.trust_unix_peers() => {
+                let scheme = scheme_of_target(parts)?.unwrap_or(connection.scheme);
+                RequestIdentity::told(sites.facts_of(parts, None), own, scheme)
             }
             client => {
                 // The target would claim a secured connection, or deny it (RFC 9110 §7.4).
@@ -94,7 +98,7 @@ impl RequestIdentity {
         Ok(RequestIdentity {
             scheme,
             authority: Authority::new(named, scheme),
-            client: Some(facts.client),
+            client: facts.client,
             proxies: facts.proxies.into(),
             is_of_trusted_peer: true,
         })
@@ -109,36 +113,44 @@ impl RequestIdentity {
 
 /// Who sent a request that was not let in.
 #[derive(Debug)]
-pub(super) struct RefusedSender {
+pub(super) struct RefusedSender<'s> {
     /// As in [`RequestIdentity`].
     pub(super) client: Option<IpAddr>,
     /// As in [`RequestIdentity`].
     pub(super) proxies: Box<[IpAddr]>,
-    /// Who opened the connection.
-    pub(super) peer: Option<IpAddr>,
+    /// The connection.
+    pub(super) connection: Option<&'s ClientHandle>,
     /// The id of the request.
     pub(super) id: RequestId,
 }
 
-impl RefusedSender {
-    /// The sender of a request that `peer` brought. Trusted proxies are believed.
+impl<'s> RefusedSender<'s> {
+    /// The sender of a request. Trusted proxies are believed.
     #[cold]
-    pub(super) fn of(edge: &Edge, parts: &Parts, peer: Option<IpAddr>) -> RefusedSender {
-        let sites = edge.sites.load();
-        let Some(proxy) = peer.filter(|peer| sites.trust(*peer)) else {
+    pub(super) fn of(
+        edge: &Edge,
+        parts: &Parts,
+        by: PeerFacts,
+        connection: Option<&'s ClientHandle>,
+    ) -> RefusedSender<'s> {
+        let (sites, peer) = (edge.sites.load(), by.peer);
+        let is_trusted = match peer {
+            Some(peer) => sites.trust(peer),
+            None => by.is_unix && sites.trust_unix_peers(),
+        };
+        if !is_trusted {
             return RefusedSender {
                 client: peer,
                 proxies: Box::default(),
-                peer,
+                connection,
                 id: RequestId::draw(),
             };
-        };
-        let is_trusted = |address| sites.trust(address);
-        let facts = forwarded_facts(&parts.headers, proxy.to_canonical(), is_trusted);
+        }
+        let facts = sites.facts_of(parts, peer);
         RefusedSender {
-            client: Some(facts.client),
+            client: facts.client,
             proxies: facts.proxies.into(),
-            peer,
+            connection,
             id: RequestId::told(&parts.headers).unwrap_or_else(RequestId::draw),
         }
     }

@@ -123,8 +123,11 @@ fn say_identity(headers: &mut HeaderMap, visit: Visit<'_>) {
     say(X_FORWARDED_PROTO, scheme.as_str());
     if let Some(client) = exchange.client {
         say(X_FORWARDED_FOR, &forwarded_for(client, &exchange.proxies));
+    }
+    // A plan asks by itself.
+    if !exchange.requester.is_plan() {
         let hops = ForwardedHops {
-            client,
+            client: exchange.client,
             proxies: &exchange.proxies,
             scheme,
             authority: authority.as_str(),

@@ -1,7 +1,7 @@
 //! Counts and logs requests, and counts uses of stored responses, for popularity and for the plans
 //! that warmed them.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode, Version};
 
 use super::body::EdgeBody;
+use super::client::{ClientHandle, ClientTransport};
 use super::edge::Edge;
 use super::exchange::Exchange;
 use super::hits::{self, UncountedHits};
@@ -22,7 +23,7 @@ use crate::store::Key;
 use crate::store::stored::StoredResponse;
 use crate::telemetry::Outcome;
 use crate::telemetry::access_log::{
-    AccessLog, AccessLogLine, AnswerFacts, LineOutcome, OpenLine, SentResponse,
+    AccessLog, AccessLogLine, AnswerFacts, LineOutcome, LoggedTls, OpenLine, SentResponse,
 };
 use crate::telemetry::counters::AnsweredRequest;
 use crate::telemetry::popularity::PageRequests;
@@ -261,13 +262,14 @@ fn begin_line(
     head: &LineHead<'_>,
     provenance: &Provenance,
 ) -> OpenLine {
+    let transport = exchange.connection.as_ref().map(ClientHandle::transport);
     log.begin(&AccessLogLine {
         at: exchange.wall(),
         request_id: log
             .has(AccessLogField::RequestId)
             .then(|| exchange.request_id().as_str()),
-        client: exchange.client.unwrap_or(NO_CLIENT),
-        peer: exchange.proxies.last().copied().or(exchange.client),
+        client: exchange.client,
+        peer: transport.and_then(|transport| transport.opened_by),
         proxies: &exchange.proxies,
         method: Some(&exchange.parts.method),
         target: target(&exchange.parts),
@@ -278,7 +280,17 @@ fn begin_line(
         response: head.response,
         outcome: head.outcome,
         took_micros: micros(head.took),
+        tls: transport.and_then(tls_of),
         facts: facts(exchange, provenance),
+    })
+}
+
+/// TLS as the access log tells it.
+fn tls_of(transport: &ClientTransport) -> Option<LoggedTls<'_>> {
+    transport.tls.as_deref().map(|tls| LoggedTls {
+        version: tls.version.as_deref(),
+        cipher: tls.cipher.as_deref(),
+        server_name: tls.server_name.as_deref(),
     })
 }
 
@@ -315,7 +327,7 @@ fn facts<'e>(exchange: &'e Exchange, provenance: &Provenance) -> AnswerFacts<'e>
 #[cold]
 pub(super) fn record_refused(
     edge: &Arc<Edge>,
-    sender: &RefusedSender,
+    sender: &RefusedSender<'_>,
     parts: &Parts,
     response: &Response<EdgeBody>,
 ) -> Option<Box<OpenRecord>> {
@@ -326,11 +338,12 @@ pub(super) fn record_refused(
         host.to_str().ok()
     });
     let at = edge.clock.now();
+    let transport = sender.connection.map(ClientHandle::transport);
     let line = log.begin(&AccessLogLine {
         at: edge.clock.wall_of(at),
         request_id: Some(sender.id.as_str()),
-        client: sender.client.unwrap_or(NO_CLIENT),
-        peer: sender.peer,
+        client: sender.client,
+        peer: transport.and_then(|transport| transport.opened_by),
         proxies: &sender.proxies,
         method: Some(&parts.method),
         target: target(parts),
@@ -341,6 +354,7 @@ pub(super) fn record_refused(
         response: response.headers(),
         outcome: LineOutcome::Refused,
         took_micros: 0,
+        tls: transport.and_then(tls_of),
         facts: AnswerFacts::default(),
     });
     Some(OpenRecord::new(edge, None, Some(line), at))
@@ -348,7 +362,12 @@ pub(super) fn record_refused(
 
 /// Records the refusal of bytes that are not a request. It has no content.
 #[cold]
-pub fn record_unread(edge: &Arc<Edge>, client: IpAddr, response: &Response<EdgeBody>) {
+pub fn record_unread(
+    edge: &Arc<Edge>,
+    client: Option<IpAddr>,
+    transport: &ClientTransport,
+    response: &Response<EdgeBody>,
+) {
     edge.counters.refused(response.status());
     let Some(log) = &edge.access_log else { return };
     let at = edge.clock.now();
@@ -356,7 +375,7 @@ pub fn record_unread(edge: &Arc<Edge>, client: IpAddr, response: &Response<EdgeB
         at: edge.clock.wall_of(at),
         request_id: None,
         client,
-        peer: Some(client),
+        peer: transport.opened_by,
         proxies: &[],
         method: None,
         target: "",
@@ -367,13 +386,11 @@ pub fn record_unread(edge: &Arc<Edge>, client: IpAddr, response: &Response<EdgeB
         response: response.headers(),
         outcome: LineOutcome::Refused,
         took_micros: 0,
+        tls: tls_of(transport),
         facts: AnswerFacts::default(),
     });
     OpenRecord::new(edge, None, Some(line), at).close(0);
 }
-
-/// Stands in the log for a client that is not known.
-const NO_CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 fn target(parts: &Parts) -> &str {
     let target = parts.uri.path_and_query();

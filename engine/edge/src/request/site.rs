@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::request::Parts;
 use tokio::sync::Semaphore;
 
 use super::canary::Canary;
@@ -11,11 +12,12 @@ use super::shadow::Shadow;
 use crate::origin::Origin;
 use crate::telemetry::counters::SiteCounters;
 use tero_config as config;
-use tero_config::IpNet;
+use tero_config::{IpNet, PeerNetwork};
 use tero_policy_host::Chain;
 use tero_policy_host::device::DeviceModels;
 use tero_semantics::authority::{Authority, Scheme};
 use tero_semantics::cookies::CookiePattern;
+use tero_semantics::forwarded::{ForwardedFacts, forwarded_facts};
 use tero_semantics::operator_floor::OperatorFloor;
 use tero_time::clock::Clock;
 
@@ -89,6 +91,7 @@ pub struct Sites {
     /// Whether one of the hosts has a port.
     names_ports: bool,
     trusted_proxies: Vec<IpNet>,
+    trusts_unix_peers: bool,
 }
 
 impl Sites {
@@ -119,11 +122,33 @@ impl Sites {
     }
 
     /// The same sites, behind these proxies.
-    pub fn behind(self, trusted_proxies: Vec<IpNet>) -> Sites {
+    pub fn behind(self, trusted_proxies: &[PeerNetwork]) -> Sites {
+        let networks = trusted_proxies.iter().filter_map(|peers| match peers {
+            PeerNetwork::Ip(network) => Some(*network),
+            PeerNetwork::Unix => None,
+        });
         Sites {
-            trusted_proxies,
+            trusted_proxies: networks.collect(),
+            trusts_unix_peers: trusted_proxies.contains(&PeerNetwork::Unix),
             ..self
         }
+    }
+
+    /// Whether what peers of Unix sockets say about requests is believed.
+    pub(super) fn trust_unix_peers(&self) -> bool {
+        self.trusts_unix_peers
+    }
+
+    /// What the fields of a request say that a trusted peer brought. `None` is one without an
+    /// address.
+    #[cold]
+    pub(super) fn facts_of<'p>(
+        &self,
+        parts: &'p Parts,
+        peer: Option<IpAddr>,
+    ) -> ForwardedFacts<'p> {
+        let peer = peer.map(|peer| peer.to_canonical());
+        forwarded_facts(&parts.headers, peer, |address| self.trust(address))
     }
 
     /// Whether what this address says about requests is believed.

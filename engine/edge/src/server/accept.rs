@@ -1,6 +1,7 @@
 //! The loop that accepts the connections of a listener.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +9,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::client_socket::ClientSocket;
+use super::clients::ClientPlace;
 use super::connection_facts::ConnectionFacts;
-use super::listener::AcceptQueue;
-use super::{ShutdownStage, WorkerContext, http1};
+use super::listener::{AcceptQueue, ListenSocket, Listener};
+use super::{ShutdownStage, WorkerContext, http1, proxy_header};
 use crate::request::Edge;
 use crate::telemetry::edge_counters::EdgeCounters;
 
@@ -21,7 +23,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// `open`.
 pub(super) async fn run(context: Arc<WorkerContext>, queue: AcceptQueue, open: mpsc::Sender<()>) {
     let AcceptQueue { listener, socket } = queue;
-    let socket = match tokio::net::TcpListener::from_std(socket) {
+    let socket = match OpenQueue::of(socket) {
         Ok(socket) => socket,
         Err(error) => return tracing::error!(%error, "a listener can't be used"),
     };
@@ -37,25 +39,25 @@ pub(super) async fn run(context: Arc<WorkerContext>, queue: AcceptQueue, open: m
             _ = &mut draining => return,
         };
         match (accepted, permit) {
-            (Ok((stream, client)), Ok(permit)) => {
+            (Ok((socket, opened_by)), Ok(permit)) => {
                 let (context, open) = (Arc::clone(&context), open.clone());
-                let place = match &context.clients {
-                    None => None,
-                    Some(clients) => match clients.enter(client.ip()) {
+                let facts = ConnectionFacts::new(opened_by, listener.scheme());
+                let place = if listener.wants_proxy_header(facts.peer) {
+                    // The header tells the client.
+                    None
+                } else {
+                    match enter(&context, &facts) {
                         Some(place) => Some(place),
-                        None => {
-                            refuse(&context, client);
-                            continue;
-                        }
-                    },
+                        None => continue,
+                    }
                 };
-                let facts = ConnectionFacts {
-                    peer: client.ip().to_canonical(),
-                    scheme: listener.scheme(),
-                };
+                let listener = Arc::clone(&listener);
                 tokio::spawn(async move {
                     let _counted = CountedConnection::new(&context.edge.counters);
-                    http1::serve(&context, ClientSocket::Tcp(stream), &facts).await;
+                    match place {
+                        Some(_) => http1::serve(&context, socket, &facts).await,
+                        None => serve_proxied(&context, &listener, socket, facts).await,
+                    }
                     drop((permit, place, open));
                 });
             }
@@ -74,11 +76,73 @@ pub(super) async fn run(context: Arc<WorkerContext>, queue: AcceptQueue, open: m
     }
 }
 
+/// Serves a connection that begins with a header of the PROXY protocol.
+async fn serve_proxied(
+    context: &Arc<WorkerContext>,
+    listener: &Listener,
+    mut socket: ClientSocket,
+    facts: ConnectionFacts,
+) {
+    let Some(facts) = proxy_header::receive(context, listener, &mut socket, facts).await else {
+        return;
+    };
+    let Some(_place) = enter(context, &facts) else {
+        return;
+    };
+    http1::serve(context, socket, &facts).await;
+}
+
+/// The place of a connection among those of its client, which it holds while it is open; `None`
+/// where it has too many, and this one is closed at once.
+fn enter(context: &WorkerContext, facts: &ConnectionFacts) -> Option<Option<ClientPlace>> {
+    let (Some(clients), Some(client)) = (&context.clients, facts.peer) else {
+        return Some(None);
+    };
+    let place = clients.enter(client);
+    if place.is_none() {
+        refuse(context, client);
+    }
+    place.map(Some)
+}
+
 /// Counts a connection that is closed at once: its client has `max_connections_per_client`.
 #[cold]
-fn refuse(context: &WorkerContext, client: SocketAddr) {
+fn refuse(context: &WorkerContext, client: IpAddr) {
     context.edge.counters.connection_turned_away();
     tracing::debug!(%client, "the client has too many connections");
+}
+
+/// An accept queue on the runtime of its worker.
+enum OpenQueue {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+impl OpenQueue {
+    fn of(socket: ListenSocket) -> io::Result<OpenQueue> {
+        match socket {
+            ListenSocket::Tcp(socket) => {
+                tokio::net::TcpListener::from_std(socket).map(OpenQueue::Tcp)
+            }
+            ListenSocket::Unix(socket) => {
+                tokio::net::UnixListener::from_std(socket).map(OpenQueue::Unix)
+            }
+        }
+    }
+
+    /// The next connection, and the address that opened it; `None` on a Unix socket.
+    async fn accept(&self) -> io::Result<(ClientSocket, Option<IpAddr>)> {
+        match self {
+            OpenQueue::Tcp(socket) => {
+                let (stream, address) = socket.accept().await?;
+                Ok((ClientSocket::Tcp(stream), Some(address.ip())))
+            }
+            OpenQueue::Unix(socket) => {
+                let (stream, _) = socket.accept().await?;
+                Ok((ClientSocket::Unix(stream), None))
+            }
+        }
+    }
 }
 
 /// A client's connection while it counts as open.

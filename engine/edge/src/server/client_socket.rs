@@ -7,13 +7,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 /// The socket of a client connection.
 #[derive(Debug)]
 pub(super) enum ClientSocket {
     /// TCP, in the clear.
     Tcp(TcpStream),
+    /// A Unix socket.
+    Unix(UnixStream),
 }
 
 impl ClientSocket {
@@ -24,6 +26,7 @@ impl ClientSocket {
             ClientSocket::Tcp(stream) => {
                 let _ = stream.set_nodelay(true);
             }
+            ClientSocket::Unix(_) => {}
         }
     }
 
@@ -32,6 +35,7 @@ impl ClientSocket {
     pub(super) fn unsent(&self) -> Option<u64> {
         match self {
             ClientSocket::Tcp(stream) => unsent::unsent(stream),
+            ClientSocket::Unix(stream) => unsent::unsent(stream),
         }
     }
 }
@@ -45,6 +49,7 @@ impl AsyncRead for ClientSocket {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             ClientSocket::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            ClientSocket::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -58,6 +63,7 @@ impl AsyncWrite for ClientSocket {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             ClientSocket::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            ClientSocket::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -69,6 +75,7 @@ impl AsyncWrite for ClientSocket {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             ClientSocket::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            ClientSocket::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
 
@@ -76,6 +83,7 @@ impl AsyncWrite for ClientSocket {
     fn is_write_vectored(&self) -> bool {
         match self {
             ClientSocket::Tcp(stream) => stream.is_write_vectored(),
+            ClientSocket::Unix(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -83,6 +91,7 @@ impl AsyncWrite for ClientSocket {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             ClientSocket::Tcp(stream) => Pin::new(stream).poll_flush(context),
+            ClientSocket::Unix(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -90,6 +99,7 @@ impl AsyncWrite for ClientSocket {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             ClientSocket::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            ClientSocket::Unix(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

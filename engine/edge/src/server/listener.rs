@@ -1,12 +1,14 @@
 //! Listeners: the addresses that visitors connect to, each with settings of its own.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use tero_config as config;
+use super::unix_socket::{self, SocketFile};
+use tero_config::{self as config, ListenAddress, PeerNetwork};
 use tero_semantics::authority::Scheme;
 
 /// Connections of a worker that the kernel completes before they are accepted, at most.
@@ -15,14 +17,26 @@ const BACKLOG: i32 = 4096;
 /// A configured listener, which all workers share.
 #[derive(Debug)]
 pub struct Listener {
-    address: SocketAddr,
+    address: ListenAddress,
+    proxy_protocol: Vec<PeerNetwork>,
+    /// Removed when nothing accepts connections any more.
+    _file: Option<SocketFile>,
 }
 
 /// The queue of connections that one worker accepts from a listener.
 #[derive(Debug)]
 pub struct AcceptQueue {
     pub(super) listener: Arc<Listener>,
-    pub(super) socket: TcpListener,
+    pub(super) socket: ListenSocket,
+}
+
+/// The socket of a queue. Each worker has its own for an address, and they share that of a path.
+#[derive(Debug)]
+pub(super) enum ListenSocket {
+    /// Of an address.
+    Tcp(TcpListener),
+    /// Of a path.
+    Unix(UnixListener),
 }
 
 /// Listeners, and the accept queues of each worker.
@@ -35,40 +49,44 @@ pub struct BoundListeners {
 }
 
 impl Listener {
-    /// The address, with the port that it got.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// The address, with the port that it got, or the path.
+    pub fn address(&self) -> &ListenAddress {
+        &self.address
     }
 
     /// The scheme of the requests that come by this listener.
     pub fn scheme(&self) -> Scheme {
         Scheme::Http
     }
+
+    /// Whether connections of this peer begin with a header of the PROXY protocol. `None` is a peer
+    /// of a Unix socket.
+    pub(super) fn wants_proxy_header(&self, peer: Option<IpAddr>) -> bool {
+        !self.proxy_protocol.is_empty() && self.is_proxy(peer)
+    }
+
+    fn is_proxy(&self, peer: Option<IpAddr>) -> bool {
+        self.proxy_protocol.iter().any(|proxies| match proxies {
+            PeerNetwork::Ip(network) => peer.is_some_and(|peer| network.contains(&peer)),
+            PeerNetwork::Unix => peer.is_none(),
+        })
+    }
 }
 
-/// Binds each listener once per worker. Of an address with port 0, the first worker gets a free
-/// port, and the others share it.
+/// Binds each listener: an address once per worker, of which with port 0 the first worker gets a
+/// free port, and the others share it; a path once.
 ///
 /// # Errors
-/// If an address can't be bound: that address, and the error.
-pub fn bind(settings: &config::Server) -> Result<BoundListeners, (SocketAddr, io::Error)> {
+/// If one can't be bound: its address or path, and the error.
+pub fn bind(settings: &config::Server) -> Result<BoundListeners, (ListenAddress, io::Error)> {
     let mut bound = BoundListeners {
         listeners: Vec::new(),
         of_workers: (0..settings.workers).map(|_| Vec::new()).collect(),
     };
     for configured in settings.all_listeners() {
-        let config::ListenAddress::Tcp(wanted) = configured.address;
-        let mut address = wanted;
-        let mut sockets = Vec::with_capacity(settings.workers);
-        if wanted.port() != 0 {
-            refuse_taken(wanted, configured.dual_stack).map_err(|error| (wanted, error))?;
-        }
-        for _ in 0..settings.workers {
-            let socket = listen(address, configured.dual_stack).map_err(|error| (wanted, error))?;
-            address = socket.local_addr().map_err(|error| (wanted, error))?;
-            sockets.push(socket);
-        }
-        let listener = Arc::new(Listener { address });
+        let (listener, sockets) = open(&configured, settings.workers)
+            .map_err(|error| (configured.address.clone(), error))?;
+        let listener = Arc::new(listener);
         for (queues, socket) in bound.of_workers.iter_mut().zip(sockets) {
             queues.push(AcceptQueue {
                 listener: Arc::clone(&listener),
@@ -84,6 +102,42 @@ pub fn bind(settings: &config::Server) -> Result<BoundListeners, (SocketAddr, io
 /// the kernel would share its visitors between the two, and nobody would know.
 fn refuse_taken(address: SocketAddr, dual_stack: bool) -> io::Result<()> {
     socket(address, dual_stack)?.bind(&address.into())
+}
+
+/// Opens a listener, with a socket for each worker.
+fn open(
+    configured: &config::Listener,
+    workers: usize,
+) -> io::Result<(Listener, Vec<ListenSocket>)> {
+    let mut sockets = Vec::with_capacity(workers);
+    let (address, file) = match &configured.address {
+        ListenAddress::Tcp(wanted) => {
+            let mut address = *wanted;
+            if wanted.port() != 0 {
+                refuse_taken(*wanted, configured.dual_stack)?;
+            }
+            for _ in 0..workers {
+                let socket = listen(address, configured.dual_stack)?;
+                address = socket.local_addr()?;
+                sockets.push(ListenSocket::Tcp(socket));
+            }
+            (ListenAddress::Tcp(address), None)
+        }
+        ListenAddress::Unix(path) => {
+            let (socket, file) = unix_socket::listen(path, configured.unix_mode, BACKLOG)?;
+            for _ in 1..workers {
+                sockets.push(ListenSocket::Unix(socket.try_clone()?));
+            }
+            sockets.push(ListenSocket::Unix(socket));
+            (configured.address.clone(), Some(file))
+        }
+    };
+    let listener = Listener {
+        address,
+        proxy_protocol: configured.proxy_protocol.clone(),
+        _file: file,
+    };
+    Ok((listener, sockets))
 }
 
 fn socket(address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {

@@ -17,7 +17,7 @@ use tero_time::clock::Clock;
 
 use writer::{LogState, LogWriter};
 
-pub use line::{AccessLogLine, AnswerFacts, LineOutcome, OpenLine, SentResponse};
+pub use line::{AccessLogLine, AnswerFacts, LineOutcome, LoggedTls, OpenLine, SentResponse};
 
 /// Lines that may wait for the writer.
 pub const QUEUE_LINES: usize = 16_384;

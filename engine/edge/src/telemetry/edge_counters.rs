@@ -16,11 +16,68 @@ pub struct EdgeCounters {
     opened: AtomicU64,
     closed: AtomicU64,
     turned_away: AtomicU64,
+    proxy_headers: [AtomicU64; ProxyHeaderRefusal::ALL.len()],
     /// Bounds messages of the log that are not about one site.
     pub repeats: RepeatLimits,
 }
 
+/// Why a connection was closed for its PROXY header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyHeaderRefusal {
+    /// The listener wants one, and the connection begins without.
+    Missing,
+    /// It is not one of version 1 or 2.
+    Malformed,
+    /// It is longer than its version allows, or than we take.
+    TooLong,
+    /// It did not arrive in time.
+    Late,
+    /// The connection ended within it.
+    CutShort,
+    /// There is one that the listener does not want, or a second one.
+    Unexpected,
+}
+
+impl ProxyHeaderRefusal {
+    /// Every reason.
+    pub const ALL: [ProxyHeaderRefusal; 6] = [
+        ProxyHeaderRefusal::Missing,
+        ProxyHeaderRefusal::Malformed,
+        ProxyHeaderRefusal::TooLong,
+        ProxyHeaderRefusal::Late,
+        ProxyHeaderRefusal::CutShort,
+        ProxyHeaderRefusal::Unexpected,
+    ];
+
+    /// Its name in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProxyHeaderRefusal::Missing => "missing",
+            ProxyHeaderRefusal::Malformed => "malformed",
+            ProxyHeaderRefusal::TooLong => "too_long",
+            ProxyHeaderRefusal::Late => "late",
+            ProxyHeaderRefusal::CutShort => "cut_short",
+            ProxyHeaderRefusal::Unexpected => "unexpected",
+        }
+    }
+}
+
 impl EdgeCounters {
+    /// Counts a connection that is closed for its PROXY header.
+    pub fn proxy_header_refused(&self, why: ProxyHeaderRefusal) {
+        self.proxy_headers[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Connections that were closed for their PROXY header, by reason.
+    pub fn proxy_headers_refused(&self) -> [(ProxyHeaderRefusal, u64); 6] {
+        ProxyHeaderRefusal::ALL.map(|why| {
+            (
+                why,
+                self.proxy_headers[why as usize].load(Ordering::Relaxed),
+            )
+        })
+    }
+
     /// Counts a request that belongs to no site.
     pub fn refused(&self, status: http::StatusCode) {
         self.refusals.record(status);

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tero_config::calendars;
-use tero_config::{Config, ConfigError, FilePosition, OriginAddress, OriginEndpoint, Site};
+use tero_config::{
+    Config, ConfigError, FilePosition, OriginAddress, OriginEndpoint, PeerNetwork, Site,
+};
 use tero_semantics::timestamp::Timestamp;
 
 /// Warnings that are not mistakes:
@@ -27,7 +29,9 @@ pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
         at: 0..0,
     };
     for network in &config.server.trusted_proxies {
-        if network.prefix_len() == 0 {
+        if let PeerNetwork::Ip(network) = network
+            && network.prefix_len() == 0
+        {
             warnings.push(warn(
                 FilePosition::default(),
                 "server.trusted_proxies",
@@ -95,8 +99,11 @@ fn is_own(config: &Config, site: &Site, origin: &OriginAddress) -> bool {
         return false;
     };
     let listens = |met: &dyn Fn(IpAddr) -> bool| {
-        let mut listeners = config.server.listen.iter();
-        listeners.any(|own: &SocketAddr| own.port() == *port && met(own.ip()))
+        let listeners = config.server.all_listeners();
+        let mut addresses = listeners
+            .iter()
+            .filter_map(|listener| listener.address.tcp());
+        addresses.any(|own: SocketAddr| own.port() == *port && met(own.ip()))
     };
     let address = match host.parse::<IpAddr>() {
         Ok(address) => address.to_canonical(),

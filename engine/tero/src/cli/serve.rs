@@ -65,6 +65,9 @@ impl ServeCommand {
         for address in server.addresses() {
             tracing::info!("serving on http://{address}");
         }
+        for path in server.paths() {
+            tracing::info!("serving on unix:{}", path.display());
+        }
         tracing::info!("admin interface on http://{}", server.admin_address());
         let server = Arc::new(server);
         let reloads = match start_reloads(Arc::clone(&server)) {

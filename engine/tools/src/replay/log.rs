@@ -211,7 +211,7 @@ mod tests {
         let written = AccessLogLine {
             at: Timestamp::from_unix_secs(1_795_608_000),
             request_id: None,
-            client: std::net::IpAddr::from([10, 0, 0, 1]),
+            client: Some(std::net::IpAddr::from([10, 0, 0, 1])),
             peer: None,
             proxies: &[],
             method: Some(&http::Method::GET),
@@ -223,6 +223,7 @@ mod tests {
             response: &response,
             outcome: LineOutcome::Answered(tero_edge::telemetry::Outcome::Hit),
             took_micros: 1_500,
+            tls: None,
             facts: AnswerFacts::default(),
         };
         let sent = SentResponse {

@@ -330,10 +330,10 @@ fn invalidations(request: &Block<'_>, response: &Block<'_>) {
 /// What proxies say about a request.
 fn proxies(request: &HeaderMap) {
     let peer = IpAddr::from([10, 0, 0, 1]);
-    let direct = forwarded_facts(request, peer, |_| false);
+    let direct = forwarded_facts(request, Some(peer), |_| false);
     // Nobody but the peer is trusted: what it says of its own peer is the end of the walk.
     assert!(direct.proxies.is_empty() || direct.proxies == [peer]);
-    let facts = forwarded_facts(request, peer, |address| address.is_loopback());
+    let facts = forwarded_facts(request, Some(peer), |address| address.is_loopback());
     let between = facts
         .proxies
         .split_last()
@@ -462,7 +462,7 @@ fn logged(request: &Block<'_>, response: &Block<'_>) {
     let line = AccessLogLine {
         at: NOW,
         request_id: None,
-        client: [192, 0, 2, 1].into(),
+        client: Some([192, 0, 2, 1].into()),
         peer: None,
         proxies: &[],
         method: Some(&method),
@@ -474,6 +474,7 @@ fn logged(request: &Block<'_>, response: &Block<'_>) {
         response: &response.headers,
         outcome: LineOutcome::Answered(Outcome::Pass),
         took_micros: 1,
+        tls: None,
         facts: AnswerFacts::default(),
     };
     let sent = SentResponse {

@@ -256,7 +256,7 @@ fn log(line: &str) {
     let line = AccessLogLine {
         at: logged.at,
         request_id: None,
-        client: Ipv6Addr::LOCALHOST.into(),
+        client: Some(Ipv6Addr::LOCALHOST.into()),
         peer: None,
         proxies: &[],
         method: Some(&logged.method),
@@ -268,6 +268,7 @@ fn log(line: &str) {
         response: &HeaderMap::new(),
         outcome: LineOutcome::Answered(Outcome::Miss),
         took_micros: 1,
+        tls: None,
         facts: AnswerFacts::default(),
     };
     let json = line

@@ -1,6 +1,6 @@
 //! How much of what was written to a client it has not acknowledged yet.
 
-use tokio::net::TcpStream;
+use std::os::fd::AsRawFd;
 
 /// The bytes that were written to `stream` and not acknowledged by the other side. `None` if the
 /// system can't tell.
@@ -9,25 +9,26 @@ use tokio::net::TcpStream;
     unsafe_code,
     reason = "no safe interface of the libraries in use asks the kernel for this number"
 )]
-pub(super) fn unsent(stream: &TcpStream) -> Option<u64> {
-    use std::os::fd::AsRawFd;
-
+pub(super) fn unsent(stream: &impl AsRawFd) -> Option<u64> {
     let mut bytes: libc::c_int = 0;
     // SAFETY: the descriptor is open, since `stream` is borrowed, and the request writes one `int`
-    // to the address that it is given (tcp(7), `SIOCOUTQ`, which has the number of `TIOCOUTQ`).
+    // to the address that it is given (tcp(7), unix(7), `SIOCOUTQ`, which has the number of
+    // `TIOCOUTQ`).
     let result = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     u64::try_from(bytes).ok().filter(|_| result == 0)
 }
 
 /// The same where no such request is known.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn unsent(_: &TcpStream) -> Option<u64> {
+pub(super) fn unsent(_: &impl AsRawFd) -> Option<u64> {
     None
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::io::Read;
+
+    use tokio::net::TcpStream;
 
     use super::*;
 

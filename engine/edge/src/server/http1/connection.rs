@@ -38,7 +38,7 @@ pub(in crate::server) async fn serve(
     facts: &ConnectionFacts,
 ) {
     socket.send_at_once();
-    let state = &new_state(context).await;
+    let state = &new_state(context, facts).await;
     // Dropped after the connection, however that ends: nothing more is sent then.
     let _record = RecordGuard(state);
     let edge = Arc::clone(&context.edge);
@@ -98,7 +98,7 @@ async fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
     poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
 }
 
-async fn new_state(context: &WorkerContext) -> Arc<ConnectionState> {
+async fn new_state(context: &WorkerContext, facts: &ConnectionFacts) -> Arc<ConnectionState> {
     let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
     let timeouts = ClientTimeouts {
         idle: context.settings.idle_timeout,
@@ -107,7 +107,8 @@ async fn new_state(context: &WorkerContext) -> Arc<ConnectionState> {
         min_rate: context.settings.min_rate,
     };
     let watchdog = Watchdog::new(context.edge.clock.clone(), timeouts);
-    Arc::new(ConnectionState::new(watchdog, waker))
+    let transport = facts.transport.clone();
+    Arc::new(ConnectionState::new(watchdog, waker, transport))
 }
 
 fn protocol(settings: &config::Server) -> http1::Builder {
@@ -170,7 +171,7 @@ fn last_reply(
             Ok(()) => request::handle(edge, request, source).response().await,
             Err(fault) => {
                 let (parts, _) = request.into_parts();
-                request::refuse_read(edge, &parts, source.peer, fault)
+                request::refuse_read(edge, &parts, &source, fault)
             }
         };
         recorded

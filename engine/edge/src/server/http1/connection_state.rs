@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::watchdog::Watchdog;
-use crate::request::client::{ClientConnection, ClientTunnel, TunnelFuture};
+use crate::request::client::{ClientConnection, ClientTransport, ClientTunnel, TunnelFuture};
 use crate::request::open_record::OpenRecord;
 
 /// Bytes of interim responses that may wait for the client. Further ones are dropped, as interim
@@ -19,6 +19,8 @@ const MAX_INTERIM: usize = 64 * 1024;
 /// The state of a client connection.
 pub(super) struct ConnectionState {
     pub(super) watchdog: Watchdog,
+    /// What is below HTTP.
+    transport: ClientTransport,
     /// The task of the connection.
     waker: Waker,
     /// The number of responses that have begun.
@@ -48,9 +50,14 @@ pub(super) struct ConnectionState {
 }
 
 impl ConnectionState {
-    pub(super) fn new(watchdog: Watchdog, waker: Waker) -> ConnectionState {
+    pub(super) fn new(
+        watchdog: Watchdog,
+        waker: Waker,
+        transport: ClientTransport,
+    ) -> ConnectionState {
         ConnectionState {
             watchdog,
+            transport,
             waker,
             answered: AtomicU64::new(0),
             read_waits: AtomicBool::new(false),
@@ -219,6 +226,10 @@ impl ConnectionState {
 }
 
 impl ClientConnection for ConnectionState {
+    fn transport(&self) -> &ClientTransport {
+        &self.transport
+    }
+
     fn current(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
     }
@@ -269,7 +280,8 @@ mod tests {
             min_rate: 0,
         };
         let clock = Clock::by_hand(Timestamp::from_unix_secs(0));
-        ConnectionState::new(Watchdog::new(clock, timeouts), Waker::noop().clone())
+        let watchdog = Watchdog::new(clock, timeouts);
+        ConnectionState::new(watchdog, Waker::noop().clone(), ClientTransport::default())
     }
 
     #[test]

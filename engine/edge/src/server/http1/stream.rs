@@ -21,8 +21,10 @@ use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::super::client_socket::ClientSocket;
+use super::super::proxy_header;
 use super::connection_state::ConnectionState;
 use super::gather;
+use crate::request::client::ClientConnection as _;
 use crate::request::{self, Edge};
 use tero_wire::{Fault, Requests, ScanResult};
 
@@ -33,7 +35,7 @@ const NO_HEAD: &[u8] = b"\0\r\n\r\n";
 #[derive(Debug)]
 pub(super) struct ClientStream {
     stream: ClientSocket,
-    client: IpAddr,
+    client: Option<IpAddr>,
     state: Arc<ConnectionState>,
     edge: Arc<Edge>,
     requests: Requests,
@@ -54,7 +56,7 @@ pub(super) struct ClientStream {
 impl ClientStream {
     pub(super) fn new(
         stream: ClientSocket,
-        client: IpAddr,
+        client: Option<IpAddr>,
         state: Arc<ConnectionState>,
         edge: Arc<Edge>,
     ) -> ClientStream {
@@ -242,7 +244,11 @@ impl ClientStream {
                 }
                 None => request::refuse_as(&self.edge, status_of(automatic)),
             };
-            request::record_unread(&self.edge, self.client, &refused);
+            let transport = self.state.transport();
+            if self.fault == Some(Fault::ProxyHeader) {
+                proxy_header::tell_unexpected(&self.edge, transport.opened_by);
+            }
+            request::record_unread(&self.edge, self.client, transport, &refused);
             self.outgoing
                 .extend_from_slice(&request::head_as_bytes(refused.status(), refused.headers()));
         }

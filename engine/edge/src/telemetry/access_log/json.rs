@@ -75,7 +75,7 @@ fn put(
     match field {
         Field::At => json.put(field, &line::rfc3339(line.at)),
         Field::RequestId => json.put(field, &line.request_id),
-        Field::Client => json.put(field, &shown(line.client)),
+        Field::Client => json.put(field, &line.client.map(shown)),
         Field::Peer => json.put(field, &line.peer.map(shown)),
         Field::Proxies => {
             let proxies: Vec<_> = line.proxies.iter().copied().map(shown).collect();
@@ -89,6 +89,9 @@ fn put(
         Field::Path => json.put(field, &path_and_query(line.target).0),
         Field::Query => json.put(field, &path_and_query(line.target).1),
         Field::Protocol => json.put(field, &format!("{:?}", line.version)),
+        Field::TlsVersion => json.put(field, &line.tls.and_then(|tls| tls.version)),
+        Field::TlsCipher => json.put(field, &line.tls.and_then(|tls| tls.cipher)),
+        Field::Sni => json.put(field, &line.tls.and_then(|tls| tls.server_name)),
         Field::Referer => put_header(json, field, line.request, &REFERER),
         Field::UserAgent => put_header(json, field, line.request, &USER_AGENT),
         Field::Site => json.put(field, &facts.site),

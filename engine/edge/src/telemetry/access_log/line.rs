@@ -22,9 +22,9 @@ pub struct AccessLogLine<'a> {
     pub at: Timestamp,
     /// The id of the request; `None` if the line doesn't have it.
     pub request_id: Option<&'a str>,
-    /// The address of the client.
-    pub client: IpAddr,
-    /// The address that opened the connection; `None` if it is unknown.
+    /// The address of the client; `None` if it is unknown.
+    pub client: Option<IpAddr>,
+    /// The address that opened the connection; `None` if it has none.
     pub peer: Option<IpAddr>,
     /// The trusted proxies on the way, the nearest last.
     pub proxies: &'a [IpAddr],
@@ -46,8 +46,21 @@ pub struct AccessLogLine<'a> {
     pub outcome: LineOutcome,
     /// Microseconds until the head of the response was made.
     pub took_micros: u64,
+    /// The client's TLS; `None` without.
+    pub tls: Option<LoggedTls<'a>>,
     /// What is known of a request that was let in.
     pub facts: AnswerFacts<'a>,
+}
+
+/// The TLS that a client speaks. Each is `None` if it is not known.
+#[derive(Clone, Copy, Debug)]
+pub struct LoggedTls<'a> {
+    /// The version.
+    pub version: Option<&'a str>,
+    /// The cipher suite.
+    pub cipher: Option<&'a str>,
+    /// The name that the client asked for (SNI).
+    pub server_name: Option<&'a str>,
 }
 
 /// What is known of a request that was let in, and of its answer. All of it is `None` or false for
@@ -164,9 +177,12 @@ impl AccessLogLine<'_> {
             Some(method) => format!("{method} {} {:?}", escaped(self.target), self.version),
             None => "-".to_owned(),
         };
+        let client = match self.client {
+            Some(client) => shown(client, addresses).to_string(),
+            None => "-".to_owned(),
+        };
         let before = format!(
-            "{} - - [{}] \"{request}\" {} ",
-            shown(self.client, addresses),
+            "{client} - - [{}] \"{request}\" {} ",
             at.format("%d/%b/%Y:%H:%M:%S +0000"),
             self.status.as_u16(),
         );
@@ -254,7 +270,7 @@ mod tests {
         let line = AccessLogLine {
             at: Timestamp::from_unix_secs(1_795_608_000),
             request_id: Some("7f"),
-            client: IpAddr::from([10, 0, 0, 1]),
+            client: Some(IpAddr::from([10, 0, 0, 1])),
             peer: Some(IpAddr::from([10, 0, 9, 9])),
             proxies: &["2001:db8:1:2::3".parse().unwrap()],
             method,
@@ -269,6 +285,7 @@ mod tests {
                 None => LineOutcome::Refused,
             },
             took_micros: 1_500,
+            tls: None,
             facts: AnswerFacts {
                 site: Some("shop"),
                 age_secs: Some(2),

@@ -26,7 +26,7 @@ fn write(log: &AccessLog, target: &str) {
         request_id: None,
         peer: None,
         proxies: &[],
-        client: IpAddr::from([10, 0, 0, 1]),
+        client: Some(IpAddr::from([10, 0, 0, 1])),
         method: Some(&Method::GET),
         target,
         version: Version::HTTP_11,
@@ -36,6 +36,7 @@ fn write(log: &AccessLog, target: &str) {
         response: &none,
         outcome: LineOutcome::Answered(Outcome::Hit),
         took_micros: 1,
+        tls: None,
         facts: AnswerFacts::default(),
     });
     let sent = SentResponse {

@@ -13,7 +13,6 @@ use ipnet::IpNet;
 
 use super::mistakes::Mistake;
 use super::raw::{RawEntry, RawKind, RawValue};
-use super::sections::ListenAddress;
 use super::units::{self, Share};
 use tero_semantics::authority::Scheme;
 use tero_semantics::cookies::CookiePattern;
@@ -302,40 +301,6 @@ pub fn peer_network(text: &str) -> FormResult<PeerNetwork> {
     match text {
         "unix" => Ok(PeerNetwork::Unix),
         _ => network(text).map(PeerNetwork::Ip),
-    }
-}
-
-/// The longest path of a socket to listen on, in bytes. While it is made it has a longer name, and
-/// the system takes 107 bytes.
-const MAX_LISTEN_PATH: usize = 90;
-
-/// The address of a listener: `ADDRESS:PORT`, or `unix:/PATH`.
-pub fn listen_address(text: &str) -> FormResult<ListenAddress> {
-    let Some(path) = text.strip_prefix("unix:") else {
-        return address(text).map(ListenAddress::Tcp);
-    };
-    let path = path.strip_prefix("//").unwrap_or(path);
-    if path.starts_with('/') && !path.ends_with('/') && path.len() <= MAX_LISTEN_PATH {
-        return Ok(ListenAddress::Unix(path.into()));
-    }
-    Err(Mistake::new(
-        format!("`{text}` is not a socket to listen on"),
-        format!(
-            "write its whole path, at most {MAX_LISTEN_PATH} bytes, \"unix:/run/tero/http.sock\""
-        ),
-    ))
-}
-
-/// The permissions of a file as octal digits, `0660`.
-pub fn file_mode(text: &str) -> FormResult<u32> {
-    let is_octal =
-        (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    match u32::from_str_radix(text, 8) {
-        Ok(mode) if is_octal && mode <= 0o777 => Ok(mode),
-        _ => Err(Mistake::new(
-            format!("`{text}` is not a mode"),
-            "write the permissions as octal digits, \"0660\"",
-        )),
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::forms::{self, PeerNetwork};
+use crate::mistakes::Mistake;
 
 section! {
     /// A listener with settings of its own, beside the plain ones of `[server] listen`.
@@ -13,11 +14,11 @@ section! {
     pub struct Listener {
         /// The address that visitors connect to. Port 0 takes a free port.
         address: ListenAddress = required, Text("`ADDRESS:PORT`, or `unix:/PATH`")
-            => forms::listen_address;
+            => listen_address;
         /// Whether `[::]` takes IPv4 connections too. A client keeps its IPv4 address then.
         dual_stack: bool = false, Flag;
         /// The permissions of a Unix socket: who may write to it may connect.
-        unix_mode: u32 = "0660", Text("octal digits, `0660`") => forms::file_mode;
+        unix_mode: u32 = "0660", Text("octal digits, `0660`") => file_mode;
         /// The peers that must begin each connection with a header of the PROXY protocol, version 1
         /// or 2. It says who the client is. From all others it is refused. `unix` means all peers of
         /// a Unix socket.
@@ -94,5 +95,39 @@ impl fmt::Display for ListenAddress {
             ListenAddress::Tcp(address) => address.fmt(formatter),
             ListenAddress::Unix(path) => write!(formatter, "unix:{}", path.display()),
         }
+    }
+}
+
+/// The longest path of a socket to listen on, in bytes. While it is made it has a longer name, and
+/// the system takes 107 bytes.
+const MAX_LISTEN_PATH: usize = 90;
+
+/// The address of a listener: `ADDRESS:PORT`, or `unix:/PATH`.
+fn listen_address(text: &str) -> Result<ListenAddress, Mistake> {
+    let Some(path) = text.strip_prefix("unix:") else {
+        return forms::address(text).map(ListenAddress::Tcp);
+    };
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.starts_with('/') && !path.ends_with('/') && path.len() <= MAX_LISTEN_PATH {
+        return Ok(ListenAddress::Unix(path.into()));
+    }
+    Err(Mistake::new(
+        format!("`{text}` is not a socket to listen on"),
+        format!(
+            "write its whole path, at most {MAX_LISTEN_PATH} bytes, \"unix:/run/tero/http.sock\""
+        ),
+    ))
+}
+
+/// The permissions of a file as octal digits, `0660`.
+fn file_mode(text: &str) -> Result<u32, Mistake> {
+    let is_octal =
+        (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if is_octal && mode <= 0o777 => Ok(mode),
+        _ => Err(Mistake::new(
+            format!("`{text}` is not a mode"),
+            "write the permissions as octal digits, \"0660\"",
+        )),
     }
 }

@@ -3,7 +3,6 @@
 //! Requests never wait for the disk. If the writer falls behind by [`QUEUE_LINES`], lines are
 //! dropped and counted.
 
-mod json;
 mod line;
 mod writer;
 

@@ -1,5 +1,7 @@
 //! A line of the access log.
 
+mod json;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,8 +11,8 @@ use http::header::{HeaderName, REFERER, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::LineFormat;
-use super::json::{self, ClosingFields};
 use crate::telemetry::Outcome;
+use json::ClosingFields;
 use tero_config::{AccessLogFormat, ClientAddressForm};
 use tero_semantics::cache_status::CACHE_STATUS;
 use tero_semantics::timestamp::Timestamp;
@@ -158,7 +160,7 @@ impl AccessLogLine<'_> {
     }
 
     /// The field `Cache-Status` of the response.
-    pub(super) fn cache_status(&self) -> String {
+    fn cache_status(&self) -> String {
         let lines: Vec<_> = self
             .response
             .get_all(CACHE_STATUS)
@@ -213,19 +215,19 @@ impl OpenLine {
 }
 
 /// The first line of a field, as text.
-pub(super) fn header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Cow<'h, str>> {
+fn header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Cow<'h, str>> {
     let value = headers.get(name)?;
     Some(String::from_utf8_lossy(value.as_bytes()))
 }
 
 /// A time with milliseconds (RFC 3339).
-pub(super) fn rfc3339(at: Timestamp) -> String {
+fn rfc3339(at: Timestamp) -> String {
     let at = DateTime::from_timestamp_millis(at.unix_millis()).unwrap_or_default();
     at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 /// An address as the log tells it.
-pub(super) fn shown(address: IpAddr, form: ClientAddressForm) -> IpAddr {
+fn shown(address: IpAddr, form: ClientAddressForm) -> IpAddr {
     match (form, address.to_canonical()) {
         (ClientAddressForm::Full, _) => address,
         (ClientAddressForm::Shortened, IpAddr::V4(address)) => {

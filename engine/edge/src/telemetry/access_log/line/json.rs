@@ -4,8 +4,8 @@ use http::HeaderMap;
 use http::header::{CONTENT_TYPE, REFERER, USER_AGENT};
 use serde::Serialize;
 
-use super::LineFormat;
-use super::line::{self, AccessLogLine, SentResponse};
+use super::super::LineFormat;
+use super::{AccessLogLine, SentResponse, header, rfc3339, shown};
 use tero_config::AccessLogField;
 
 /// An object that is being written.
@@ -71,9 +71,9 @@ fn put(
 ) {
     use AccessLogField as Field;
     let facts = &line.facts;
-    let shown = |address| line::shown(address, format.client_address);
+    let shown = |address| shown(address, format.client_address);
     match field {
-        Field::At => json.put(field, &line::rfc3339(line.at)),
+        Field::At => json.put(field, &rfc3339(line.at)),
         Field::RequestId => json.put(field, &line.request_id),
         Field::Client => json.put(field, &line.client.map(shown)),
         Field::Peer => json.put(field, &line.peer.map(shown)),
@@ -126,7 +126,7 @@ fn put_header(
     headers: &HeaderMap,
     name: &http::HeaderName,
 ) {
-    json.put(field, &line::header(headers, name));
+    json.put(field, &header(headers, name));
 }
 
 fn path_and_query(target: &str) -> (&str, Option<&str>) {

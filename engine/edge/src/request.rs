@@ -9,6 +9,7 @@ mod background;
 pub mod body;
 pub mod canary;
 pub mod client;
+pub mod content;
 mod cookies;
 mod deliver;
 pub mod devices;
@@ -50,8 +51,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{Response, StatusCode};
 use tokio::sync::oneshot::error::RecvError;
 
 use crate::collapse::Lead;
@@ -61,6 +61,7 @@ use crate::store::stored::StoredResponse;
 use crate::telemetry::Outcome;
 use admit::{RefusedRequest, RequestSource};
 use body::EdgeBody;
+use content::RequestContent;
 use deliver::{BodySource, deliver, deliver_as_sent};
 use failure::{Failure, NextHopReply};
 use fetch::{Extent, Fetch, FetchResult, TimedResponse, partial};
@@ -104,8 +105,12 @@ impl Reply<'_> {
 }
 
 /// Answers a client's request.
-pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSource) -> Reply<'_> {
-    let (parts, content) = request.into_parts();
+pub fn handle(
+    edge: &Arc<Edge>,
+    parts: Parts,
+    content: RequestContent,
+    source: RequestSource,
+) -> Reply<'_> {
     let exchange = match admit::admit(edge, parts, source) {
         Ok(exchange) => exchange,
         Err(refused) => return Reply::Ready(turned_away(edge, &refused)),
@@ -114,6 +119,10 @@ pub fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSourc
         edge,
         exchange: &exchange,
     };
+    if exchange.is_vain_connect() {
+        let refused = respond::failed(edge, None, Failure::protocol_not_offered());
+        return Reply::Ready(recorded(visit, refused));
+    }
     match carry_out(visit) {
         Progress::Answered(answer) => Reply::Ready(recorded(visit, answer)),
         Progress::Onward(route) => Reply::Pending(Box::pin(async move {
@@ -159,7 +168,16 @@ pub fn refuse_read(
     source: &RequestSource,
     fault: Fault,
 ) -> RecordedResponse {
-    let response = refuse(edge, fault);
+    refuse_request(edge, request, source, refuse(edge, fault))
+}
+
+/// Refuses a request that has a head, with a response of [`refuse`] or [`refuse_as`].
+pub fn refuse_request(
+    edge: &Arc<Edge>,
+    request: &Parts,
+    source: &RequestSource,
+    response: Response<EdgeBody>,
+) -> RecordedResponse {
     let sender = RefusedSender::of(
         edge,
         request,
@@ -173,7 +191,7 @@ pub fn refuse_read(
 }
 
 /// Answers a request that was let in.
-pub async fn answer(visit: Visit<'_>, content: Option<Incoming>) -> Answer {
+pub async fn answer(visit: Visit<'_>, content: Option<RequestContent>) -> Answer {
     match carry_out(visit) {
         Progress::Answered(answer) => answer,
         Progress::Onward(route) => Box::pin(forward(visit, route, content)).await,
@@ -229,7 +247,7 @@ fn carry_out(visit: Visit<'_>) -> Progress {
     }
 }
 
-async fn forward(visit: Visit<'_>, route: Route, content: Option<Incoming>) -> Answer {
+async fn forward(visit: Visit<'_>, route: Route, content: Option<RequestContent>) -> Answer {
     match route {
         Route::Fetch(stale, forward) => fetch(visit, Miss::new(visit, stale, forward)).await,
         Route::Pass(forward) => pass_through(visit, content, forward).await,
@@ -450,7 +468,7 @@ async fn forward_head(visit: Visit<'_>, miss: Miss) -> Answer {
     }
 }
 
-async fn pass_through(visit: Visit<'_>, content: Option<Incoming>, why: Forward) -> Answer {
+async fn pass_through(visit: Visit<'_>, content: Option<RequestContent>, why: Forward) -> Answer {
     let asked_at = visit.now();
     let mut passed = match pass::ask(visit, content).await {
         Ok(passed) => passed,

@@ -8,7 +8,9 @@ mod accept;
 mod client_socket;
 mod clients;
 mod connection_facts;
+mod event_stream;
 mod http1;
+mod http2;
 pub mod listener;
 mod proxy_header;
 pub mod unix_socket;
@@ -16,6 +18,7 @@ pub mod unix_socket;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -24,6 +27,10 @@ use crate::telemetry::counters::set_worker;
 use clients::ClientConnections;
 use listener::AcceptQueue;
 use tero_config as config;
+
+/// A client that has asked nothing when the edge begins to drain may do so for this time: its first
+/// request may be on its way, and it could not tell whether that was read.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 /// The stages of shutdown, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

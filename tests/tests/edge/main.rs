@@ -25,6 +25,7 @@ mod harness;
 mod heads;
 mod hostile;
 mod hours;
+mod http2;
 mod https_origins;
 mod identity;
 mod import;

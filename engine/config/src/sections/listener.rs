@@ -25,6 +25,8 @@ section! {
         proxy_protocol: Vec<PeerNetwork> = [],
             Texts("a network such as `10.0.0.0/8`, an address, or `unix`")
             => forms::peer_network, distinct();
+        /// Whether clients may speak HTTP/2: those that begin with its preface.
+        http2: bool = false, Flag;
     }
 }
 
@@ -45,6 +47,7 @@ impl Listener {
             dual_stack: false,
             unix_mode: 0o660,
             proxy_protocol: Vec::new(),
+            http2: false,
         }
     }
 

@@ -59,6 +59,18 @@ section! {
         min_rate: u64 = "256B", Size("0B", "1MiB");
         /// Maximum time that requests in progress may take after a stop signal.
         drain: Duration = "30s", Duration("0s", "10min");
+        /// Maximum number of requests that a connection of HTTP/2 has under way.
+        http2_max_streams: usize = 100, Count(1, 1_000);
+        /// Maximum number of requests in a minute that a connection of HTTP/2 takes back. Beyond it,
+        /// the connection is ended.
+        http2_max_resets: usize = 200, Count(10, 100_000);
+        /// Maximum number of frames in 10 s that a connection of HTTP/2 sends and that ask for
+        /// nothing: `SETTINGS`, `PING`, `PRIORITY`, `DATA` without content, `WINDOW_UPDATE` by less
+        /// than 1 KiB, unknown ones. Each request adds 4 to it, and each 4 KiB of content 1.
+        http2_max_control_frames: usize = 1000, Count(100, 100_000);
+        /// Bytes of request bodies that a connection of HTTP/2, and each of its requests, may send
+        /// before the edge has taken them on.
+        http2_window: u64 = "512KiB", Size("64KiB", "16MiB");
     }
 }
 

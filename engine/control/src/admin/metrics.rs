@@ -250,6 +250,15 @@ impl MetricsCollector {
             headers.map(|(why, count)| (vec![("reason", why.as_str().to_owned())], count));
         let help = "Connections closed for their PROXY header";
         counters(encoder, "tero_proxy_headers_refused", help, headers.into())?;
+        let faults = of_edge.http2_faults.counts();
+        counters(
+            encoder,
+            "tero_http2_connections_ended",
+            "Connections of HTTP/2 that were ended for a fault of their client",
+            faults
+                .map(|(fault, count)| (vec![("reason", fault.as_str().to_owned())], count))
+                .collect(),
+        )?;
         let most = one(self.0.max_connections as u64);
         let help = "Client connections that may be open";
         gauges(encoder, "tero_connections_max", help, most)

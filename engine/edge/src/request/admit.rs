@@ -99,6 +99,7 @@ pub(super) fn admit_to<T>(
     let told = &site.settings.surrogate_keys_to;
     let is_told_keys = !told.is_empty() && source.peer.is_some_and(|peer| is_in(told, peer));
     let decision = Arc::clone(&edge.no_decision);
+    fields.content |= source.has_content;
     let mut exchange = Exchange {
         site,
         parts,
@@ -210,6 +211,8 @@ pub struct RequestSource {
     pub scheme: Scheme,
     /// The connection that the request came on; none for a warming plan.
     pub connection: Option<ClientHandle>,
+    /// Content follows, whether or not a field tells its length.
+    pub has_content: bool,
     /// The device that a warming plan stands for.
     pub device: Option<Device>,
     /// Who asks.

@@ -4,8 +4,14 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{Extensions, HeaderMap, StatusCode};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
 
 /// The traffic of a connection that has ceased to speak HTTP; ends with it.
 pub type TunnelFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -47,7 +53,7 @@ pub trait ClientConnection: Debug + Send + Sync {
     fn current(&self) -> u64;
     /// Sends an interim response to the request of that number, unless its answer has begun or too
     /// much waits for the client already.
-    fn send_interim(&self, request: u64, head: &[u8]);
+    fn send_interim(&self, request: u64, status: StatusCode, fields: &HeaderMap);
     /// Lets `tunnel` run once the answer of that request has gone out.
     fn become_tunnel(&self, request: u64, tunnel: ClientTunnel);
 }
@@ -69,18 +75,93 @@ impl ClientHandle {
         }
     }
 
+    /// The client whose request has that number on `connection`.
+    pub fn of(connection: Arc<dyn ClientConnection>, request: u64) -> ClientHandle {
+        ClientHandle {
+            connection,
+            request,
+        }
+    }
+
     /// As [`ClientConnection::transport`].
     pub(super) fn transport(&self) -> &ClientTransport {
         self.connection.transport()
     }
 
     /// As [`ClientConnection::send_interim`].
-    pub(super) fn send_interim(&self, head: &[u8]) {
-        self.connection.send_interim(self.request, head);
+    pub(super) fn send_interim(&self, status: StatusCode, fields: &HeaderMap) {
+        self.connection.send_interim(self.request, status, fields);
     }
 
     /// As [`ClientConnection::become_tunnel`].
     pub(super) fn become_tunnel(&self, tunnel: ClientTunnel) {
         self.connection.become_tunnel(self.request, tunnel);
+    }
+}
+
+/// The bytes of a client that has ceased to speak HTTP.
+pub trait TunnelBytes: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> TunnelBytes for S {}
+
+/// The client's side of a tunnel.
+pub type TunnelStream = Box<dyn TunnelBytes>;
+
+/// The client's offer to speak another protocol, among the extensions of its request.
+#[derive(Clone)]
+pub enum TunnelOffer {
+    /// By `Upgrade` (RFC 9110 §7.8).
+    Upgrade(OnUpgrade),
+    /// By an extended CONNECT (RFC 8441 §4): the stream comes when the answer has begun.
+    Connect(Arc<Mutex<Option<oneshot::Receiver<TunnelStream>>>>),
+}
+
+impl TunnelOffer {
+    /// An offer by CONNECT, and where to send its stream.
+    pub fn connect() -> (TunnelOffer, oneshot::Sender<TunnelStream>) {
+        let (stream, offered) = oneshot::channel();
+        let offered = Arc::new(Mutex::new(Some(offered)));
+        (TunnelOffer::Connect(offered), stream)
+    }
+
+    /// The offer of a request, if it has one.
+    pub(super) fn of(extensions: &Extensions) -> Option<TunnelOffer> {
+        let upgrade = extensions.get::<OnUpgrade>().cloned();
+        upgrade
+            .map(TunnelOffer::Upgrade)
+            .or_else(|| extensions.get::<TunnelOffer>().cloned())
+    }
+
+    /// Whether it is one by CONNECT.
+    pub(super) fn is_connect(&self) -> bool {
+        matches!(self, TunnelOffer::Connect(_))
+    }
+
+    /// The client's side of the tunnel, once the answer that opens it has gone out. `None` if the
+    /// client has left.
+    pub(super) async fn accepted(self) -> Option<TunnelStream> {
+        match self {
+            TunnelOffer::Upgrade(upgrade) => {
+                let upgraded = upgrade.await.ok()?;
+                Some(Box::new(TokioIo::new(upgraded)))
+            }
+            TunnelOffer::Connect(offered) => {
+                let stream = offered
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take()?;
+                stream.await.ok()
+            }
+        }
+    }
+}
+
+impl Debug for TunnelOffer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(if self.is_connect() {
+            "Connect"
+        } else {
+            "Upgrade"
+        })
     }
 }

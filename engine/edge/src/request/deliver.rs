@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use foldhash::quality::RandomState;
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, VIA};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
 
 use super::body::EdgeBody;
 use super::exchange::Exchange;
@@ -95,8 +95,11 @@ fn ready_made(
         ),
         false => Precondition::Proceed,
     };
-    // The access log reads the fields, and so does a plan that reads a sitemap.
-    let is_read_by_us = visit.exchange.connection.is_none() || visit.edge.access_log.is_some();
+    // The access log reads the fields, and so do a plan that reads a sitemap and the encoder of
+    // HTTP/2.
+    let is_read_by_us = visit.exchange.connection.is_none()
+        || visit.edge.access_log.is_some()
+        || visit.exchange.parts.version == Version::HTTP_2;
     let (status, fields, body) = match precondition {
         Precondition::Proceed if is_read_by_us => (
             stored.head.status,

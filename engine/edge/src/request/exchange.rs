@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, Method, Version};
-use hyper::upgrade::OnUpgrade;
 
 use super::canary::Canary;
-use super::client::ClientHandle;
+use super::client::{ClientHandle, TunnelOffer};
 use super::request_id::RequestId;
 use super::site::Site;
 use crate::origin::{OriginError, OriginResponse};
@@ -239,7 +238,7 @@ impl Exchange {
     /// stands for one that has.
     pub(super) fn wanted_protocol(&self) -> Option<&HeaderValue> {
         let parts = &self.parts;
-        let is_plain = parts.version == Version::HTTP_11
+        let is_plain = parts.version >= Version::HTTP_11
             && parts.method == Method::GET
             && !self.fields.content;
         let protocol = only_protocol(&parts.headers)?;
@@ -249,9 +248,20 @@ impl Exchange {
             .upgrades
             .iter()
             .any(|own| own.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()));
-        let can_upgrade =
-            self.connection.is_none() || parts.extensions.get::<OnUpgrade>().is_some();
+        let can_upgrade = self.connection.is_none() || TunnelOffer::of(&parts.extensions).is_some();
         (is_plain && is_allowed && can_upgrade && is_meant(&parts.headers)).then_some(protocol)
+    }
+
+    /// Whether the request is an extended CONNECT (RFC 8441 §4) for a protocol that the site does
+    /// not pass on. As it wants nothing but a tunnel, it can't be answered as usual.
+    #[inline]
+    pub(super) fn is_vain_connect(&self) -> bool {
+        self.fields.unusual && self.parts.version == Version::HTTP_2 && self.wants_in_vain()
+    }
+
+    #[cold]
+    fn wants_in_vain(&self) -> bool {
+        self.parts.extensions.get::<TunnelOffer>().is_some() && self.wanted_protocol().is_none()
     }
 
     /// The absolute URL, with the query that counts.

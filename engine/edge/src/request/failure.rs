@@ -101,6 +101,11 @@ impl Failure {
         Failure::own(StatusCode::SERVICE_UNAVAILABLE, "too many tunnels")
     }
 
+    /// An extended CONNECT for a protocol that the site does not pass on (RFC 8441 §4).
+    pub(super) fn protocol_not_offered() -> Failure {
+        Failure::own(StatusCode::NOT_IMPLEMENTED, "the protocol is not offered")
+    }
+
     /// The next hop has taken up another protocol than the one that was asked for.
     pub(super) fn of_upgrade() -> Failure {
         Failure {

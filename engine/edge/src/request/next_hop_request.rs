@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use http::header::{ACCEPT_ENCODING, EXPECT, FORWARDED, HOST, HeaderName, IF_RANGE, RANGE, VIA};
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, EXPECT, FORWARDED, HOST, HeaderName, IF_RANGE, RANGE, TE, VIA,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::visit::Visit;
@@ -13,7 +15,6 @@ use tero_semantics::forwarded::{
 use tero_semantics::request_id::X_REQUEST_ID;
 use tero_semantics::surrogate_keys::remove_surrogate_keys;
 use tero_semantics::{forwarding, key, range, validation, vary};
-use tero_wire::head_as_bytes;
 
 /// Tells the application which variant to render.
 pub(super) const TERO_VARIANT: HeaderName = HeaderName::from_static("tero-variant");
@@ -78,7 +79,15 @@ pub(super) fn for_storing(
 
 /// A request that the edge has no part in: as the client sent it, content included.
 pub(super) fn as_sent(visit: Visit<'_>, body: RequestBody) -> Request<RequestBody> {
-    build(visit, body, visit.exchange.parts.uri.query())
+    let parts = &visit.exchange.parts;
+    let mut request = build(visit, body, parts.uri.query());
+    // HTTP/2 has trailers for those who ask (RFC 9110 §6.5.1); over HTTP/1.1 none are passed on.
+    if parts.version == Version::HTTP_2 && parts.headers.contains_key(TE) {
+        let headers = request.headers_mut();
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    request
 }
 
 fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<RequestBody> {
@@ -148,7 +157,7 @@ pub(super) fn pass_interim_on(visit: Visit<'_>, request: &mut Request<RequestBod
     let Some(caller) = exchange
         .connection
         .clone()
-        .filter(|_| exchange.parts.version == Version::HTTP_11)
+        .filter(|_| exchange.parts.version >= Version::HTTP_11)
     else {
         return;
     };
@@ -159,7 +168,7 @@ pub(super) fn pass_interim_on(visit: Visit<'_>, request: &mut Request<RequestBod
             forwarding::strip_response_hop_by_hop(&mut headers);
             remove_surrogate_keys(&mut headers);
             headers.append(VIA, via.clone());
-            caller.send_interim(&head_as_bytes(interim.status(), &headers));
+            caller.send_interim(interim.status(), &headers);
         }
     });
 }

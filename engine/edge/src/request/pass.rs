@@ -9,6 +9,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use super::body::{EdgeBody, SilenceLimit};
+use super::content::RequestContent;
 use super::exchange::Exchange;
 use super::failure::{ErrorChain, Failure};
 use super::next_hop_request;
@@ -60,7 +61,7 @@ impl PassedResponse {
 /// Sends the request on and brings its answer, without our own fields.
 pub(super) async fn pass(
     visit: Visit<'_>,
-    content: Option<Incoming>,
+    content: Option<RequestContent>,
 ) -> Result<Response<EdgeBody>, Failure> {
     ask(visit, content)
         .await
@@ -70,7 +71,7 @@ pub(super) async fn pass(
 /// Sends the request on, and drops the responses that it has made invalid.
 pub(super) async fn ask(
     visit: Visit<'_>,
-    content: Option<Incoming>,
+    content: Option<RequestContent>,
 ) -> Result<PassedResponse, Failure> {
     let exchange = visit.exchange;
     let has_content = content

@@ -365,6 +365,7 @@ pub(super) fn record_refused(
 pub fn record_unread(
     edge: &Arc<Edge>,
     client: Option<IpAddr>,
+    version: Version,
     transport: &ClientTransport,
     response: &Response<EdgeBody>,
 ) {
@@ -379,7 +380,7 @@ pub fn record_unread(
         proxies: &[],
         method: None,
         target: "",
-        version: Version::HTTP_11,
+        version,
         host: "",
         request: &HeaderMap::new(),
         status: response.status(),

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{CONNECTION, UPGRADE};
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::body::EdgeBody;
-use super::client::ClientTunnel;
+use super::client::{ClientTunnel, TunnelOffer, TunnelStream};
 use super::failure::Failure;
 use super::visit::Visit;
 use super::{next_hop_request, pass};
@@ -37,7 +37,7 @@ pub(super) async fn upgrade(visit: Visit<'_>) -> Result<Response<EdgeBody>, Fail
     let (Some(protocol), Some(handle)) = (exchange.wanted_protocol(), &exchange.connection) else {
         return Err(Failure::shutting_down());
     };
-    let Some(client) = exchange.parts.extensions.get::<OnUpgrade>().cloned() else {
+    let Some(offer) = TunnelOffer::of(&exchange.parts.extensions) else {
         return Err(Failure::shutting_down());
     };
     let site = &exchange.site;
@@ -46,8 +46,15 @@ pub(super) async fn upgrade(visit: Visit<'_>) -> Result<Response<EdgeBody>, Fail
     };
     let mut request = next_hop_request::as_sent(visit, origin::empty());
     say_upgrade(request.headers_mut(), protocol);
+    if offer.is_connect() {
+        say_key(request.headers_mut(), protocol);
+    }
     let mut answer = pass::send(visit, request, ContentSource::AtHand, false).await?;
     if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // Any success would open the tunnel (RFC 8441 §5).
+        if offer.is_connect() && answer.response.status().is_success() {
+            return Err(Failure::of_upgrade());
+        }
         return Ok(pass::streamed(visit, answer));
     }
     let agreed = only_protocol(answer.response.headers())
@@ -65,9 +72,10 @@ pub(super) async fn upgrade(visit: Visit<'_>) -> Result<Response<EdgeBody>, Fail
         sent: Arc::default(),
     };
     let sent = Arc::clone(&tunnel.sent);
+    let is_connect = offer.is_connect();
     let traffic = Box::pin(async move {
-        let both = async { tokio::try_join!(client, next_hop) };
-        if let Ok(Ok((client, next_hop))) = tunnel.clock.timeout(tunnel.idle, both).await {
+        let both = async { Some((offer.accepted().await?, next_hop.await.ok()?)) };
+        if let Ok(Some((client, next_hop))) = tunnel.clock.timeout(tunnel.idle, both).await {
             tunnel.run(client, next_hop).await;
         }
         drop(permit);
@@ -75,6 +83,10 @@ pub(super) async fn upgrade(visit: Visit<'_>) -> Result<Response<EdgeBody>, Fail
     handle.become_tunnel(ClientTunnel { traffic, sent });
     let mut response = pass::streamed(visit, answer);
     *response.body_mut() = EdgeBody::Empty;
+    if is_connect {
+        // It answers a key that the client doesn't know.
+        response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+    }
     say_upgrade(response.headers_mut(), &agreed);
     Ok(response)
 }
@@ -86,6 +98,17 @@ fn is_same(one: &HeaderValue, other: &HeaderValue) -> bool {
 fn say_upgrade(headers: &mut HeaderMap, protocol: &HeaderValue) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, protocol.clone());
+    // `Connection` does not name it.
+    headers.remove(TE);
+}
+
+/// A WebSocket over HTTP/2 has no key (RFC 8441 §5), and one over HTTP/1.1 needs one (RFC 6455
+/// §4.1). It proves nothing to us: that the next hop has understood is said by its 101.
+fn say_key(headers: &mut HeaderMap, protocol: &HeaderValue) {
+    const KEY_OF_OURS: HeaderValue = HeaderValue::from_static("dGVybyBhc2tzIGZvciBpdA==");
+    if protocol.as_bytes().eq_ignore_ascii_case(b"websocket") {
+        headers.insert(SEC_WEBSOCKET_KEY, KEY_OF_OURS);
+    }
 }
 
 /// Bytes in both directions, until both have ended or nothing was said for too long.
@@ -100,8 +123,8 @@ struct Tunnel {
 }
 
 impl Tunnel {
-    async fn run(&self, client: Upgraded, next_hop: Upgraded) {
-        let (from_client, to_client) = tokio::io::split(TokioIo::new(client));
+    async fn run(&self, client: TunnelStream, next_hop: Upgraded) {
+        let (from_client, to_client) = tokio::io::split(client);
         let (from_next_hop, to_next_hop) = tokio::io::split(TokioIo::new(next_hop));
         let up = self.carry(from_client, to_next_hop, |_| {});
         let down = self.carry(from_next_hop, to_client, |bytes| {

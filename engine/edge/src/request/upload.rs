@@ -11,9 +11,9 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
 use super::body::SilenceLimit;
+use super::content::RequestContent;
 use super::failure::{ErrorChain, Failure};
 use super::visit::Visit;
 use crate::client_rate::{RateMeter, SlowClientError};
@@ -25,7 +25,7 @@ use tero_time::clock::Clock;
 struct ClientContent {
     /// What was read before the rest is streamed.
     beginning: Option<Bytes>,
-    rest: Incoming,
+    rest: RequestContent,
     silence: SilenceLimit,
     meter: RateMeter,
     clock: Clock,
@@ -39,7 +39,7 @@ struct ClientContent {
 /// If the client breaks off, sends something that is not content, or is too slow.
 pub(super) async fn content(
     visit: Visit<'_>,
-    content: Option<Incoming>,
+    content: Option<RequestContent>,
 ) -> Result<(RequestBody, ContentSource), Failure> {
     let Some(incoming) = content.filter(|content| !content.is_end_stream()) else {
         return Ok((origin::empty(), ContentSource::AtHand));
@@ -58,7 +58,7 @@ pub(super) async fn content(
 }
 
 impl ClientContent {
-    fn new(visit: Visit<'_>, rest: Incoming) -> ClientContent {
+    fn new(visit: Visit<'_>, rest: RequestContent) -> ClientContent {
         let clock = &visit.edge.clock;
         ClientContent {
             beginning: None,
@@ -112,7 +112,7 @@ impl ClientContent {
                 let measured = self.measure(frame.data_ref().map_or(0, Bytes::len) as u64);
                 Poll::Ready(Some(measured.map(|()| frame).map_err(Into::into)))
             }
-            Poll::Ready(ended) => Poll::Ready(ended.map(|error| error.map_err(Into::into))),
+            Poll::Ready(ended) => Poll::Ready(ended),
         }
     }
 

@@ -6,13 +6,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::client_socket::ClientSocket;
 use super::clients::ClientPlace;
 use super::connection_facts::ConnectionFacts;
+use super::http2::{self, FirstBytes};
 use super::listener::{AcceptQueue, ListenSocket, Listener};
-use super::{ShutdownStage, WorkerContext, http1, proxy_header};
+use super::{DRAIN_GRACE, ShutdownStage, WorkerContext, http1, proxy_header};
 use crate::request::Edge;
 use crate::telemetry::edge_counters::EdgeCounters;
 
@@ -55,7 +57,7 @@ pub(super) async fn run(context: Arc<WorkerContext>, queue: AcceptQueue, open: m
                 tokio::spawn(async move {
                     let _counted = CountedConnection::new(&context.edge.counters);
                     match place {
-                        Some(_) => http1::serve(&context, socket, &facts).await,
+                        Some(_) => serve(&context, &listener, socket, &facts).await,
                         None => serve_proxied(&context, &listener, socket, facts).await,
                     }
                     drop((permit, place, open));
@@ -89,7 +91,7 @@ async fn serve_proxied(
     let Some(_place) = enter(context, &facts) else {
         return;
     };
-    http1::serve(context, socket, &facts).await;
+    serve(context, listener, socket, &facts).await;
 }
 
 /// The place of a connection among those of its client, which it holds while it is open; `None`
@@ -103,6 +105,49 @@ fn enter(context: &WorkerContext, facts: &ConnectionFacts) -> Option<Option<Clie
         refuse(context, client);
     }
     place.map(Some)
+}
+
+/// Serves a connection in the protocol that its client chooses.
+async fn serve(
+    context: &Arc<WorkerContext>,
+    listener: &Listener,
+    socket: ClientSocket,
+    facts: &ConnectionFacts,
+) {
+    if listener.takes_http2() {
+        serve_any(context, socket, facts).await;
+    } else {
+        http1::serve(context, socket, facts, Bytes::new()).await;
+    }
+}
+
+/// Serves a connection in the protocol that its first bytes show.
+async fn serve_any(
+    context: &Arc<WorkerContext>,
+    mut socket: ClientSocket,
+    facts: &ConnectionFacts,
+) {
+    let (clock, settings) = (&context.edge.clock, &context.settings);
+    let looked = {
+        let (idle, header) = (settings.idle_timeout, settings.header_timeout);
+        let mut look = pin!(http2::look(&mut socket, clock, idle, header));
+        tokio::select! {
+            biased;
+            first = &mut look => first,
+            // A request may be on its way.
+            _ = context.reached(ShutdownStage::Draining) => {
+                clock.timeout(DRAIN_GRACE, look).await.unwrap_or(Ok(None))
+            }
+        }
+    };
+    match looked {
+        Ok(Some(FirstBytes::Http1(first))) => http1::serve(context, socket, facts, first).await,
+        Ok(Some(FirstBytes::Http2(first))) => {
+            Box::pin(http2::serve(context, socket, facts, first)).await;
+        }
+        // It has said nothing that could be answered.
+        Ok(None) | Err(_) => {}
+    }
 }
 
 /// Counts a connection that is closed at once: its client has `max_connections_per_client`.

@@ -9,3 +9,4 @@ mod watchdog;
 mod watched_body;
 
 pub(super) use connection::serve;
+pub(super) use poll_when_woken::PollWhenWoken;

@@ -19,6 +19,7 @@ const BACKLOG: i32 = 4096;
 pub struct Listener {
     address: ListenAddress,
     proxy_protocol: Vec<PeerNetwork>,
+    http2: bool,
     /// Removed when nothing accepts connections any more.
     _file: Option<SocketFile>,
 }
@@ -57,6 +58,11 @@ impl Listener {
     /// The scheme of the requests that come by this listener.
     pub fn scheme(&self) -> Scheme {
         Scheme::Http
+    }
+
+    /// Whether clients may speak HTTP/2.
+    pub(super) fn takes_http2(&self) -> bool {
+        self.http2
     }
 
     /// Whether connections of this peer begin with a header of the PROXY protocol. `None` is a peer
@@ -135,6 +141,7 @@ fn open(
     let listener = Listener {
         address,
         proxy_protocol: configured.proxy_protocol.clone(),
+        http2: configured.http2,
         _file: file,
     };
     Ok((listener, sockets))

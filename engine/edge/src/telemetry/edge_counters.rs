@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::connection_faults::FaultCounts;
 use super::repeats::RepeatLimits;
 use super::status_counts::StatusCounts;
 
@@ -17,6 +18,8 @@ pub struct EdgeCounters {
     closed: AtomicU64,
     turned_away: AtomicU64,
     proxy_headers: [AtomicU64; ProxyHeaderRefusal::ALL.len()],
+    /// Connections of HTTP/2 that were ended for a fault of their client.
+    pub http2_faults: FaultCounts,
     /// Bounds messages of the log that are not about one site.
     pub repeats: RepeatLimits,
 }

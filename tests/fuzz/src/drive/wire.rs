@@ -5,7 +5,7 @@
 //! the same ends, and the same chunked bodies.
 
 use http::{HeaderMap, Method};
-use tero_wire::{Fault, Requests, Responses};
+use tero_wire::{Fault, FrameHead, Frames, Requests, Responses};
 
 use super::next_hop;
 
@@ -14,6 +14,10 @@ const MAX_FIELDS: usize = 100;
 
 /// Reads bytes as requests and as responses, cut in several ways.
 pub fn wire(bytes: &[u8]) {
+    let whole = frames(bytes, bytes.len().max(1));
+    for size in [1, 3, 9, 16] {
+        assert_eq!(frames(bytes, size), whole, "frames in pieces of {size}");
+    }
     let (single, _) = requests(bytes, 1);
     for size in [2, 7, 16, bytes.len().max(1)] {
         let (pieces, glanced) = requests(bytes, size);
@@ -30,6 +34,23 @@ pub fn wire(bytes: &[u8]) {
             same_body(&method, bytes);
         }
     }
+}
+
+/// The frames of an HTTP/2 client, and what is incomplete after them.
+fn frames(bytes: &[u8], size: usize) -> (Vec<FrameHead>, [bool; 3]) {
+    let (mut frames, mut seen) = (Frames::of_client(), Vec::new());
+    for piece in bytes.chunks(size) {
+        frames.take(piece, |frame| {
+            assert!(frame.data() <= frame.length);
+            seen.push(*frame);
+        });
+    }
+    let incomplete = [
+        frames.is_in_preface(),
+        frames.is_in_frame(),
+        frames.is_in_block(),
+    ];
+    (seen, incomplete)
 }
 
 /// The ends of requests, the fault after them, and whether a head was only glanced at.

@@ -6,7 +6,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::header::{CONNECTION, CONTENT_TYPE};
+use bytes::Bytes;
+use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -16,33 +17,35 @@ use hyper_util::rt::TokioIo;
 
 use super::super::client_socket::ClientSocket;
 use super::super::connection_facts::ConnectionFacts;
-use super::super::{ShutdownStage, WorkerContext};
+use super::super::event_stream::is_event_stream;
+use super::super::{DRAIN_GRACE, ShutdownStage, WorkerContext};
 use super::connection_state::ConnectionState;
 use super::poll_when_woken::PollWhenWoken;
 use super::stream::ClientStream;
 use super::watchdog::{ClientTimeouts, Watchdog};
 use super::watched_body::WatchedBody;
 use crate::request::admit::RequestSource;
-use crate::request::body::EdgeBody;
 use crate::request::client::ClientHandle;
+use crate::request::content::RequestContent;
 use crate::request::open_record::RecordedResponse;
 use crate::request::{self, Edge, Reply};
 use tero_config as config;
 use tero_semantics::forwarding;
 use tero_wire::{Fault, Requests};
 
-/// Serves a connection to its end.
+/// Serves a connection to its end. `first` was read of it already.
 pub(in crate::server) async fn serve(
     context: &Arc<WorkerContext>,
     socket: ClientSocket,
     facts: &ConnectionFacts,
+    first: Bytes,
 ) {
     socket.send_at_once();
     let state = &new_state(context, facts).await;
     // Dropped after the connection, however that ends: nothing more is sent then.
     let _record = RecordGuard(state);
     let edge = Arc::clone(&context.edge);
-    let stream = ClientStream::new(socket, facts.peer, Arc::clone(state), edge);
+    let stream = ClientStream::new(socket, first, facts.peer, Arc::clone(state), edge);
     let service = service_fn(move |request| respond(context, state, facts, request));
     let connection = protocol(&context.settings)
         .serve_connection(TokioIo::new(stream), service)
@@ -64,6 +67,13 @@ pub(in crate::server) async fn serve(
             return;
         }
         _ = &mut draining => {
+            if state.has_asked_nothing() {
+                tokio::select! {
+                    biased;
+                    _ = state.watchdog.watch(connection.as_mut()) => return,
+                    () = context.edge.clock.sleep(DRAIN_GRACE) => {}
+                }
+            }
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 biased;
@@ -132,7 +142,7 @@ fn respond<'c>(
     state.watchdog.request_received();
     let source = facts.source(ClientHandle::on(Arc::clone(state) as _));
     let reply = match check_unexpected_content(&request, state) {
-        None => request::handle(&context.edge, request, source),
+        None => handle(&context.edge, request, source),
         Some(checked) => last_reply(&context.edge, checked, request, source),
     };
     async move {
@@ -143,6 +153,12 @@ fn respond<'c>(
         };
         Ok(watched(context, recorded, state))
     }
+}
+
+#[inline]
+fn handle(edge: &Arc<Edge>, request: Request<Incoming>, source: RequestSource) -> Reply<'_> {
+    let (parts, content) = request.into_parts();
+    request::handle(edge, parts, RequestContent::Http1(content), source)
 }
 
 /// Checks a request whose head was only glanced at, and which has content all the same. `None` for
@@ -168,7 +184,7 @@ fn last_reply(
 ) -> Reply<'_> {
     Reply::Pending(Box::pin(async move {
         let mut recorded = match checked {
-            Ok(()) => request::handle(edge, request, source).response().await,
+            Ok(()) => handle(edge, request, source).response().await,
             Err(fault) => {
                 let (parts, _) = request.into_parts();
                 request::refuse_read(edge, &parts, &source, fault)
@@ -206,18 +222,9 @@ fn watched(
         state.response_complete();
         return response.map(|body| WatchedBody::new(body, None).recorded(record, state));
     }
-    if is_event_stream(&response) {
+    if is_event_stream(response.headers()) {
         state.watchdog.set_event_stream(true);
     }
     let watcher = Some(Arc::clone(state));
     response.map(|body| WatchedBody::new(body, watcher).recorded(record, state))
-}
-
-/// Whether a response sends events as they happen (HTML, server-sent events).
-fn is_event_stream(response: &Response<EdgeBody>) -> bool {
-    let media_type = response.headers().get(CONTENT_TYPE);
-    media_type.is_some_and(|value| {
-        let name = value.as_bytes().split(|byte| *byte == b';').next();
-        name.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
-    })
 }

@@ -8,8 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use http::{HeaderMap, StatusCode};
+
 use super::watchdog::Watchdog;
 use crate::request::client::{ClientConnection, ClientTransport, ClientTunnel, TunnelFuture};
+use crate::request::head_as_bytes;
 use crate::request::open_record::OpenRecord;
 
 /// Bytes of interim responses that may wait for the client. Further ones are dropped, as interim
@@ -85,6 +88,11 @@ impl ConnectionState {
             // before it any more.
             drop(self.take_interim());
         }
+    }
+
+    /// Whether no request has begun to come.
+    pub(super) fn has_asked_nothing(&self) -> bool {
+        self.answered.load(Ordering::Relaxed) == 0 && self.watchdog.is_idle()
     }
 
     /// Records that all of the response is at hand: it waits for the client only.
@@ -234,10 +242,11 @@ impl ClientConnection for ConnectionState {
         self.answered.load(Ordering::Relaxed)
     }
 
-    fn send_interim(&self, request: u64, head: &[u8]) {
+    fn send_interim(&self, request: u64, status: StatusCode, fields: &HeaderMap) {
+        let head = head_as_bytes(status, fields);
         let mut interim = lock(&self.interim);
         if request == self.current() && interim.len() + head.len() <= MAX_INTERIM {
-            interim.extend_from_slice(head);
+            interim.extend_from_slice(&head);
             self.has_interim.store(true, Ordering::Relaxed);
             self.waker.wake_by_ref();
         }
@@ -267,6 +276,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::time::Duration;
 
+    use http::HeaderValue;
+    use http::header::LINK;
+
     use super::super::watchdog::ClientTimeouts;
     use super::*;
     use tero_semantics::timestamp::Timestamp;
@@ -284,28 +296,36 @@ mod tests {
         ConnectionState::new(watchdog, Waker::noop().clone(), ClientTransport::default())
     }
 
+    /// A head of an interim response with a value of that many bytes.
+    fn send(state: &ConnectionState, request: u64, bytes: usize) -> usize {
+        let value = HeaderValue::try_from("a".repeat(bytes)).unwrap();
+        let fields = HeaderMap::from_iter([(LINK, value)]);
+        state.send_interim(request, StatusCode::EARLY_HINTS, &fields);
+        head_as_bytes(StatusCode::EARLY_HINTS, &fields).len()
+    }
+
     #[test]
     fn interim_responses_belong_to_the_request_being_answered() {
         let state = state();
         let first = state.current();
-        state.send_interim(first, b"hints");
-        assert_eq!(state.take_interim(), b"hints");
+        let length = send(&state, first, 5);
+        assert_eq!(state.take_interim().len(), length);
         state.response_begins();
-        state.send_interim(first, b"late");
+        send(&state, first, 4);
         assert!(!state.has_interim());
-        state.send_interim(state.current(), b"next");
-        assert_eq!(state.take_interim(), b"next");
+        let length = send(&state, state.current(), 6);
+        assert_eq!(state.take_interim().len(), length);
     }
 
     #[test]
     fn interim_responses_beyond_the_bound_are_dropped() {
         let state = state();
-        let piece = [b'a'; MAX_INTERIM / 4];
-        for _ in 0..6 {
-            state.send_interim(0, &piece);
-        }
-        assert_eq!(state.take_interim().len(), MAX_INTERIM);
-        state.send_interim(0, &[b'a'; MAX_INTERIM + 1]);
+        let length = (0..6)
+            .map(|_| send(&state, 0, MAX_INTERIM / 4))
+            .max()
+            .unwrap();
+        assert_eq!(state.take_interim().len(), 3 * length);
+        send(&state, 0, MAX_INTERIM);
         assert!(!state.has_interim());
     }
 
@@ -313,7 +333,7 @@ mod tests {
     fn interim_responses_are_dropped_in_the_middle_of_a_write() {
         let state = state();
         state.watchdog.write_blocked(|| None);
-        state.send_interim(0, b"hints");
+        send(&state, 0, 5);
         state.response_begins();
         assert!(!state.has_interim());
     }

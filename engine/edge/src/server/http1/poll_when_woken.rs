@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// A future that is polled only when it was woken, and for the first time.
-pub(super) struct PollWhenWoken<F> {
+pub(in crate::server) struct PollWhenWoken<F> {
     future: Pin<Box<F>>,
     woken: Arc<WakeFlag>,
     waker: Waker,
@@ -26,7 +26,7 @@ struct WakeFlag {
 
 impl<F: Future> PollWhenWoken<F> {
     /// Boxes `future`.
-    pub(super) fn new(future: F) -> PollWhenWoken<F> {
+    pub(in crate::server) fn new(future: F) -> PollWhenWoken<F> {
         // Set, so that the first poll reaches the future.
         let woken = Arc::new(WakeFlag {
             is_set: AtomicBool::new(true),

@@ -16,8 +16,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
-use http::StatusCode;
+use bytes::{Buf, Bytes, BytesMut};
+use http::{StatusCode, Version};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::super::client_socket::ClientSocket;
@@ -54,8 +54,10 @@ pub(super) struct ClientStream {
 }
 
 impl ClientStream {
+    /// The stream of a connection from which `first` was read already.
     pub(super) fn new(
         stream: ClientSocket,
+        first: Bytes,
         client: Option<IpAddr>,
         state: Arc<ConnectionState>,
         edge: Arc<Edge>,
@@ -67,7 +69,7 @@ impl ClientStream {
             edge,
             requests: Requests::default(),
             is_complete: true,
-            held: BytesMut::new(),
+            held: BytesMut::from(&first[..]),
             outgoing: BytesMut::new(),
             lines: None,
             fault: None,
@@ -248,7 +250,8 @@ impl ClientStream {
             if self.fault == Some(Fault::ProxyHeader) {
                 proxy_header::tell_unexpected(&self.edge, transport.opened_by);
             }
-            request::record_unread(&self.edge, self.client, transport, &refused);
+            let version = Version::HTTP_11;
+            request::record_unread(&self.edge, self.client, version, transport, &refused);
             self.outgoing
                 .extend_from_slice(&request::head_as_bytes(refused.status(), refused.headers()));
         }

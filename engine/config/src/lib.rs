@@ -29,7 +29,7 @@ pub use self::sections::{
     AccessLog, AccessLogField, AccessLogFormat, Admin, AtMostRule, Balance, BalanceBy, Cache,
     ClientAddressForm, Health, KeyPin, ListenAddress, Listener, LocalTime, MissedRunAction,
     ModuleSource, NeverRule, Origin, OriginHttp2, Plan, PlanVariants, Policy, PolicyHost,
-    PolicyLimits, RefreshAhead, Retry, RetryMethod, RetryOn, Server, Site, StatusRange,
+    PolicyLimits, RefreshAhead, Retry, RetryMethod, RetryOn, Server, Site, SitePurge, StatusRange,
     UnderscoreFields, WhenOff,
 };
 pub use self::units::Share;

@@ -14,6 +14,7 @@ mod policy_limits;
 mod refresh_ahead;
 mod server;
 mod site;
+mod site_purge;
 mod time;
 mod warm;
 
@@ -33,11 +34,12 @@ pub use self::policy_limits::{PolicyLimits, WhenOff};
 pub use self::refresh_ahead::RefreshAhead;
 pub use self::server::Server;
 pub use self::site::{Site, UnderscoreFields};
+pub use self::site_purge::SitePurge;
 pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 18] = [
+pub const SECTIONS: [&Section; 19] = [
     &Server::SECTION,
     &Listener::SECTION,
     &Admin::SECTION,
@@ -55,6 +57,7 @@ pub const SECTIONS: [&Section; 18] = [
     &RefreshAhead::SECTION,
     &NeverRule::SECTION,
     &AtMostRule::SECTION,
+    &SitePurge::SECTION,
     &Plan::SECTION,
 ];
 

@@ -1,5 +1,5 @@
-//! Purging: resolves the target of a purge to scopes of the store, and applies it. Every purge
-//! enters here, whatever its source.
+//! Purges by the operator: resolves the target of one to scopes of the store. It is carried out as
+//! one by an application is (edge's `store_purge`).
 
 #[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
 pub mod target;
@@ -7,22 +7,13 @@ pub mod target;
 use std::sync::Arc;
 
 use tero_admin_api::PurgeRequest;
+use tero_edge::request::Edge;
 use tero_edge::request::site::Sites;
-use tero_edge::request::{self, Edge};
+use tero_edge::request::store_purge::{StorePurge, scope_of_url, scopes_of_prefix};
 use tero_edge::store::{PurgeMode, PurgeScope};
-use tero_semantics::authority::Scheme;
 use tero_semantics::path::PathPattern;
 
 use target::{HostPath, TargetError, TargetParts};
-
-/// A purge of this edge's store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StorePurge {
-    /// Which stored responses.
-    pub scopes: Vec<PurgeScope>,
-    /// Whether they are dropped or marked stale.
-    pub mode: PurgeMode,
-}
 
 /// Why nothing was purged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,15 +53,6 @@ pub fn resolve(edge: &Edge, request: &PurgeRequest) -> Result<StorePurge, PurgeE
     Ok(StorePurge { scopes, mode })
 }
 
-/// Purges, and returns the number of stored responses that were dropped or marked stale.
-pub fn apply(edge: &Edge, purge: &StorePurge) -> u64 {
-    let now = edge.clock.now();
-    let scopes = purge.scopes.iter();
-    scopes
-        .map(|scope| edge.store.purge(scope, purge.mode, now))
-        .sum()
-}
-
 /// Drops what is stored of paths that were added to `[[site.never]]` since `before`. Requests no
 /// longer look it up; so nothing of it returns when the paths are taken out again.
 pub(crate) fn drop_never_stored(edge: &Edge, before: &Sites) {
@@ -90,14 +72,12 @@ pub(crate) fn drop_never_stored(edge: &Edge, before: &Sites) {
             }],
             mode: PurgeMode::Hard,
         };
-        let purged = apply(edge, &purge);
+        let purged = purge.apply(edge);
         tracing::info!(site = %site.settings.name, purged, "dropped what is never stored now");
     }
 }
 
 fn scopes(edge: &Edge, sites: &Sites, target: TargetParts) -> Result<Vec<PurgeScope>, PurgeError> {
-    // Which port a URL names doesn't matter, and a TLS terminator in front may or may not tell the
-    // scheme: every port and both schemes are purged.
     let of_host = |host: &str| match sites.of_host(host) {
         found if !found.is_empty() => Ok(found),
         _ => Err(PurgeError::UnknownHost {
@@ -107,20 +87,14 @@ fn scopes(edge: &Edge, sites: &Sites, target: TargetParts) -> Result<Vec<PurgeSc
     };
     match target {
         TargetParts::Url(HostPath { host, path }) => {
-            let url = format!("http://{host}{path}");
             let sites = of_host(&host)?.into_iter();
-            let keys = sites.flat_map(|site| request::keys_of_url(edge, site, &url, None));
-            Ok(vec![PurgeScope::Keys(keys.collect())])
+            let scopes = sites.map(|site| scope_of_url(edge, site, &host, &path));
+            Ok(scopes.collect())
         }
         TargetParts::Prefix(HostPath { host, path }) => {
-            let (sites, mut prefixes) = (of_host(&host)?, Vec::new());
-            for (site, scheme) in sites.iter().flat_map(|site| Scheme::ALL.map(|s| (site, s))) {
-                let authorities = site.authorities_of(&host, scheme, &edge.ports).into_iter();
-                prefixes.extend(authorities.map(|authority| {
-                    PurgeScope::Prefix(format!("{}://{authority}{path}", scheme.as_str()))
-                }));
-            }
-            Ok(prefixes)
+            let sites = of_host(&host)?.into_iter();
+            let scopes = sites.flat_map(|site| scopes_of_prefix(edge, site, &host, &path));
+            Ok(scopes.collect())
         }
         TargetParts::Tag(tag) => Ok(vec![PurgeScope::Tag { site: None, tag }]),
         TargetParts::Site(name) => match sites.named(&name) {

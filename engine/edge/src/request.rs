@@ -29,6 +29,8 @@ mod next_hop_request;
 pub mod open_record;
 mod pass;
 pub mod provenance;
+pub mod purge_access;
+mod purge_method;
 mod ready_heads;
 mod record;
 mod refresh_ahead;
@@ -40,6 +42,7 @@ mod revalidate;
 pub mod shadow;
 pub mod shadow_question;
 pub mod site;
+pub mod store_purge;
 mod upgrade;
 mod upload;
 mod url_keys;
@@ -74,6 +77,7 @@ use provenance::{Provenance, Storing};
 use record::AwaitedAnswer;
 use tero_semantics::cache_status::Forward;
 use tero_semantics::disposition::{Disposition, FetchPlan, StoredMatch};
+use tero_semantics::purge_request::is_purge;
 use tero_semantics::reuse::{Reuse, reuse};
 use tero_wire::Fault;
 use warm_lookup::WarmLookup;
@@ -227,6 +231,8 @@ enum Route {
     Pass(Forward),
     /// To another protocol.
     Upgrade,
+    /// Nowhere: it asks for a purge.
+    Purge,
 }
 
 /// Carries out what becomes of a request, as far as nothing has to be waited for.
@@ -242,6 +248,9 @@ fn carry_out(visit: Visit<'_>) -> Progress {
             Progress::Onward(Route::Fetch(Some(stored), why.forward()))
         }
         Disposition::Fetch(forward) => Progress::Onward(Route::Fetch(None, forward)),
+        Disposition::Pass(_) if is_purge(&visit.exchange.parts.method) => {
+            Progress::Onward(Route::Purge)
+        }
         Disposition::Pass(reason) => Progress::Onward(Route::Pass(reason.forward())),
         Disposition::Upgrade => Progress::Onward(Route::Upgrade),
     }
@@ -252,6 +261,7 @@ async fn forward(visit: Visit<'_>, route: Route, content: Option<RequestContent>
         Route::Fetch(stale, forward) => fetch(visit, Miss::new(visit, stale, forward)).await,
         Route::Pass(forward) => pass_through(visit, content, forward).await,
         Route::Upgrade => upgrade(visit).await,
+        Route::Purge => purge_method::answer(visit).await,
     }
 }
 

@@ -73,6 +73,8 @@ pub mod operator_floor;
 
 pub mod surrogate_keys;
 
+pub mod purge_request;
+
 pub mod browser_lifetime;
 
 pub mod timestamp;

@@ -7,7 +7,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 pub const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 
 /// The fields that carry surrogate keys. In all but the first, commas separate too.
-pub const KEY_FIELDS: [HeaderName; 5] = [
+pub static KEY_FIELDS: [HeaderName; 5] = [
     SURROGATE_KEY,
     HeaderName::from_static("cache-tag"),
     HeaderName::from_static("xkey"),

@@ -42,6 +42,7 @@ mod program;
 mod properties;
 mod proxy_protocol;
 mod purge;
+mod purge_method;
 mod ranges;
 mod records;
 mod reloading;

@@ -11,6 +11,7 @@ use super::balance::{Balance, Health, Retry};
 use super::never::NeverRule;
 use super::origin::{self, Origin};
 use super::refresh_ahead::RefreshAhead;
+use super::site_purge::SitePurge;
 use crate::files::BaseDir;
 use crate::forms::{self, OriginAddress};
 use crate::reader::TableReader;
@@ -153,6 +154,8 @@ section! {
         refresh_ahead: Option<RefreshAhead>
             = rule("none: responses are not revalidated before they expire"),
             Nested(RefreshAhead);
+        /// See `[site.purge]`.
+        purge: Option<SitePurge> = rule("none: clients can't purge"), Nested(SitePurge);
         /// See `[[site.never]]`.
         never: Vec<NeverRule> = rule("none", Vec::new()), NestedList(NeverRule);
         /// See `[[site.at_most]]`.

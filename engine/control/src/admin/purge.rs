@@ -13,7 +13,7 @@ pub(super) fn purge(
 ) -> Result<PurgeResponse, AdminRefusal> {
     let request = call.read()?;
     let purge = purge::resolve(&context.edge, &request).map_err(refusal)?;
-    let purged = purge::apply(&context.edge, &purge);
+    let purged = purge.apply(&context.edge);
     tracing::info!(target = ?request.target, soft = request.soft, purged, "purged");
     Ok(PurgeResponse { purged })
 }

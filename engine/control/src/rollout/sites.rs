@@ -13,6 +13,7 @@ use tero_config as config;
 use tero_edge::origin::{self, Origin};
 use tero_edge::request::Edge;
 use tero_edge::request::canary::Canary;
+use tero_edge::request::purge_access::PurgeAccess;
 use tero_edge::request::shadow::Shadow;
 use tero_edge::request::site::{Site, Sites};
 use tero_edge::telemetry::counters::SiteCounters;
@@ -100,6 +101,7 @@ impl SiteDraft<'_> {
             index,
             settings: self.settings.clone(),
             floor: self.settings.floor(),
+            purge: self.purge_access(),
             needs_device: policies.needs_device() || trial.is_some_and(Chain::needs_device),
             policy_cookies: cookies_of([Some(&policies), trial]),
             device_models: Arc::clone(&self.state.settings.device_models),
@@ -111,6 +113,12 @@ impl SiteDraft<'_> {
             canary,
             clock: self.builder.clock.clone(),
         })
+    }
+
+    /// Who may purge the site by request.
+    fn purge_access(&self) -> Option<Box<PurgeAccess>> {
+        let settings = self.settings.purge.as_ref()?;
+        Some(Box::new(PurgeAccess::new(settings)))
     }
 
     /// The site's policies, in their order.

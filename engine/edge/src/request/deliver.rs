@@ -226,6 +226,7 @@ pub(super) fn deliver(
         BodySource::Stored(stored) => (&stored.head, None),
         BodySource::Filling(filling, _, as_sent) => (&filling.head, as_sent.take()),
     };
+    let is_as_sent = as_sent.is_some();
     let mut headers = as_sent.unwrap_or_else(|| head.fields.to_headers(ADDED_FIELDS));
     provenance.lifetime = Some(ServedLifetime {
         age_secs: head.freshness.age(now).as_secs(),
@@ -236,7 +237,9 @@ pub(super) fn deliver(
     }
     // The age is told anew (§4.2.3).
     headers.remove(AGE);
-    tell_surrogate_keys(exchange, head, &mut headers);
+    if is_as_sent || exchange.is_told_keys {
+        tell_surrogate_keys(exchange, head, &mut headers);
+    }
     let rest = match &source {
         BodySource::Stored(_) => None,
         BodySource::Filling(..) => rest::rest_of(visit, head.status, &headers),

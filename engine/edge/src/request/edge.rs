@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
+use tokio::sync::Semaphore;
 
 use super::devices::Devices;
 use super::hit_for_miss::HitForMiss;
@@ -27,6 +28,9 @@ use tero_time::clock::Clock;
 
 /// Memory for remembered device classes, in bytes.
 const DEVICE_MEMORY: u64 = 8 * 1024 * 1024;
+
+/// Requests for a purge that wait for their turn, at most. Further ones are refused.
+const MAX_WAITING_PURGES: usize = 64;
 
 /// All that requests need; shared by the workers.
 #[derive(Debug)]
@@ -67,8 +71,10 @@ pub struct Edge {
     pub(super) shadows: ShadowQueue,
     pub(super) via: HeaderValue,
     pub(super) no_decision: Arc<RequestDecision>,
-    /// Held while groups that a request has made invalid are purged.
+    /// Held while groups that a request has made invalid are purged, or what one asks to be purged.
     pub(super) purging_groups: tokio::sync::Mutex<()>,
+    /// Places for requests that ask for a purge.
+    pub(super) purge_places: Semaphore,
 }
 
 /// What an [`Edge`] is made of beside its configuration.
@@ -118,6 +124,7 @@ impl Edge {
             via,
             no_decision: Arc::default(),
             purging_groups: tokio::sync::Mutex::default(),
+            purge_places: Semaphore::new(MAX_WAITING_PURGES),
         }
     }
 

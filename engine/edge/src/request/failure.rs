@@ -54,7 +54,8 @@ impl NextHopReply {
 }
 
 impl Failure {
-    const fn own(status: StatusCode, reason: &'static str) -> Failure {
+    /// An answer of our own.
+    pub(super) const fn own(status: StatusCode, reason: &'static str) -> Failure {
         Failure {
             status,
             reason,

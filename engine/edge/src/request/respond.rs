@@ -16,6 +16,12 @@ use tero_semantics::cache_status::{CacheStatus, Forward};
 use tero_semantics::http_date::date_value;
 use tero_wire::Fault;
 
+const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// The methods that go to origins, for `Allow`.
+pub(super) const ALLOWED_METHODS: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
 /// The answer where nothing can be served.
 pub(super) fn failed(visit: Visit<'_>, forward: Option<Forward>, failure: Failure) -> Answer {
     let provenance = Provenance::failed(forward, failure);
@@ -56,10 +62,7 @@ pub(super) fn refused(
     };
     let mut response = plain(edge, (code, &reason), id, &status);
     if code == StatusCode::METHOD_NOT_ALLOWED {
-        response.headers_mut().insert(
-            ALLOW,
-            HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-        );
+        response.headers_mut().insert(ALLOW, ALLOWED_METHODS);
     }
     if matches!(
         code,
@@ -69,6 +72,21 @@ pub(super) fn refused(
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    response
+}
+
+/// The answer to a request by which so many stored responses were purged.
+pub(super) fn purged(edge: &Edge, count: u64) -> Response<EdgeBody> {
+    let told = format!("purged {count}");
+    let mut response = Response::new(EdgeBody::owned(vec![Bytes::from(format!("{told}\n"))]));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, PLAIN_TEXT);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    CacheStatus {
+        details: [Some(&told), None],
+        ..CacheStatus::default()
+    }
+    .append_to(headers, &edge.name);
     response
 }
 
@@ -119,10 +137,7 @@ fn plain(
     let mut response = Response::new(EdgeBody::owned(vec![Bytes::from(text)]));
     *response.status_mut() = code;
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    headers.insert(CONTENT_TYPE, PLAIN_TEXT);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     status.append_to(headers, &edge.name);
     response

@@ -8,6 +8,7 @@ use http::request::Parts;
 use tokio::sync::Semaphore;
 
 use super::canary::Canary;
+use super::purge_access::PurgeAccess;
 use super::shadow::Shadow;
 use crate::origin::Origin;
 use crate::telemetry::counters::SiteCounters;
@@ -30,6 +31,8 @@ pub struct Site {
     pub settings: config::Site,
     /// What holds above its policies; `None` if nothing does.
     pub floor: Option<Box<OperatorFloor>>,
+    /// Who may purge it by request; `None` if nobody may.
+    pub purge: Option<Box<PurgeAccess>>,
     /// The policies that it asks.
     pub policies: Chain,
     /// Whether a policy, or the canary, asks for the class of the device.

@@ -13,9 +13,13 @@ use ipnet::IpNet;
 
 use super::mistakes::Mistake;
 use super::raw::{RawEntry, RawKind, RawValue};
+use super::reader::TableReader;
+use super::sections::ListenAddress;
 use super::units::{self, Share};
 use tero_semantics::authority::Scheme;
+use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::cookies::CookiePattern;
+use tero_semantics::decision::{QueryParameters, QueryRule};
 use tero_semantics::default_ttl::{DefaultTtlKey, DefaultTtls, MAX_DEFAULT_TTLS};
 use tero_semantics::path::PathPattern;
 use tero_semantics::request_fields::{FieldPattern, RequestFieldKind, kind_of};
@@ -23,6 +27,8 @@ use tero_time::cron::Schedule;
 
 pub use self::zone_names::place_instead_of;
 
+/// The names of query parameters that a rule may have.
+const MAX_QUERY_NAMES: usize = 256;
 /// The shortest default lifetime of a response.
 const MIN_DEFAULT_TTL: Duration = Duration::from_secs(1);
 /// The longest one: a year.
@@ -512,6 +518,100 @@ pub fn path_pattern(text: &str) -> FormResult<PathPattern> {
             "write a path such as \"/cart\", \"/api/*\" or \"*.css\"",
         )
     })
+}
+
+/// A `Cache-Control` of responses.
+pub fn cache_control(text: &str) -> FormResult<http::HeaderValue> {
+    const CURE: &str = "write directives, such as \"public, max-age=60\" or \"no-store\"";
+    let refused = || Mistake::new(format!("`{text}` says nothing of caching"), CURE);
+    let value = http::HeaderValue::from_str(text).map_err(|_| refused())?;
+    let headers = http::HeaderMap::from_iter([(http::header::CACHE_CONTROL, value.clone())]);
+    let directives = ResponseDirectives::of(&headers);
+    let is_number = |digits: &str| {
+        let digits = digits.trim().trim_matches('"');
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let lifetimes = text.split(',').filter_map(|directive| {
+        let (name, value) = directive.split_once('=')?;
+        let name = name.trim().to_ascii_lowercase();
+        let names = [
+            "max-age",
+            "s-maxage",
+            "stale-while-revalidate",
+            "stale-if-error",
+        ];
+        names.contains(&&*name).then_some(value)
+    });
+    let mut bad = lifetimes.filter(|value| !is_number(value));
+    if let Some(bad) = bad.next() {
+        let problem = format!("`{}` is not a number of seconds", bad.trim());
+        return Err(Mistake::new(problem, CURE));
+    }
+    if directives == ResponseDirectives::default() {
+        return Err(refused());
+    }
+    Ok(value)
+}
+
+/// Which query parameters count.
+pub(crate) fn query_rule(reader: &TableReader<'_>, key: &str) -> Option<QueryRule> {
+    let value = reader.written(key)?;
+    match query_parameters(value) {
+        Ok(parameters) => Some(QueryRule {
+            parameters,
+            sort: true,
+        }),
+        Err(mistake) => {
+            reader.refuse(key, mistake);
+            None
+        }
+    }
+}
+
+fn query_parameters(value: &RawValue) -> FormResult<QueryParameters> {
+    let refused = || {
+        let cure = "write \"all\", \"none\", { keep = [\"page\"] } or { drop = [\"utm_*\"] }";
+        Mistake::new("this says nothing of query parameters", cure)
+    };
+    match &value.kind {
+        RawKind::Text(text) if text == "all" => Ok(QueryParameters::All),
+        RawKind::Text(text) if text == "none" => Ok(QueryParameters::Only(Vec::new())),
+        RawKind::Table(entries) => match entries.as_slice() {
+            [RawEntry { key, value, .. }] if key == "keep" => {
+                parameter_names(value).map(QueryParameters::Only)
+            }
+            [RawEntry { key, value, .. }] if key == "drop" => {
+                parameter_names(value).map(QueryParameters::Ignore)
+            }
+            _ => Err(refused()),
+        },
+        _ => Err(refused()),
+    }
+}
+
+fn parameter_names(value: &RawValue) -> FormResult<Vec<String>> {
+    let cure = "write names, or how they begin, [\"page\", \"utm_*\"]";
+    let RawKind::List(items) = &value.kind else {
+        let problem = format!("a list was expected, this is {}", value.describe());
+        return Err(Mistake::new(problem, cure));
+    };
+    if items.is_empty() || items.len() > MAX_QUERY_NAMES {
+        let problem = format!("these are {} names", items.len());
+        let cure = format!("write 1 to {MAX_QUERY_NAMES}");
+        return Err(Mistake::new(problem, cure));
+    }
+    let name = |item: &RawValue| match &item.kind {
+        RawKind::Text(text) if is_parameter_name(text) => Ok(text.clone()),
+        _ => Err(Mistake::new("this is not the name of a parameter", cure)),
+    };
+    items.iter().map(name).collect()
+}
+
+/// A name, or a prefix followed by `*`.
+fn is_parameter_name(text: &str) -> bool {
+    let name = text.strip_suffix('*').unwrap_or(text);
+    let is_good = |byte: u8| byte.is_ascii_graphic() && !b"*=&#".contains(&byte);
+    (1..=128).contains(&text.len()) && name.bytes().all(is_good)
 }
 
 /// Lifetimes by content type or status.

@@ -71,6 +71,8 @@ pub mod decision;
 
 pub mod operator_floor;
 
+pub mod cache_control_rule;
+
 pub mod surrogate_keys;
 
 pub mod purge_request;

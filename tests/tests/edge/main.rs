@@ -6,6 +6,7 @@ mod admin_answers;
 mod bad_input;
 mod binary;
 mod busy_admin;
+mod cache_control;
 mod cache_status;
 mod calendars;
 mod chunks;

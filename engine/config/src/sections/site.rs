@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use http::HeaderValue;
 use ipnet::IpNet;
 
 use super::at_most::AtMostRule;
@@ -15,7 +16,9 @@ use super::site_purge::SitePurge;
 use crate::files::BaseDir;
 use crate::forms::{self, OriginAddress};
 use crate::reader::TableReader;
+use tero_semantics::cache_control_rule::CacheControlRule;
 use tero_semantics::cookies::CookiePattern;
+use tero_semantics::decision::QueryRule;
 use tero_semantics::default_ttl::DefaultTtls;
 use tero_semantics::operator_floor::{BoundedPaths, LifetimeBound, OperatorFloor};
 use tero_semantics::request_fields::FieldPattern;
@@ -123,6 +126,21 @@ section! {
         max_tunnels: usize = 1000, Count(1, 1_000_000);
         /// Maximum silence of both sides of a tunnel.
         tunnel_idle_timeout: Duration = "5min", Duration("1s", "24h");
+        /// The `Cache-Control` that takes the place of the one of responses, and of their targeted
+        /// fields, `Expires` and `Pragma`: for what is decided, and for clients. Not of errors, nor
+        /// where the safety floor keeps a response from being stored.
+        cache_control: Option<HeaderValue> = rule("what the response says"),
+            Text("directives, such as `public, max-age=60`")
+            => forms::cache_control;
+        /// The greatest lifetime and stale window that responses may give themselves, for what is
+        /// decided and for clients: greater ones are lowered.
+        cache_control_at_most: Option<Duration> = rule("none"), Duration("0s", "1y");
+        /// Which query parameters count, sorted by name: for the key, and for the origin if the
+        /// response may be stored. `drop` and `keep` have names, or how names begin: `utm_*`. A rule of
+        /// a policy goes before it.
+        query: Option<QueryRule> = rule("all, as they are"),
+            Text("`\"all\"`, `\"none\"`, `{ keep = [\"page\"] }` or `{ drop = [\"utm_*\"] }`")
+            by forms::query_rule;
         /// The lifetimes of responses that give none, by content type or status: `{ "text/html" =
         /// "1min", "image/*" = "1d", 404 = "30s" }`, `1s` to `1y` each. Not for `no-cache`. See
         /// operating.md.
@@ -164,6 +182,14 @@ section! {
 }
 
 impl Site {
+    /// What is said in the place of the `Cache-Control` of responses, or as a bound of it.
+    pub fn cache_control_rule(&self) -> CacheControlRule {
+        CacheControlRule {
+            replacement: self.cache_control.clone(),
+            at_most: self.cache_control_at_most,
+        }
+    }
+
     /// What holds above all policies; `None` if nothing does.
     pub fn floor(&self) -> Option<Box<OperatorFloor>> {
         let never = self.never.iter().flat_map(|rule| rule.paths.clone());

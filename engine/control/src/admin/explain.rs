@@ -119,7 +119,7 @@ fn response(explanation: &Explanation) -> ExplainResponse {
         decision: RequestTerms {
             lookup: lookup(exchange.decision.lookup),
             variant: exchange.decision.variant.as_deref().map(str::to_owned),
-            query: query(&exchange.decision.query),
+            query: query(exchange.query_rule()),
             reason: exchange.decision.reason.as_deref().map(str::to_owned),
         },
         response: response_trace(explanation),

@@ -102,6 +102,8 @@ impl SiteDraft<'_> {
             settings: self.settings.clone(),
             floor: self.settings.floor(),
             purge: self.purge_access(),
+            cache_control: Some(Box::new(self.settings.cache_control_rule()))
+                .filter(|rule| !rule.is_empty()),
             needs_device: policies.needs_device() || trial.is_some_and(Chain::needs_device),
             policy_cookies: cookies_of([Some(&policies), trial]),
             device_models: Arc::clone(&self.state.settings.device_models),

@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, Method, Version};
+use http::{HeaderValue, Method, Response, Version};
+use hyper::upgrade::OnUpgrade;
 
 use super::canary::Canary;
 use super::client::{ClientHandle, TunnelOffer};
@@ -20,7 +21,8 @@ use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, PolicyRequest};
 use tero_semantics::authority::{Authority, Scheme};
 use tero_semantics::cache_control::RequestDirectives;
-use tero_semantics::decision::RequestDecision;
+use tero_semantics::cache_control_rule::RuledResponse;
+use tero_semantics::decision::{QueryRule, RequestDecision};
 use tero_semantics::key::{self, KeyParts};
 use tero_semantics::operator_floor::FloorRuling;
 use tero_semantics::path::PathPattern;
@@ -177,7 +179,7 @@ impl Exchange {
     pub(super) fn chosen_canary(&self) -> Option<&Canary> {
         let canary = self.site.canary.as_ref()?;
         let uri = &self.parts.uri;
-        let query = key::canonical_query(uri.query(), &self.decision.query);
+        let query = key::canonical_query(uri.query(), self.query_rule());
         canary
             .takes(self.authority.host(), uri.path(), query.as_deref())
             .then_some(canary)
@@ -197,6 +199,33 @@ impl Exchange {
         if let Some(canary) = &self.site.canary {
             canary.record_origin(self.is_canary);
         }
+    }
+
+    /// Which of the query counts: as the policies decided, or as the site says where they decided
+    /// nothing.
+    #[inline]
+    pub fn query_rule(&self) -> &QueryRule {
+        match &self.site.settings.query {
+            Some(own) if self.decision.query == QueryRule::default() => own,
+            _ => &self.decision.query,
+        }
+    }
+
+    /// Has a response of the next hop say of caching what the site says in its place.
+    pub(super) fn apply_cache_control<B>(&self, response: &mut Response<B>, now: Timestamp) {
+        let site = &self.site;
+        let Some(rule) = &site.cache_control else {
+            return;
+        };
+        let of = RuledResponse {
+            method: &self.parts.method,
+            has_cookies: self.fields.cookie,
+            status: response.status(),
+            targets: &site.settings.targeted_fields,
+            lifted: site.settings.policy_may_override,
+            now: site.clock.wall_of(now),
+        };
+        rule.apply(&of, response.headers_mut());
     }
 
     /// The question to the policies.
@@ -272,7 +301,7 @@ impl Exchange {
     /// Path and the query that counts.
     pub fn counting_target(&self) -> String {
         let path = self.parts.uri.path();
-        match key::canonical_query(self.parts.uri.query(), &self.decision.query) {
+        match key::canonical_query(self.parts.uri.query(), self.query_rule()) {
             Some(query) => format!("{path}?{query}"),
             None => path.to_owned(),
         }
@@ -281,7 +310,7 @@ impl Exchange {
     /// The key that the policies' decision gives the request.
     pub(super) fn write_key(&self) -> Vec<u8> {
         let uri = &self.parts.uri;
-        let query = key::canonical_query(uri.query(), &self.decision.query);
+        let query = key::canonical_query(uri.query(), self.query_rule());
         let mut written = Vec::with_capacity(
             self.authority.as_str().len() + uri.path().len() + uri.query().map_or(0, str::len) + 32,
         );

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::header::COOKIE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
 
 use super::admit::{self, RequestSource};
 use super::edge::Edge;
@@ -168,6 +168,7 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
         ),
         (None, None) => (ResponseSource::Assumed, StatusCode::OK, HeaderMap::new()),
     };
+    let (headers, is_ruled) = ruled(&exchange, origin, status, headers);
     let directives =
         ResponseDirectives::governing(&headers, &exchange.site.settings.targeted_fields);
     let header_ttl = header_lifetime(&headers, &directives, exchange.wall());
@@ -209,6 +210,10 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
         &storability,
         &weigh(FloorExceptions::default()).1,
     ));
+    if is_ruled {
+        let text = "cache_control of the site says what the response says of caching";
+        rules.push(rule("cache-control", text.to_owned()));
+    }
     rules.extend(default_rule(&freshness, &storability));
     rules.extend(bound_rule(&exchange, &freshness));
     let hit_for_miss = visit.expects_not_storable();
@@ -314,6 +319,25 @@ fn rules_of_request(
 fn never_by(exchange: &Exchange) -> Option<&PathPattern> {
     let floor = exchange.site.floor.as_deref()?;
     floor.never_by(exchange.parts.uri.path())
+}
+
+/// The fields of the response with what the site says in their place, and whether that differs. What is
+/// stored has it already.
+fn ruled(
+    exchange: &Exchange,
+    source: ResponseSource,
+    status: StatusCode,
+    headers: HeaderMap,
+) -> (HeaderMap, bool) {
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    response.headers_mut().clone_from(&headers);
+    if source != ResponseSource::Stored {
+        exchange.apply_cache_control(&mut response, exchange.at);
+    }
+    let ruled = response.into_parts().0.headers;
+    let is_ruled = ruled != headers;
+    (ruled, is_ruled)
 }
 
 /// The site's default lifetime, if it counts, or would without cookies.

@@ -266,7 +266,11 @@ impl Fetch {
             .exchange
             .count_origin(&answer, clock.now().since(asked_at));
         match answer {
-            Ok(response) => Ok(TimedResponse { response, asked_at }),
+            Ok(mut response) => {
+                let exchange = visit.exchange;
+                exchange.apply_cache_control(&mut response.response, clock.now());
+                Ok(TimedResponse { response, asked_at })
+            }
             Err(error) => {
                 let limits = &site.counters.repeats;
                 if let Some(left_out) = limits.due("fetch failed", error.as_str(), clock.now()) {

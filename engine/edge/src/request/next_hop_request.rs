@@ -50,7 +50,7 @@ pub(super) fn for_storing(
     wanted: &FetchKind,
 ) -> Request<RequestBody> {
     let exchange = visit.exchange;
-    let query = key::canonical_query(exchange.parts.uri.query(), &exchange.decision.query);
+    let query = key::canonical_query(exchange.parts.uri.query(), exchange.query_rule());
     let mut request = build(visit, body, query.as_deref());
     let headers = request.headers_mut();
     validation::strip_conditions(headers);

@@ -140,6 +140,10 @@ pub(super) async fn send(
     if status == Some(StatusCode::NOT_MODIFIED) && !may_be_not_modified {
         return Err(Failure::unasked_not_modified());
     }
+    let mut answer = answer;
+    if let Ok(answer) = &mut answer {
+        exchange.apply_cache_control(&mut answer.response, edge.clock.now());
+    }
     answer.map_err(|error| {
         let limits = &site.counters.repeats;
         if let Some(left_out) = limits.due("pass failed", error.as_str(), edge.clock.now()) {
@@ -183,7 +187,7 @@ fn invalidate(visit: Visit<'_>, response: &Response<Incoming>) -> Invalidation {
     let urls = invalidation::invalidated(method, status, &target, response.headers());
     let keys: Vec<_> = urls
         .iter()
-        .flat_map(|url| keys_of_url(edge, &exchange.site, url, Some(&exchange.decision.query)))
+        .flat_map(|url| keys_of_url(edge, &exchange.site, url, Some(exchange.query_rule())))
         .collect();
     let by_key = (!keys.is_empty()).then(|| {
         let mut purging = begin(PurgeScope::Keys(keys));

@@ -58,6 +58,7 @@ impl SitePage<'_> {
     /// The rules by which its query may count.
     fn rules(&self, given: Option<&QueryRule>) -> Vec<QueryRule> {
         let mut rules: Vec<QueryRule> = vec![QueryRule::default()];
+        rules.extend(self.site.settings.query.clone());
         rules.extend(given.cloned());
         if self.site.policies.is_empty() {
             return rules;

@@ -31,15 +31,22 @@ use tero_policy_host::device::{
 use tero_semantics::authority::{Authority, Scheme};
 use tero_semantics::browser_lifetime::limit_browser_lifetime;
 use tero_semantics::cache_control::{MAX_DELTA_SECS, RequestDirectives, ResponseDirectives};
+use tero_semantics::cache_control_rule::{CacheControlRule, RuledResponse};
 use tero_semantics::cache_status::CacheStatus;
 use tero_semantics::content_coding::{AcceptedCodings, ContentCoding, accepts_all};
 use tero_semantics::forwarded::{forwarded_facts, named_authority};
 use tero_semantics::freshness::{MAX_HEURISTIC, age_value, field_lifetime, header_lifetime};
 use tero_semantics::http_date::{date_value, http_date};
 use tero_semantics::partial::{ByteRuns, RunPiece, are_combinable};
+use tero_semantics::purge_request::{PurgeWish, PurgedPages, purge_wish};
 use tero_semantics::range::{MAX_RANGES, Multipart, Partial, Selection, SelectionInput, selection};
 use tero_semantics::request_fields::{RequestFieldKind, has_underscore, kind_of};
 use tero_semantics::retry_after::retry_after;
+use tero_semantics::storability::FloorExceptions;
+use tero_semantics::surrogate_keys::{
+    MAX_SURROGATE_KEYS, SURROGATE_KEY, is_surrogate_key, remove_surrogate_keys,
+    surrogate_key_value, surrogate_keys,
+};
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::upgrade::{is_meant, only_protocol};
 use tero_semantics::vary::{MAX_VARY_FIELDS, SecondaryKey, Vary, normalised_accept_encoding};
@@ -63,6 +70,8 @@ pub fn fields(bytes: &[u8]) {
     conditions(&request, &response);
     validations(&response.headers, &other.headers, other.status());
     invalidations(&request, &response);
+    surrogate_keys_and_purges(&request, &response.headers);
+    cache_control_rule(&request, &response);
     forwarded(&request.headers);
     proxies(&request.headers);
     devices(&request.headers);
@@ -325,6 +334,73 @@ fn invalidations(request: &Block<'_>, response: &Block<'_>) {
         named.len() <= invalidation::MAX_GROUPS
             && (named.is_empty() || !invalidation::is_safe(&method))
     );
+}
+
+/// Surrogate keys are bounded, and what a request purges names such keys.
+fn surrogate_keys_and_purges(request: &Block<'_>, response: &HeaderMap) {
+    if let Ok(keys) = surrogate_keys(response) {
+        assert!(keys.len() <= MAX_SURROGATE_KEYS);
+        assert!(keys.is_sorted() && keys.iter().all(|key| is_surrogate_key(key)));
+        let told = surrogate_key_value(keys.iter().map(|key| &**key));
+        let told = HeaderMap::from_iter(told.map(|told| (SURROGATE_KEY, told)));
+        assert_eq!(surrogate_keys(&told).as_ref(), Ok(&keys));
+    }
+    let mut without = response.clone();
+    remove_surrogate_keys(&mut without);
+    assert_eq!(surrogate_keys(&without), Ok(Vec::new()));
+    for method in ["PURGE", "PURGEKEYS", "BAN"] {
+        let method = Method::from_bytes(method.as_bytes()).expect("it is a token");
+        let target = request.target();
+        match purge_wish(&method, target.path(), &request.headers) {
+            Ok(PurgeWish {
+                pages: PurgedPages::Keys(keys),
+                ..
+            }) => {
+                assert!((1..=MAX_SURROGATE_KEYS).contains(&keys.len()));
+                assert!(keys.iter().all(|key| is_surrogate_key(key)));
+            }
+            Ok(PurgeWish {
+                pages: PurgedPages::Prefix(prefix),
+                ..
+            }) => {
+                assert!(target.path().starts_with(&prefix));
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+/// What the operator says in the place of a response never lengthens what is bounded, and doing it
+/// twice changes nothing.
+fn cache_control_rule(request: &Block<'_>, response: &Block<'_>) {
+    let limit = Duration::from_secs(60);
+    let rule = CacheControlRule {
+        replacement: None,
+        at_most: Some(limit),
+    };
+    let of = RuledResponse {
+        method: &request.method(),
+        has_cookies: request.headers.contains_key(COOKIE),
+        status: StatusCode::OK,
+        targets: &targets(),
+        lifted: FloorExceptions::default(),
+        now: NOW,
+    };
+    let mut once = response.headers.clone();
+    rule.apply(&of, &mut once);
+    let mut twice = once.clone();
+    rule.apply(&of, &mut twice);
+    assert_eq!(once, twice);
+    let mut private = response.headers.clone();
+    let replacing = CacheControlRule {
+        replacement: Some(HeaderValue::from_static("max-age=60")),
+        at_most: None,
+    };
+    replacing.apply(&of, &mut private);
+    let said = ResponseDirectives::governing(&response.headers, &targets());
+    if said.no_store || said.private.is_all() {
+        assert_eq!(private, response.headers);
+    }
 }
 
 /// What proxies say about a request.

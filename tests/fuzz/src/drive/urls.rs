@@ -16,6 +16,7 @@ use tero_semantics::authority::{Authority, NamedAuthority, Scheme};
 use tero_semantics::decision::{QueryParameters, QueryRule};
 use tero_semantics::invalidation;
 use tero_semantics::key::{self, KeyParts};
+use tero_semantics::path::{PathPattern, PathReadings};
 
 /// Reads a URL, its query by the rule, and a reference relative to it.
 pub fn urls(bytes: &[u8]) {
@@ -35,6 +36,7 @@ pub fn urls(bytes: &[u8]) {
         authority(named);
     }
     let Ok(uri) = url.parse::<Uri>() else { return };
+    protected(uri.path(), reference);
     canonical(&uri, &rule);
     keys(&uri);
     resolved(&uri, reference);
@@ -56,6 +58,19 @@ fn authority(named: NamedAuthority<'_>) {
             authority.port().or(Some(scheme.default_port()))
         );
     }
+}
+
+/// What a pattern matches it protects, and a pattern protects what it is made from.
+fn protected(path: &str, pattern: &str) {
+    if let Ok(pattern) = pattern.parse::<PathPattern>() {
+        assert!(!pattern.matches(path) || pattern.protects(path));
+        assert!(
+            PathReadings::of(path).are_met_by(std::slice::from_ref(&pattern))
+                == pattern.protects(path)
+        );
+    }
+    let everything: PathPattern = "/*".parse().expect("it is a pattern");
+    assert!(!path.starts_with('/') || everything.protects(path));
 }
 
 fn query_rule(line: &str) -> QueryRule {

@@ -18,9 +18,11 @@ use super::sections::ListenAddress;
 use super::units::{self, Share};
 use tero_semantics::authority::Scheme;
 use tero_semantics::cache_control::ResponseDirectives;
+use tero_semantics::content_coding::ContentCoding;
 use tero_semantics::cookies::CookiePattern;
 use tero_semantics::decision::{QueryParameters, QueryRule};
 use tero_semantics::default_ttl::{DefaultTtlKey, DefaultTtls, MAX_DEFAULT_TTLS};
+use tero_semantics::media_type::MediaTypePattern;
 use tero_semantics::path::PathPattern;
 use tero_semantics::request_fields::{FieldPattern, RequestFieldKind, kind_of};
 use tero_time::cron::Schedule;
@@ -510,6 +512,16 @@ pub fn cookie(text: &str) -> FormResult<CookiePattern> {
     ))
 }
 
+/// A media type, or a kind of media types: `text/*`, `application/*+xml`.
+pub fn media_type(text: &str) -> FormResult<MediaTypePattern> {
+    MediaTypePattern::parse(text).ok_or_else(|| {
+        Mistake::new(
+            format!("`{text}` is not a media type"),
+            "write type and subtype, \"application/json\", or a kind, \"text/*\"",
+        )
+    })
+}
+
 /// A pattern over paths.
 pub fn path_pattern(text: &str) -> FormResult<PathPattern> {
     text.parse().map_err(|problem: String| {
@@ -653,6 +665,17 @@ pub fn default_ttl(value: &RawValue) -> FormResult<DefaultTtls> {
         }
     }
     Ok(DefaultTtls::new(ttls))
+}
+
+/// A content coding that can be made.
+pub fn content_coding(text: &str) -> FormResult<ContentCoding> {
+    let mut all = ContentCoding::ALL.into_iter();
+    all.find(|coding| coding.as_str() == text).ok_or_else(|| {
+        Mistake::new(
+            format!("`{text}` is not a content coding that can be made"),
+            "write \"br\", \"zstd\" or \"gzip\"",
+        )
+    })
 }
 
 /// The name of a header field.

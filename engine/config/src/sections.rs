@@ -5,6 +5,7 @@ mod admin;
 mod at_most;
 mod balance;
 mod cache;
+mod compress;
 mod listener;
 mod never;
 mod origin;
@@ -25,6 +26,7 @@ pub use self::admin::Admin;
 pub use self::at_most::AtMostRule;
 pub use self::balance::{Balance, BalanceBy, Health, Retry, RetryMethod, RetryOn, StatusRange};
 pub use self::cache::Cache;
+pub use self::compress::{Compress, OriginCodings};
 pub use self::listener::{ListenAddress, Listener};
 pub use self::never::NeverRule;
 pub use self::origin::{KeyPin, Origin, OriginHttp2};
@@ -39,7 +41,7 @@ pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 19] = [
+pub const SECTIONS: [&Section; 20] = [
     &Server::SECTION,
     &Listener::SECTION,
     &Admin::SECTION,
@@ -58,6 +60,7 @@ pub const SECTIONS: [&Section; 19] = [
     &NeverRule::SECTION,
     &AtMostRule::SECTION,
     &SitePurge::SECTION,
+    &Compress::SECTION,
     &Plan::SECTION,
 ];
 

@@ -17,6 +17,7 @@ use crate::warm::Warmer;
 use crate::warm::plan_memory::PlanMemory;
 use crate::{admin, descriptors, warm};
 use tero_config::{Config, ListenAddress};
+use tero_edge::coding;
 use tero_edge::request::shadow_question::ShadowQueue;
 use tero_edge::request::site::Sites;
 use tero_edge::request::{Edge, EdgeParts};
@@ -165,6 +166,8 @@ pub fn serve(
         .map_err(start("a worker"))?;
     threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
     threads.push(rollout_thread);
+    let coders = coding::start(&edge.coder, config.cache.compress_threads);
+    threads.extend(coders.map_err(start("a thread that compresses"))?);
     threads.push(housekeeping.start(stages).map_err(start("housekeeping"))?);
     threads.push(admin::start(admin, listeners.admin).map_err(start("the admin interface"))?);
     Ok(Server {
@@ -323,6 +326,7 @@ impl Server {
     pub fn stop(&self) {
         self.stage.send_replace(ShutdownStage::Stopped);
         self.rollout.stop();
+        self.edge.coder.stop();
     }
 
     /// Waits until all threads have ended. After [`Server::shutdown`] that takes no longer than

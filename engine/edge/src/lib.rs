@@ -1,15 +1,16 @@
 //! The data plane: from sockets to responses, out of memory or from the next hop.
 //!
 //! ```text
-//! server → request → { store, collapse, origin, telemetry }        pace, client_rate
+//! server → request → { store, collapse, origin, coding, telemetry }        pace, client_rate
 //! ```
 //!
 //! [`request`] is the path of a request, where the other modules meet. [`store`], [`collapse`],
-//! [`origin`] and [`pace`] do one thing each and don't know each other. How versions of policies and
+//! [`origin`], [`coding`] and [`pace`] do one thing each and don't know each other. How versions of policies and
 //! warming plans are chosen, stored and scheduled is unknown here, as are the admin interface and
 //! other nodes.
 
 mod client_rate;
+pub mod coding;
 pub mod collapse;
 pub mod origin;
 pub mod pace;

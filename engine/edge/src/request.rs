@@ -9,6 +9,7 @@ mod background;
 pub mod body;
 pub mod canary;
 pub mod client;
+mod coding;
 pub mod content;
 mod cookies;
 mod deliver;

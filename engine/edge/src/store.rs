@@ -15,6 +15,7 @@ pub mod stored;
 mod variants;
 mod weight;
 
+use std::cell::RefCell;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +33,7 @@ use index::Index;
 use purge::PurgeHistory;
 use stored::{LargePieces, StoredBody, StoredResponse};
 use tero_config as config;
+use tero_semantics::content_coding::ContentCoding;
 use tero_semantics::validation::HeadLimits;
 use variants::{is_out_of_reach, is_same_variant};
 
@@ -256,7 +258,7 @@ impl Store {
         let others = others.iter().flatten().flat_map(Variants::all);
         let others = others.filter(|other| Some(other.id) != old);
         let variants = self.with_others(stored, others);
-        let may_be_kept = stored.head.warm_run.is_some() && stored.parts.is_none();
+        let may_be_kept = stored.head.warm_run.is_some() && stored.parts().is_none();
         if may_be_kept && self.has_room_among_warmed(key, &variants) {
             self.had_warmed.store(true, Ordering::Release);
             self.insert_into(&self.warmed, key, variants);
@@ -369,7 +371,7 @@ impl Store {
             }
             _ => new,
         };
-        if stored.parts.is_none() {
+        if stored.parts().is_none() {
             return self.insert(&Key::new(key), stored, purges);
         }
         let (key, stored) = (Key::of_parts(key), Arc::new(stored));
@@ -396,6 +398,33 @@ impl Store {
             }
         }
         self.drop_if_purged(key, &new, purges);
+    }
+
+    /// Adds the content of `of` in another coding to the response with that content that is stored
+    /// under `key`, whatever head it has by now. Returns the response with it; `None` if no such
+    /// response is stored, or if it would displace others among the warmed ones.
+    pub fn add_coded(
+        &self,
+        key: &Key,
+        of: &StoredResponse,
+        coding: ContentCoding,
+        body: &StoredBody,
+    ) -> Option<Arc<StoredResponse>> {
+        let _lock = self.lock(key);
+        let is_warmed = self.warmed_under(key.as_bytes()).is_some();
+        if is_warmed && self.warmed.weighted_size() + body.weight() > self.config.warm_memory {
+            return None;
+        }
+        let added = RefCell::new(None);
+        self.rewrite_locked(key, &|stored| {
+            if !stored.shares_content_with(of) || stored.coded().is_none() {
+                return Some(Arc::clone(stored));
+            }
+            let new = Arc::new(stored.with_coded(coding, body.clone()));
+            added.replace(Some(Arc::clone(&new)));
+            Some(new)
+        });
+        added.into_inner()
     }
 
     /// Drops the response with this `id` that is stored under `key`.

@@ -1,6 +1,7 @@
 //! Counters, popularity and the access log: records outcomes, decides nothing.
 
 pub mod access_log;
+pub mod coding_counters;
 pub mod connection_faults;
 pub mod counters;
 pub mod edge_counters;

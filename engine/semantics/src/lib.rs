@@ -30,8 +30,8 @@ pub mod invalidation;
 // RFC 9111 §5: the fields.
 pub mod cache_control;
 
-// RFC 9110, in its order: lists and dates (§5.6), forwarding (§7.6), upgrades (§7.8), content codings
-// (§8.4), `Retry-After` (§10.2.3), weights (§12.4.2), ranges (§14).
+// RFC 9110, in its order: lists and dates (§5.6), forwarding (§7.6), upgrades (§7.8), media types and
+// content codings (§8.3, §8.4), `Retry-After` (§10.2.3), weights (§12.4.2), ranges (§14).
 mod list;
 
 mod weights;
@@ -39,6 +39,10 @@ mod weights;
 pub mod http_date;
 
 pub mod content_coding;
+
+pub mod coding_rules;
+
+pub mod media_type;
 
 pub mod forwarding;
 

@@ -13,6 +13,7 @@ mod chunks;
 mod collapse;
 mod command_line;
 mod compiling;
+mod compression;
 mod configuration;
 mod default_ttl;
 mod deploy;

@@ -83,6 +83,9 @@ fn every_key_that_waits_for_a_restart_is_named() {
                 ("max_variants", "31"),
                 ("collapse_timeout", "\"9s\""),
                 ("hit_for_miss", "\"3min\""),
+                ("compress_threads", "2"),
+                ("compress_share", "\"26%\""),
+                ("compress_queue", "1025"),
             ],
         ),
         (

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::forms;
 use crate::mistakes::Mistake;
-use crate::units::show_size;
+use crate::units::{Share, show_size};
 
 /// The largest body that is stored by default, if the memory is large enough.
 const DEFAULT_MAX_OBJECT: u64 = 64 << 20;
@@ -47,6 +48,16 @@ section! {
         /// How long "not storable" is remembered for a key, so that its requests don't wait for
         /// each other.
         hit_for_miss: Duration = "2min", Duration("1s", "1h");
+        /// Maximum number of stored responses that are compressed in the background at the same
+        /// time. Each takes a thread, and up to `site.compress.max` of memory and 16 MiB more,
+        /// beside `memory`.
+        compress_threads: usize = 1, Count(1, 64);
+        /// The share of its time that each of these threads works.
+        compress_share: Share = "25%", Text("a percentage: above `0%`, at most `100%`")
+            => forms::share;
+        /// Maximum number of stored responses that wait for being compressed, of a 16th of `memory`
+        /// together. Further ones are left out until they are requested again.
+        compress_queue: usize = 1024, Count(1, 100_000);
     }
 }
 

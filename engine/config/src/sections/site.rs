@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::at_most::AtMostRule;
 use super::balance::{Balance, Health, Retry};
+use super::compress::Compress;
 use super::never::NeverRule;
 use super::origin::{self, Origin};
 use super::refresh_ahead::RefreshAhead;
@@ -178,6 +179,9 @@ section! {
         never: Vec<NeverRule> = rule("none", Vec::new()), NestedList(NeverRule);
         /// See `[[site.at_most]]`.
         at_most: Vec<AtMostRule> = rule("none", Vec::new()), NestedList(AtMostRule);
+        /// See `[site.compress]`.
+        compress: Option<Compress> = rule("none: responses are served as they came"),
+            Nested(Compress);
     }
 }
 

@@ -55,6 +55,7 @@ impl Collector for MetricsCollector {
         requests(&mut encoder, &sites)?;
         self.responses(&mut encoder, &sites)?;
         origins(&mut encoder, &sites)?;
+        codings(&mut encoder, &sites)?;
         hops(&mut encoder, &sites)?;
         self.cache(&mut encoder)?;
         zone_data(&mut encoder)?;
@@ -114,6 +115,13 @@ fn requests(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
         "Bytes of content sent",
         bytes,
     )?;
+    let saved = per_site(sites, |site| site.counters.saved_bytes());
+    counters(
+        encoder,
+        "tero_coding_saved_bytes",
+        "Bytes of content that were not sent, since the edge had coded it",
+        saved,
+    )?;
     let seconds = per_site(sites, |site| site.counters.request_seconds());
     histograms(
         encoder,
@@ -150,6 +158,27 @@ fn origins(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result 
         "From a request to an origin to the head of its response",
         seconds,
     )
+}
+
+/// What became of coding stored responses.
+fn codings(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
+    let (mut made, mut spent, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
+    for site in sites {
+        let labels = |name, value: &str| vec![site_label(site), (name, value.to_owned())];
+        let counted = &site.counters.coding;
+        for (coding, count, seconds) in counted.of_codings() {
+            made.push((labels("coding", coding), count));
+            spent.push((labels("coding", coding), seconds));
+        }
+        let reasons = counted.of_reasons();
+        skipped.extend(reasons.map(|(reason, count)| (labels("reason", reason), count)));
+    }
+    let help = "Contents of stored responses that the edge has coded";
+    counters(encoder, "tero_coded_contents", help, made)?;
+    let help = "Time spent coding";
+    seconds(encoder, "tero_coding_seconds", help, spent)?;
+    let help = "Stored responses, or codings of them, that were not made";
+    counters(encoder, "tero_coding_skipped", help, skipped)
 }
 
 /// The figures of each next hop.
@@ -296,6 +325,14 @@ impl MetricsCollector {
             "tero_cache_bytes",
             "Memory of the store, fills in flight included",
             vec![(Vec::new(), usage.bytes)],
+        )?;
+        let waiting = self.0.edge.coder.waiting() as u64;
+        let help = "Stored responses that wait for being coded";
+        gauges(
+            encoder,
+            "tero_coding_waiting",
+            help,
+            vec![(Vec::new(), waiting)],
         )?;
         counters(
             encoder,

@@ -11,6 +11,7 @@ use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, VIA};
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 
 use super::body::EdgeBody;
+use super::coding::{self, CodedBody};
 use super::exchange::Exchange;
 use super::news::ResponseInFlight;
 use super::provenance::{Answer, Provenance, ServedLifetime, StatusFacts};
@@ -56,11 +57,16 @@ pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
     if !is_plain || exchange.is_told_keys {
         return deliver(visit, BodySource::Stored(stored), provenance, now);
     }
+    let coded = match stored.coded() {
+        None => None,
+        Some(_) => coding::chosen(visit, stored),
+    };
     let freshness = &stored.head.freshness;
     let head = HeadKey {
         id: stored.id,
         age_secs: freshness.age(now).as_secs(),
         ttl_secs: freshness.remaining_secs(now),
+        coding: coded.map(|coded| coded.coding),
     };
     provenance.lifetime = Some(ServedLifetime {
         age_secs: head.age_secs,
@@ -69,11 +75,14 @@ pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
     if let Some(log) = &visit.edge.access_log {
         note_reason(log, exchange, &stored.head);
     }
-    let make = || lines_of_hit(visit, &stored.head, now);
-    match ready_heads::head(head, make, |ready| ready_made(visit, stored, ready)) {
+    let make = || lines_of_hit(visit, &stored.head, coded, now);
+    match ready_heads::head(head, make, |ready| ready_made(visit, stored, coded, ready)) {
         Some(response) => Answer {
             response,
-            provenance,
+            provenance: Provenance {
+                coding: coded.map(CodedBody::facts),
+                ..provenance
+            },
         },
         None => deliver(visit, BodySource::Stored(stored), provenance, now),
     }
@@ -83,9 +92,11 @@ pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
 fn ready_made(
     visit: Visit<'_>,
     stored: &StoredResponse,
+    coded: Option<CodedBody<'_>>,
     ready: &mut ReadyHead,
 ) -> Option<Response<EdgeBody>> {
-    let make = || fields_of_hit(visit, &stored.head, visit.exchange.at);
+    let make = || fields_of_hit(visit, &stored.head, coded, visit.exchange.at);
+    let body = coded.map_or(&stored.body, |coded| coded.body);
     let precondition = match visit.exchange.fields.conditional {
         true => precondition(
             &visit.exchange.parts.method,
@@ -104,12 +115,12 @@ fn ready_made(
         Precondition::Proceed if is_read_by_us => (
             stored.head.status,
             ready.fields(make).clone(),
-            EdgeBody::stored(&stored.body),
+            EdgeBody::stored(body),
         ),
         Precondition::Proceed => (
             stored.head.status,
             HeaderMap::new(),
-            EdgeBody::with_lines(ready.lines(), Some(&stored.body)),
+            EdgeBody::with_lines(ready.lines(), Some(body)),
         ),
         Precondition::NotModified if !is_read_by_us => (
             StatusCode::NOT_MODIFIED,
@@ -124,18 +135,32 @@ fn ready_made(
 }
 
 /// The fields of a hit.
-fn fields_of_hit(visit: Visit<'_>, head: &StoredHead, now: Timestamp) -> HeaderMap {
+fn fields_of_hit(
+    visit: Visit<'_>,
+    head: &StoredHead,
+    coded: Option<CodedBody<'_>>,
+    now: Timestamp,
+) -> HeaderMap {
     let mut headers = head.fields.to_headers(ADDED_FIELDS);
     headers.remove(AGE);
-    let provenance = Provenance::stored(Outcome::Hit);
+    coding::describe(visit, head, coded, &mut headers);
+    let provenance = Provenance {
+        coding: coded.map(CodedBody::facts),
+        ..Provenance::stored(Outcome::Hit)
+    };
     add_own_fields(visit, head, provenance, now, &mut headers);
     headers
 }
 
 /// The same as lines, which need no map to be made where all that is added stands by itself.
-fn lines_of_hit(visit: Visit<'_>, head: &StoredHead, now: Timestamp) -> Vec<u8> {
-    if head.browser_ttl_secs.is_some() {
-        return ready_heads::lines_of(&fields_of_hit(visit, head, now));
+fn lines_of_hit(
+    visit: Visit<'_>,
+    head: &StoredHead,
+    coded: Option<CodedBody<'_>>,
+    now: Timestamp,
+) -> Vec<u8> {
+    if head.browser_ttl_secs.is_some() || head.may_be_coded {
+        return ready_heads::lines_of(&fields_of_hit(visit, head, coded, now));
     }
     let provenance = Provenance::stored(Outcome::Hit);
     let added = AddedFields {
@@ -240,6 +265,12 @@ pub(super) fn deliver(
     if is_as_sent || exchange.is_told_keys {
         tell_surrogate_keys(exchange, head, &mut headers);
     }
+    let coded = match &source {
+        BodySource::Stored(stored) => coding::chosen(visit, stored),
+        BodySource::Filling(..) => None,
+    };
+    let answer_coding = coded.map(CodedBody::facts);
+    coding::describe(visit, head, coded, &mut headers);
     let rest = match &source {
         BodySource::Stored(_) => None,
         BodySource::Filling(..) => rest::rest_of(visit, head.status, &headers),
@@ -256,7 +287,11 @@ pub(super) fn deliver(
         }
         Delivery::Part(range, length) => one_part(headers, source, range, length),
         Delivery::Parts(stored, ranges) => parts(headers, &stored, ranges),
-        Delivery::Whole => whole(visit.exchange, head.status, headers, source),
+        Delivery::Whole => whole(visit.exchange, head.status, headers, source, coded),
+    };
+    let provenance = Provenance {
+        coding: answer_coding,
+        ..provenance
     };
     add_own_fields(visit, head, provenance, now, response.headers_mut());
     Answer {
@@ -351,14 +386,19 @@ fn whole(
     status: StatusCode,
     headers: HeaderMap,
     source: BodySource<'_>,
+    coded: Option<CodedBody<'_>>,
 ) -> Response<EdgeBody> {
     let mut response = bare(status, headers);
-    let body = match source {
-        BodySource::Stored(stored) => {
-            debug_assert!(stored.parts.is_none(), "a part is never served as a whole");
+    let body = match (source, coded) {
+        (BodySource::Stored(_), Some(coded)) => EdgeBody::stored(coded.body),
+        (BodySource::Stored(stored), None) => {
+            debug_assert!(
+                stored.parts().is_none(),
+                "a part is never served as a whole"
+            );
             EdgeBody::stored(&stored.body)
         }
-        BodySource::Filling(_, reader, _) => EdgeBody::fill(reader),
+        (BodySource::Filling(_, reader, _), _) => EdgeBody::fill(reader),
     };
     if exchange.parts.method != Method::HEAD {
         *response.body_mut() = body;

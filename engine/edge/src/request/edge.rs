@@ -14,6 +14,7 @@ use super::news::FlightNews;
 use super::shadow_question::ShadowQueue;
 use super::site::Sites;
 use super::watchlist::Watchlist;
+use crate::coding::Coder;
 use crate::collapse::Collapse;
 use crate::store::Store;
 use crate::telemetry::access_log::AccessLog;
@@ -58,6 +59,8 @@ pub struct Edge {
     pub counters: EdgeCounters,
     /// Remembered device classes.
     pub devices: Devices,
+    /// The queue before the threads that code stored content in the background.
+    pub coder: Arc<Coder>,
     /// Bytes of a request's target and fields, at most.
     pub max_header_bytes: usize,
     /// Bytes per second that a client sends or accepts while it is waited for, at least.
@@ -114,6 +117,7 @@ impl Edge {
             access_log: parts.access_log,
             counters: EdgeCounters::default(),
             devices: Devices::new(DEVICE_MEMORY),
+            coder: Arc::new(Coder::new(cache)),
             max_header_bytes: server.max_header_bytes,
             min_rate: server.min_rate,
             ports: parts.ports,

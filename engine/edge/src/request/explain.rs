@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 
 use super::admit::{self, RequestSource};
+use super::coding::{self, CodedBody, CodingChoice, Uncoded};
 use super::edge::Edge;
 use super::exchange::Exchange;
 use super::fetch::judge::{TermsInput, terms};
@@ -29,6 +30,7 @@ use tero_policy_host::{
 use tero_semantics::authority::Scheme;
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::cache_status::Forward;
+use tero_semantics::coding_rules::CodingRefusal;
 use tero_semantics::cookies::may_have_cookie;
 use tero_semantics::decision::{
     LookupDecision, RequestDecision, ResponseDecision, StoringDecision,
@@ -216,6 +218,7 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
     }
     rules.extend(default_rule(&freshness, &storability));
     rules.extend(bound_rule(&exchange, &freshness));
+    rules.extend(rule_of_coding(visit, selected.as_deref()));
     let hit_for_miss = visit.expects_not_storable();
     let would = in_words(visit, &disposition);
     Ok(Explanation {
@@ -418,6 +421,41 @@ fn rules_of_response(
         ));
     }
     rules
+}
+
+/// Which coding the answer from a stored response has, and why none.
+fn rule_of_coding(visit: Visit<'_>, selected: Option<&StoredResponse>) -> Option<RuleNote> {
+    let stored = selected?;
+    let told = |coded: CodedBody<'_>| {
+        let (coding, bytes) = (coded.coding.as_str(), coded.body.len());
+        format!(
+            "the answer is coded with {coding}: {bytes} of {} bytes",
+            stored.body.len()
+        )
+    };
+    let text = match coding::choice(visit, stored) {
+        Err(Uncoded::Off) => return None,
+        Err(Uncoded::Refused) => {
+            let refusal = coding::refusal_of(visit.settings(), stored);
+            let reason = refusal.map_or("it was stored before site.compress was set", CodingRefusal::reason);
+            format!("the answer is not coded here: {reason}")
+        }
+        Err(Uncoded::Bytes) => {
+            "the answer is not coded: the request has Range or If-Match, which are about the bytes of the origin".to_owned()
+        }
+        Err(Uncoded::NoTransform) => {
+            "the answer is not coded: the request says no-transform".to_owned()
+        }
+        Err(Uncoded::NotAccepted) => {
+            "the answer is not coded: the request accepts none of site.compress.codings, or wants identity more".to_owned()
+        }
+        Ok(CodingChoice { wanted, made }) => match made {
+            Some(made) if made.coding == wanted => told(made),
+            Some(made) => format!("{}; {} is not made", told(made), wanted.as_str()),
+            None => format!("the answer is not coded: {} is not made", wanted.as_str()),
+        },
+    };
+    Some(rule("compress", text))
 }
 
 fn rule(name: &'static str, text: String) -> RuleNote {

@@ -13,7 +13,6 @@ mod pump;
 
 use std::sync::Arc;
 
-use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Response, StatusCode, response};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
@@ -31,7 +30,7 @@ use crate::store::fill::FillReader;
 use crate::store::stored::StoredResponse;
 use crate::store::{Key, PurgeWatch};
 use freshen::NotModified;
-use judge::{ReceivedHead, ResponseTerms, judge};
+use judge::{ReceivedHead, ResponseTerms, content_length, judge};
 use pump::BodyToStore;
 use tero_semantics::precondition::{Precondition, precondition};
 use tero_semantics::range::Partial;
@@ -508,9 +507,4 @@ impl Fetch {
 /// Whether a stored response can be validated.
 fn has_validator(stored: &StoredResponse) -> bool {
     validation::has_validator(&stored.head.fields.to_headers(0))
-}
-
-/// `Content-Length` as a number.
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -7,6 +7,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
+use super::coding;
 use super::visit::Visit;
 use crate::origin::RequestBody;
 use tero_semantics::forwarded::{
@@ -60,7 +61,9 @@ pub(super) fn for_storing(
             headers.remove(RANGE);
         }
     }
-    if let Some(accepted) = vary::normalised_accept_encoding(headers) {
+    if coding::asks_for_identity(visit) {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    } else if let Some(accepted) = vary::normalised_accept_encoding(headers) {
         headers.insert(ACCEPT_ENCODING, accepted);
     }
     match wanted {

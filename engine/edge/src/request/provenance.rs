@@ -7,6 +7,7 @@ use super::body::EdgeBody;
 use super::failure::{Failure, NextHopReply};
 use crate::telemetry::Outcome;
 use tero_semantics::cache_status::{CacheStatus, Forward};
+use tero_semantics::content_coding::ContentCoding;
 use tero_semantics::storability::Refusal;
 
 /// An answer, and how it came about.
@@ -35,6 +36,8 @@ pub struct Provenance {
     pub failure: Option<Failure>,
     /// How old the stored response is that answers, and for how long it stays fresh.
     pub lifetime: Option<ServedLifetime>,
+    /// The coding that the edge has given a stored response for this answer.
+    pub coding: Option<AnswerCoding>,
 }
 
 /// Age and lifetime of a stored response when it answers.
@@ -44,6 +47,26 @@ pub struct ServedLifetime {
     pub age_secs: u64,
     /// The rest of its freshness lifetime, in seconds; negative if it is stale.
     pub ttl_secs: i64,
+}
+
+/// A coding that the edge has made of a stored response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerCoding {
+    /// Which.
+    pub coding: ContentCoding,
+    /// How much shorter the content is, in bytes.
+    pub saved: u64,
+}
+
+impl AnswerCoding {
+    /// What `Cache-Status` says of it.
+    fn as_str(self) -> &'static str {
+        match self.coding {
+            ContentCoding::Zstd => "coded with zstd",
+            ContentCoding::Br => "coded with br",
+            ContentCoding::Gzip => "coded with gzip",
+        }
+    }
 }
 
 /// What became of storing the next hop's answer.
@@ -135,6 +158,7 @@ impl Provenance {
             collapsed: false,
             failure: None,
             lifetime: None,
+            coding: None,
         }
     }
 
@@ -177,6 +201,7 @@ impl Provenance {
     pub(super) fn cache_status<'a>(&self, facts: StatusFacts<'a>) -> CacheStatus<'a> {
         let trouble = self.failure.map(|failure| failure.reason);
         let refusal = self.storing.refusal().map(NotStored::as_str);
+        let coding = self.coding.map(AnswerCoding::as_str);
         CacheStatus {
             hit: self.forward.is_none() && self.outcome != Outcome::Error,
             forward: self.forward,
@@ -185,7 +210,7 @@ impl Provenance {
             stored: self.storing.is_stored(),
             collapsed: self.collapsed,
             key: facts.key,
-            details: [facts.reason, trouble.or(refusal)],
+            details: [facts.reason, trouble.or(refusal).or(coding)],
         }
     }
 }

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::store::fields::StoredFields;
 use tero_semantics::cache_status::CACHE_STATUS;
+use tero_semantics::content_coding::ContentCoding;
 use tero_semantics::precondition::not_modified_headers;
 use tero_wire::write_field;
 
@@ -31,6 +32,16 @@ pub(super) struct HeadKey {
     pub(super) age_secs: u64,
     /// The rest of its lifetime, in seconds.
     pub(super) ttl_secs: i64,
+    /// The coding that the edge has given it.
+    pub(super) coding: Option<ContentCoding>,
+}
+
+impl HeadKey {
+    /// Its place among [`SLOTS`]. The codings of one response don't share a place.
+    fn slot(self) -> usize {
+        let coding = self.coding.map_or(0, |coding| 1 + coding.index());
+        (self.id as usize + coding * (SLOTS / (1 + ContentCoding::ALL.len()))) % SLOTS
+    }
 }
 
 /// A head that was made before.
@@ -103,7 +114,7 @@ pub(super) fn head<T>(
     ask: impl FnOnce(&mut ReadyHead) -> T,
 ) -> T {
     HEADS.with_borrow_mut(|heads| {
-        let slot = &mut heads[made.id as usize % SLOTS];
+        let slot = &mut heads[made.slot()];
         match slot {
             Some(head) if head.made == made => ask(head),
             _ => ask(slot.insert(ReadyHead {
@@ -135,6 +146,7 @@ mod tests {
             id: 7,
             age_secs: 1,
             ttl_secs: 59,
+            coding: None,
         };
         assert_eq!(age(made), b"1");
         assert_eq!(
@@ -160,6 +172,21 @@ mod tests {
             }),
             b"1",
             "the same place, another response"
+        );
+        let coded = HeadKey {
+            coding: Some(ContentCoding::Br),
+            age_secs: 8,
+            ..made
+        };
+        assert_eq!((age(coded), age(made)), (b"8".to_vec(), b"1".to_vec()));
+        head(coded, || panic!("it kept its place"), |_| ());
+        head(
+            HeadKey {
+                id: 7 + SLOTS as u64,
+                ..made
+            },
+            || b"1".to_vec(),
+            |_| (),
         );
         let mut made_anew = false;
         let make = || {
@@ -197,6 +224,7 @@ mod tests {
             id: 9,
             age_secs: 1,
             ttl_secs: 1,
+            coding: None,
         };
         let not_modified = head(made, Vec::new, |head| head.not_modified_lines(make));
         assert_eq!(*not_modified, *b"etag: \"a\"\r\nage: 1\r\n");

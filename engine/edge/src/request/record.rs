@@ -145,6 +145,11 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) -> Option<Box<OpenRecord
         took,
         at: exchange.wall(),
     });
+    if let Some(coding) = &answer.provenance.coding
+        && answer.response.body().length() > Some(0)
+    {
+        exchange.site.counters.record_saved(coding.saved);
+    }
     if exchange.site.is_on_trial() {
         record_trial(visit, outcome);
     }

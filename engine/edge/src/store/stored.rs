@@ -1,6 +1,7 @@
 //! A stored response: head, body, and the facts that decide on its reuse (RFC 9111 §3).
 
 mod body;
+mod coded;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -10,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use super::fields::StoredFields;
 use super::weight::{ARC_BYTES, TAG_BYTES, allocated};
 use crate::run_id::RunId;
+use tero_semantics::content_coding::ContentCoding;
 use tero_semantics::disposition::StoredFreshness;
 use tero_semantics::freshness::Freshness;
 use tero_semantics::partial::{ByteRuns, RunPiece, are_combinable};
@@ -18,6 +20,7 @@ use tero_semantics::vary::SecondaryKey;
 
 pub(super) use body::LargePieces;
 pub use body::StoredBody;
+pub use coded::CodedContents;
 
 /// The head of a stored response, and the facts that decide on its reuse.
 #[derive(Clone, Debug)]
@@ -37,6 +40,9 @@ pub struct StoredHead {
     pub site: u32,
     /// The run of a warming plan that fetched it; `None` if it was fetched for a visitor.
     pub warm_run: Option<RunId>,
+    /// Whether its content may be coded (RFC 9110 §8.4), so that answers depend on
+    /// `Accept-Encoding`. Never of a part.
+    pub may_be_coded: bool,
 }
 
 /// A response stored under a key.
@@ -46,9 +52,8 @@ pub struct StoredResponse {
     pub head: StoredHead,
     /// Its content; of a part, the stored runs one after the other.
     pub body: StoredBody,
-    /// The runs in `body`; `None` if it is the whole content. A part is stored under a key of its
-    /// own ([`super::Store::part`]), so that no look-up takes it for a whole response.
-    pub parts: Option<Box<ByteRuns>>,
+    /// What is special about the content; `None` if it is whole and is not coded.
+    special: Option<Box<SpecialContent>>,
     /// Requests answered from it that don't count as popularity yet.
     pub uncounted_hits: AtomicU32,
     /// Requests answered from it that count as popularity.
@@ -59,6 +64,17 @@ pub struct StoredResponse {
     pub successor_broke_off: AtomicBool,
     /// A number that no other stored response of the process has, under any key.
     pub id: u64,
+}
+
+/// What is special about stored content.
+#[derive(Clone, Debug)]
+enum SpecialContent {
+    /// It is a part: these runs of the whole, which lie in the body one after the other. A part is
+    /// stored under a key of its own ([`super::Store::part`]), so that no look-up takes it for a
+    /// whole response.
+    Part(ByteRuns),
+    /// It may be coded, and is in these codings.
+    Codable(CodedContents),
 }
 
 impl StoredHead {
@@ -76,10 +92,13 @@ impl StoredResponse {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let (uncounted_hits, counted_hits) = (AtomicU32::new(0), AtomicU32::new(0));
+        let special = head
+            .may_be_coded
+            .then(|| Box::new(SpecialContent::Codable(CodedContents::default())));
         StoredResponse {
             head,
             body,
-            parts: None,
+            special,
             uncounted_hits,
             counted_hits,
             used: AtomicBool::new(false),
@@ -90,23 +109,43 @@ impl StoredResponse {
 
     /// A part of a response: `body` holds the bytes of `parts`, one run after the other.
     pub fn of_parts(head: StoredHead, body: StoredBody, parts: ByteRuns) -> StoredResponse {
+        let head = StoredHead {
+            may_be_coded: false,
+            ..head
+        };
         StoredResponse {
-            parts: Some(Box::new(parts)),
+            special: Some(Box::new(SpecialContent::Part(parts))),
             ..StoredResponse::new(head, body)
+        }
+    }
+
+    /// The runs of the whole content that are stored; `None` if all of it is.
+    #[inline]
+    pub fn parts(&self) -> Option<&ByteRuns> {
+        match self.special.as_deref() {
+            Some(SpecialContent::Part(parts)) => Some(parts),
+            _ => None,
+        }
+    }
+
+    /// The content in other codings, as far as it was made; `None` if none may be.
+    #[inline]
+    pub fn coded(&self) -> Option<&CodedContents> {
+        match self.special.as_deref() {
+            Some(SpecialContent::Codable(coded)) => Some(coded),
+            _ => None,
         }
     }
 
     /// The length of the whole content, in bytes.
     pub fn length(&self) -> u64 {
-        self.parts
-            .as_ref()
-            .map_or(self.body.len(), |parts| parts.length())
+        self.parts().map_or(self.body.len(), |parts| parts.length())
     }
 
     /// The bytes of `range` of the whole content, as pieces that share the stored memory. `None` if
     /// some of them are missing.
     pub fn slice(&self, range: &std::ops::Range<u64>) -> Option<Vec<Bytes>> {
-        let place = match &self.parts {
+        let place = match self.parts() {
             None => (range.end <= self.body.len()).then(|| range.clone()),
             Some(parts) => parts.place_of(range),
         };
@@ -123,7 +162,7 @@ impl StoredResponse {
         most: u64,
         max_head: &HeadLimits,
     ) -> StoredResponse {
-        let (Some(held), Some(added)) = (&self.parts, &new.parts) else {
+        let (Some(held), Some(added)) = (self.parts(), new.parts()) else {
             return new;
         };
         let [run] = added.runs() else { return new };
@@ -144,9 +183,9 @@ impl StoredResponse {
             fields: new.head.fields.with_headers(&fields),
             ..new.head
         };
-        StoredResponse {
-            parts: parts.map(Box::new),
-            ..StoredResponse::new(head, body)
+        match parts {
+            Some(parts) => StoredResponse::of_parts(head, body, parts),
+            None => StoredResponse::new(head, body),
         }
     }
 
@@ -165,21 +204,33 @@ impl StoredResponse {
 
     /// The memory that it uses, in bytes, without its key.
     pub fn weight(&self) -> u64 {
-        let parts = self
-            .parts
+        let special = match self.special.as_deref() {
+            None => 0,
+            Some(SpecialContent::Part(parts)) => size_of_val(parts.runs()) as u64,
+            Some(SpecialContent::Codable(coded)) => coded.weight(),
+        };
+        let boxed = self
+            .special
             .as_ref()
-            .map_or(0, |parts| size_of::<ByteRuns>() + size_of_val(parts.runs()));
-        let own = allocated(size_of::<StoredResponse>() + ARC_BYTES);
-        (own + parts) as u64 + self.head.weight() + self.body.weight()
+            .map_or(0, |_| size_of::<SpecialContent>());
+        let own = allocated(size_of::<StoredResponse>() + ARC_BYTES) + allocated(boxed);
+        own as u64 + special + self.head.weight() + self.body.weight()
+    }
+
+    /// Bytes of its large pieces of content, in all codings.
+    pub(super) fn large_bytes(&self) -> u64 {
+        let coded = self.coded().map_or(0, CodedContents::large_bytes);
+        self.body.large_bytes() + coded
     }
 
     /// The same content under another head: the one that a 304 gives (§4.3.4), or one with another
-    /// lifetime.
+    /// lifetime. What was coded stays, if it still may be.
     pub fn with_head(&self, head: StoredHead) -> StoredResponse {
-        let new = StoredResponse {
-            parts: self.parts.clone(),
-            ..StoredResponse::new(head, self.body.clone())
-        };
+        let may_be_coded = head.may_be_coded;
+        let mut new = StoredResponse::new(head, self.body.clone());
+        if self.parts().is_some() || (self.coded().is_some() && may_be_coded) {
+            new.special.clone_from(&self.special);
+        }
         // For another run it is a response of its own.
         let used = self.used.load(Ordering::Relaxed) && new.head.warm_run == self.head.warm_run;
         new.used.store(used, Ordering::Relaxed);
@@ -188,6 +239,28 @@ impl StoredResponse {
             Ordering::Relaxed,
         );
         new
+    }
+
+    /// The same response with its content in one more coding. It takes over the hits.
+    pub fn with_coded(&self, coding: ContentCoding, body: StoredBody) -> StoredResponse {
+        let coded = self.coded().map(|coded| coded.with(coding, body));
+        let taken = |of: &AtomicU32| AtomicU32::new(of.swap(0, Ordering::Relaxed));
+        let same = |of: &AtomicBool| AtomicBool::new(of.load(Ordering::Relaxed));
+        StoredResponse {
+            head: self.head.clone(),
+            body: self.body.clone(),
+            special: coded.map(SpecialContent::Codable).map(Box::new),
+            uncounted_hits: taken(&self.uncounted_hits),
+            counted_hits: taken(&self.counted_hits),
+            used: same(&self.used),
+            successor_broke_off: same(&self.successor_broke_off),
+            id: self.id,
+        }
+    }
+
+    /// Whether both have the very same content, in one place of the memory.
+    pub(super) fn shares_content_with(&self, other: &StoredResponse) -> bool {
+        self.body.is_same(&other.body)
     }
 
     /// The same response with another lifetime.

@@ -1,3 +1,4 @@
+mod coded;
 mod large;
 mod parts;
 mod purges;
@@ -28,6 +29,9 @@ fn store(memory: u64) -> Store {
         warm_memory: memory / 8,
         max_object: memory / 8,
         max_variants: 3,
+        compress_threads: 1,
+        compress_share: config::units::Share::parse("100%").unwrap(),
+        compress_queue: 16,
         max_policy_variants: 64,
         collapse_timeout: Duration::from_secs(10),
         hit_for_miss: Duration::from_secs(120),
@@ -62,6 +66,7 @@ struct TestResponse {
     vary: Option<&'static str>,
     asked: HeaderMap,
     warm_run: Option<RunId>,
+    may_be_coded: bool,
 }
 
 impl Default for TestResponse {
@@ -72,6 +77,7 @@ impl Default for TestResponse {
             vary: None,
             asked: HeaderMap::new(),
             warm_run: None,
+            may_be_coded: false,
         }
     }
 }
@@ -124,6 +130,7 @@ impl TestResponse {
             browser_ttl_secs: None,
             site: 0,
             warm_run: self.warm_run,
+            may_be_coded: self.may_be_coded,
         };
         StoredResponse::new(head, StoredBody::new(vec![Bytes::from(self.body)]))
     }

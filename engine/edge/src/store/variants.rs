@@ -61,7 +61,7 @@ impl Variants {
     /// Bytes of the large pieces of these responses.
     pub(super) fn large_bytes(&self) -> u64 {
         let all = self.all().iter();
-        all.map(|stored| stored.body.large_bytes()).sum()
+        all.map(|stored| stored.large_bytes()).sum()
     }
 
     /// Calls `each` once with every surrogate key of these responses.

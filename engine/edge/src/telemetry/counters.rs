@@ -16,6 +16,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::Outcome;
+use super::coding_counters::CodingCounters;
 use super::repeats::RepeatLimits;
 use super::status_counts::StatusCounts;
 use tero_semantics::timestamp::Timestamp;
@@ -67,6 +68,8 @@ pub struct SiteCounters {
     hour: AtomicU64,
     /// Bounds messages of the log about the site.
     pub repeats: RepeatLimits,
+    /// What became of coding its stored responses.
+    pub coding: Arc<CodingCounters>,
 }
 
 #[derive(Debug)]
@@ -75,6 +78,8 @@ struct Shard {
     /// By variant, hour and outcome.
     outcomes: Box<[AtomicU64]>,
     response_bytes: AtomicU64,
+    /// Bytes that were not sent, since the edge had coded the content.
+    saved_bytes: AtomicU64,
     statuses: StatusCounts,
     /// Times to the head of responses that were at hand: their last byte left with their head.
     at_once_seconds: Histogram,
@@ -111,6 +116,7 @@ impl Shard {
         Shard {
             outcomes: (0..cells).map(|_| AtomicU64::new(0)).collect(),
             response_bytes: AtomicU64::new(0),
+            saved_bytes: AtomicU64::new(0),
             statuses: StatusCounts::default(),
             at_once_seconds: Histogram::default(),
             head_seconds: Histogram::default(),
@@ -138,6 +144,7 @@ impl SiteCounters {
             shards: (0..workers.max(1)).map(|_| Shard::new(cells)).collect(),
             hour: AtomicU64::new(0),
             repeats: RepeatLimits::default(),
+            coding: Arc::default(),
         }
     }
 
@@ -159,6 +166,7 @@ impl SiteCounters {
         let continues = self.generations().count() < MAX_GENERATIONS;
         Arc::new(SiteCounters {
             before: continues.then(|| Arc::clone(self)),
+            coding: Arc::clone(&self.coding),
             ..counters
         })
     }
@@ -211,6 +219,11 @@ impl SiteCounters {
         self.shard()
             .response_bytes
             .fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts bytes of content that were not sent, since the edge had coded it.
+    pub fn record_saved(&self, bytes: u64) {
+        self.shard().saved_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Counts a request to the origin that took `took`: the status of the response, or `None` if it
@@ -277,6 +290,13 @@ impl SiteCounters {
     pub fn response_bytes(&self) -> u64 {
         self.all_shards()
             .map(|shard| shard.response_bytes.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// Bytes of content that were not sent, since the edge had coded it.
+    pub fn saved_bytes(&self) -> u64 {
+        self.all_shards()
+            .map(|shard| shard.saved_bytes.load(Ordering::Relaxed))
             .sum()
     }
 

@@ -1,14 +1,17 @@
 //! A response of the next hop, judged: what policies decide about it, how long it is fresh, whether
 //! it may be stored, and the head that is stored of it.
 
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, Method, StatusCode};
 
+use crate::request::coding::{self, CodableHead};
 use crate::request::exchange::{Exchange, joined_reasons};
 use crate::request::visit::Visit;
 use crate::store::fields::StoredFields;
 use crate::store::stored::{StoredHead, StoredResponse};
 use tero_policy_host::PolicyResponse;
 use tero_semantics::cache_control::ResponseDirectives;
+use tero_semantics::content_coding::is_coded;
 use tero_semantics::decision::ResponseDecision;
 use tero_semantics::default_ttl::DefaultTtl;
 use tero_semantics::freshness::{
@@ -202,6 +205,11 @@ pub(super) fn stored_head(
     };
     let detail = joined_reasons(detail.as_deref(), bound);
     let stored = stored_fields(headers, &terms.directives);
+    let codable = CodableHead {
+        status,
+        headers,
+        length: content_length(headers),
+    };
     StoredHead {
         status,
         fields: StoredFields::with_own_tags(
@@ -218,6 +226,7 @@ pub(super) fn stored_head(
             .map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
         site: u32::try_from(exchange.site.index).expect("sites are counted in thousands"),
         warm_run: exchange.requester.run(),
+        may_be_coded: coding::may_be_coded(visit.settings(), &codable, &terms.directives),
     }
 }
 
@@ -226,7 +235,11 @@ pub(super) fn stored_head(
 fn secondary_key(visit: Visit<'_>, response: &HeaderMap) -> SecondaryKey {
     let Visit { edge, exchange } = visit;
     let request = &exchange.parts.headers;
-    let key = SecondaryKey::of(response, request);
+    let mut key = SecondaryKey::of(response, request);
+    // The next hop has seen no codings of the client's, so the answer is for all.
+    if coding::asks_for_identity(visit) && !is_coded(response) {
+        key = key.without(&ACCEPT_ENCODING);
+    }
     if key.is_by_vary() {
         return key;
     }
@@ -248,6 +261,12 @@ pub(in crate::request) fn merged_head(
         asked_at,
     };
     let terms = judge(visit, &received);
-    let head = stored_head(visit, stored.head.status, merged, &terms);
+    let mut head = stored_head(visit, stored.head.status, merged, &terms);
+    head.may_be_coded &= coding::fits(visit.settings(), stored);
     (head, terms.storability)
+}
+
+/// `Content-Length` as a number.
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -68,8 +68,7 @@ pub(in crate::request) fn extent(edge: &Edge, part: Option<Arc<StoredResponse>>)
 /// together then (§3.4).
 pub(super) fn rest_of(part: &StoredResponse) -> Option<FetchKind> {
     let from = part
-        .parts
-        .as_ref()
+        .parts()
         .map(|parts| parts.prefix())
         .filter(|from| *from > 0)?;
     let validator = strong_validator(&part.head.fields.to_headers(0))?.clone();
@@ -78,7 +77,7 @@ pub(super) fn rest_of(part: &StoredResponse) -> Option<FetchKind> {
 
 /// The bytes that are stored from the first one on.
 pub(super) fn beginning(part: &StoredResponse) -> Vec<Bytes> {
-    let prefix = part.parts.as_ref().map(|parts| 0..parts.prefix());
+    let prefix = part.parts().map(|parts| 0..parts.prefix());
     prefix
         .and_then(|prefix| part.slice(&prefix))
         .unwrap_or_default()
@@ -92,7 +91,7 @@ pub(super) fn completed(
     answer: &Response<Incoming>,
     asked_at: Timestamp,
 ) -> Option<(HeaderMap, ResponseTerms)> {
-    let from = part.parts.as_ref()?.prefix();
+    let from = part.parts()?.prefix();
     let wanted = Partial {
         range: from..part.length(),
         length: Some(part.length()),

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 
 use super::{freshen, partial};
 use crate::origin::FetchPermit;
+use crate::request::coding;
 use crate::request::failure::ErrorChain;
 use crate::request::news::ResponseInFlight;
 use crate::request::visit::Visit;
@@ -95,7 +96,8 @@ fn store_whole(
         }
         Ok(Some(pieces)) => {
             let body = visit.edge.store.body(pieces);
-            let stored = Arc::new(StoredResponse::new(filling.head.clone(), body));
+            let stored = coding::stored_with_coding(visit, filling.head.clone(), body);
+            let stored = Arc::new(stored);
             let key = Key::new(&exchange.key);
             let old = old.map(|old| old.id);
             if edge
@@ -104,6 +106,7 @@ fn store_whole(
             {
                 edge.watchlist
                     .watch_expiry(visit.site(), &stored, visit.now());
+                coding::make_after_storing(visit, &stored);
             }
             fill.complete(Some(stored.body.pieces()));
         }

@@ -90,6 +90,13 @@ impl StoredBody {
         }
     }
 
+    /// Whether both are the same bytes in one place of the memory. Content without bytes is never
+    /// the same.
+    pub(super) fn is_same(&self, other: &StoredBody) -> bool {
+        let place = |body: &StoredBody| body.pieces().first().map(|piece| piece.as_ptr());
+        !self.is_empty() && self.len() == other.len() && place(self) == place(other)
+    }
+
     /// The length in bytes.
     pub fn len(&self) -> u64 {
         match &self.0 {
@@ -112,7 +119,7 @@ impl StoredBody {
     }
 
     /// The memory that it uses, in bytes, beside this structure.
-    pub(super) fn weight(&self) -> u64 {
+    pub(in crate::store) fn weight(&self) -> u64 {
         let list = match &self.0 {
             Content::One(_) => 0,
             Content::Many(pieces) => {

@@ -52,7 +52,7 @@ fn parts_become_a_whole_response_when_nothing_is_missing() {
     let whole = store.lookup(key.as_bytes()).expect("nothing is missing");
     let whole = &whole.all()[0];
     assert_eq!(
-        (whole.body.slice(0..8).concat(), whole.parts.is_none()),
+        (whole.body.slice(0..8).concat(), whole.parts().is_none()),
         (b"01234567".to_vec(), true)
     );
     assert_eq!(held(&store, 0..1), None, "the whole replaces its parts");

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use tero_admin_api::endpoints::{Activate, Rollback};
 use tero_admin_api::{ActivateRequest, Problem, PushResponse};
 use tero_policy_host::{Package, builtin};
-use tero_tests::{Answer, Edge, EdgeBuilder, Origin, Reply, Request, folder, guests, toml_string};
+use tero_tests::{
+    Answer, Edge, EdgeBuilder, Origin, Reply, Request, eventually, folder, guests, toml_string,
+};
 
-use crate::program::{assert_code, configuration, err, out, run_in};
+use crate::program::{assert_code, configuration, err, run_in, tero};
 
 /// Loops that take minutes to compile.
 const MANY_LOOPS: usize = 40_000;
@@ -166,31 +168,60 @@ fn the_program_is_its_own_compiler() {
     }
 }
 
+/// Whether a process has children.
+fn has_children(id: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{id}/task"));
+    let mut threads = threads.into_iter().flatten().flatten();
+    threads.any(|thread| {
+        let children = std::fs::read_to_string(thread.path().join("children"));
+        children.is_ok_and(|children| !children.trim().is_empty())
+    })
+}
+
 #[test]
-fn commands_at_the_desk_compile_within_limits() {
+fn commands_at_the_desk_compile_in_a_process_of_their_own() {
     let folder = folder();
-    let file = |name: &str| folder.path().join(name);
-    std::fs::write(file("big.wasm"), guests::branch_tables(MANY_TABLES)).unwrap();
-    std::fs::write(file("access.log"), "").unwrap();
-    let cases = "module = \"big.wasm\"\n[[case]]\nname = \"any\"\nurl = \"http://a.example/\"\non_request = { lookup = \"cache\" }\n";
-    std::fs::write(file("cases.toml"), cases).unwrap();
-    for arguments in [
-        &["policy", "test", "cases.toml"][..],
+    let settings = "settings = { rules = [{ match = [\"/*\"], ttl = 60 }] }";
+    let policy = format!("module = \"builtin:json-rules\"\n{settings}\n");
+    let case =
+        "[[case]]\nname = \"any\"\nurl = \"http://a.example/\"\non_response = { ttl_secs = 60 }\n";
+    let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    file("cases.toml", &format!("{policy}{case}"));
+    file(
+        "settings.json",
+        r#"{ "rules": [{ "match": ["/*"], "ttl": 60 }] }"#,
+    );
+    let of_site = format!(
+        "[[policy]]\nname = \"rules\"\n{policy}[[site]]\nname = \"a\"\nhosts = [\"*\"]\norigins = [\"http://127.0.0.1:1\"]\npolicies = [\"rules\"]\n"
+    );
+    file("tero.toml", &of_site);
+    for (number, arguments) in [
         &[
             "policy",
-            "diff",
-            "big.wasm",
-            "big.wasm",
-            "--log",
-            "access.log",
-        ],
-    ] {
-        let output = run_in(folder.path(), arguments);
-        assert!(!output.status.success(), "{arguments:?}");
-        let told = out(&output) + &err(&output);
-        assert!(
-            told.contains("more memory than 1GiB"),
-            "{arguments:?}: {told}"
-        );
+            "inspect",
+            "builtin:json-rules",
+            "--settings",
+            "settings.json",
+        ][..],
+        &["policy", "test", "cases.toml"],
+        &["schedule", "--next", "1min"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Nothing is kept there yet.
+        let mut child = tero(arguments)
+            .current_dir(folder.path())
+            .env(
+                "XDG_CACHE_HOME",
+                folder.path().join(format!("cache-{number}")),
+            )
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let id = child.id();
+        eventually(&format!("a compiler of {arguments:?}"), || has_children(id));
+        assert!(child.wait().unwrap().success(), "{arguments:?}");
     }
 }

@@ -137,7 +137,7 @@ pub fn handle(
             };
             let waiting = AwaitedAnswer::new(visit);
             let answer = forward(visit, route, Some(content)).await;
-            waiting.is_there();
+            waiting.answered();
             recorded(visit, answer)
         })),
     }

@@ -197,7 +197,7 @@ impl<'v> AwaitedAnswer<'v> {
     }
 
     /// Records nothing: the answer is recorded by itself.
-    pub(super) fn is_there(mut self) {
+    pub(super) fn answered(mut self) {
         self.is_there = true;
     }
 }

@@ -1,5 +1,6 @@
 //! The facts that policies may be told: a request, a response, and popular pages.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct PolicyRequest<'a> {
     /// The device class. Its value is ignored if
     /// [`Chain::needs_device`](crate::Chain::needs_device) is false.
     pub device: Device,
+    /// The client's address. No policy is told; failures are counted by it.
+    pub client: Option<IpAddr>,
     /// The variant that `on_request` decided. Only
     /// [`Chain::on_response`](crate::Chain::on_response) reads it.
     pub variant: Option<&'a str>,

@@ -4,7 +4,10 @@
 //! A failed question is remembered, so that it isn't asked again at once. A policy is switched off
 //! if failed questions are too large a share of its questions, or take too large a share of a
 //! thread's time. A question that fails again counts once, so that one crafted URL switches nothing
-//! off. After a rest the policy is asked again; if it fails again soon, the next rest is longer.
+//! off. Nor does one client with many of them: it is held back by itself ([`clients`]). After a rest
+//! the policy is asked again; if it fails again soon, the next rest is longer.
+
+pub(crate) mod clients;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
@@ -12,6 +15,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use self::clients::{ClientNetwork, CountedFailure, FailingClients};
 use crate::guest::failure::GuestFailure;
 use crate::manifest::Hook;
 use crate::real_time::real_time;
@@ -47,6 +51,8 @@ pub(crate) struct Rest {
 pub(crate) struct FailedQuestion {
     pub(crate) hook: Hook,
     pub(crate) id: QuestionId,
+    /// Who asked; `None` for a plan, and at a desk.
+    pub(crate) client: Option<ClientNetwork>,
     /// The time that the question took.
     pub(crate) spent: Duration,
     /// Good answers of this hook since the policy was loaded.
@@ -65,6 +71,8 @@ pub(crate) struct FailureHistory {
     loaded: Instant,
     /// How many failed questions are remembered. While there is none, a question pays nothing.
     remembered: AtomicUsize,
+    /// How many clients are held back.
+    held_back: AtomicUsize,
     rests: AtomicU64,
     state: Mutex<FailureState>,
 }
@@ -73,6 +81,7 @@ pub(crate) struct FailureHistory {
 struct FailureState {
     /// The latest last.
     questions: VecDeque<(QuestionId, Timestamp)>,
+    clients: FailingClients,
     counts: [CountWindow; Hook::ALL.len()],
     time: TimeWindow,
     last_rest: Option<Rest>,
@@ -84,15 +93,25 @@ struct CountWindow {
     began: Option<Timestamp>,
     /// The hook's good answers when the window began.
     answered_at_start: u64,
-    failed: u32,
-    before: (u32, f64),
+    failed: FailureCount,
+    before: (FailureCount, f64),
+}
+
+/// Failed questions.
+#[derive(Clone, Copy, Debug, Default)]
+struct FailureCount {
+    /// Those that count, of each client its part.
+    counted: u32,
+    all: u32,
 }
 
 /// The time that failed questions took.
 #[derive(Clone, Copy, Debug, Default)]
 struct TimeWindow {
     began: Option<Timestamp>,
-    spent: Duration,
+    /// Of each client its part.
+    counted: Duration,
+    all: Duration,
 }
 
 impl FailureHistory {
@@ -104,9 +123,11 @@ impl FailureHistory {
             rest_since_millis: AtomicI64::new(i64::MAX),
             loaded: real_time(),
             remembered: AtomicUsize::new(0),
+            held_back: AtomicUsize::new(0),
             rests: AtomicU64::new(0),
             state: Mutex::new(FailureState {
                 questions: VecDeque::new(),
+                clients: FailingClients::default(),
                 counts: Default::default(),
                 time: TimeWindow::default(),
                 last_rest: None,
@@ -160,6 +181,21 @@ impl FailureHistory {
         failed.is_some_and(|(_, at)| now.since(*at) < memory)
     }
 
+    /// Whether nothing is asked for this client, since too many of its own questions failed.
+    #[inline]
+    pub(crate) fn is_held_back(&self, client: Option<ClientNetwork>, now: Timestamp) -> bool {
+        self.held_back.load(Ordering::Relaxed) != 0
+            && client.is_some_and(|client| self.looks_held_back(client, now))
+    }
+
+    #[cold]
+    fn looks_held_back(&self, client: ClientNetwork, now: Timestamp) -> bool {
+        let state = self.state();
+        self.held_back
+            .store(state.clients.held_back(now), Ordering::Relaxed);
+        state.clients.is_held_back(client, now)
+    }
+
     /// Notes a failure. If the policy is switched off for it, returns the rest.
     #[cold]
     pub(crate) fn failed(
@@ -178,7 +214,10 @@ impl FailureHistory {
             None => self.loaded.elapsed(),
         };
         state.counts[question.hook as usize].begin(question.answered, running, now);
-        let reason = state.judge(question, is_new, &self.limits, now)?;
+        let reason = state.judge(question, is_new, &self.limits, now);
+        self.held_back
+            .store(state.clients.held_back(now), Ordering::Relaxed);
+        let reason = reason?;
         // Another thread may have switched it off while this question was asked.
         if state.is_resting(now) {
             return None;
@@ -237,37 +276,48 @@ impl FailureState {
         limits: &PolicyLimits,
         now: Timestamp,
     ) -> Option<String> {
-        let is_after_rest = self.is_after_rest(now);
-        let window = &mut self.counts[question.hook as usize];
-        window.turn(question.answered, now);
-        window.failed = window.failed.saturating_add(u32::from(is_new));
-        let (failed, answered) = window.totals(question.answered);
+        let enough = match self.is_after_rest(now) {
+            true => limits.max_failures.min(FAILURES_AFTER_REST),
+            false => limits.max_failures,
+        };
         // A plan is asked for on a thread that serves no requests.
         let spent = match question.hook {
-            Hook::OnRequest | Hook::OnResponse => self.time.add(question.spent, now),
+            Hook::OnRequest | Hook::OnResponse => question.spent,
             Hook::PlanWarm => Duration::ZERO,
         };
+        let most = limits.max_failure_share.fraction();
+        let counted = match question.client {
+            None => CountedFailure {
+                counts: is_new,
+                spent,
+                is_beyond: false,
+            },
+            Some(client) => {
+                let most = WINDOW.mul_f64(most.clamp(0.0, 1.0));
+                self.clients
+                    .note(client, (is_new, spent), (enough, most), now)
+            }
+        };
+        let window = &mut self.counts[question.hook as usize];
+        window.turn(question.answered, now);
+        window.failed.add(counted.counts, is_new);
+        let (failed, answered) = window.totals(question.answered);
+        self.time.add((counted.spent, spent), now);
         if limits.max_failure_share.is_whole() {
             return None;
         }
-        let most = limits.max_failure_share.fraction();
-        let few = limits.max_failures;
-        let enough = if is_after_rest {
-            few.min(FAILURES_AFTER_REST)
-        } else {
-            few
-        };
-        let asked = f64::from(failed) + answered;
-        if failed >= enough && f64::from(failed) / asked > most {
-            return Some(format!("{failed} of {asked:.0} questions failed"));
+        let trouble = trouble(failed.counted, answered, self.time.counted, (enough, most));
+        if trouble.is_some() {
+            return trouble;
         }
-        let share = spent.as_secs_f64() / WINDOW.as_secs_f64();
-        (share > most).then(|| {
-            format!(
-                "failed questions took {:.0} % of a thread's time",
-                100.0 * share
-            )
-        })
+        // Only this client's own questions are too many.
+        let is_trouble =
+            self::trouble(failed.all, answered, self.time.all, (enough, most)).is_some();
+        if let Some(client) = question.client.filter(|_| counted.is_beyond && is_trouble) {
+            let until = now.saturating_add(limits.rest);
+            self.clients.hold_back(client, until, now);
+        }
+        None
     }
 
     /// Begins a rest: twice as long as the last one if that ended a while ago only.
@@ -311,6 +361,33 @@ impl FailureState {
     }
 }
 
+/// Why a policy must be switched off for so many failures, or for the time that they took.
+fn trouble(
+    failed: u32,
+    answered: f64,
+    spent: Duration,
+    (enough, most): (u32, f64),
+) -> Option<String> {
+    let asked = f64::from(failed) + answered;
+    if failed >= enough && f64::from(failed) / asked > most {
+        return Some(format!("{failed} of {asked:.0} questions failed"));
+    }
+    let share = spent.as_secs_f64() / WINDOW.as_secs_f64();
+    (share > most).then(|| {
+        format!(
+            "failed questions took {:.0} % of a thread's time",
+            100.0 * share
+        )
+    })
+}
+
+impl FailureCount {
+    fn add(&mut self, counts: bool, is_new: bool) {
+        self.counted = self.counted.saturating_add(u32::from(counts));
+        self.all = self.all.saturating_add(u32::from(is_new));
+    }
+}
+
 impl CountWindow {
     /// Begins the first window, at the first failure, `running` after the policy was loaded.
     fn begin(&mut self, answered: u64, running: Duration, now: Timestamp) {
@@ -319,8 +396,8 @@ impl CountWindow {
             *self = CountWindow {
                 began: Some(now),
                 answered_at_start: answered,
-                failed: 0,
-                before: (0, of_one_window(answers, running)),
+                failed: FailureCount::default(),
+                before: (FailureCount::default(), of_one_window(answers, running)),
             };
         }
     }
@@ -333,21 +410,27 @@ impl CountWindow {
         if elapsed < WINDOW || answers == 0 {
             return;
         }
-        let failed = if elapsed < 2 * WINDOW { self.failed } else { 0 };
+        let failed = match elapsed < 2 * WINDOW {
+            true => self.failed,
+            false => FailureCount::default(),
+        };
         *self = CountWindow {
             began: Some(now),
             answered_at_start: answered,
-            failed: 0,
+            failed: FailureCount::default(),
             before: (failed, of_one_window(answers, elapsed)),
         };
     }
 
     /// Failed questions and good answers of this window and the one before.
-    fn totals(&self, answered: u64) -> (u32, f64) {
+    fn totals(&self, answered: u64) -> (FailureCount, f64) {
         let (failed_before, answered_before) = self.before;
         let answers = answered.saturating_sub(self.answered_at_start);
         (
-            self.failed.saturating_add(failed_before),
+            FailureCount {
+                counted: self.failed.counted.saturating_add(failed_before.counted),
+                all: self.failed.all.saturating_add(failed_before.all),
+            },
             answers as f64 + answered_before,
         )
     }
@@ -359,19 +442,19 @@ fn of_one_window(answers: u64, elapsed: Duration) -> f64 {
 }
 
 impl TimeWindow {
-    /// Adds the time of a failed question; returns the time of this window.
-    fn add(&mut self, spent: Duration, now: Timestamp) -> Duration {
+    /// Adds the time of a failed question: what of it counts, and all of it.
+    fn add(&mut self, (counted, all): (Duration, Duration), now: Timestamp) {
         if self
             .began
             .is_none_or(|began| now.since(began) >= WINDOW || now < began)
         {
             *self = TimeWindow {
                 began: Some(now),
-                spent: Duration::ZERO,
+                ..TimeWindow::default()
             };
         }
-        self.spent = self.spent.saturating_add(spent);
-        self.spent
+        self.counted = self.counted.saturating_add(counted);
+        self.all = self.all.saturating_add(all);
     }
 }
 
@@ -394,6 +477,7 @@ mod tests {
             let question = FailedQuestion {
                 hook: Hook::OnRequest,
                 id: id(number),
+                client: None,
                 spent: Duration::from_secs(1),
                 answered: 0,
             };

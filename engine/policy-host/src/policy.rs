@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use crate::answer::{self, RequestAnswer, ResponseAnswer, WarmUrl};
 use crate::counters::{PolicyCounters, PolicyStatus, PolicyTally};
 use crate::facts::{PlanRequest, PolicyRequest, PolicyResponse};
+use crate::failures::clients::ClientNetwork;
 use crate::failures::{FailedQuestion, FailureHistory, QuestionId};
 use crate::guest::failure::GuestFailure;
 use crate::guest::{ConfigureResult, Guest, GuestTemplate, RawManifest};
@@ -181,9 +182,8 @@ impl Policy {
         now: Timestamp,
     ) -> HookResult<RequestAnswer> {
         let id = |policy: &Policy| policy.request_id(request);
-        self.ask(Hook::OnRequest, id, now, |guest| {
-            self.request_answer(guest, request, now)
-        })
+        let asker = Asker::of(Hook::OnRequest, request, now);
+        self.ask(asker, id, |guest| self.request_answer(guest, request, now))
     }
 
     /// The number of a question about a request, whenever it is asked.
@@ -219,7 +219,8 @@ impl Policy {
         now: Timestamp,
     ) -> HookResult<ResponseAnswer> {
         let id = |policy: &Policy| policy.response_id(request, response);
-        self.ask(Hook::OnResponse, id, now, |guest| {
+        let asker = Asker::of(Hook::OnResponse, request, now);
+        self.ask(asker, id, |guest| {
             self.response_answer(guest, request, response, now)
         })
     }
@@ -230,9 +231,12 @@ impl Policy {
         now: Timestamp,
     ) -> HookResult<Vec<WarmUrl>> {
         let id = |policy: &Policy| policy.history.id(Hook::PlanWarm, request.plan.as_bytes());
-        self.ask(Hook::PlanWarm, id, now, |guest| {
-            self.plan_answer(guest, request, now)
-        })
+        let asker = Asker {
+            hook: Hook::PlanWarm,
+            client: None,
+            now,
+        };
+        self.ask(asker, id, |guest| self.plan_answer(guest, request, now))
     }
 
     /// The checked answer of this instance about a request.
@@ -325,16 +329,20 @@ impl Policy {
     /// tells questions apart; it is called where questions have failed.
     fn ask<A>(
         &self,
-        hook: Hook,
+        asker: Asker,
         id: impl Fn(&Policy) -> QuestionId,
-        now: Timestamp,
         question: impl FnOnce(&mut Guest) -> Result<A, GuestFailure>,
     ) -> HookResult<A> {
+        let Asker { hook, client, now } = asker;
         if !self.module.manifest.has(hook) {
             return HookResult::NoHook;
         }
         if self.is_off(now) {
             return HookResult::Off;
+        }
+        if self.history.is_held_back(client, now) {
+            self.tally.withheld();
+            return HookResult::Failed;
         }
         // Plans are rare, so each is asked for.
         if hook != Hook::PlanWarm
@@ -363,6 +371,7 @@ impl Policy {
                 let failed = FailedQuestion {
                     hook,
                     id: id(self),
+                    client,
                     spent,
                     answered: self.tally.answered(hook),
                 };
@@ -455,6 +464,24 @@ impl Policy {
                 reason = failure.reason,
                 "a policy failed; the headers decide"
             );
+        }
+    }
+}
+
+/// Who asks which hook, and when.
+#[derive(Clone, Copy)]
+struct Asker {
+    hook: Hook,
+    client: Option<ClientNetwork>,
+    now: Timestamp,
+}
+
+impl Asker {
+    fn of(hook: Hook, request: &PolicyRequest<'_>, now: Timestamp) -> Asker {
+        Asker {
+            hook,
+            client: request.client.map(ClientNetwork::of),
+            now,
         }
     }
 }

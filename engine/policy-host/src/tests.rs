@@ -65,6 +65,7 @@ fn ask<'a>(path: &'a str, headers: &'a HeaderMap) -> PolicyRequest<'a> {
         query,
         headers,
         device: Device::Unknown,
+        client: None,
         variant: None,
     }
 }

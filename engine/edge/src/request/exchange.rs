@@ -238,6 +238,7 @@ impl Exchange {
             query: self.parts.uri.query(),
             headers: &self.parts.headers,
             device: self.device,
+            client: self.client,
             variant: self.decision.variant.as_deref(),
         }
     }

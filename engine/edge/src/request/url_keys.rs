@@ -85,6 +85,7 @@ impl SitePage<'_> {
             query: self.target.query(),
             headers: &http::HeaderMap::new(),
             device,
+            client: None,
             variant: None,
         };
         chain.on_request(&ask, self.site.clock.wall())

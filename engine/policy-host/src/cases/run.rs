@@ -176,6 +176,7 @@ impl CaseRequest {
             query: self.query.as_deref(),
             headers: &self.headers,
             device: self.device,
+            client: None,
             variant: None,
         }
     }

@@ -14,6 +14,7 @@ fn ask<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> PolicyRequest<'a> 
         query,
         headers,
         device: Device::Mobile,
+        client: None,
         variant: None,
     }
 }

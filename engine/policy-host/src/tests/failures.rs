@@ -1,5 +1,7 @@
 //! Guests that fail, in each of the four ways.
 
+use std::net::IpAddr;
+
 use super::*;
 
 /// Checks that the guest fails in this way, that it decides nothing, and that the failure is
@@ -309,6 +311,83 @@ fn a_policy_is_switched_off_beyond_its_share_of_failures() {
     assert!(!is_asked_after(90, 11, "10%"));
     assert!(!is_asked_after(10, 11, "50%"));
     assert!(is_asked_after(0, 50, "100%"));
+}
+
+/// Asks as the client with this number.
+fn request_of(chain: &Chain, client: u32, path: &str) -> Arc<RequestDecision> {
+    let headers = HeaderMap::new();
+    let request = PolicyRequest {
+        client: Some(IpAddr::V4(client.into())),
+        ..ask(path, &headers)
+    };
+    chain.on_request(&request, NOW)
+}
+
+#[test]
+fn one_client_switches_nothing_off_and_is_held_back() {
+    let (policy, chain) = chain(&ByHand::on_request(TRAPS_AT_THREE), |_| {});
+    for number in 0..9 {
+        request_of(&chain, 2, &format!("/good/{number}"));
+    }
+    for number in 10..100 {
+        request_of(&chain, 1, &format!("/{number}"));
+    }
+    assert_eq!(policy.status(NOW), PolicyStatus::Active);
+    // From its tenth failure on it is not asked for.
+    let counters = policy.counters();
+    assert_eq!((counters.on_request.trap, counters.withheld), (10, 80));
+    // Others are, and their failures count for themselves.
+    assert!(request_of(&chain, 2, "/good").variant.is_some());
+    assert_eq!(request_of(&chain, 1, "/other").variant, None);
+    request_of(&chain, 3, "/aa");
+    assert_eq!(policy.counters().on_request.trap, 11);
+    assert_eq!(policy.status(NOW), PolicyStatus::Active);
+    // Not for ever.
+    let headers = HeaderMap::new();
+    let later = PolicyRequest {
+        client: Some(IpAddr::V4(1.into())),
+        ..ask("/later", &headers)
+    };
+    assert!(chain.on_request(&later, after(5_000)).variant.is_some());
+}
+
+#[test]
+fn a_client_whose_failures_are_a_small_share_is_asked_for() {
+    let (policy, chain) = chain(&ByHand::on_request(TRAPS_AT_THREE), |_| {});
+    for number in 0..1_000 {
+        request_of(&chain, 2, &format!("/good/{number}"));
+    }
+    for number in 10..60 {
+        request_of(&chain, 1, &format!("/{number}"));
+    }
+    let counters = policy.counters();
+    assert_eq!((counters.on_request.trap, counters.withheld), (50, 0));
+    assert_eq!(policy.status(NOW), PolicyStatus::Active);
+}
+
+#[test]
+fn failures_of_several_clients_switch_a_policy_off() {
+    let (policy, chain) = chain(&ByHand::on_request(TRAPS_AT_THREE), |_| {});
+    for client in 1..=5 {
+        assert_eq!(policy.status(NOW), PolicyStatus::Active, "{client}");
+        for number in 0..2 {
+            request_of(&chain, client, &format!("/{client}{number}"));
+        }
+    }
+    assert_ne!(policy.status(NOW), PolicyStatus::Active);
+}
+
+#[test]
+fn the_time_of_one_clients_failures_switches_nothing_off() {
+    let (policy, chain) = chain(&ByHand::on_request(SPIN), |config| {
+        config.limits.max_failures = 1_000;
+    });
+    for number in 0..20 {
+        request_of(&chain, 1, &format!("/{number}"));
+    }
+    assert_eq!(policy.status(NOW), PolicyStatus::Active);
+    let asked = policy.counters().on_request.deadline;
+    assert!((2..=6).contains(&asked), "{asked}");
 }
 
 #[test]

@@ -136,6 +136,7 @@ impl<'a> UrlQuestion<'a> {
             query: self.query,
             headers: &self.headers,
             device: self.device,
+            client: None,
             variant: self.variant.as_deref(),
         }
     }

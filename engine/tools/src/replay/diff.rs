@@ -134,6 +134,7 @@ fn request_of<'l>(
         query,
         headers,
         device: classify(headers),
+        client: None,
         variant: None,
     }
 }

@@ -14,7 +14,6 @@ use ipnet::IpNet;
 use super::mistakes::Mistake;
 use super::raw::{RawEntry, RawKind, RawValue};
 use super::reader::TableReader;
-use super::sections::ListenAddress;
 use super::units::{self, Share};
 use tero_semantics::authority::Scheme;
 use tero_semantics::cache_control::ResponseDirectives;

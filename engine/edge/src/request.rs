@@ -125,7 +125,7 @@ pub fn handle(
         exchange: &exchange,
     };
     if exchange.is_vain_connect() {
-        let refused = respond::failed(edge, None, Failure::protocol_not_offered());
+        let refused = respond::failed(visit, None, Failure::protocol_not_offered());
         return Reply::Ready(recorded(visit, refused));
     }
     match carry_out(visit) {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, Version};
-use hyper::upgrade::OnUpgrade;
 
 use super::canary::Canary;
 use super::client::{ClientHandle, TunnelOffer};

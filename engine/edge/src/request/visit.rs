@@ -151,10 +151,9 @@ impl<'v> Visit<'v> {
 fn bounded(stored: &StoredResponse, bound: LifetimeBound) -> Arc<StoredResponse> {
     let freshness = stored.head.freshness.bounded(bound);
     // It stands for the stored one where that is replaced or dropped.
-    Arc::new(StoredResponse {
-        id: stored.id,
-        ..stored.with_freshness(freshness)
-    })
+    let mut bounded = stored.with_freshness(freshness);
+    bounded.id = stored.id;
+    Arc::new(bounded)
 }
 
 impl OwnedVisit {

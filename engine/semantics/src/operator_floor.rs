@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::path::{PathPattern, PathReadings};
-use super::storability::{Refusal, Storability};
 
 /// How long a response may be used at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,17 +94,6 @@ impl LifetimeBound {
     }
 }
 
-impl FloorRuling {
-    /// Whether a response may be stored, that by all other rules would be as `otherwise` says.
-    pub fn storability(self, otherwise: Storability) -> Storability {
-        if self.never {
-            Storability::No(Refusal::Never)
-        } else {
-            otherwise
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,21 +137,5 @@ mod tests {
         assert_eq!(by("/api/precios"), ["/api/*", "*/precios"]);
         assert_eq!(floor.never_by("//pagos/1").unwrap().as_str(), "/pagos/*");
         assert_eq!(floor.never_by("/api/1"), None);
-    }
-
-    #[test]
-    fn nothing_is_stored_of_a_path_that_never_is() {
-        let never = FloorRuling {
-            never: true,
-            at_most: None,
-        };
-        let refused = Storability::No(Refusal::Never);
-        for otherwise in [Storability::Yes, Storability::No(Refusal::NoStore)] {
-            assert_eq!(never.storability(otherwise.clone()), refused);
-            assert_eq!(
-                FloorRuling::default().storability(otherwise.clone()),
-                otherwise
-            );
-        }
     }
 }

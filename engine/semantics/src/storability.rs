@@ -12,6 +12,7 @@ use super::default_ttl::DefaultTtl;
 use super::forwarding::end_to_end;
 use super::freshness::{header_lifetime, is_heuristically_cacheable};
 use super::invalidation::same_resource;
+use super::operator_floor::FloorRuling;
 use super::range::Partial;
 use super::surrogate_keys::{KEY_FIELDS, has_surrogate_keys, surrogate_keys};
 use super::timestamp::Timestamp;
@@ -67,6 +68,27 @@ pub enum Storability {
     Part(Partial),
     /// It may not be stored.
     No(Refusal),
+}
+
+impl Storability {
+    /// The same under the operator's floor: nothing is stored of a path that never is.
+    ///
+    /// ```
+    /// use tero_semantics::operator_floor::FloorRuling;
+    /// use tero_semantics::storability::{Refusal, Storability};
+    ///
+    /// let never = FloorRuling { never: true, at_most: None };
+    /// assert_eq!(Storability::Yes.under(never), Storability::No(Refusal::Never));
+    /// assert_eq!(Storability::Yes.under(FloorRuling::default()), Storability::Yes);
+    /// ```
+    #[must_use]
+    pub fn under(self, floor: FloorRuling) -> Storability {
+        if floor.never {
+            Storability::No(Refusal::Never)
+        } else {
+            self
+        }
+    }
 }
 
 /// Why a response is not stored.

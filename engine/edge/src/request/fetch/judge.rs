@@ -161,7 +161,7 @@ pub(in crate::request) fn terms(
         },
         input.floor,
     );
-    (freshness, exchange.floor.storability(storability))
+    (freshness, storability.under(exchange.floor))
 }
 
 /// What the site gives a response without an explicit lifetime.

@@ -73,8 +73,8 @@ impl PurgeAccess {
     pub(super) fn take(&self, now: Timestamp) -> bool {
         let now = now.unix_millis().saturating_mul(1_000);
         let next = |until: i64| {
-            let start = until.max(now);
-            (start < now.saturating_add(SECOND)).then(|| start.saturating_add(self.interval))
+            let end = until.max(now).saturating_add(self.interval);
+            (end <= now.saturating_add(SECOND)).then_some(end)
         };
         self.spread_until
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)

@@ -78,7 +78,8 @@ fn without_its_table_no_request_purges_or_reaches_the_origin() {
 /// Proxy Cache Purge, W3 Total Cache: a URL, or all of a site.
 #[test]
 fn wordpress_plugins_purge_a_page_or_everything() {
-    let edge = purging(&origin()).start();
+    let origin = origin();
+    let edge = purging(&origin).start();
     let pages = [
         "/",
         "/hola/",
@@ -108,7 +109,8 @@ fn wordpress_plugins_purge_a_page_or_everything() {
 /// Magento, by expressions over the tags of its pages.
 #[test]
 fn magento_purges_by_expressions_of_tags() {
-    let edge = purging(&origin()).start();
+    let origin = origin();
+    let edge = purging(&origin).start();
     store(&edge, &["/cat_p_1", "/cat_p_12", "/cms_p_2"]);
     let by = |pattern: &str| {
         edge.send(&request(
@@ -126,7 +128,8 @@ fn magento_purges_by_expressions_of_tags() {
 /// Drupal's purger, and FOSHttpCache for Symfony: by keys, hard and soft.
 #[test]
 fn drupal_and_symfony_purge_by_keys() {
-    let edge = purging(&origin()).start();
+    let origin = origin();
+    let edge = purging(&origin).start();
     store(&edge, &["/node_1", "/node_2", "/node_3", "/node_4"]);
     let drupal = request("BAN", "/", &[("Cache-Tags", "node_1 node_9")]);
     assert_purged(&edge.send(&drupal), 1);
@@ -145,7 +148,8 @@ fn drupal_and_symfony_purge_by_keys() {
 
 #[test]
 fn what_is_not_understood_purges_nothing() {
-    let edge = purging(&origin()).start();
+    let origin = origin();
+    let edge = purging(&origin).start();
     store(&edge, &["/a"]);
     for (method, target, fields) in [
         ("PURGE", "/(a|b).*", &[("X-Purge-Method", "regex")][..]),
@@ -246,7 +250,8 @@ fn what_is_on_its_way_is_purged_too() {
 
 #[test]
 fn a_second_has_only_so_many_purges() {
-    let edge = purging(&origin()).site("rate = 3").start();
+    let origin = origin();
+    let edge = purging(&origin).site("rate = 3").start();
     let purge = || edge.send(&request("PURGE", "/a", &[]));
     for _ in 0..3 {
         assert_eq!(purge().status, 200);
@@ -260,7 +265,8 @@ fn a_second_has_only_so_many_purges() {
 
 #[test]
 fn purges_count_as_passes_and_refusals_as_errors() {
-    let edge = purging(&origin()).start();
+    let origin = origin();
+    let edge = purging(&origin).start();
     edge.send(&request("PURGE", "/a", &[]));
     edge.send(&request("PURGE", "/a", &[("X-Purge-Method", "x")]));
     for outcome in ["pass", "error"] {

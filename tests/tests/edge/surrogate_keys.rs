@@ -48,7 +48,8 @@ fn assert_untold(answer: &Answer) {
 
 #[test]
 fn a_response_is_purged_by_the_keys_that_it_brings() {
-    let edge = Edge::before(&origin()).start();
+    let origin = origin();
+    let edge = Edge::before(&origin).start();
     for name in FIELDS {
         edge.get(&format!("/{name}"));
         edge.get(&format!("/{name}")).assert_hit(name);
@@ -110,7 +111,8 @@ fn another_edge_is_told_all_of_them_and_purges_by_them() {
 
 #[test]
 fn those_of_other_networks_are_told_nothing() {
-    let edge = Edge::before(&origin())
+    let origin = origin();
+    let edge = Edge::before(&origin)
         .site("surrogate_keys_to = [\"10.0.0.0/8\"]")
         .start();
     assert_untold(&edge.get("/both"));
@@ -156,7 +158,8 @@ fn a_response_with_more_keys_than_are_kept_is_not_stored() {
 
 #[test]
 fn explanations_show_them() {
-    let edge = Edge::before(&origin()).start();
+    let origin = origin();
+    let edge = Edge::before(&origin).start();
     edge.get("/both");
     let told: ExplainResponse = edge.admin_post("/explain", "{\"url\": \"/both\"}").read();
     assert_eq!(told.stored[0].tags, ["a", "b", "c"]);

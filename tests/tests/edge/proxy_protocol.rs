@@ -245,7 +245,9 @@ fn connections_without_a_good_header_are_closed_and_counted() {
         for (place, header) in headers.iter().enumerate() {
             let mut client = connect(&edge);
             client.write(header);
-            client.write(&request);
+            if reason != "cut_short" {
+                client.write(&request);
+            }
             client.finish();
             assert!(client.is_closed(), "{reason}: {header:?}");
             assert_eq!(

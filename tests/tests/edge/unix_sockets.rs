@@ -1,6 +1,6 @@
 //! Listeners on Unix sockets: the file, who may connect, and who the client is.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,11 @@ fn exchange(path: &Path, bytes: &[u8]) -> String {
     stream.set_read_timeout(Some(GUARD)).unwrap();
     stream.write_all(bytes).unwrap();
     let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
+    match stream.read_to_string(&mut text) {
+        // It was closed before it was read to its end.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        read => drop(read.unwrap()),
+    }
     text
 }
 

@@ -27,10 +27,10 @@ pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use self::sections::{
     AccessLog, AccessLogField, AccessLogFormat, Admin, AtMostRule, Balance, BalanceBy, Cache,
-    ClientAddressForm, Compress, Health, KeyPin, ListenAddress, Listener, LocalTime,
-    MissedRunAction, ModuleSource, NeverRule, Origin, OriginCodings, OriginHttp2, Plan,
-    PlanVariants, Policy, PolicyHost, PolicyLimits, RefreshAhead, Retry, RetryMethod, RetryOn,
-    Server, Site, SitePurge, StatusRange, UnderscoreFields, WhenOff,
+    ClientAddressForm, Compress, Health, KeyPin, Limit, LimitHours, LimitMemory, ListenAddress,
+    Listener, LocalTime, MissedRunAction, ModuleSource, NeverRule, Origin, OriginCodings,
+    OriginHttp2, Plan, PlanVariants, Policy, PolicyHost, PolicyLimits, RefreshAhead, Retry,
+    RetryMethod, RetryOn, Server, Site, SitePurge, StatusRange, UnderscoreFields, WhenOff,
 };
 pub use self::units::Share;
 pub use ipnet::IpNet;

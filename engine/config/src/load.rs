@@ -7,17 +7,20 @@ mod names;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::files::{BaseDir, read_text};
 use crate::keys::Section;
 use crate::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean};
 use crate::raw::{self, RawEntry, RawKind, RawValue, find};
 use crate::reader::TableReader;
+use crate::sections::limit::MAX_LIMITS;
 use crate::sections::{
-    AccessLog, AccessLogFormat, Admin, Cache, Listener, LocalTime, ModuleSource, Plan, Policy,
-    PolicyHost, SECTIONS, Server, Site,
+    AccessLog, AccessLogFormat, Admin, Cache, Limit, LimitMemory, Listener, LocalTime,
+    ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, Site,
 };
 use crate::units::show_size;
+use tero_semantics::rate_limit::BucketRate;
 
 /// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
 #[derive(Clone, Debug)]
@@ -40,6 +43,10 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// `[[site]]`, at least one; names and hosts are unique.
     pub sites: Vec<Site>,
+    /// `[limits]`: what all limits share.
+    pub limit_memory: LimitMemory,
+    /// `[[limit]]`, in the order written; names are unique.
+    pub limits: Vec<Limit>,
     /// `[[warm]]`; names are unique.
     pub plans: Vec<Plan>,
 }
@@ -159,6 +166,11 @@ impl<'a> Loader<'a> {
             policy_host: PolicyHost::read(&self.section(sections, &PolicyHost::SECTION), base_dir),
             policies: self.entries(sections, &Policy::SECTION, Policy::read),
             sites: self.entries(sections, &Site::SECTION, Site::read_checked),
+            limit_memory: LimitMemory::read(
+                &self.section(sections, &LimitMemory::SECTION),
+                base_dir,
+            ),
+            limits: self.limits(sections),
             plans: self.entries(sections, &Plan::SECTION, Plan::read),
         };
         names::check(sections, self.mistakes);
@@ -236,6 +248,33 @@ impl<'a> Loader<'a> {
             reader.refuse("listen", Mistake::new(problem, cure));
         }
         admin
+    }
+
+    /// Reads `[[limit]]`: what a client has used comes back within a day.
+    fn limits(&self, sections: &'a [RawEntry]) -> Vec<Limit> {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let readers = self.list(sections, &Limit::SECTION);
+        if let Some(reader) = readers.get(MAX_LIMITS) {
+            let problem = format!("these are {} limits", readers.len());
+            let cure = format!("write at most {MAX_LIMITS}");
+            reader.refuse("name", Mistake::new(problem, cure));
+        }
+        let limits = readers.iter().map(|reader| {
+            let limit = Limit::read(reader, self.base_dir());
+            let rate = BucketRate::new(limit.requests, limit.per, limit.burst);
+            if rate.recovery() > DAY {
+                let problem = "the whole burst takes more than 24 hours to come back";
+                let cure = "make burst or per smaller, or requests larger";
+                reader.refuse("burst", Mistake::new(problem, cure));
+            }
+            if limit.fetch_cost > limit.burst {
+                let problem = format!("it is more than the burst, {}", limit.burst);
+                let cure = "make it smaller, or burst larger";
+                reader.refuse("fetch_cost", Mistake::new(problem, cure));
+            }
+            limit
+        });
+        limits.collect()
     }
 
     /// Reads `[access_log]`: only lines of JSON have fields to choose.

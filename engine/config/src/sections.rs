@@ -6,6 +6,7 @@ mod at_most;
 mod balance;
 mod cache;
 mod compress;
+pub(crate) mod limit;
 mod listener;
 mod never;
 mod origin;
@@ -27,6 +28,7 @@ pub use self::at_most::AtMostRule;
 pub use self::balance::{Balance, BalanceBy, Health, Retry, RetryMethod, RetryOn, StatusRange};
 pub use self::cache::Cache;
 pub use self::compress::{Compress, OriginCodings};
+pub use self::limit::{Limit, LimitHours, LimitMemory};
 pub use self::listener::{ListenAddress, Listener};
 pub use self::never::NeverRule;
 pub use self::origin::{KeyPin, Origin, OriginHttp2};
@@ -41,7 +43,7 @@ pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 20] = [
+pub const SECTIONS: [&Section; 22] = [
     &Server::SECTION,
     &Listener::SECTION,
     &Admin::SECTION,
@@ -61,6 +63,8 @@ pub const SECTIONS: [&Section; 20] = [
     &AtMostRule::SECTION,
     &SitePurge::SECTION,
     &Compress::SECTION,
+    &LimitMemory::SECTION,
+    &Limit::SECTION,
     &Plan::SECTION,
 ];
 

@@ -1,7 +1,7 @@
 //! The data plane: from sockets to responses, out of memory or from the next hop.
 //!
 //! ```text
-//! server → request → { store, collapse, origin, coding, telemetry }        pace, client_rate
+//! server → request → { store, collapse, origin, coding, telemetry }        pace, client_rate, limit_table
 //! ```
 //!
 //! [`request`] is the path of a request, where the other modules meet. [`store`], [`collapse`],
@@ -12,6 +12,7 @@
 mod client_rate;
 pub mod coding;
 pub mod collapse;
+pub mod limit_table;
 pub mod origin;
 pub mod pace;
 pub mod request;

@@ -32,6 +32,7 @@ mod pass;
 pub mod provenance;
 pub mod purge_access;
 mod purge_method;
+pub mod rate_limits;
 mod ready_heads;
 mod record;
 mod refresh_ahead;
@@ -124,6 +125,11 @@ pub fn handle(
         edge,
         exchange: &exchange,
     };
+    if let Some(exceeded) = &exchange.exceeded
+        && exceeded.refuses()
+    {
+        return Reply::Ready(recorded(visit, respond::limited(visit, exceeded)));
+    }
     if exchange.is_vain_connect() {
         let refused = respond::failed(visit, None, Failure::protocol_not_offered());
         return Reply::Ready(recorded(visit, refused));

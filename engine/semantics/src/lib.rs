@@ -59,6 +59,8 @@ pub mod upgrade;
 
 pub mod retry_after;
 
+pub mod rate_limit;
+
 pub mod range;
 
 // RFC 9211.

@@ -32,6 +32,7 @@ mod https_origins;
 mod identity;
 mod import;
 mod interim;
+mod limits;
 mod listeners;
 mod memory;
 mod methods;

@@ -8,12 +8,13 @@ use std::ops::Range;
 
 use crate::mistakes::{Mistake, Mistakes, did_you_mean};
 use crate::raw::{RawEntry, RawKind, RawValue, find};
-use crate::sections::{Plan, Policy, Site};
+use crate::sections::{Limit, Plan, Policy, Site};
 
 /// The section and the key of a reference, then the section of what it names and its header.
-const REFERENCES: [(&str, &str, &str, &str); 3] = [
+const REFERENCES: [(&str, &str, &str, &str); 4] = [
     ("site", "policies", "policy", "[[policy]]"),
     ("warm", "site", "site", "[[site]]"),
+    ("limit", "sites", "site", "[[site]]"),
     ("admin", "ready_after", "warm", "[[warm]]"),
 ];
 
@@ -26,7 +27,12 @@ pub(super) fn check(sections: &[RawEntry], mistakes: &Mistakes<'_>) {
 
 /// The names of a section's entries are unique.
 fn check_names(sections: &[RawEntry], mistakes: &Mistakes<'_>) {
-    for section in [&Policy::SECTION, &Site::SECTION, &Plan::SECTION] {
+    for section in [
+        &Policy::SECTION,
+        &Site::SECTION,
+        &Limit::SECTION,
+        &Plan::SECTION,
+    ] {
         let mut lines = HashMap::new();
         for (name, at) in written_texts(sections, section.name, "name") {
             if let Some(line) = lines.insert(name, mistakes.position(at.start).line) {

@@ -131,6 +131,8 @@ access_log_fields! {
     Stored = "stored",
     /// Why the answer was not stored.
     NotStored = "not_stored",
+    /// The limit that refused it, or would have but for `log_only`.
+    Limit = "limit",
     /// What went wrong.
     Failure = "failure",
     /// The age of the stored response, in seconds.

@@ -19,6 +19,17 @@ fn every_limit_holds_on_both_sides() {
     }
 }
 
+#[test]
+fn there_are_at_most_64_limits_of_requests() {
+    let limits = |count: usize| -> String {
+        let limit = |number| format!("[[limit]]\nname = \"l{number}\"\nrequests = 1\n");
+        (0..count).map(limit).collect()
+    };
+    assert_eq!(mistakes(&format!("{SITE}{}", limits(64))), []);
+    let found = mistakes(&format!("{SITE}{}", limits(65)));
+    assert!(found[0].problem.contains("65 limits"), "{found:?}");
+}
+
 fn check(section: &Section, key: &str, value: &str, is_out_of_range: bool) {
     let found = with(section, key, value);
     let is_refused = found

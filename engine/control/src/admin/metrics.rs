@@ -19,6 +19,7 @@ use super::samples::{Sample, counters, gauges, histograms, seconds};
 use super::{process, trials, warm};
 use tero_admin_api::{MetricsText, endpoints::Metrics};
 use tero_config::calendars::{missing_years, years_by_law};
+use tero_edge::limit_table::LimitTable;
 use tero_edge::request::site::Site;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::access_log::AccessLog;
@@ -288,9 +289,38 @@ impl MetricsCollector {
                 .map(|(fault, count)| (vec![("reason", fault.as_str().to_owned())], count))
                 .collect(),
         )?;
+        self.limits(encoder)?;
         let most = one(self.0.max_connections as u64);
         let help = "Client connections that may be open";
         gauges(encoder, "tero_connections_max", help, most)
+    }
+
+    fn limits(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let sites = self.0.edge.sites.load();
+        let limits = sites.rate_limits();
+        let mut samples = Vec::new();
+        for limit in limits.iter() {
+            let (name, counters) = (&limit.settings.name, &limit.counters);
+            for (mode, count) in [
+                ("refused", counters.refused()),
+                ("log_only", counters.spared()),
+            ] {
+                let labels = vec![("limit", name.to_string()), ("mode", mode.to_owned())];
+                samples.push((labels, count));
+            }
+        }
+        let help = "Requests over a limit: refused, or only logged";
+        counters(encoder, "tero_limited_requests", help, samples)?;
+        let of_table = |value: fn(&LimitTable) -> u64| {
+            let table = limits.table().into_iter();
+            table.map(|table| (Vec::new(), value(table))).collect()
+        };
+        let overflows = of_table(LimitTable::overflows);
+        let help = "Requests that were not limited, since the memory for limits was full";
+        counters(encoder, "tero_limit_overflows", help, overflows)?;
+        let bytes = of_table(LimitTable::bytes);
+        let help = "The memory for limits";
+        gauges(encoder, "tero_limit_table_bytes", help, bytes)
     }
 
     fn build(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {

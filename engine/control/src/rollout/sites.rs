@@ -14,6 +14,7 @@ use tero_edge::origin::{self, Origin};
 use tero_edge::request::Edge;
 use tero_edge::request::canary::Canary;
 use tero_edge::request::purge_access::PurgeAccess;
+use tero_edge::request::rate_limits::RateLimits;
 use tero_edge::request::shadow::Shadow;
 use tero_edge::request::site::{Site, Sites};
 use tero_edge::telemetry::counters::SiteCounters;
@@ -50,6 +51,11 @@ impl SiteBuilder<'_> {
         change: SiteChange,
     ) -> Result<Sites, RolloutError> {
         let mut list: Vec<Arc<Site>> = old.ever().to_vec();
+        let limits = RateLimits::new(
+            &state.settings.limits,
+            &state.settings.limit_memory,
+            old.rate_limits(),
+        );
         for settings in &state.settings.sites {
             let before = old
                 .ever()
@@ -62,6 +68,7 @@ impl SiteBuilder<'_> {
                 settings,
                 before: before.map(|site| &**site),
                 change,
+                limits: &limits,
             };
             let site = Arc::new(draft.finish(index)?);
             match list.get_mut(index) {
@@ -70,7 +77,8 @@ impl SiteBuilder<'_> {
             }
         }
         Ok(Sites::new(list, |site| is_served(state, site))
-            .behind(&state.settings.server.trusted_proxies))
+            .behind(&state.settings.server.trusted_proxies)
+            .limited_by(limits))
     }
 }
 
@@ -87,6 +95,7 @@ struct SiteDraft<'a> {
     /// The site of that name in the set before.
     before: Option<&'a Site>,
     change: SiteChange,
+    limits: &'a RateLimits,
 }
 
 impl SiteDraft<'_> {
@@ -108,6 +117,7 @@ impl SiteDraft<'_> {
             policy_cookies: cookies_of([Some(&policies), trial]),
             device_models: Arc::clone(&self.state.settings.device_models),
             shadows: self.shadows()?,
+            limits: self.limits.of_site(&self.settings.name),
             origin,
             tunnels,
             counters: self.counters(&policies, trial),

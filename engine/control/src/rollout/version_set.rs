@@ -24,6 +24,8 @@ pub(super) struct RolloutSettings {
     pub(super) sites: Vec<config::Site>,
     pub(super) max_policy_variants: usize,
     pub(super) server: config::Server,
+    pub(super) limits: Vec<config::Limit>,
+    pub(super) limit_memory: config::LimitMemory,
     pub(super) device_models: Arc<DeviceModels>,
 }
 
@@ -36,6 +38,8 @@ impl RolloutSettings {
             sites: config.sites.clone(),
             max_policy_variants: config.cache.max_policy_variants,
             server: config.server.clone(),
+            limits: config.limits.clone(),
+            limit_memory: config.limit_memory.clone(),
             device_models: DeviceModels::load(config.server.device_models.as_deref())?,
         })
     }

@@ -39,6 +39,10 @@ pub fn admit(
 /// Has the site's policies decide, and writes the key.
 #[inline]
 fn ask_policies(exchange: &mut Exchange) {
+    if exchange.site.limits.is_some() && exchange.take_allowance() {
+        exchange.key = exchange.write_key();
+        return;
+    }
     if !exchange.site.policies.is_empty() {
         exchange.decision = exchange
             .site
@@ -119,6 +123,7 @@ pub(super) fn admit_to<T>(
         connection: source.connection,
         requester: source.requester,
         id,
+        exceeded: None,
         told_reason: OnceLock::new(),
         contact: OriginContact::default(),
     };

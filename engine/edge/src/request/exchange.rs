@@ -12,6 +12,7 @@ use http::{HeaderValue, Method, Response, Version};
 
 use super::canary::Canary;
 use super::client::{ClientHandle, TunnelOffer};
+use super::rate_limits::{ExceededLimit, LimitedRequest};
 use super::request_id::RequestId;
 use super::site::Site;
 use crate::origin::{OriginError, OriginResponse};
@@ -67,6 +68,8 @@ pub struct Exchange {
     pub requester: Requester,
     /// Its id, once something has asked for it: see [`Exchange::request_id`].
     pub(super) id: OnceLock<RequestId>,
+    /// The limit that it is over.
+    pub(super) exceeded: Option<Box<ExceededLimit>>,
     /// What the policies gave as a reason when the stored response that answers was judged. Only for
     /// an access log that tells it.
     pub(super) told_reason: OnceLock<Box<str>>,
@@ -162,6 +165,36 @@ impl Exchange {
     /// unless a trusted proxy has told one.
     pub fn request_id(&self) -> &RequestId {
         self.id.get_or_init(RequestId::draw)
+    }
+
+    /// The request, as limits see it.
+    pub(super) fn limited(&self) -> LimitedRequest<'_> {
+        LimitedRequest {
+            client: self.client,
+            method: &self.parts.method,
+            path: self.parts.uri.path(),
+            at: self.at,
+            wall: self.wall(),
+        }
+    }
+
+    /// Takes what the request costs of the limits of its site. Whether one refuses it. Called once.
+    #[cold]
+    pub(super) fn take_allowance(&mut self) -> bool {
+        let limits = self.site.limits.as_ref();
+        let Some(exceeded) = limits.and_then(|limits| limits.take(self.limited())) else {
+            return false;
+        };
+        exceeded.tell(&self.site.settings.name, self.limited());
+        self.exceeded = Some(Box::new(exceeded));
+        self.is_refused_by_limit()
+    }
+
+    /// Whether a limit refuses it.
+    pub(super) fn is_refused_by_limit(&self) -> bool {
+        self.exceeded
+            .as_ref()
+            .is_some_and(|exceeded| exceeded.refuses())
     }
 
     /// The policies that answer for this request, from its beginning to its end.

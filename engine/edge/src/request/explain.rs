@@ -282,7 +282,12 @@ fn rules_of_request(
     asked: &ChainTrace<RequestAnswer, RequestDecision>,
     disposition: &Disposition<Arc<StoredResponse>>,
 ) -> Vec<RuleNote> {
-    let mut rules = failures(asked);
+    let mut rules = Vec::new();
+    if let Some(limits) = &exchange.site.limits {
+        let limits = limits.explained(exchange.limited());
+        rules.extend(limits.map(|limit| rule("limit", limit.describe())));
+    }
+    rules.extend(failures(asked));
     if let Some(by) = never_by(exchange) {
         let although = match exchange.decision.lookup {
             LookupDecision::Cache => "",

@@ -92,6 +92,11 @@ impl Failure {
         }
     }
 
+    /// The client has sent more requests than a limit allows.
+    pub(super) fn over_a_limit() -> Failure {
+        Failure::own(StatusCode::TOO_MANY_REQUESTS, "over a limit")
+    }
+
     /// The edge is going down.
     pub(super) fn shutting_down() -> Failure {
         Failure::own(StatusCode::SERVICE_UNAVAILABLE, "the edge is shutting down")

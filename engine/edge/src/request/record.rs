@@ -150,8 +150,11 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) -> Option<Box<OpenRecord
     {
         exchange.site.counters.record_saved(coding.saved);
     }
-    if exchange.site.is_on_trial() {
+    if exchange.site.is_on_trial() && !exchange.is_refused_by_limit() {
         record_trial(visit, outcome);
+    }
+    if answer.provenance.forward.is_some() && !answer.provenance.collapsed {
+        charge_fetch(exchange);
     }
     if is_popular(answer) {
         let site = exchange.site.index;
@@ -167,6 +170,13 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) -> Option<Box<OpenRecord
     match bytes {
         Some(_) => None,
         None => Some(begin_record(visit, answer, took)),
+    }
+}
+
+/// Charges a request for the origin's work, where limits say so.
+fn charge_fetch(exchange: &Exchange) {
+    if let Some(limits) = &exchange.site.limits {
+        limits.charge_fetch(exchange.limited());
     }
 }
 
@@ -318,6 +328,10 @@ fn facts<'e>(exchange: &'e Exchange, provenance: &Provenance) -> AnswerFacts<'e>
         collapsed: provenance.collapsed,
         stored: provenance.storing.is_stored(),
         not_stored: provenance.storing.refusal().map(NotStored::as_str),
+        limit: exchange
+            .exceeded
+            .as_ref()
+            .map(|exceeded| &*exceeded.limit.settings.name),
         failure: provenance.failure.map(|failure| failure.reason),
         age_secs: provenance.lifetime.map(|lifetime| lifetime.age_secs),
         ttl_secs: provenance.lifetime.map(|lifetime| lifetime.ttl_secs),

@@ -9,6 +9,7 @@ use super::body::EdgeBody;
 use super::edge::Edge;
 use super::failure::Failure;
 use super::provenance::{Answer, Provenance, StatusFacts};
+use super::rate_limits::ExceededLimit;
 use super::refusal::AdmissionRefusal;
 use super::request_id::RequestId;
 use super::visit::Visit;
@@ -36,6 +37,24 @@ pub(super) fn failed(visit: Visit<'_>, forward: Option<Forward>, failure: Failur
     Answer {
         response,
         provenance,
+    }
+}
+
+/// The answer to a request that is over a limit (RFC 6585 §4). Nothing stores it.
+#[cold]
+pub(super) fn limited(visit: Visit<'_>, exceeded: &ExceededLimit) -> Answer {
+    let failure = Failure::over_a_limit();
+    let reason = format!("{}: {}", failure.reason, exceeded.limit.settings.name);
+    let status = CacheStatus {
+        details: [Some(&reason), None],
+        ..CacheStatus::default()
+    };
+    let id = visit.exchange.request_id();
+    let mut response = plain(visit.edge, (failure.status, &reason), id, &status);
+    exceeded.add_fields(response.headers_mut());
+    Answer {
+        response,
+        provenance: Provenance::failed(None, failure),
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::canary::Canary;
 use super::purge_access::PurgeAccess;
+use super::rate_limits::{RateLimits, SiteLimits};
 use super::shadow::Shadow;
 use crate::origin::Origin;
 use crate::telemetry::counters::SiteCounters;
@@ -48,6 +49,8 @@ pub struct Site {
     pub canary: Option<Canary>,
     /// The versions that are asked about a share of the requests afterwards.
     pub shadows: Vec<Arc<Shadow>>,
+    /// The limits of its clients' requests; `None` if there are none.
+    pub limits: Option<Box<SiteLimits>>,
     /// Its next hops.
     pub origin: Arc<Origin>,
     /// Tunnels that may still be opened.
@@ -98,6 +101,7 @@ pub struct Sites {
     names_ports: bool,
     trusted_proxies: Vec<IpNet>,
     trusts_unix_peers: bool,
+    rate_limits: RateLimits,
 }
 
 impl Sites {
@@ -138,6 +142,19 @@ impl Sites {
             trusts_unix_peers: trusted_proxies.contains(&PeerNetwork::Unix),
             ..self
         }
+    }
+
+    /// The same sites, with these limits.
+    pub fn limited_by(self, rate_limits: RateLimits) -> Sites {
+        Sites {
+            rate_limits,
+            ..self
+        }
+    }
+
+    /// The limits of all sites.
+    pub fn rate_limits(&self) -> &RateLimits {
+        &self.rate_limits
     }
 
     /// Whether what peers of Unix sockets say about requests is believed.

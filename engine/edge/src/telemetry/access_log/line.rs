@@ -89,6 +89,8 @@ pub struct AnswerFacts<'a> {
     pub stored: bool,
     /// Why the answer was not stored.
     pub not_stored: Option<&'a str>,
+    /// The limit that it was over.
+    pub limit: Option<&'a str>,
     /// What went wrong.
     pub failure: Option<&'a str>,
     /// The age of the stored response, in seconds.

@@ -103,6 +103,7 @@ fn put(
         Field::Collapsed => json.put(field, &facts.collapsed),
         Field::Stored => json.put(field, &facts.stored),
         Field::NotStored => json.put(field, &facts.not_stored),
+        Field::Limit => json.put(field, &facts.limit),
         Field::Failure => json.put(field, &facts.failure),
         Field::Age => json.put(field, &facts.age_secs),
         Field::Ttl => json.put(field, &facts.ttl_secs),

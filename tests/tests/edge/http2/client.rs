@@ -19,7 +19,7 @@ const GUARD: Duration = Duration::from_secs(30);
 
 /// A connection.
 #[derive(Debug)]
-pub struct Http2Client {
+pub(super) struct Http2Client {
     handle: Handle,
     sender: SendRequest<Bytes>,
     /// How the connection ended, once it has.
@@ -30,41 +30,41 @@ pub struct Http2Client {
 
 /// A request that was sent.
 #[derive(Debug)]
-pub struct Http2Request {
+pub(super) struct Http2Request {
     handle: Handle,
     response: ResponseFuture,
     /// Where its content goes.
-    pub content: SendStream<Bytes>,
+    pub(super) content: SendStream<Bytes>,
 }
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub struct Http2Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
-    pub trailers: Option<HeaderMap>,
+pub(super) struct Http2Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    pub(super) trailers: Option<HeaderMap>,
     /// The content came to its end.
-    pub whole: bool,
+    pub(super) whole: bool,
 }
 
 impl Http2Answer {
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 }
 
 /// A GET for the site.
-pub fn get(path: &str) -> Request<()> {
+pub(super) fn get(path: &str) -> Request<()> {
     request("GET", path)
 }
 
 /// A request for the site.
-pub fn request(method: &str, path: &str) -> Request<()> {
+pub(super) fn request(method: &str, path: &str) -> Request<()> {
     Request::builder()
         .method(method)
         .uri(format!("http://{HOST}{path}"))
@@ -74,7 +74,7 @@ pub fn request(method: &str, path: &str) -> Request<()> {
 
 impl Http2Client {
     /// Connects to a listener in the clear.
-    pub fn connect(address: SocketAddr) -> Http2Client {
+    pub(super) fn connect(address: SocketAddr) -> Http2Client {
         let (to_handle, handle) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
@@ -90,6 +90,7 @@ impl Http2Client {
             stream.set_nodelay(true).unwrap();
             let (sender, connection) = h2::client::Builder::new()
                 .enable_push(false)
+                .initial_connection_window_size(16 << 20)
                 .handshake(stream)
                 .await
                 .unwrap();
@@ -109,12 +110,12 @@ impl Http2Client {
     }
 
     /// Sends a request without content, and reads the answer.
-    pub fn send(&self, request: Request<()>) -> Http2Answer {
+    pub(super) fn send(&self, request: Request<()>) -> Http2Answer {
         self.start(request, true).answer()
     }
 
     /// Sends a request with content, and reads the answer.
-    pub fn send_with(&self, request: Request<()>, content: impl AsRef<[u8]>) -> Http2Answer {
+    pub(super) fn send_with(&self, request: Request<()>, content: impl AsRef<[u8]>) -> Http2Answer {
         let mut sent = self.start(request, false);
         let content = Bytes::copy_from_slice(content.as_ref());
         sent.content.send_data(content, true).unwrap();
@@ -122,13 +123,17 @@ impl Http2Client {
     }
 
     /// Sends the head of a request.
-    pub fn start(&self, request: Request<()>, ends: bool) -> Http2Request {
+    pub(super) fn start(&self, request: Request<()>, ends: bool) -> Http2Request {
         self.try_start(request, ends)
             .expect("the edge takes the request")
     }
 
     /// Sends the head of a request, unless the connection has ended.
-    pub fn try_start(&self, request: Request<()>, ends: bool) -> Result<Http2Request, h2::Error> {
+    pub(super) fn try_start(
+        &self,
+        request: Request<()>,
+        ends: bool,
+    ) -> Result<Http2Request, h2::Error> {
         self.handle.block_on(async {
             let ready = tokio::time::timeout(GUARD, self.sender.clone().ready());
             let mut sender = ready.await.expect("the edge takes streams")?;
@@ -142,12 +147,12 @@ impl Http2Client {
     }
 
     /// Whether the edge offers extended CONNECT (RFC 8441 §3). The settings come after a while.
-    pub fn may_connect(&self) -> bool {
+    pub(super) fn may_connect(&self) -> bool {
         self.sender.is_extended_connect_protocol_enabled()
     }
 
     /// How the connection ended; `None` if it goes on.
-    pub fn ended(&self) -> Option<Result<(), String>> {
+    pub(super) fn ended(&self) -> Option<Result<(), String>> {
         self.ended.lock().unwrap().clone()
     }
 }
@@ -163,12 +168,12 @@ impl Drop for Http2Client {
 
 impl Http2Request {
     /// Reads the answer to its end.
-    pub fn answer(self) -> Http2Answer {
+    pub(super) fn answer(self) -> Http2Answer {
         self.try_answer().expect("the edge answers")
     }
 
     /// Reads the answer, unless the stream is reset before its head.
-    pub fn try_answer(self) -> Result<Http2Answer, h2::Error> {
+    pub(super) fn try_answer(self) -> Result<Http2Answer, h2::Error> {
         let Http2Request {
             handle,
             response,
@@ -183,7 +188,7 @@ impl Http2Request {
     }
 
     /// Waits for an interim response.
-    pub fn interim(&mut self) -> Response<()> {
+    pub(super) fn interim(&mut self) -> Response<()> {
         let response = &mut self.response;
         self.handle.block_on(async {
             let interim = std::future::poll_fn(|context| response.poll_informational(context));
@@ -196,7 +201,7 @@ impl Http2Request {
     }
 
     /// Waits for the head of the answer, and leaves the content.
-    pub fn head(self) -> (Response<RecvStream>, SendStream<Bytes>, Handle) {
+    pub(super) fn head(self) -> (Response<RecvStream>, SendStream<Bytes>, Handle) {
         let response = self.response;
         let head = self.handle.block_on(async {
             let response = tokio::time::timeout(GUARD, response);

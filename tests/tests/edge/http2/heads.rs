@@ -69,11 +69,7 @@ fn refused() -> Vec<(Vec<(&'static str, &'static str)>, Said)> {
     row(with(&[(":protocol", "websocket")]), Said::Reset);
     // Targets.
     for bad in ["x", "/a b", "/a\tb", "http://www.example/x"] {
-        let said = match bad {
-            "/a b" | "/a\tb" => Said::Reset,
-            _ => Said::Status(400),
-        };
-        row(vec![method, scheme, authority, (":path", bad)], said);
+        row(vec![method, scheme, authority, (":path", bad)], Said::Reset);
     }
     row(
         vec![method, (":scheme", "ftp"), authority, path],
@@ -145,11 +141,16 @@ fn malformed_heads_are_refused_alone() {
     let mut client = RawClient::connect(address(&edge));
     let mut stream = 1;
     let rows = refused();
+    let mut others = Vec::new();
     for (fields, expected) in &rows {
         client.request(stream, fields);
-        assert_eq!(said(&mut client, stream), *expected, "{fields:?}");
+        let said = said(&mut client, stream);
+        if said != *expected {
+            others.push((said, fields));
+        }
         stream += 2;
     }
+    assert!(others.is_empty(), "{others:#?}");
     assert_eq!(origin.total(), 0, "nothing was forwarded");
     let of_status = |status| {
         let is = |row: &&(Vec<_>, Said)| match row.1 {
@@ -215,7 +216,7 @@ fn content_that_lies_about_its_length_is_not_forwarded() {
 fn a_header_that_is_too_long_is_refused_with_431() {
     let (origin, edge) = pages();
     let mut client = RawClient::connect(address(&edge));
-    let (fits, own, protocols) = ("a".repeat(30_000), "a".repeat(33_000), "a".repeat(100_000));
+    let (fits, own, protocols) = ("a".repeat(30_000), "a".repeat(33_000), "a".repeat(71_700));
     let many: Vec<_> = (0..101).map(|number| format!("x-{number}")).collect();
     let few: Vec<_> = many[..90].iter().map(|name| (&**name, "1")).collect();
     let many: Vec<_> = many.iter().map(|name| (&**name, "1")).collect();
@@ -223,7 +224,7 @@ fn a_header_that_is_too_long_is_refused_with_431() {
     let rows = [
         (with(&[("x", &fits)]), 200),
         (with(&[("x", &own)]), 431),
-        (with(&[("x", &protocols)]), 431),
+        ([&with(&[("x", &protocols)])[..], &few[..10]].concat(), 431),
         (get(&long_path), 431),
         (with(&few), 200),
         (with(&many), 431),

@@ -7,59 +7,58 @@ use std::time::Duration;
 use tero_tests::HOST;
 
 /// The preface of a client (RFC 9113 §3.4).
-pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-pub const DATA: u8 = 0;
-pub const HEADERS: u8 = 1;
-pub const PRIORITY: u8 = 2;
-pub const RESET: u8 = 3;
-pub const SETTINGS: u8 = 4;
-pub const PING: u8 = 6;
-pub const GOAWAY: u8 = 7;
-pub const WINDOW_UPDATE: u8 = 8;
-pub const CONTINUATION: u8 = 9;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const PRIORITY: u8 = 2;
+pub(super) const RESET: u8 = 3;
+pub(super) const SETTINGS: u8 = 4;
+pub(super) const PING: u8 = 6;
+pub(super) const GOAWAY: u8 = 7;
+pub(super) const WINDOW_UPDATE: u8 = 8;
+pub(super) const CONTINUATION: u8 = 9;
 
-pub const END_STREAM: u8 = 0x1;
-pub const ACK: u8 = 0x1;
-pub const END_HEADERS: u8 = 0x4;
+pub(super) const END_STREAM: u8 = 0x1;
+pub(super) const ACK: u8 = 0x1;
+pub(super) const END_HEADERS: u8 = 0x4;
 
-pub const PROTOCOL_ERROR: u32 = 0x1;
-pub const REFUSED_STREAM: u32 = 0x7;
-pub const ENHANCE_YOUR_CALM: u32 = 0xb;
+pub(super) const PROTOCOL_ERROR: u32 = 0x1;
+pub(super) const REFUSED_STREAM: u32 = 0x7;
+pub(super) const ENHANCE_YOUR_CALM: u32 = 0xb;
 
 /// How long a read waits before the test fails.
 const GUARD: Duration = Duration::from_secs(20);
 
 /// A frame as it came.
 #[derive(Clone, Debug)]
-pub struct RawFrame {
-    pub kind: u8,
-    pub flags: u8,
-    pub stream: u32,
-    pub content: Vec<u8>,
+pub(super) struct RawFrame {
+    pub(super) kind: u8,
+    pub(super) stream: u32,
+    pub(super) content: Vec<u8>,
 }
 
 impl RawFrame {
     /// The error that a `RST_STREAM` tells.
-    pub fn error(&self) -> u32 {
+    pub(super) fn error(&self) -> u32 {
         u32::from_be_bytes(self.content[..4].try_into().unwrap())
     }
 
     /// The status in a head of a response.
-    pub fn status(&self) -> u16 {
+    pub(super) fn status(&self) -> u16 {
         status(&self.content)
     }
 }
 
 /// A connection that speaks in frames.
 #[derive(Debug)]
-pub struct RawClient {
+pub(super) struct RawClient {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
 /// The fields of a GET for the site.
-pub fn get(path: &str) -> Vec<(&str, &str)> {
+pub(super) fn get(path: &str) -> Vec<(&str, &str)> {
     vec![
         (":method", "GET"),
         (":scheme", "http"),
@@ -69,7 +68,7 @@ pub fn get(path: &str) -> Vec<(&str, &str)> {
 }
 
 /// An encoded frame.
-pub fn frame(kind: u8, flags: u8, stream: u32, content: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, content: &[u8]) -> Vec<u8> {
     let length = (content.len() as u32).to_be_bytes();
     let mut bytes = vec![length[1], length[2], length[3], kind, flags];
     bytes.extend(stream.to_be_bytes());
@@ -78,7 +77,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, content: &[u8]) -> Vec<u8> {
 }
 
 /// A header block, by literals that are not indexed (RFC 7541 §6.2.2).
-pub fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in fields {
         bytes.push(0);
@@ -89,13 +88,13 @@ pub fn block(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// A string literal without Huffman coding.
-pub fn text(bytes: &mut Vec<u8>, text: &[u8]) {
+pub(super) fn text(bytes: &mut Vec<u8>, text: &[u8]) {
     integer(bytes, 0, 7, text.len());
     bytes.extend(text);
 }
 
 /// An integer after `bits` of a prefix (RFC 7541 §5.1).
-pub fn integer(bytes: &mut Vec<u8>, prefix: u8, bits: u32, value: usize) {
+pub(super) fn integer(bytes: &mut Vec<u8>, prefix: u8, bits: u32, value: usize) {
     let most = (1 << bits) - 1;
     if value < most {
         return bytes.push(prefix | value as u8);
@@ -111,12 +110,12 @@ pub fn integer(bytes: &mut Vec<u8>, prefix: u8, bits: u32, value: usize) {
 
 impl RawClient {
     /// Connects, and begins as every client does.
-    pub fn connect(address: SocketAddr) -> RawClient {
+    pub(super) fn connect(address: SocketAddr) -> RawClient {
         RawClient::connect_with(address, &[])
     }
 
     /// The same, with these settings.
-    pub fn connect_with(address: SocketAddr, settings: &[(u16, u32)]) -> RawClient {
+    pub(super) fn connect_with(address: SocketAddr, settings: &[(u16, u32)]) -> RawClient {
         let mut client = RawClient::silent(address);
         client.write(PREFACE);
         let content: Vec<u8> = settings
@@ -128,7 +127,7 @@ impl RawClient {
     }
 
     /// A connection on which nothing was sent.
-    pub fn silent(address: SocketAddr) -> RawClient {
+    pub(super) fn silent(address: SocketAddr) -> RawClient {
         let stream = TcpStream::connect(address).expect("the edge listens");
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(GUARD)).unwrap();
@@ -140,17 +139,17 @@ impl RawClient {
     }
 
     /// Sends bytes. Returns whether the edge takes them.
-    pub fn write(&mut self, bytes: &[u8]) -> bool {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
     }
 
     /// Sends a frame. Returns whether the edge takes it.
-    pub fn send(&mut self, kind: u8, flags: u8, stream: u32, content: &[u8]) -> bool {
+    pub(super) fn send(&mut self, kind: u8, flags: u8, stream: u32, content: &[u8]) -> bool {
         self.write(&frame(kind, flags, stream, content))
     }
 
     /// Sends a request without content.
-    pub fn request(&mut self, stream: u32, fields: &[(&str, &str)]) -> bool {
+    pub(super) fn request(&mut self, stream: u32, fields: &[(&str, &str)]) -> bool {
         self.send(HEADERS, END_HEADERS | END_STREAM, stream, &block(fields))
     }
 
@@ -158,7 +157,7 @@ impl RawClient {
     ///
     /// # Panics
     /// If nothing comes.
-    pub fn next(&mut self) -> Option<RawFrame> {
+    pub(super) fn next(&mut self) -> Option<RawFrame> {
         loop {
             if let Some(frame) = self.take() {
                 return Some(frame);
@@ -186,14 +185,13 @@ impl RawClient {
         let bytes: Vec<u8> = self.received.drain(..9 + length).collect();
         Some(RawFrame {
             kind: bytes[3],
-            flags: bytes[4],
             stream: u32::from_be_bytes([bytes[5], bytes[6], bytes[7], bytes[8]]),
             content: bytes[9..].to_vec(),
         })
     }
 
     /// The next frame of these kinds; `None` at the end of the connection.
-    pub fn next_of(&mut self, kinds: &[u8]) -> Option<RawFrame> {
+    pub(super) fn next_of(&mut self, kinds: &[u8]) -> Option<RawFrame> {
         loop {
             let frame = self.next()?;
             if kinds.contains(&frame.kind) {
@@ -206,7 +204,7 @@ impl RawClient {
     ///
     /// # Panics
     /// If the connection ends before.
-    pub fn first_of(&mut self, stream: u32) -> RawFrame {
+    pub(super) fn first_of(&mut self, stream: u32) -> RawFrame {
         loop {
             let frame = self
                 .next_of(&[HEADERS, RESET])
@@ -218,7 +216,7 @@ impl RawClient {
     }
 
     /// Reads to the end of the connection. Returns the error of the last `GOAWAY`.
-    pub fn end(&mut self) -> Option<u32> {
+    pub(super) fn end(&mut self) -> Option<u32> {
         let mut error = None;
         while let Some(frame) = self.next() {
             if frame.kind == GOAWAY {
@@ -229,7 +227,7 @@ impl RawClient {
     }
 
     /// Whether the edge has ended the connection.
-    pub fn has_ended(&mut self) -> bool {
+    pub(super) fn has_ended(&mut self) -> bool {
         self.stream
             .set_read_timeout(Some(Duration::from_millis(1)))
             .unwrap();

@@ -123,8 +123,11 @@ fn a_reader_that_keeps_the_least_rate_is_served() {
     for _ in 0..120 {
         edge.advance_secs(1);
         client.send(WINDOW_UPDATE, 0, 1, &2_000_u32.to_be_bytes());
-        let data = client.next_of(&[DATA]).expect("the edge goes on");
-        assert_eq!(data.content.len(), 2_000);
+        let mut taken = 0;
+        while taken < 2_000 {
+            let data = client.next_of(&[DATA]).expect("the edge goes on");
+            taken += data.content.len();
+        }
     }
     assert_eq!(ended(&edge, "stalled"), 0.0);
 }

@@ -206,13 +206,14 @@ fn the_access_log_and_the_figures_tell_http2() {
     let log = || std::fs::read_to_string(&file).unwrap_or_default();
     eventually("three lines", || log().lines().count() == 3);
     let log = log();
-    let lines: Vec<_> = log.lines().collect();
-    assert!(lines[0].contains("\"GET /x?y HTTP/2.0\" 200 6 "), "{log}");
-    assert!(
-        lines[0].contains("fwd=uri-miss") && lines[1].contains("hit"),
-        "{log}"
-    );
-    assert!(lines[2].contains("\"-\" 400 0 "), "{log}");
+    for words in [
+        ["\"GET /x?y HTTP/2.0\" 200 6 ", "fwd=uri-miss"],
+        ["\"GET /x?y HTTP/2.0\" 200 6 ", "hit"],
+        ["\"-\" 400 0 ", "malformed"],
+    ] {
+        let has = |line: &str| words.iter().all(|word| line.contains(word));
+        assert!(log.lines().any(has), "{words:?}: {log}");
+    }
     let bytes = edge.metric("tero_response_bytes_total", &[]);
     assert_eq!(bytes, 12.0);
     let hits = edge.metric("tero_requests_total", &["outcome=\"hit\""]);
@@ -296,25 +297,21 @@ fn requests_in_one_piece_are_all_answered() {
     let warm = edge.get("/x");
     assert_eq!(warm.status, 200);
     let mut client = RawClient::connect(address(&edge));
-    let mut bytes = Vec::new();
-    for number in 0..1_000_u32 {
-        bytes.extend(super::raw::frame(
-            HEADERS,
-            super::raw::END_HEADERS | super::raw::END_STREAM,
-            2 * number + 1,
-            &super::raw::block(&super::raw::get("/x")),
-        ));
-    }
-    client.write(&bytes);
-    let mut statuses = 0;
-    while statuses < 1_000 {
-        let frame = client.next_of(&[HEADERS, super::raw::RESET]).unwrap();
-        assert_eq!(frame.kind, HEADERS, "{frame:?}");
-        assert_eq!(frame.status(), 200);
-        statuses += 1;
-        if statuses % 50 == 0 {
-            let more = 10_000_u32.to_be_bytes();
-            client.send(super::raw::WINDOW_UPDATE, 0, 0, &more);
+    for round in 0..10_u32 {
+        let request = |number: u32| {
+            super::raw::frame(
+                HEADERS,
+                super::raw::END_HEADERS | super::raw::END_STREAM,
+                200 * round + 2 * number + 1,
+                &super::raw::block(&super::raw::get("/x")),
+            )
+        };
+        let requests: Vec<u8> = (0..100).flat_map(request).collect();
+        client.write(&requests);
+        for _ in 0..100 {
+            let frame = client.next_of(&[HEADERS, super::raw::RESET]).unwrap();
+            assert_eq!(frame.kind, HEADERS, "{frame:?}");
+            assert_eq!(frame.status(), 200);
         }
     }
 }

@@ -96,7 +96,11 @@ pub(super) fn answer<'c>(
     let record = SendingRecord::new(record);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return match terms.connect {
-            Some(connect) => open_tunnel(of, respond, response.map(|_| ()), record, connect),
+            Some(connect) => {
+                // Its traffic has not been polled, so nothing else would wake it.
+                context.waker().wake_by_ref();
+                open_tunnel(of, respond, response.map(|_| ()), record, connect)
+            }
             // Nobody but a CONNECT asks for it.
             None => StreamStep::gone(),
         };

@@ -2,9 +2,9 @@
 //! it.
 //!
 //! A [`Flight`] is a fetch under way. The first request to join leads, and holds a [`Lead`] until
-//! new requests find the response in the store. A leader that fails hands over to one of its
-//! followers. After [`LEADERS_PER_FLIGHT`] failures the others share the last one, so that a crowd
-//! doesn't ask, one by one, an origin that is down.
+//! new requests find the response in the store. A leader tells its
+//! followers what came of it, failures included, so that a crowd doesn't ask, one by one, an origin
+//! that is down. If it ends without a word, one of its followers leads.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -12,9 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
 use tokio::sync::watch;
-
-/// After so many failed leaders, all followers share the failure.
-pub const LEADERS_PER_FLIGHT: u32 = 2;
 
 /// Locks over which the keys are spread.
 const SHARDS: usize = 64;
@@ -31,8 +28,6 @@ pub struct Collapse<T> {
 /// A fetch under way.
 #[derive(Debug)]
 pub struct Flight<T> {
-    /// Leaders that failed before this one.
-    attempt: u32,
     state: watch::Sender<FlightState<T>>,
 }
 
@@ -57,11 +52,8 @@ pub enum FlightRole<T: Clone> {
 pub enum FlightResult<T> {
     /// The leader shares this.
     Answered(T),
-    /// The leader failed. Join again: as the next leader, or as its follower.
-    Failed {
-        /// Leaders that have failed; pass it to [`Collapse::join`].
-        attempt: u32,
-    },
+    /// The leader ended without a word. Join again: as the next leader, or as its follower.
+    Failed,
 }
 
 impl<T: Clone> Collapse<T> {
@@ -74,16 +66,14 @@ impl<T: Clone> Collapse<T> {
         }
     }
 
-    /// Joins the fetch of `key`: as its leader, if no fetch is under way. `attempt` counts the
-    /// leaders that this request has seen fail, 0 at first.
-    pub fn join(self: &Arc<Self>, key: &[u8], attempt: u32) -> FlightRole<T> {
+    /// Joins the fetch of `key`: as its leader, if no fetch is under way.
+    pub fn join(self: &Arc<Self>, key: &[u8]) -> FlightRole<T> {
         let mut shard = self.shard(key);
         if let Some(flight) = shard.get(key) {
             return FlightRole::Follower(Arc::clone(flight));
         }
         let key: Arc<[u8]> = key.into();
         let flight = Arc::new(Flight {
-            attempt,
             state: watch::Sender::new(FlightState::Waiting),
         });
         shard.insert(Arc::clone(&key), Arc::clone(&flight));
@@ -96,7 +86,7 @@ impl<T: Clone> Collapse<T> {
 
     /// Leads the fetch of `key`; `None` if another request leads it.
     pub fn lead(self: &Arc<Self>, key: &[u8]) -> Option<Lead<T>> {
-        match self.join(key, 0) {
+        match self.join(key) {
             FlightRole::Leader(lead) => Some(lead),
             FlightRole::Follower(_) => None,
         }
@@ -132,9 +122,7 @@ impl<T: Clone> Flight<T> {
             .await;
         match answered.as_deref() {
             Ok(FlightState::Answered(shared)) => FlightResult::Answered(shared.clone()),
-            _ => FlightResult::Failed {
-                attempt: self.attempt + 1,
-            },
+            _ => FlightResult::Failed,
         }
     }
 }
@@ -174,11 +162,6 @@ impl<T: Clone> Lead<T> {
             shard.remove(&self.key);
         }
     }
-
-    /// Whether this leader, if it fails, must share its failure instead of handing over.
-    pub fn is_last(&self) -> bool {
-        self.flight.attempt + 1 >= LEADERS_PER_FLIGHT
-    }
 }
 
 impl<T: Clone> Drop for Lead<T> {
@@ -207,7 +190,7 @@ mod tests {
     }
 
     fn follower(collapse: &Arc<Collapse<u8>>) -> Arc<Flight<u8>> {
-        match collapse.join(b"k", 0) {
+        match collapse.join(b"k") {
             FlightRole::Follower(flight) => flight,
             FlightRole::Leader(_) => panic!("another request leads"),
         }
@@ -235,15 +218,13 @@ mod tests {
     async fn a_follower_leads_after_a_failure() {
         let collapse = Arc::new(Collapse::new());
         let lead = leader(&collapse);
-        assert!(!lead.is_last());
         let flight = follower(&collapse);
         drop(lead);
-        assert_eq!(flight.wait().await, FlightResult::Failed { attempt: 1 });
-        let FlightRole::Leader(second) = collapse.join(b"k", 1) else {
+        assert_eq!(flight.wait().await, FlightResult::Failed);
+        let FlightRole::Leader(_second) = collapse.join(b"k") else {
             panic!("the first to join again leads")
         };
-        assert!(second.is_last());
-        assert!(matches!(collapse.join(b"k", 1), FlightRole::Follower(_)));
+        assert!(matches!(collapse.join(b"k"), FlightRole::Follower(_)));
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@
 mod addresses;
 mod attempt;
 mod balance;
+mod breaker;
 mod checks;
 mod connection;
 mod error;
@@ -32,6 +33,7 @@ use hyper::body::Incoming;
 
 use attempt::{Attempt, HopAnswer};
 use balance::Balancer;
+use breaker::Breaker;
 use error::SendError;
 use health::HopResult;
 use next_hop::{HopPlace, NextHop};
@@ -39,8 +41,10 @@ use permits::{PermitLimits, PermitPool};
 use retry::RetryBudget;
 use sending::SendingContent;
 use tero_config as config;
+use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
+pub(crate) use breaker::BreakerPosition;
 pub use error::OriginError;
 pub(crate) use error::is_slow_client;
 pub use health::HopState;
@@ -98,9 +102,20 @@ pub struct Origin {
     hops: Vec<Arc<NextHop>>,
     balancer: Balancer,
     retries: RetryBudget,
+    breaker: Breaker,
     permits: Arc<PermitPool>,
     settings: OriginSettings,
     clock: Clock,
+}
+
+/// A fetch that the circuit breaker has let through.
+#[derive(Debug)]
+pub(crate) struct BreakerPass(Arc<Origin>);
+
+impl Drop for BreakerPass {
+    fn drop(&mut self) {
+        self.0.breaker.end_trial();
+    }
 }
 
 /// Where the content of a request comes from.
@@ -156,10 +171,30 @@ impl Origin {
             balancer: Balancer::new(settings.balance.by, &hops),
             hops,
             retries: RetryBudget::new(settings.retry.budget),
+            breaker: Breaker::new(&settings.health),
             permits: PermitPool::new(limits),
             settings,
             clock,
         })
+    }
+
+    /// What the fetches of the site say of its origins together.
+    pub(crate) fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// How often the circuit breaker has opened, and whether it is open.
+    pub fn breaker_figures(&self) -> (u64, bool) {
+        let position = self.breaker.position(self.clock.now());
+        (self.breaker.opened(), position != BreakerPosition::Closed)
+    }
+
+    /// Lets a fetch in the background go on. `None` while the circuit breaker is open; after its
+    /// rest, one at a time.
+    pub(crate) fn pass_breaker(self: &Arc<Self>, now: Timestamp) -> Option<BreakerPass> {
+        self.breaker
+            .let_through(now)
+            .then(|| BreakerPass(Arc::clone(self)))
     }
 
     fn hop(&self, name: &str) -> Option<&NextHop> {

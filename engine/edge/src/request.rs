@@ -17,6 +17,7 @@ pub mod devices;
 pub mod edge;
 pub mod exchange;
 pub mod explain;
+mod failing_keys;
 pub mod failure;
 mod fetch;
 mod field_scan;
@@ -250,6 +251,10 @@ fn carry_out(visit: Visit<'_>) -> Progress {
             revalidate::in_background(visit, &stored);
             Progress::Answered(stale(visit, &stored, Provenance::stored(Outcome::Stale)))
         }
+        Disposition::ServeWhileOriginRests(stored) => {
+            let provenance = Provenance::stale_while_origin_rests();
+            Progress::Answered(stale(visit, &stored, provenance))
+        }
         Disposition::GatewayTimeout => Progress::Answered(only_if_cached(visit)),
         Disposition::Revalidate { stored, why } => {
             Progress::Onward(Route::Fetch(Some(stored), why.forward()))
@@ -297,6 +302,9 @@ fn only_if_cached(visit: Visit<'_>) -> Answer {
 /// Nothing stored answers the request as it is: a HEAD goes forward by itself, a GET leads or
 /// follows a fetch.
 async fn fetch(visit: Visit<'_>, miss: Miss) -> Answer {
+    if let Some(failure) = visit.remembered_failure() {
+        return stale_or_error(visit, &miss, failure);
+    }
     match miss.plan(visit) {
         FetchPlan::Head => forward_head(visit, miss).await,
         FetchPlan::FromPart => answer_from_part(visit, miss).await,

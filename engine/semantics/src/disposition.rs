@@ -67,6 +67,18 @@ impl StoredFreshness for Freshness {
     }
 }
 
+/// Whether the origin is expected to answer, by what happened lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OriginOutlook {
+    /// Nothing speaks against it.
+    #[default]
+    Good,
+    /// It failed, and may be back.
+    Doubtful,
+    /// It failed a moment ago, and is left alone.
+    Resting,
+}
+
 /// The result of a look-up under the key of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoredMatch<S> {
@@ -112,6 +124,9 @@ pub enum Disposition<S> {
     Serve(S),
     /// The stored response answers it, stale, and is revalidated in the background.
     ServeWhileRevalidating(S),
+    /// The stored response answers it, stale, since the origin is left alone after a failure (RFC
+    /// 5861 §4).
+    ServeWhileOriginRests(S),
     /// The stored response is validated first.
     Revalidate {
         /// The stored response.
@@ -148,7 +163,8 @@ impl RevalidationReason {
     }
 }
 
-/// What becomes of a request. `look_up` is asked only where the cache takes part in it.
+/// What becomes of a request. `look_up` is asked only where the cache takes part in it, and
+/// `outlook` only where a stale response could answer.
 ///
 /// ```
 /// use http::Method;
@@ -156,7 +172,7 @@ impl RevalidationReason {
 /// use tero_semantics::cache_status::Forward;
 /// use tero_semantics::decision::LookupDecision;
 /// use tero_semantics::disposition::{
-///     Disposition, PassReason, RequestFacts, StoredMatch, disposition,
+///     Disposition, OriginOutlook, PassReason, RequestFacts, StoredMatch, disposition,
 /// };
 /// use tero_semantics::freshness::Freshness;
 /// use tero_semantics::reuse::ClientDirectives;
@@ -174,14 +190,16 @@ impl RevalidationReason {
 ///     at: Timestamp::from_unix_secs(784_111_777),
 /// };
 /// let nothing = || StoredMatch::<Freshness>::Nothing;
-/// assert_eq!(disposition(&get, nothing), Disposition::Fetch(Forward::UriMiss));
+/// let good = || OriginOutlook::Good;
+/// assert_eq!(disposition(&get, nothing, good), Disposition::Fetch(Forward::UriMiss));
 /// let post = RequestFacts { method: &Method::POST, ..get };
-/// assert_eq!(disposition(&post, nothing), Disposition::Pass(PassReason::Method));
+/// assert_eq!(disposition(&post, nothing, good), Disposition::Pass(PassReason::Method));
 /// ```
 #[inline]
 pub fn disposition<S: StoredFreshness>(
     request: &RequestFacts<'_>,
     look_up: impl FnOnce() -> StoredMatch<S>,
+    outlook: impl FnOnce() -> OriginOutlook,
 ) -> Disposition<S> {
     if request.asks_for_upgrade {
         return Disposition::Upgrade;
@@ -190,7 +208,7 @@ pub fn disposition<S: StoredFreshness>(
         return Disposition::Pass(reason);
     }
     match look_up() {
-        StoredMatch::Selected(stored) => of_stored(request, stored),
+        StoredMatch::Selected(stored) => of_stored(request, stored, outlook),
         StoredMatch::OtherVariants => absent(request, Forward::VaryMiss),
         StoredMatch::Nothing => absent(request, Forward::UriMiss),
     }
@@ -209,7 +227,11 @@ fn passes(request: &RequestFacts<'_>) -> Option<PassReason> {
 }
 
 #[inline]
-fn of_stored<S: StoredFreshness>(request: &RequestFacts<'_>, stored: S) -> Disposition<S> {
+fn of_stored<S: StoredFreshness>(
+    request: &RequestFacts<'_>,
+    stored: S,
+    outlook: impl FnOnce() -> OriginOutlook,
+) -> Disposition<S> {
     let RequestFacts {
         directives,
         client,
@@ -218,14 +240,25 @@ fn of_stored<S: StoredFreshness>(request: &RequestFacts<'_>, stored: S) -> Dispo
     } = *request;
     match reuse(stored.freshness(), directives, client, at) {
         Reuse::Fresh => Disposition::Serve(stored),
-        Reuse::StaleWhileRevalidate => Disposition::ServeWhileRevalidating(stored),
-        // The next hop failed in the content, which no head tells beforehand (RFC 5861 §4): it is
-        // asked again, and this request does not take the risk.
-        Reuse::Revalidate(RevalidationReason::Stale)
-            if stored.successor_broke_off()
-                && stale_if_error(stored.freshness(), directives, client, at) =>
+        Reuse::StaleWhileRevalidate => match outlook() {
+            OriginOutlook::Resting => Disposition::ServeWhileOriginRests(stored),
+            OriginOutlook::Good | OriginOutlook::Doubtful => {
+                Disposition::ServeWhileRevalidating(stored)
+            }
+        },
+        Reuse::Revalidate(why @ RevalidationReason::Stale)
+            if stale_if_error(stored.freshness(), directives, client, at) =>
         {
-            Disposition::ServeWhileRevalidating(stored)
+            match outlook() {
+                OriginOutlook::Resting => Disposition::ServeWhileOriginRests(stored),
+                // The origin is asked again, and this request does not take the risk.
+                OriginOutlook::Doubtful => Disposition::ServeWhileRevalidating(stored),
+                // It failed in the content, which no head tells beforehand (RFC 5861 §4).
+                OriginOutlook::Good if stored.successor_broke_off() => {
+                    Disposition::ServeWhileRevalidating(stored)
+                }
+                OriginOutlook::Good => Disposition::Revalidate { stored, why },
+            }
         }
         Reuse::Revalidate(why) => Disposition::Revalidate { stored, why },
         Reuse::Unsatisfiable => Disposition::GatewayTimeout,
@@ -364,9 +397,11 @@ mod tests {
     fn what_passes_is_never_looked_up() {
         let directives = RequestDirectives::default();
         let check = |facts: RequestFacts<'_>, expected| {
-            let seen = disposition(&facts, || -> StoredMatch<Freshness> {
-                panic!("{facts:?} was looked up")
-            });
+            let seen = disposition(
+                &facts,
+                || -> StoredMatch<Freshness> { panic!("{facts:?} was looked up") },
+                || OriginOutlook::Good,
+            );
             assert_eq!(seen, expected, "{facts:?}");
         };
         let get = facts(&Method::GET, &directives);
@@ -420,7 +455,11 @@ mod tests {
                 ..facts(&Method::GET, &none)
             };
             let stored = Bridging(freshness(cache_control));
-            disposition(&facts, || StoredMatch::Selected(stored))
+            disposition(
+                &facts,
+                || StoredMatch::Selected(stored),
+                || OriginOutlook::Good,
+            )
         };
         let bridges = "max-age=10, stale-if-error=5";
         assert!(matches!(after(9, bridges), Disposition::Serve(_)));
@@ -486,7 +525,11 @@ mod tests {
         ];
         for method in [Method::GET, Method::HEAD] {
             for (stored, directives, expected) in rows {
-                let seen = disposition(&facts(&method, directives), || stored);
+                let seen = disposition(
+                    &facts(&method, directives),
+                    || stored,
+                    || OriginOutlook::Good,
+                );
                 assert_eq!(seen, expected, "{method} {stored:?}");
             }
         }
@@ -567,6 +610,91 @@ mod tests {
             ),
         ] {
             assert_eq!(fetch_plan(&facts), expected, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn stale_responses_are_served_without_asking_an_origin_that_rests() {
+        use Disposition::{Revalidate, Serve, ServeWhileOriginRests, ServeWhileRevalidating};
+        let stale = RevalidationReason::Stale;
+        for (cache_control, age, outlook, expected) in [
+            (
+                "max-age=60, stale-if-error=60",
+                59,
+                OriginOutlook::Resting,
+                Serve(()),
+            ),
+            (
+                "max-age=60, stale-if-error=60",
+                61,
+                OriginOutlook::Resting,
+                ServeWhileOriginRests(()),
+            ),
+            (
+                "max-age=60, stale-if-error=60",
+                61,
+                OriginOutlook::Doubtful,
+                ServeWhileRevalidating(()),
+            ),
+            (
+                "max-age=60, stale-if-error=60",
+                61,
+                OriginOutlook::Good,
+                Revalidate {
+                    stored: (),
+                    why: stale,
+                },
+            ),
+            (
+                "max-age=60, stale-if-error=60",
+                121,
+                OriginOutlook::Resting,
+                Revalidate {
+                    stored: (),
+                    why: stale,
+                },
+            ),
+            (
+                "max-age=60, stale-while-revalidate=60",
+                61,
+                OriginOutlook::Resting,
+                ServeWhileOriginRests(()),
+            ),
+            (
+                "max-age=60, stale-while-revalidate=60",
+                61,
+                OriginOutlook::Doubtful,
+                ServeWhileRevalidating(()),
+            ),
+            (
+                "max-age=60, must-revalidate, stale-if-error=60",
+                61,
+                OriginOutlook::Resting,
+                Revalidate {
+                    stored: (),
+                    why: stale,
+                },
+            ),
+        ] {
+            let directives = RequestDirectives::default();
+            let facts = RequestFacts {
+                at: NOON.saturating_add(std::time::Duration::from_secs(age)),
+                ..facts(&Method::GET, &directives)
+            };
+            let stored = freshness(cache_control);
+            let seen = disposition(&facts, || StoredMatch::Selected(stored), || outlook);
+            let seen = match seen {
+                Serve(_) => Serve(()),
+                ServeWhileOriginRests(_) => ServeWhileOriginRests(()),
+                ServeWhileRevalidating(_) => ServeWhileRevalidating(()),
+                Revalidate { why, .. } => Revalidate { stored: (), why },
+                other => panic!("{cache_control} {age}: {other:?}"),
+            };
+            let is_same = match (seen, expected) {
+                (Revalidate { .. }, Revalidate { .. }) => true,
+                (seen, expected) => seen == expected,
+            };
+            assert!(is_same, "{cache_control} {age} {outlook:?}: {seen:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod admin;
 mod admin_answers;
 mod bad_input;
 mod binary;
+mod breaker;
 mod busy_admin;
 mod cache_control;
 mod cache_status;

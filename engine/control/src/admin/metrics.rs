@@ -58,6 +58,7 @@ impl Collector for MetricsCollector {
         origins(&mut encoder, &sites)?;
         codings(&mut encoder, &sites)?;
         hops(&mut encoder, &sites)?;
+        breakers(&mut encoder, &sites)?;
         self.cache(&mut encoder)?;
         zone_data(&mut encoder)?;
         self.connections(&mut encoder)?;
@@ -180,6 +181,21 @@ fn codings(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result 
     seconds(encoder, "tero_coding_seconds", help, spent)?;
     let help = "Stored responses, or codings of them, that were not made";
     counters(encoder, "tero_coding_skipped", help, skipped)
+}
+
+/// The circuit breakers of the sites.
+fn breakers(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
+    let (mut opened, mut open) = (Vec::new(), Vec::new());
+    for site in sites {
+        let (count, is_open) = site.origin.breaker_figures();
+        opened.push((vec![site_label(site)], count));
+        open.push((vec![site_label(site)], u64::from(is_open)));
+    }
+    let help =
+        "How often the origins failed for so many pages that stale ones were served without asking";
+    counters(encoder, "tero_origin_breaker_opened", help, opened)?;
+    let help = "Whether stale pages are served without asking, since the origins fail";
+    gauges(encoder, "tero_origin_breaker_open", help, open)
 }
 
 /// The figures of each next hop.

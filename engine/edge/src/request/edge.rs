@@ -9,6 +9,7 @@ use http::HeaderValue;
 use tokio::sync::Semaphore;
 
 use super::devices::Devices;
+use super::failing_keys::FailingKeys;
 use super::hit_for_miss::HitForMiss;
 use super::news::FlightNews;
 use super::shadow_question::ShadowQueue;
@@ -69,6 +70,8 @@ pub struct Edge {
     pub ports: Box<[u16]>,
     pub(super) collapse: Arc<Collapse<FlightNews>>,
     pub(super) hit_for_miss: HitForMiss,
+    /// Keys whose fetches have failed lately.
+    pub(super) failing_keys: FailingKeys,
     pub(super) collapse_timeout: Duration,
     /// To the thread that asks shadows.
     pub(super) shadows: ShadowQueue,
@@ -123,6 +126,7 @@ impl Edge {
             ports: parts.ports,
             collapse: Arc::new(Collapse::new()),
             hit_for_miss: HitForMiss::new(cache.hit_for_miss),
+            failing_keys: FailingKeys::new(),
             collapse_timeout: cache.collapse_timeout,
             shadows: parts.shadows,
             via,

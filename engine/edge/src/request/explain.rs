@@ -592,6 +592,15 @@ fn in_words(visit: Visit<'_>, disposition: &Disposition<Arc<StoredResponse>>) ->
                 format!("it is stored, stale for {stale} s, and served while it is revalidated"),
             )
         }
+        Disposition::ServeWhileOriginRests(stored) => {
+            let stale = stored.head.freshness.staleness(at).as_secs();
+            expect(
+                "stale",
+                format!(
+                    "it is stored, stale for {stale} s, and served without asking: the origin failed lately"
+                ),
+            )
+        }
         Disposition::Revalidate { why, .. } => expect(
             "revalidate",
             format!(

@@ -97,6 +97,24 @@ impl Failure {
         Failure::own(StatusCode::TOO_MANY_REQUESTS, "over a limit")
     }
 
+    /// The origin is left alone after a failure.
+    pub(super) fn origin_rests() -> Failure {
+        let reason = "origin failed lately and is left alone";
+        Failure::own(StatusCode::SERVICE_UNAVAILABLE, reason)
+    }
+
+    /// Whether the origin has failed, and not the edge or the client: no connection, no answer in
+    /// time, nothing that is HTTP, or a status that says so.
+    pub(super) fn is_of_origin(self) -> bool {
+        match self.next_hop {
+            Some(reply) => is_failure_of_origin(reply.status),
+            None => matches!(
+                self.status,
+                StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
+            ),
+        }
+    }
+
     /// The edge is going down.
     pub(super) fn shutting_down() -> Failure {
         Failure::own(StatusCode::SERVICE_UNAVAILABLE, "the edge is shutting down")
@@ -138,6 +156,11 @@ impl Failure {
             next_hop: Some(reply),
         }
     }
+}
+
+/// Whether a status says that the origin can't answer now. A 500 is an answer of the application.
+pub(super) fn is_failure_of_origin(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 502..=504)
 }
 
 /// An error with its causes, for the log.

@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use super::body::{EdgeBody, SilenceLimit};
-use super::failure::{ErrorChain, Failure, NextHopReply};
+use super::failure::{ErrorChain, Failure, NextHopReply, is_failure_of_origin};
 use super::news::{FlightNews, ResponseInFlight};
 use super::next_hop_request::{self, FetchKind};
 use super::provenance::{NotStored, Storing};
@@ -36,7 +36,7 @@ use tero_semantics::precondition::{Precondition, precondition};
 use tero_semantics::range::Partial;
 use tero_semantics::storability::{Refusal, Storability};
 use tero_semantics::timestamp::Timestamp;
-use tero_semantics::{forwarding, validation};
+use tero_semantics::{forwarding, key, validation};
 
 pub(super) use partial::Extent;
 
@@ -96,6 +96,23 @@ enum FetchReply {
     Rest(TimedResponse, Box<WholeOfPart>),
     /// The stored response holds, with the fields that the 304 gives it.
     Holds(TimedResponse, Arc<StoredResponse>, Box<HeaderMap>),
+}
+
+impl FetchReply {
+    fn response(&self) -> &Response<Incoming> {
+        let (FetchReply::New(timed) | FetchReply::Rest(timed, _) | FetchReply::Holds(timed, ..)) =
+            self;
+        &timed.response.response
+    }
+
+    fn status(&self) -> StatusCode {
+        self.response().status()
+    }
+
+    fn next_hop_reply(&self, visit: Visit<'_>) -> NextHopReply {
+        let response = self.response();
+        NextHopReply::of(response.status(), response.headers(), &visit.edge.clock)
+    }
 }
 
 /// A part, and the head of the whole that completes it.
@@ -186,8 +203,16 @@ impl Fetch {
             record::flush_hits(self.visit().edge, &self.key(), stale);
         }
         let (news, body) = match self.ask().await {
-            Ok(reply) => self.judge(reply),
-            Err(failure) => (self.failed(failure), None),
+            Ok(reply) => {
+                self.note_reply(&reply);
+                self.judge(reply)
+            }
+            Err(failure) => {
+                if failure.is_of_origin() {
+                    self.note_failure(failure);
+                }
+                (self.failed(failure), None)
+            }
         };
         self.finish(news, body).await;
     }
@@ -342,8 +367,59 @@ impl Fetch {
                     let reply = NextHopReply::of(status, response.headers(), clock);
                     return (self.failed(Failure::status(reply)), None);
                 }
-                self.take_in(timed)
+                let failure = is_failure_of_origin(status).then(|| {
+                    let clock = &self.visit().edge.clock;
+                    Failure::status(NextHopReply::of(status, response.headers(), clock))
+                });
+                let (mut news, body) = self.take_in(timed);
+                if let (Some(failure), None) = (failure, &body) {
+                    // Those who wait share it: the origin would not answer them either.
+                    news.followers = Some(FlightNews::Failed(failure));
+                }
+                (news, body)
             }
+        }
+    }
+
+    /// Takes account of an answer: whether the origin can answer at all. A 429 is about this key
+    /// alone.
+    fn note_reply(&self, reply: &FetchReply) {
+        let visit = self.visit();
+        let Visit { edge, exchange } = visit;
+        let status = reply.status();
+        if is_failure_of_origin(status) {
+            return self.note_failure(Failure::status(reply.next_hop_reply(visit)));
+        }
+        visit.site().origin.breaker().succeeded(visit.now());
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let failure = Failure::status(reply.next_hop_reply(visit));
+            let health = &visit.settings().health;
+            edge.failing_keys
+                .failed(&exchange.key, failure, health, visit.now());
+        } else {
+            edge.failing_keys.succeeded(&exchange.key);
+        }
+    }
+
+    /// Takes account of a failure of the origin.
+    #[cold]
+    fn note_failure(&self, failure: Failure) {
+        let visit = self.visit();
+        let Visit { edge, exchange } = visit;
+        let (health, now) = (&visit.settings().health, visit.now());
+        edge.failing_keys
+            .failed(&exchange.key, failure, health, now);
+        // Queries and variants of a URL count as one: a visitor can make up many of them.
+        let url = key::url_of(&exchange.key);
+        let page = url.split('?').next().unwrap_or(url);
+        let wish = failure.next_hop.and_then(|reply| reply.retry_after);
+        let breaker = visit.site().origin.breaker();
+        if breaker.failed(page.as_bytes(), wish, now) {
+            tracing::warn!(
+                site = %visit.settings().name,
+                reason = failure.reason,
+                "the origins fail for many pages; stale pages are served without asking"
+            );
         }
     }
 
@@ -362,13 +438,12 @@ impl Fetch {
             && told == Precondition::NotModified
     }
 
-    /// Followers that have something stale share the failure; the others try again, unless too many
-    /// have.
+    /// All who wait share a failure: asking once more, one by one, would not help an origin that is
+    /// down.
     fn failed(&self, failure: Failure) -> News {
-        let is_shared = self.stale.is_some() || self.lead.as_ref().is_some_and(Lead::is_last);
         News {
             requester: Some(FetchResult::Failed(failure)),
-            followers: is_shared.then_some(FlightNews::Failed(failure)),
+            followers: Some(FlightNews::Failed(failure)),
         }
     }
 
@@ -491,7 +566,9 @@ impl Fetch {
             return;
         }
         let now = visit.now();
-        if refusal.is_lasting() {
+        if is_failure_of_origin(status) {
+            // It says nothing of the answers to come.
+        } else if refusal.is_lasting() {
             edge.hit_for_miss.remember(&exchange.key, now);
         } else if let NotStored::ByRules(Refusal::NoCacheToCookie | Refusal::DefaultTtlToCookie) =
             refusal

@@ -42,8 +42,6 @@ enum Step {
 /// A request's place among those that want the same.
 struct Ticket {
     key: Vec<u8>,
-    /// How many leaders it has seen fail.
-    attempt: u32,
     /// How many fetches it has come upon that are not for it.
     others: u32,
     /// Where the order of purges stood when it came.
@@ -57,20 +55,19 @@ pub(super) async fn take_turn(visit: Visit<'_>) -> Turn {
     let edge = visit.edge;
     let mut ticket = Ticket {
         key: visit.exchange.key.clone(),
-        attempt: 0,
         others: 0,
         asked: edge.store.purge_point(),
         deadline: visit.now().saturating_add(edge.collapse_timeout),
     };
     loop {
-        let flight = match edge.collapse.join(&ticket.key, ticket.attempt) {
+        let flight = match edge.collapse.join(&ticket.key) {
             FlightRole::Leader(lead) => return Turn::Lead(lead),
             FlightRole::Follower(flight) => flight,
         };
         let patience = ticket.deadline.since(visit.now());
         match edge.clock.timeout(patience, flight.wait()).await {
             Err(_) => return Turn::Alone,
-            Ok(FlightResult::Failed { attempt }) => ticket.attempt = attempt,
+            Ok(FlightResult::Failed) => {}
             Ok(FlightResult::Answered(news)) => {
                 if let Some(turn) = ticket.turn_at(visit, news) {
                     return turn;

@@ -187,6 +187,14 @@ impl Provenance {
         }
     }
 
+    /// Answered stale, since the origin is left alone.
+    pub(super) fn stale_while_origin_rests() -> Provenance {
+        Provenance {
+            failure: Some(Failure::origin_rests()),
+            ..Provenance::stored(Outcome::Stale)
+        }
+    }
+
     /// Answered by an error of our own.
     pub(super) fn failed(forward: Option<Forward>, failure: Failure) -> Provenance {
         Provenance {

@@ -21,15 +21,20 @@ use tero_semantics::storability::Storability;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::validation::{self, HeadUpdate};
 
-/// Revalidates in the background, unless another request does already (RFC 5861 §3).
+/// Revalidates in the background, unless another request does already, or the origin is left alone
+/// (RFC 5861 §3).
 pub(super) fn in_background(visit: Visit<'_>, stale: &Arc<StoredResponse>) {
     let Some(lead) = visit.edge.collapse.lead(&visit.exchange.key) else {
+        return;
+    };
+    let Some(turn) = visit.site().origin.pass_breaker(visit.now()) else {
         return;
     };
     let owned = background::on_behalf_of_all(visit, stale);
     let stale = Arc::clone(stale);
     tokio::spawn(async move {
         revalidate_to_completion(owned.visit(), stale, lead).await;
+        drop(turn);
     });
 }
 

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use super::edge::Edge;
 use super::exchange::{Exchange, Requester};
+use super::failure::Failure;
 use super::site::Site;
+use crate::origin::BreakerPosition;
 use crate::store::PurgeWatch;
 use crate::store::stored::StoredResponse;
 use tero_config as config;
-use tero_semantics::disposition::{Disposition, RequestFacts, StoredMatch, disposition};
+use tero_semantics::disposition::{
+    Disposition, OriginOutlook, RequestFacts, StoredMatch, disposition,
+};
 use tero_semantics::operator_floor::LifetimeBound;
 use tero_semantics::reuse::stale_if_error;
 use tero_semantics::timestamp::Timestamp;
@@ -77,7 +81,32 @@ impl<'v> Visit<'v> {
             client: self.settings().client_directives,
             at: exchange.at,
         };
-        disposition(&facts, || self.stored(look))
+        disposition(&facts, || self.stored(look), || self.outlook())
+    }
+
+    /// Whether the origin is expected to answer, by what happened to this key and to others lately.
+    #[cold]
+    fn outlook(self) -> OriginOutlook {
+        let Visit { edge, exchange } = self;
+        let now = self.now();
+        let of_key = edge.failing_keys.outlook(&exchange.key, now);
+        match self.site().origin.breaker().position(now) {
+            _ if of_key == OriginOutlook::Resting => of_key,
+            BreakerPosition::Open => OriginOutlook::Resting,
+            BreakerPosition::HalfOpen => OriginOutlook::Doubtful,
+            BreakerPosition::Closed => of_key,
+        }
+    }
+
+    /// The failure of this key that is remembered for `error_ttl`. Plans try again by themselves.
+    pub(super) fn remembered_failure(self) -> Option<Failure> {
+        let Visit { edge, exchange } = self;
+        if exchange.requester.is_plan() {
+            return None;
+        }
+        let error_ttl = self.settings().error_ttl;
+        edge.failing_keys
+            .remembered(&exchange.key, error_ttl, self.now())
     }
 
     /// The stored response that the request selects.

@@ -1,0 +1,154 @@
+//! Keys whose fetches have failed lately: a crowd does not ask once more what one request has found
+//! out.
+//!
+//! Where a stale response can stand in, the key rests for growing times, and after each rest one
+//! request asks in the background. Where nothing is stored, the failure itself is remembered for
+//! `error_ttl`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use super::failure::Failure;
+use crate::store::Key;
+use tero_config as config;
+use tero_semantics::disposition::OriginOutlook;
+use tero_semantics::timestamp::Timestamp;
+
+/// Bytes of keys that are remembered, at most.
+const MAX_BYTES: u64 = 8 * 1024 * 1024;
+/// What an entry costs beside its key, in bytes.
+const OVERHEAD_BYTES: usize = 200;
+
+/// The memory of failures.
+#[derive(Debug)]
+pub(super) struct FailingKeys {
+    keys: Cache<Key, FailingKey, foldhash::quality::RandomState>,
+    /// Whether anything was ever remembered. Set before the first one can be found.
+    had_any: AtomicBool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct FailingKey {
+    failure: Failure,
+    failed_at: Timestamp,
+    rests_until: Timestamp,
+    next_rest: Duration,
+}
+
+impl FailingKeys {
+    pub(super) fn new() -> FailingKeys {
+        let keys = Cache::builder()
+            .max_capacity(MAX_BYTES)
+            .weigher(|key: &Key, _: &FailingKey| {
+                u32::try_from(key.as_bytes().len() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
+            })
+            .eviction_policy(EvictionPolicy::lru())
+            .build_with_hasher(foldhash::quality::RandomState::default());
+        FailingKeys {
+            keys,
+            had_any: AtomicBool::new(false),
+        }
+    }
+
+    /// Remembers that the fetch for `key` has failed: it rests for a time that grows, or for as long
+    /// as the origin wishes.
+    pub(super) fn failed(
+        &self,
+        key: &[u8],
+        failure: Failure,
+        settings: &config::Health,
+        now: Timestamp,
+    ) {
+        self.had_any.store(true, Ordering::Release);
+        let first = settings.rest.min(settings.max_rest);
+        let rest = self.keys.get(key).map_or(first, |known| known.next_rest);
+        let wish = failure.next_hop.and_then(|reply| reply.retry_after);
+        let lasts = wish
+            .map_or(rest, |wish| wish.max(rest))
+            .min(settings.max_rest);
+        let failing = FailingKey {
+            failure,
+            failed_at: now,
+            rests_until: now.saturating_add(lasts),
+            next_rest: rest.saturating_mul(2).min(settings.max_rest),
+        };
+        self.keys.insert(Key::new(key), failing);
+    }
+
+    /// Forgets it: a fetch for `key` has succeeded.
+    pub(super) fn succeeded(&self, key: &[u8]) {
+        if self.had_any.load(Ordering::Acquire) {
+            self.keys.invalidate(key);
+        }
+    }
+
+    /// Whether the origin is expected to answer for `key`.
+    pub(super) fn outlook(&self, key: &[u8], now: Timestamp) -> OriginOutlook {
+        if !self.had_any.load(Ordering::Acquire) {
+            return OriginOutlook::Good;
+        }
+        match self.keys.get(key) {
+            None => OriginOutlook::Good,
+            Some(failing) if failing.rests_until > now => OriginOutlook::Resting,
+            Some(_) => OriginOutlook::Doubtful,
+        }
+    }
+
+    /// The failure of `key` that is younger than `error_ttl`.
+    pub(super) fn remembered(
+        &self,
+        key: &[u8],
+        error_ttl: Duration,
+        now: Timestamp,
+    ) -> Option<Failure> {
+        if !self.had_any.load(Ordering::Acquire) {
+            return None;
+        }
+        let failing = self.keys.get(key)?;
+        (now.since(failing.failed_at) < error_ttl).then_some(failing.failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::origin::OriginError;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_unix_secs(1_000).saturating_add(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn rests_grow_and_end_with_a_success() {
+        let (keys, settings) = (FailingKeys::new(), config::Health::default());
+        let failure = Failure::of(&OriginError::Busy);
+        assert_eq!(keys.outlook(b"k", at(0)), OriginOutlook::Good);
+        let mut now = 0;
+        for rest in [5_000, 10_000, 20_000, 30_000, 30_000] {
+            keys.failed(b"k", failure, &settings, at(now));
+            assert_eq!(
+                keys.outlook(b"k", at(now + rest - 1)),
+                OriginOutlook::Resting
+            );
+            now += rest;
+            assert_eq!(keys.outlook(b"k", at(now)), OriginOutlook::Doubtful);
+        }
+        keys.succeeded(b"k");
+        assert_eq!(keys.outlook(b"k", at(now)), OriginOutlook::Good);
+    }
+
+    #[test]
+    fn a_failure_is_remembered_to_the_last_millisecond_of_its_ttl() {
+        let (keys, settings) = (FailingKeys::new(), config::Health::default());
+        let failure = Failure::of(&OriginError::Busy);
+        keys.failed(b"k", failure, &settings, at(0));
+        let ttl = Duration::from_secs(1);
+        assert_eq!(keys.remembered(b"k", ttl, at(999)), Some(failure));
+        assert_eq!(keys.remembered(b"k", ttl, at(1_000)), None);
+        assert_eq!(keys.remembered(b"other", ttl, at(0)), None);
+        assert_eq!(keys.remembered(b"k", Duration::ZERO, at(0)), None);
+    }
+}

@@ -138,7 +138,11 @@ fn row(key: &ConfigKey) -> String {
     let form = key.form.describe();
     let fallback = match key.fallback {
         Required => "required".to_owned(),
-        Value(value) => format!("`{value}`"),
+        // A long value is broken into lines when it becomes text.
+        Value(value) => format!(
+            "`{}`",
+            value.split_whitespace().collect::<Vec<_>>().join(" ")
+        ),
         Rule(words) => words.to_owned(),
     };
     format!("| `{}` | {form} | {fallback} | {} |", key.name, key.doc)

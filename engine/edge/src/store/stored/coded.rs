@@ -3,18 +3,20 @@
 //! They belong to their response: they come and go with it, a 304 that freshens it keeps them, and
 //! a purge takes them with it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::StoredBody;
+use crate::store::weight::{ARC_BYTES, allocated};
 use tero_semantics::content_coding::ContentCoding;
 
 /// The content of a stored response in other codings.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct CodedContents {
     bodies: [Option<StoredBody>; ContentCoding::ALL.len()],
     /// One bit for each coding that was asked for already: it was made, is being made, or is of no
-    /// use.
-    claimed: AtomicU8,
+    /// use. Shared by all heads of the content.
+    claimed: Arc<AtomicU8>,
 }
 
 impl CodedContents {
@@ -52,21 +54,13 @@ impl CodedContents {
 
     /// The memory that they use beside this structure, in bytes.
     pub(super) fn weight(&self) -> u64 {
-        self.all().map(|(_, body)| body.weight()).sum()
+        let claims = allocated(ARC_BYTES + size_of::<AtomicU8>()) as u64;
+        claims + self.all().map(|(_, body)| body.weight()).sum::<u64>()
     }
 
     /// Bytes of their large pieces.
     pub(super) fn large_bytes(&self) -> u64 {
         self.all().map(|(_, body)| body.large_bytes()).sum()
-    }
-}
-
-impl Clone for CodedContents {
-    fn clone(&self) -> CodedContents {
-        CodedContents {
-            bodies: self.bodies.clone(),
-            claimed: AtomicU8::new(self.claimed.load(Ordering::Relaxed)),
-        }
     }
 }
 
@@ -80,9 +74,12 @@ mod tests {
     fn a_coding_is_claimed_once_until_it_is_given_back() {
         let coded = CodedContents::default();
         assert!(coded.claim(ContentCoding::Br) && coded.claim(ContentCoding::Gzip));
-        assert!(!coded.claim(ContentCoding::Br) && !coded.clone().claim(ContentCoding::Gzip));
+        // Under another head, it is the same content.
+        let other = coded.clone();
+        assert!(!coded.claim(ContentCoding::Br) && !other.claim(ContentCoding::Gzip));
+        assert!(other.claim(ContentCoding::Zstd) && !coded.claim(ContentCoding::Zstd));
         coded.give_back(ContentCoding::Br);
-        assert!(coded.claim(ContentCoding::Br));
+        assert!(other.claim(ContentCoding::Br));
     }
 
     #[test]

@@ -716,18 +716,24 @@ fn an_access_log_sees_the_coded_answer() {
     let folder = tero_tests::folder();
     let path = folder.path().join("access.log");
     let log = format!(
-        "[access_log]\npath = {}\nformat = \"json\"",
+        "[access_log]\npath = {}\nformat = \"json\"\nfields = [\"bytes\", \"content_encoding\", \"cache_status\"]",
         tero_tests::toml_string(&path.display().to_string())
     );
     let edge = compressing(&origin).section(&log).start();
     edge.send(&accepting(BROWSER));
     let answer = edge.send(&accepting("zstd"));
     check_coded(&answer, "zstd", &page(0));
-    let bytes = format!("\"bytes\":{}", answer.body.len());
+    let sent = answer.body.len();
     eventually("the line is written", || {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        text.lines()
-            .any(|line| line.contains(&bytes) && line.contains("hit"))
+        let lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let mut coded = lines.filter(|line: &serde_json::Value| line["content_encoding"] == "zstd");
+        coded.any(|line| {
+            let status = line["cache_status"].as_str().unwrap();
+            line["bytes"] == sent && status.contains("coded with zstd")
+        })
     });
 }
 

@@ -151,6 +151,8 @@ access_log_fields! {
     CacheStatus = "cache_status",
     /// The field `Content-Type` of the response.
     ContentType = "content_type",
+    /// The field `Content-Encoding` of the response.
+    ContentEncoding = "content_encoding",
     /// Seconds to the head of the response.
     Seconds = "seconds",
     /// Bytes of content that were sent.

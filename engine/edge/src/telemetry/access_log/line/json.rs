@@ -1,7 +1,7 @@
 //! A line of the access log as a JSON object.
 
 use http::HeaderMap;
-use http::header::{CONTENT_TYPE, REFERER, USER_AGENT};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, REFERER, USER_AGENT};
 use serde::Serialize;
 
 use super::super::LineFormat;
@@ -115,6 +115,7 @@ fn put(
         Field::OriginSeconds => json.put(field, &facts.origin_micros.map(seconds)),
         Field::CacheStatus => json.put(field, &line.cache_status()),
         Field::ContentType => put_header(json, field, line.response, &CONTENT_TYPE),
+        Field::ContentEncoding => put_header(json, field, line.response, &CONTENT_ENCODING),
         Field::Seconds => json.put(field, &seconds(line.took_micros)),
         // These are known later.
         Field::Bytes | Field::TotalSeconds => {}

@@ -199,3 +199,38 @@ fn the_origin_gets_the_host_that_the_site_names() {
         Some("www.example")
     );
 }
+
+#[test]
+fn what_could_share_or_purge_too_much_is_warned_of() {
+    let ttl = "default_ttl = { 200 = \"1min\" }\ndefault_ttl_with_cookies = true\n";
+    let proxies = "[server]\ntrusted_proxies = [\"10.0.0.0/24\"]\n";
+    let from = |network: &str| format!("[site.purge]\nfrom = [\"{network}\"]\n");
+    for (text, told) in [
+        (
+            format!("{SITE}{ttl}"),
+            Some("the pages of logged-in visitors"),
+        ),
+        (format!("{SITE}{ttl}pass_cookies = [\"sid\"]\n"), None),
+        (
+            format!("{SITE}{}", from("0.0.0.0/0")),
+            Some("every client may purge"),
+        ),
+        (
+            format!("{proxies}{SITE}{}", from("10.0.0.7")),
+            Some("overlap"),
+        ),
+        (
+            format!("{proxies}{SITE}{}", from("10.0.0.0/8")),
+            Some("overlap"),
+        ),
+        (format!("{proxies}{SITE}{}", from("10.0.1.7")), None),
+    ] {
+        let output = check(&text);
+        assert_code(&output, 0);
+        let warned = err(&output);
+        match told {
+            Some(told) => assert!(warned.contains(told), "{text}: {warned}"),
+            None => assert!(!warned.contains("warning: "), "{text}: {warned}"),
+        }
+    }
+}

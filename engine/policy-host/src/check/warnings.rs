@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tero_config::calendars;
 use tero_config::{
-    Config, ConfigError, FilePosition, OriginAddress, OriginEndpoint, PeerNetwork, Site,
+    Config, ConfigError, FilePosition, IpNet, OriginAddress, OriginEndpoint, PeerNetwork, Site,
 };
 use tero_semantics::timestamp::Timestamp;
 
@@ -16,6 +16,8 @@ use tero_semantics::timestamp::Timestamp;
 /// - origins that may show any certificate;
 /// - origins that are the edge itself: each request would be refused as a loop;
 /// - cookies that `ignore_cookies` names in vain, since `pass_cookies` has them;
+/// - `default_ttl_with_cookies` of a site that can't tell logged-in visitors;
+/// - networks that may purge and mean everybody, or a proxy;
 /// - `trusted_proxies` that mean everybody.
 pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
     let mut warnings = Vec::new();
@@ -75,6 +77,22 @@ pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
             let cure = "write the address of the application".to_owned();
             warn(site.place, "site.origins", problem, cure)
         }));
+        if site.default_ttl_with_cookies
+            && !site.default_ttl.is_empty()
+            && site.pass_cookies.is_empty()
+        {
+            warnings.push(warn(
+                site.place,
+                "site.default_ttl_with_cookies",
+                "`default_ttl` counts for the pages of logged-in visitors too, which others would get".to_owned(),
+                "name the cookies of logged-in visitors in `pass_cookies`".to_owned(),
+            ));
+        }
+        let purgers = site.purge.iter().flat_map(|purge| &purge.from);
+        warnings.extend(purgers.filter_map(|network| {
+            let (problem, cure) = open_to_purge(config, network)?;
+            Some(warn(site.place, "site.purge.from", problem, cure))
+        }));
         for ignored in &site.ignore_cookies {
             if site
                 .pass_cookies
@@ -91,6 +109,25 @@ pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
         }
     }
     warnings
+}
+
+/// Why more may purge from a network than is meant, and the cure.
+fn open_to_purge(config: &Config, network: &IpNet) -> Option<(String, String)> {
+    if network.prefix_len() == 0 {
+        let problem = format!("`{network}` means everybody: every client may purge");
+        return Some((problem, "name the address of the application".to_owned()));
+    }
+    let proxies = config.server.trusted_proxies.iter();
+    let mut proxies = proxies.filter_map(|proxy| match proxy {
+        PeerNetwork::Ip(proxy) => Some(proxy),
+        PeerNetwork::Unix => None,
+    });
+    let proxy = proxies.find(|proxy| proxy.contains(network) || network.contains(*proxy))?;
+    let problem = format!(
+        "`{network}` and the trusted proxies in `{proxy}` overlap: a request whose client such a proxy doesn't tell may purge"
+    );
+    let cure = "name the address of the application alone".to_owned();
+    Some((problem, cure))
 }
 
 /// Whether an origin is where the edge listens, as far as addresses and names tell.

@@ -84,6 +84,8 @@ pub struct OriginSettings {
     /// Connections in use at the same time, at most, also by requests that have given back their
     /// place among `max_fetches`.
     pub max_connections: usize,
+    /// Requests that wait for one of these, at most.
+    pub max_waiting: usize,
     /// How long a request that waits for its client keeps its place among `max_fetches`.
     pub release_after: Duration,
     /// How long a request waits for one of the `max_fetches`, and how long for a connection.
@@ -160,6 +162,7 @@ impl Origin {
         let limits = PermitLimits {
             fetches: settings.max_fetches,
             connections: settings.max_connections,
+            waiting: settings.max_waiting,
             release_after: settings.release_after,
         };
         let hops = settings.hops.iter().map(|hop| {
@@ -187,6 +190,11 @@ impl Origin {
     pub fn breaker_figures(&self) -> (u64, bool) {
         let position = self.breaker.position(self.clock.now());
         (self.breaker.opened(), position != BreakerPosition::Closed)
+    }
+
+    /// Requests that wait for a place among `max_fetches`.
+    pub fn waiting(&self) -> usize {
+        self.permits.waiting()
     }
 
     /// Lets a fetch in the background go on. `None` while the circuit breaker is open; after its
@@ -239,7 +247,7 @@ impl Origin {
         mut again: Option<&mut RequestCopy<'_>>,
     ) -> Result<OriginResponse, OriginError> {
         let patience = self.settings.connect_timeout;
-        let permit = self.permits.take(&self.clock, patience).await;
+        let permit = self.permits.take(&self.clock, key, patience).await;
         let mut permit = permit.ok_or(OriginError::Busy)?;
         if source == ContentSource::Client {
             permit.lend(self.clock.now());
@@ -413,6 +421,7 @@ pub(super) mod tests {
             max_connection_age: Duration::from_secs(600),
             max_fetches: 1,
             max_connections: 1,
+            max_waiting: 1,
             release_after: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(1),

@@ -105,6 +105,11 @@ section! {
         max_origin_connections: usize
             = rule("four times `max_fetches`", max_fetches.saturating_mul(4)),
             Count(1, 1_000_000);
+        /// Maximum number of requests that wait for one of `max_fetches`. Further ones get a 503 at
+        /// once. Of the requests for one URL, one stands in the queue, and warming waits until a
+        /// quarter of `max_fetches` is free.
+        max_waiting: usize = rule("four times `max_fetches`", max_fetches.saturating_mul(4)),
+            Count(1, 1_000_000);
         /// How much of a request's body is read before the request takes one of `max_fetches`. A
         /// longer body is streamed from then on. At most `max_connections` times as much memory is
         /// used.

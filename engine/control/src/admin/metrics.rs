@@ -183,10 +183,11 @@ fn codings(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result 
     counters(encoder, "tero_coding_skipped", help, skipped)
 }
 
-/// The circuit breakers of the sites.
+/// The circuit breakers of the sites, and the requests that wait.
 fn breakers(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
-    let (mut opened, mut open) = (Vec::new(), Vec::new());
+    let (mut opened, mut open, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
     for site in sites {
+        waiting.push((vec![site_label(site)], site.origin.waiting() as u64));
         let (count, is_open) = site.origin.breaker_figures();
         opened.push((vec![site_label(site)], count));
         open.push((vec![site_label(site)], u64::from(is_open)));
@@ -195,7 +196,9 @@ fn breakers(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
         "How often the origins failed for so many pages that stale ones were served without asking";
     counters(encoder, "tero_origin_breaker_opened", help, opened)?;
     let help = "Whether stale pages are served without asking, since the origins fail";
-    gauges(encoder, "tero_origin_breaker_open", help, open)
+    gauges(encoder, "tero_origin_breaker_open", help, open)?;
+    let help = "Requests that wait for a place among max_fetches";
+    gauges(encoder, "tero_origin_waiting", help, waiting)
 }
 
 /// The figures of each next hop.

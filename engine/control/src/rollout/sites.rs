@@ -309,6 +309,7 @@ fn origin_settings(site: &config::Site, server: &config::Server) -> origin::Orig
         max_connection_age: site.max_connection_age,
         max_fetches: site.max_fetches,
         max_connections: site.max_origin_connections,
+        max_waiting: site.max_waiting,
         release_after: site.release_fetch_after,
         connect_timeout: site.connect_timeout,
         response_timeout: site.response_timeout,

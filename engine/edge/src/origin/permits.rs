@@ -19,8 +19,9 @@
 //! `max_origin_connections` of them are there, and `min_rate` ends the slowest of them.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ use tero_time::clock::Clock;
 /// How often a request that waits for a place looks for one that was lent meanwhile, at least.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
+/// Lanes over which the keys of waiting requests are spread.
+const LANES: usize = 256;
+
 /// The bounds of a [`PermitPool`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PermitLimits {
@@ -41,6 +45,8 @@ pub(super) struct PermitLimits {
     pub(super) fetches: usize,
     /// Connections in use at the same time.
     pub(super) connections: usize,
+    /// Requests that wait for one of these.
+    pub(super) waiting: usize,
     /// How long a lent fetch can't be taken over.
     pub(super) release_after: Duration,
 }
@@ -54,6 +60,12 @@ pub(super) struct PermitPool {
     lent: Mutex<LentFetches>,
     /// For the keys of `lent`.
     next: AtomicU64,
+    /// Of the requests with the keys of a lane, one stands in the queue.
+    lanes: Box<[Semaphore]>,
+    hasher: RandomState,
+    /// Requests that wait.
+    waiting: AtomicUsize,
+    max_waiting: usize,
 }
 
 /// The fetches that were lent, by the time since when.
@@ -80,6 +92,24 @@ enum FetchPlace {
     Released,
 }
 
+/// A request that waits for a place, as long as this lives.
+struct WaitingRequest<'p>(&'p PermitPool);
+
+impl WaitingRequest<'_> {
+    /// `None` if as many wait as may.
+    fn enter(pool: &PermitPool) -> Option<WaitingRequest<'_>> {
+        let before = pool.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = WaitingRequest(pool);
+        (before < pool.max_waiting).then_some(waiting)
+    }
+}
+
+impl Drop for WaitingRequest<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl PermitPool {
     pub(super) fn new(limits: PermitLimits) -> Arc<PermitPool> {
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits));
@@ -89,7 +119,16 @@ impl PermitPool {
             release_after: limits.release_after,
             lent: Mutex::default(),
             next: AtomicU64::new(0),
+            lanes: (0..LANES).map(|_| Semaphore::new(1)).collect(),
+            hasher: RandomState::new(),
+            waiting: AtomicUsize::new(0),
+            max_waiting: limits.waiting,
         })
+    }
+
+    /// Requests that wait for a place.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// The fetches that a request could have now.
@@ -99,10 +138,13 @@ impl PermitPool {
         fetches.min(self.connections.available_permits())
     }
 
-    /// Takes a place. `None` if there is none within `patience`.
+    /// Takes a place for a request with this key. `None` if there is none within `patience`, or if
+    /// `max_waiting` requests wait already. Of the requests with one key, one stands in the queue: many
+    /// requests for one URL don't hold up those for others.
     pub(super) async fn take(
         self: &Arc<PermitPool>,
         clock: &Clock,
+        key: &[u8],
         patience: Duration,
     ) -> Option<FetchPermit> {
         let connections = Arc::clone(&self.connections);
@@ -112,7 +154,10 @@ impl PermitPool {
         {
             return Some(self.permit(fetch, connection));
         }
+        let _waiting = WaitingRequest::enter(self)?;
+        let lane = &self.lanes[self.hasher.hash_one(key) as usize % LANES];
         let wait = async {
+            let _turn = lane.acquire().await.ok()?;
             let connection = connections.acquire_owned().await.ok()?;
             let fetch = self.next_fetch(clock).await?;
             Some(self.permit(fetch, connection))
@@ -205,6 +250,7 @@ mod tests {
         let limits = PermitLimits {
             fetches,
             connections,
+            waiting: 1_000,
             release_after: Duration::from_secs(release_after),
         };
         let clock = Clock::by_hand(Timestamp::from_unix_secs(1_000));
@@ -214,12 +260,12 @@ mod tests {
     #[tokio::test]
     async fn a_lent_fetch_is_taken_over_after_its_time_and_not_before() {
         let (pool, clock) = pool(1, 3, 2);
-        let mut slow = pool.take(&clock, PATIENCE).await.unwrap();
+        let mut slow = pool.take(&clock, b"k", PATIENCE).await.unwrap();
         slow.lend(clock.now());
         assert_eq!(pool.available(clock.now()), 0);
         let next = tokio::spawn({
             let (pool, clock) = (Arc::clone(&pool), clock.clone());
-            async move { pool.take(&clock, PATIENCE).await }
+            async move { pool.take(&clock, b"k", PATIENCE).await }
         });
         tokio::task::yield_now().await;
         clock.advance(Duration::from_millis(1_999));
@@ -237,7 +283,7 @@ mod tests {
     #[tokio::test]
     async fn a_lent_fetch_is_free_when_its_request_ends() {
         let (pool, clock) = pool(1, 3, 600);
-        let mut slow = pool.take(&clock, PATIENCE).await.unwrap();
+        let mut slow = pool.take(&clock, b"k", PATIENCE).await.unwrap();
         slow.lend(clock.now());
         slow.lend(clock.now());
         drop(slow);
@@ -249,18 +295,99 @@ mod tests {
         let (pool, clock) = pool(1, 2, 0);
         let mut slow = Vec::new();
         for _ in 0..2 {
-            let mut permit = pool.take(&clock, PATIENCE).await.unwrap();
+            let mut permit = pool.take(&clock, b"k", PATIENCE).await.unwrap();
             permit.lend(clock.now());
             slow.push(permit);
         }
         let third = tokio::spawn({
             let (pool, clock) = (Arc::clone(&pool), clock.clone());
-            async move { pool.take(&clock, PATIENCE).await.is_some() }
+            async move { pool.take(&clock, b"k", PATIENCE).await.is_some() }
         });
         tokio::task::yield_now().await;
         clock.advance(PATIENCE);
         assert!(!third.await.unwrap());
         slow.pop();
-        assert!(pool.take(&clock, PATIENCE).await.is_some());
+        assert!(pool.take(&clock, b"k", PATIENCE).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn no_more_wait_than_may() {
+        let (pool, clock) = pool(1, 10, 0);
+        let pool = Arc::new(PermitPool {
+            max_waiting: 2,
+            ..Arc::into_inner(pool).unwrap()
+        });
+        let _first = pool.take(&clock, b"k", PATIENCE).await.unwrap();
+        let wait = |key: &'static [u8]| {
+            let (pool, clock) = (Arc::clone(&pool), clock.clone());
+            tokio::spawn(async move { pool.take(&clock, key, PATIENCE).await.is_some() })
+        };
+        let (_one, _two) = (wait(b"1"), wait(b"2"));
+        tokio::task::yield_now().await;
+        assert_eq!(pool.waiting(), 2);
+        assert!(pool.take(&clock, b"3", PATIENCE).await.is_none(), "at once");
+    }
+
+    #[tokio::test]
+    async fn many_requests_for_one_key_do_not_hold_up_another() {
+        let (pool, clock) = pool(1, 1_000, 60);
+        let first = pool.take(&clock, b"crowd", PATIENCE).await.unwrap();
+        let served = Arc::new(Mutex::new(Vec::new()));
+        for key in [vec![&b"crowd"[..]; 100], vec![b"other"]].concat() {
+            let (pool, clock, served) = (Arc::clone(&pool), clock.clone(), Arc::clone(&served));
+            tokio::spawn(async move {
+                let permit = pool.take(&clock, key, PATIENCE).await;
+                served.lock().unwrap().push(key);
+                drop(permit);
+            });
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        let served = served.lock().unwrap();
+        let place = served.iter().position(|key| *key == b"other");
+        assert_eq!((served.len(), place), (101, Some(1)));
+    }
+
+    #[tokio::test]
+    async fn three_times_the_capacity_gives_no_more_errors_than_are_due() {
+        // Ten at a time, a second each: ten a second can be served, thirty come.
+        let (pool, clock) = pool(10, 1_000, 600);
+        let (errors, served) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let mut key = 0_u32;
+        for tick in 0..700 {
+            // For 60 seconds, three every tenth of a second.
+            for _ in 0..if tick < 600 { 3 } else { 0 } {
+                key += 1;
+                let (pool, clock) = (Arc::clone(&pool), clock.clone());
+                let (errors, served) = (Arc::clone(&errors), Arc::clone(&served));
+                tokio::spawn(async move {
+                    match pool.take(&clock, &key.to_be_bytes(), PATIENCE).await {
+                        None => errors.fetch_add(1, Ordering::Relaxed),
+                        Some(permit) => {
+                            clock.sleep(Duration::from_secs(1)).await;
+                            drop(permit);
+                            served.fetch_add(1, Ordering::Relaxed)
+                        }
+                    };
+                });
+            }
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            clock.advance(Duration::from_millis(100));
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let (errors, served) = (
+            errors.load(Ordering::Relaxed),
+            served.load(Ordering::Relaxed),
+        );
+        assert_eq!(errors + served, 1_800);
+        let due = 1_800 - 600;
+        assert!(errors * 10 <= due * 11, "{errors} errors, {due} are due");
     }
 }

@@ -122,7 +122,9 @@ fn a_reader_that_keeps_the_least_rate_is_served() {
     let mut client = stalled(&edge, "/stored");
     for _ in 0..120 {
         edge.advance_secs(1);
-        client.send(WINDOW_UPDATE, 0, 1, &2_000_u32.to_be_bytes());
+        for stream in [0, 1] {
+            client.send(WINDOW_UPDATE, 0, stream, &2_000_u32.to_be_bytes());
+        }
         let mut taken = 0;
         while taken < 2_000 {
             let data = client.next_of(&[DATA]).expect("the edge goes on");

@@ -8,6 +8,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE,
     TRANSFER_ENCODING, UPGRADE,
 };
+use http::uri::PathAndQuery;
 use http::{Method, Uri};
 
 use super::fault::Fault;
@@ -71,8 +72,8 @@ fn check_target(method: &Method, uri: &Uri) -> Result<(), Fault> {
     if method == Method::CONNECT && uri.path_and_query().is_none() {
         return Ok(());
     }
-    let path = uri.path();
-    let is_path = path.starts_with('/') || (method == Method::OPTIONS && path == "*");
+    let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let is_path = target.starts_with('/') || (method == Method::OPTIONS && target == "*");
     if is_path { Ok(()) } else { Err(Fault::Target) }
 }
 
@@ -247,6 +248,8 @@ mod tests {
         let target = |method: Method, uri: &Uri| check_http2_head(&method, uri, &HeaderMap::new());
         assert_eq!(target(Method::OPTIONS, &any), Ok(()));
         assert_eq!(target(Method::GET, &any), Err(Fault::Target));
+        let query = Uri::from(PathAndQuery::from_static("?a"));
+        assert_eq!(target(Method::GET, &query), Err(Fault::Target));
         let authority = Uri::from_static("a:443");
         assert_eq!(target(Method::CONNECT, &authority), Ok(()));
         assert_eq!(target(Method::GET, &authority), Err(Fault::Target));

@@ -163,24 +163,26 @@ const MAX_MESSAGE: usize = 2_000;
 /// A message without the rest of what is too long in it.
 fn bounded(text: &str) -> String {
     let mut out = String::new();
-    let mut piece = 0;
-    for (place, character) in text.chars().enumerate() {
-        if place == MAX_MESSAGE {
-            out.push('…');
-            break;
-        }
+    let (mut piece, mut shown) = (0, 0);
+    for character in text.chars() {
         piece = if character.is_whitespace() {
             0
         } else {
             piece + 1
         };
-        match piece.cmp(&MAX_PIECE) {
-            Ordering::Less => out.push(character),
-            Ordering::Equal => out.push('…'),
+        let kept = match piece.cmp(&MAX_PIECE) {
+            Ordering::Less => character,
+            Ordering::Equal => '…',
             // What closes a quotation is shown.
-            Ordering::Greater if character == '`' => out.push(character),
-            Ordering::Greater => {}
+            Ordering::Greater if character == '`' => character,
+            Ordering::Greater => continue,
+        };
+        if shown == MAX_MESSAGE {
+            out.push('…');
+            break;
         }
+        out.push(kept);
+        shown += 1;
     }
     out
 }

@@ -16,7 +16,7 @@ pub(super) const NAME: &str = "compile-module";
 /// Compiles a module from standard input to standard output, for tero itself
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  tero compile-module --stack 524288 --memory 1073741824 --cpu-secs 30 <policy.wasm >code"
+    after_help = "Example:\n  tero compile-module --stack 524288 --memory 1073741824 --cpu-secs 30 <a >b"
 )]
 pub(super) struct CompileCommand {
     /// The stack of policies, in bytes

@@ -302,10 +302,15 @@ fn only_if_cached(visit: Visit<'_>) -> Answer {
 /// Nothing stored answers the request as it is: a HEAD goes forward by itself, a GET leads or
 /// follows a fetch.
 async fn fetch(visit: Visit<'_>, miss: Miss) -> Answer {
-    if let Some(failure) = visit.remembered_failure() {
+    let plan = miss.plan(visit);
+    // A client that demands an answer of the origin gets one (RFC 9111 §5.2.1.4).
+    if miss.forward != Forward::Request
+        && plan.shares_failures()
+        && let Some(failure) = visit.remembered_failure()
+    {
         return stale_or_error(visit, &miss, failure);
     }
-    match miss.plan(visit) {
+    match plan {
         FetchPlan::Head => forward_head(visit, miss).await,
         FetchPlan::FromPart => answer_from_part(visit, miss).await,
         FetchPlan::RangeOnly => fetch_range(visit, miss.forward).await,

@@ -311,6 +311,29 @@ pub enum FetchPlan {
     Collapse,
 }
 
+impl FetchPlan {
+    /// Whether a failure that another request has just met answers a request with this plan too.
+    /// Not where a stored part answers it, nor where answers differ from request to request.
+    ///
+    /// ```
+    /// use tero_semantics::disposition::{AloneReason, FetchPlan};
+    ///
+    /// assert!(FetchPlan::Collapse.shares_failures());
+    /// assert!(!FetchPlan::FromPart.shares_failures());
+    /// assert!(!FetchPlan::Alone(AloneReason::HitForMiss).shares_failures());
+    /// ```
+    pub fn shares_failures(self) -> bool {
+        match self {
+            FetchPlan::Head
+            | FetchPlan::RangeOnly
+            | FetchPlan::Collapse
+            | FetchPlan::Alone(AloneReason::TooLarge) => true,
+            FetchPlan::FromPart
+            | FetchPlan::Alone(AloneReason::NoStore | AloneReason::HitForMiss) => false,
+        }
+    }
+}
+
 /// Why a request fetches by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AloneReason {

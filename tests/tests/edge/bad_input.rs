@@ -351,6 +351,8 @@ fn check_fetch_fails(reply: Reply, status: u16) {
         "{answer:?}"
     );
     origin.on("/x", Reply::fresh(60, "good"));
+    // The failure itself is remembered for as long as `error_ttl`.
+    edge.advance_secs(1);
     edge.get("/x").assert_forwarded("uri-miss", "good");
 }
 

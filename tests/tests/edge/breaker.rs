@@ -201,3 +201,42 @@ fn a_failure_is_remembered_for_error_ttl_and_no_longer() {
     edge.clock().advance(Duration::from_millis(1));
     edge.get("/cold").assert_forwarded("uri-miss", "back");
 }
+
+#[test]
+fn a_client_whose_directives_are_obeyed_is_answered_by_the_origin() {
+    let origin = Origin::start();
+    origin.on("/x", page("x"));
+    let edge = Edge::before(&origin)
+        .site("client_directives = \"obey\"")
+        .start();
+    edge.get("/x").assert_forwarded("uri-miss", "x");
+    origin.on("/x", Reply::status(503));
+    for asked in 2..5 {
+        let reload = get("/x").header("Cache-Control", "no-cache");
+        assert_eq!(edge.send(&reload).status, 503);
+        assert_eq!(origin.requests("/x"), asked);
+    }
+    edge.get("/x").assert_hit("x");
+}
+
+#[test]
+fn a_request_that_goes_by_itself_neither_takes_nor_leaves_a_failure() {
+    let origin = Origin::start();
+    origin.otherwise(|asked| match asked.header("x-user") {
+        Some(_) => Reply::status(503),
+        None => Reply::ok("page").header("Cache-Control", "no-store"),
+    });
+    let edge = Edge::before(&origin).start();
+    let failing = |target: &str| get(target).header("X-User", "a");
+    // The answers are known to be not for others.
+    assert_eq!(edge.get("/mine").text(), "page");
+    assert_eq!(edge.send(&failing("/mine")).status, 503);
+    assert_eq!(edge.get("/mine").text(), "page");
+    // The client says so itself.
+    let no_store = failing("/x").header("Cache-Control", "no-store");
+    assert_eq!(edge.send(&no_store).status, 503);
+    assert_eq!(edge.get("/x").text(), "page");
+    assert_eq!(edge.send(&failing("/y")).status, 503);
+    let no_store = get("/y").header("Cache-Control", "no-store");
+    assert_eq!(edge.send(&no_store).text(), "page");
+}

@@ -88,6 +88,7 @@ fn check_left_behind(origin: &Origin, edge: &Edge, shown: &str) {
     edge.get("/y").assert_forwarded("uri-miss", "own");
     assert_ne!(asked.connection, origin.only("/y").connection, "{shown}");
     origin.on("/x", Reply::fresh(60, "good"));
+    edge.advance_secs(1);
     edge.get("/x").assert_forwarded("uri-miss", "good");
     edge.get("/x").assert_hit("good");
 }

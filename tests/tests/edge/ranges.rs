@@ -330,7 +330,11 @@ fn an_error_instead_of_the_rest_keeps_the_part() {
     let edge = Edge::before(&origin).start();
     assert!(!edge.get("/x").whole);
     assert_eq!(edge.get("/x").status, 503);
+    // What is stored of it answers, while the failure is remembered for the rest.
     assert_eq!(edge.send(&range(1, 3)).text(), "123");
+    assert_eq!(edge.get("/x").status, 503);
+    assert_eq!(origin.requests("/x"), 2);
+    edge.advance_secs(1);
     edge.get("/x").assert_failed(502, "origin");
 }
 

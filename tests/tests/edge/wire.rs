@@ -398,6 +398,7 @@ fn ambiguous_responses_are_refused() {
             "{bytes:?}"
         );
         origin.on("/x", Reply::fresh(60, "good"));
+        edge.advance_secs(1);
         edge.get("/x").assert_forwarded("uri-miss", "good");
         // The same for a response that is not stored.
         origin.on("/post", Reply::raw_then_silence(&bytes));

@@ -160,9 +160,9 @@ section! {
         /// How long a response may be served stale while it is revalidated; used if neither policy
         /// nor response sets it.
         stale_while_revalidate: Duration = "0s", Duration("0s", "1y");
-        /// How long a failure of the origin is remembered for a URL of which nothing is stored: no
-        /// connection, no answer in time, or a status of 502, 503 or 504. Requests for the URL get
-        /// the same error meanwhile.
+        /// How long a failure of the origin is remembered for a URL of which nothing is stored that
+        /// may stand in: no connection, no answer in time, or a status of 502, 503 or 504. Requests
+        /// for the URL get the same error meanwhile.
         error_ttl: Duration = "1s", Duration("0s", "1h");
         /// Whether `Cache-Control` and `Pragma` of requests are obeyed. `ignore` protects the
         /// origin; `no-store` and `only-if-cached` are always obeyed.

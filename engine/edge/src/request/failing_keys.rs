@@ -97,7 +97,8 @@ impl FailingKeys {
         }
     }
 
-    /// The failure of `key` that is younger than `error_ttl`.
+    /// The failure of the origin for `key` that is younger than `error_ttl`. A 429 is about the
+    /// request that got it, and is told to no other.
     pub(super) fn remembered(
         &self,
         key: &[u8],
@@ -108,14 +109,22 @@ impl FailingKeys {
             return None;
         }
         let failing = self.keys.get(key)?;
-        (now.since(failing.failed_at) < error_ttl).then_some(failing.failure)
+        let holds = failing.failure.is_of_origin() && now.since(failing.failed_at) < error_ttl;
+        holds.then_some(failing.failure)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
+    use super::super::failure::NextHopReply;
     use super::*;
-    use crate::origin::OriginError;
+
+    fn answered(status: u16) -> Failure {
+        let status = StatusCode::from_u16(status).unwrap();
+        Failure::status(NextHopReply::bare(status))
+    }
 
     fn at(millis: u64) -> Timestamp {
         Timestamp::from_unix_secs(1_000).saturating_add(Duration::from_millis(millis))
@@ -124,7 +133,7 @@ mod tests {
     #[test]
     fn rests_grow_and_end_with_a_success() {
         let (keys, settings) = (FailingKeys::new(), config::Health::default());
-        let failure = Failure::of(&OriginError::Busy);
+        let failure = answered(503);
         assert_eq!(keys.outlook(b"k", at(0)), OriginOutlook::Good);
         let mut now = 0;
         for rest in [5_000, 10_000, 20_000, 30_000, 30_000] {
@@ -143,12 +152,20 @@ mod tests {
     #[test]
     fn a_failure_is_remembered_to_the_last_millisecond_of_its_ttl() {
         let (keys, settings) = (FailingKeys::new(), config::Health::default());
-        let failure = Failure::of(&OriginError::Busy);
+        let failure = answered(503);
         keys.failed(b"k", failure, &settings, at(0));
         let ttl = Duration::from_secs(1);
         assert_eq!(keys.remembered(b"k", ttl, at(999)), Some(failure));
         assert_eq!(keys.remembered(b"k", ttl, at(1_000)), None);
         assert_eq!(keys.remembered(b"other", ttl, at(0)), None);
         assert_eq!(keys.remembered(b"k", Duration::ZERO, at(0)), None);
+    }
+
+    #[test]
+    fn an_answer_about_a_request_rests_its_key_and_is_told_to_no_other() {
+        let (keys, settings) = (FailingKeys::new(), config::Health::default());
+        keys.failed(b"k", answered(429), &settings, at(0));
+        assert_eq!(keys.outlook(b"k", at(0)), OriginOutlook::Resting);
+        assert_eq!(keys.remembered(b"k", Duration::from_secs(1), at(0)), None);
     }
 }

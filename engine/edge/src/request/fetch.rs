@@ -407,8 +407,11 @@ impl Fetch {
         let visit = self.visit();
         let Visit { edge, exchange } = visit;
         let (health, now) = (&visit.settings().health, visit.now());
-        edge.failing_keys
-            .failed(&exchange.key, failure, health, now);
+        // A request that goes by itself speaks for itself: where nothing is stored, others ask.
+        if self.lead.is_some() || self.stale.is_some() {
+            edge.failing_keys
+                .failed(&exchange.key, failure, health, now);
+        }
         // Queries and variants of a URL count as one: a visitor can make up many of them.
         let url = key::url_of(&exchange.key);
         let page = url.split('?').next().unwrap_or(url);

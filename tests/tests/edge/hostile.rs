@@ -92,9 +92,12 @@ fn a_spinning_policy_is_switched_off_after_a_few_deadlines() {
         "deadline = \"100ms\", max_failures = 5",
         1,
     )
+    .server("trusted_proxies = [\"127.0.0.1\"]")
     .start();
     for number in 0..50 {
-        edge.get(&format!("/bad/{number}"));
+        // What one client makes fail counts little.
+        let client = format!("192.0.2.{number}");
+        edge.send(&get(format!("/bad/{number}")).header("X-Forwarded-For", client));
     }
     let seconds = edge.metric(
         "tero_policy_seconds_total",

@@ -3,7 +3,9 @@
 
 use tero_admin_api::ModuleStatus;
 use tero_admin_api::endpoints::Policies;
-use tero_tests::{A_TUESDAY_MORNING, ART, Edge, EdgeBuilder, Origin, Reply, folder, get, guests};
+use tero_tests::{
+    A_TUESDAY_MORNING, ART, Edge, EdgeBuilder, Origin, Reply, Request, folder, get, guests,
+};
 
 /// An origin whose responses are fresh for 30 seconds by their own fields.
 fn origin() -> Origin {
@@ -24,6 +26,13 @@ fn misbehaving(origin: &Origin, settings: &str, limits: &str) -> EdgeBuilder {
         &guests::misbehaving_path().display().to_string(),
         &keys,
     )
+}
+
+const BEHIND_A_PROXY: &str = "workers = 1\ntrusted_proxies = [\"127.0.0.1\"]";
+
+/// A request of one of many clients: what one of them makes fail counts little.
+fn of_client(number: usize, target: &str) -> Request {
+    get(target).header("X-Forwarded-For", format!("192.0.2.{number}"))
 }
 
 fn decisions(edge: &Edge, policy: &str, hook: &str, result: &str) -> f64 {
@@ -178,12 +187,12 @@ fn a_failure_on_one_page_does_not_affect_others() {
 fn a_policy_that_keeps_failing_is_switched_off_and_reported() {
     let origin = origin();
     let edge = misbehaving(&origin, "on_request = \"trap\"", "max_failures = 3")
-        .server("workers = 1")
+        .server(BEHIND_A_PROXY)
         .start();
     let failures = || decisions(&edge, "bad", "on-request", "trap");
     for (number, failed) in [(1, 1.0), (2, 2.0), (3, 3.0), (4, 3.0), (5, 3.0)] {
         let target = format!("/{number}");
-        edge.get(&target)
+        edge.send(&of_client(number, &target))
             .assert_forwarded("uri-miss", &format!("page {target}"));
         assert_eq!(failures(), failed, "after request {number}");
     }
@@ -205,12 +214,12 @@ fn a_policy_that_keeps_failing_is_switched_off_and_reported() {
 fn a_policy_that_fails_for_half_of_the_questions_is_switched_off() {
     let origin = origin();
     let edge = misbehaving(&origin, "on_request = \"trap\", paths = \"/bad\"", "")
-        .server("workers = 1")
+        .server(BEHIND_A_PROXY)
         .start();
     edge.get("/stored").assert_detail("behaves");
     for number in 0..20 {
         edge.get(&format!("/good{number}"));
-        edge.get(&format!("/bad{number}"));
+        edge.send(&of_client(number, &format!("/bad{number}")));
     }
     // Ten failures are enough; good answers stand between them.
     assert_eq!(decisions(&edge, "bad", "on-request", "trap"), 10.0);
@@ -232,8 +241,8 @@ fn a_policy_that_fails_for_half_of_the_questions_is_switched_off() {
     edge.advance_secs(5);
     edge.get("/later").assert_detail("behaves");
     assert_eq!(edge.metric("tero_policy_active", &["policy=\"bad\""]), 1.0);
-    edge.get("/bad-a");
-    edge.get("/bad-b");
+    edge.send(&of_client(100, "/bad-a"));
+    edge.send(&of_client(101, "/bad-b"));
     assert_eq!(switched_off(), 2.0);
     edge.advance_secs(9);
     assert_eq!(edge.metric("tero_policy_active", &["policy=\"bad\""]), 0.0);
@@ -250,18 +259,18 @@ fn a_policy_that_fails_for_few_of_the_questions_stays_on() {
         settings,
         "max_failures = 2, max_failure_share = \"20%\"",
     )
-    .server("workers = 1")
+    .server(BEHIND_A_PROXY)
     .start();
     for number in 0..40 {
         edge.get(&format!("/good{number}"));
     }
     for number in 0..10 {
-        edge.get(&format!("/bad{number}"));
+        edge.send(&of_client(number, &format!("/bad{number}")));
     }
     assert_eq!(decisions(&edge, "bad", "on-request", "trap"), 10.0);
     edge.get("/good-too").assert_detail("behaves");
-    edge.get("/bad-too");
-    edge.get("/bad-again");
+    edge.send(&of_client(100, "/bad-too"));
+    edge.send(&of_client(101, "/bad-again"));
     assert_eq!(edge.metric("tero_policy_active", &["policy=\"bad\""]), 0.0);
 }
 
@@ -294,18 +303,18 @@ fn when_off_pass_keeps_pages_out_of_the_store_while_a_policy_rests() {
     let settings = "on_request = \"trap\", on_response = \"trap\", paths = \"/bad\"";
     let limits = "max_failures = 2, when_off = \"pass\"";
     let edge = misbehaving(&origin, settings, limits)
-        .server("workers = 1")
+        .server(BEHIND_A_PROXY)
         .start();
     edge.get("/good").assert_forwarded("uri-miss", "page /good");
     edge.get("/good").assert_hit("page /good");
     // A failed question leaves its request alone out of the cache.
     for _ in 0..2 {
-        let failed = edge.get("/bad1");
+        let failed = edge.send(&of_client(1, "/bad1"));
         failed.assert_forwarded("bypass", "page /bad1");
         failed.assert_detail("bad: failed");
     }
     edge.get("/good").assert_hit("page /good");
-    edge.get("/bad2");
+    edge.send(&of_client(2, "/bad2"));
     let rests = edge.get("/good");
     rests.assert_forwarded("bypass", "page /good");
     rests.assert_detail("bad: switched off");

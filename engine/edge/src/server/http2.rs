@@ -4,14 +4,14 @@
 //! used without hyper's layer, which hides the numbers of streams and knows no interim responses
 //! ([`connection`]). Around it stand bounds of our own: [`socket`] sees the frames of both sides,
 //! [`frame_budget`] bounds those that cost the edge more than the client, [`watch`] ends connections
-//! that make no progress, and [`received_head`] refuses heads that HTTP/1.1 could not carry.
+//! that make no progress, and [`request_head`] refuses heads that HTTP/1.1 could not carry.
 
 mod connection;
 mod connection_waker;
 mod cut;
 mod frame_budget;
 mod preface;
-mod received_head;
+mod request_head;
 mod sending;
 mod shared_state;
 mod socket;

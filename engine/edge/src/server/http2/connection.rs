@@ -22,7 +22,7 @@ use super::super::{ShutdownStage, WorkerContext};
 use super::connection_waker::ConnectionWaker;
 use super::cut::CutReason;
 use super::frame_budget::{FRAME_SIZE, FrameLimits};
-use super::received_head::ReceivedHead;
+use super::request_head::RequestHead;
 use super::sending::SendingRecord;
 use super::shared_state::SharedState;
 use super::socket::{RefusedHeads, SharedSocket};
@@ -315,7 +315,7 @@ impl<'c> Http2Connection<'c> {
         let connection: Arc<dyn ClientConnection> = Arc::clone(&self.shared) as _;
         let client = ClientHandle::of(connection, number);
         let max_fields = self.context.settings.max_headers;
-        let mut head = match ReceivedHead::of(parts, max_fields) {
+        let mut head = match RequestHead::of(parts, max_fields) {
             Ok(head) => head,
             Err(refused) => {
                 let (refusal, parts) = *refused;

@@ -124,12 +124,16 @@ pub(super) fn begin(
     is_to_head: bool,
 ) -> BegunAnswer {
     let (mut head, body) = response.into_parts();
-    let has_no_content = is_to_head
-        || matches!(
-            head.status,
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-        );
-    finish_head(edge, &mut head, &body, has_no_content);
+    let may_have_length = !matches!(
+        head.status,
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    );
+    // The next hop's answer to a HEAD has no content, which says nothing of the length.
+    let length = body
+        .length()
+        .filter(|length| may_have_length && (*length > 0 || !is_to_head));
+    finish_head(edge, &mut head, length);
+    let has_no_content = is_to_head || !may_have_length;
     let is_event_stream = !body.is_at_hand() && is_event_stream(&head.headers);
     let ends = has_no_content || body.is_end_stream();
     let head = Response::from_parts(head, ());
@@ -152,14 +156,13 @@ pub(super) fn begin(
 
 /// Makes a head one of HTTP/2: without the fields of connections (RFC 9113 §8.2.2), with its date
 /// and the length of its content, as one of HTTP/1.1 has them.
-fn finish_head(edge: &Edge, head: &mut Parts, body: &EdgeBody, has_no_content: bool) {
+fn finish_head(edge: &Edge, head: &mut Parts, length: Option<u64>) {
     let headers = &mut head.headers;
     if headers.keys().any(is_of_connection) {
         strip(headers);
     }
     forwarding::ensure_date(headers, edge.clock.wall());
-    if !has_no_content
-        && let Some(length) = body.length()
+    if let Some(length) = length
         && !headers.contains_key(CONTENT_LENGTH)
     {
         headers.insert(CONTENT_LENGTH, length.into());

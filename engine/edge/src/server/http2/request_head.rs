@@ -15,7 +15,7 @@ use tero_wire::{Fault, check_http2_head, join_cookies};
 
 /// A head that is let through.
 #[derive(Debug)]
-pub(super) struct ReceivedHead {
+pub(super) struct RequestHead {
     pub(super) parts: Parts,
     /// It asks for another protocol on its stream.
     pub(super) is_connect: bool,
@@ -43,7 +43,7 @@ impl HeadRefusal {
     }
 }
 
-impl ReceivedHead {
+impl RequestHead {
     /// Takes a decoded head with at most `max_fields`.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl ReceivedHead {
     pub(super) fn of(
         mut parts: Parts,
         max_fields: usize,
-    ) -> Result<ReceivedHead, Box<(HeadRefusal, Parts)>> {
+    ) -> Result<RequestHead, Box<(HeadRefusal, Parts)>> {
         if let Err(fault) = check_http2_head(&parts.method, &parts.uri, &parts.headers) {
             return Err(Box::new((HeadRefusal::Fault(fault), parts)));
         }
@@ -61,7 +61,7 @@ impl ReceivedHead {
         }
         say_host(&mut parts);
         let is_connect = parts.method == Method::CONNECT && say_upgrade(&mut parts);
-        Ok(ReceivedHead { parts, is_connect })
+        Ok(RequestHead { parts, is_connect })
     }
 
     /// The length of the content that the head tells.
@@ -123,7 +123,7 @@ mod tests {
     fn a_head_takes_the_form_of_http1() {
         let cookies = [("cookie", "a=1"), ("cookie", "b=2")];
         let parts = parts(Method::GET, "https://www.example:8443/a?b", &cookies);
-        let head = ReceivedHead::of(parts, 2).unwrap();
+        let head = RequestHead::of(parts, 2).unwrap();
         assert!(!head.is_connect);
         assert_eq!(head.parts.uri, "/a?b");
         assert_eq!(head.parts.headers[HOST], "www.example:8443");
@@ -136,14 +136,14 @@ mod tests {
         of_websocket
             .extensions
             .insert(Protocol::from_static("websocket"));
-        let head = ReceivedHead::of(of_websocket, 10).unwrap();
+        let head = RequestHead::of(of_websocket, 10).unwrap();
         assert!(head.is_connect);
         assert_eq!(
             (head.parts.method, head.parts.uri.path()),
             (Method::GET, "/chat")
         );
         assert_eq!(head.parts.headers[UPGRADE], "websocket");
-        let plain = ReceivedHead::of(parts(Method::CONNECT, "www.example:443", &[]), 10).unwrap();
+        let plain = RequestHead::of(parts(Method::CONNECT, "www.example:443", &[]), 10).unwrap();
         assert!(!plain.is_connect);
         assert_eq!(plain.parts.method, Method::CONNECT);
     }
@@ -152,7 +152,7 @@ mod tests {
     fn fields_are_counted_and_checked() {
         let fields = [("a", "1"), ("b", "2"), ("c", "3")];
         let refusal = |fields, max| {
-            let head = ReceivedHead::of(parts(Method::GET, "http://a/", fields), max);
+            let head = RequestHead::of(parts(Method::GET, "http://a/", fields), max);
             head.err().map(|refused| refused.0)
         };
         assert_eq!(refusal(&fields, 3), None);

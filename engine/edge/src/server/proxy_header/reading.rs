@@ -1,6 +1,5 @@
 //! The bytes of a header of the PROXY protocol: how many there are, and what they say.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use ppp::{v1, v2};
@@ -161,7 +160,7 @@ fn canonical(address: std::net::Ipv6Addr) -> IpAddr {
 
 /// Reads the extension `PP2_TYPE_SSL`: one byte of flags, four that say whether a certificate was
 /// good, then extensions of its own. Returns whether the client speaks TLS.
-fn read_tls(value: &Cow<'_, [u8]>, tls: &mut TlsFacts) -> Result<bool, ProxyHeaderRefusal> {
+fn read_tls(value: &[u8], tls: &mut TlsFacts) -> Result<bool, ProxyHeaderRefusal> {
     /// The client speaks TLS (`PP2_CLIENT_SSL`).
     const SPEAKS_TLS: u8 = 1;
     let Some((&[flags, ..], rest)) = value.split_first_chunk::<5>() else {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use self::clients::{ClientNetwork, CountedFailure, FailingClients};
+use self::clients::{Askers, ClientNetwork, CountedFailure, FailingClients};
 use crate::guest::failure::GuestFailure;
 use crate::manifest::Hook;
 use crate::real_time::real_time;
@@ -47,7 +47,7 @@ pub(crate) struct Rest {
 }
 
 /// A failed question.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct FailedQuestion {
     pub(crate) hook: Hook,
     pub(crate) id: QuestionId,
@@ -73,6 +73,7 @@ pub(crate) struct FailureHistory {
     remembered: AtomicUsize,
     /// How many clients are held back.
     held_back: AtomicUsize,
+    askers: Askers,
     rests: AtomicU64,
     state: Mutex<FailureState>,
 }
@@ -124,6 +125,7 @@ impl FailureHistory {
             loaded: real_time(),
             remembered: AtomicUsize::new(0),
             held_back: AtomicUsize::new(0),
+            askers: Askers::default(),
             rests: AtomicU64::new(0),
             state: Mutex::new(FailureState {
                 questions: VecDeque::new(),
@@ -181,6 +183,14 @@ impl FailureHistory {
         failed.is_some_and(|(_, at)| now.since(*at) < memory)
     }
 
+    /// Notes that a question of this client is asked.
+    #[inline]
+    pub(crate) fn note_asker(&self, client: Option<ClientNetwork>, now: Timestamp) {
+        if let Some(client) = client {
+            self.askers.note(self.hasher.hash_one(client), now);
+        }
+    }
+
     /// Whether nothing is asked for this client, since too many of its own questions failed.
     #[inline]
     pub(crate) fn is_held_back(&self, client: Option<ClientNetwork>, now: Timestamp) -> bool {
@@ -214,6 +224,11 @@ impl FailureHistory {
             None => self.loaded.elapsed(),
         };
         state.counts[question.hook as usize].begin(question.answered, running, now);
+        // Where nobody else asks, nothing is taken from anybody else.
+        let question = &FailedQuestion {
+            client: question.client.filter(|_| self.askers.are_several(now)),
+            ..*question
+        };
         let reason = state.judge(question, is_new, &self.limits, now);
         self.held_back
             .store(state.clients.held_back(now), Ordering::Relaxed);

@@ -352,6 +352,7 @@ impl Policy {
             self.tally.withheld();
             return HookResult::Failed;
         }
+        self.history.note_asker(client, now);
         let started = real_time();
         let outcome = self.guest().and_then(|mut guest| {
             // A guest that failed is dropped here, because its state is unknown.

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::WINDOW;
@@ -15,7 +16,7 @@ const FEWEST_CLIENTS: u32 = 5;
 const MAX_CLIENTS: usize = 1024;
 
 /// A client, as failures count it: an IPv4 address, or the network of 64 bits of an IPv6 address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientNetwork(IpAddr);
 
 impl ClientNetwork {
@@ -27,6 +28,42 @@ impl ClientNetwork {
                 IpAddr::V6(network.into())
             }
         })
+    }
+}
+
+/// Whether several clients have asked lately.
+#[derive(Debug)]
+pub(super) struct Askers {
+    /// A number for the latest client.
+    latest: AtomicU64,
+    /// When another client than the one before asked, in milliseconds since 1970.
+    changed: AtomicI64,
+}
+
+impl Default for Askers {
+    fn default() -> Askers {
+        Askers {
+            latest: AtomicU64::new(0),
+            changed: AtomicI64::new(i64::MIN),
+        }
+    }
+}
+
+impl Askers {
+    pub(super) fn note(&self, client: u64, now: Timestamp) {
+        let latest = self.latest.load(Ordering::Relaxed);
+        if latest != client {
+            self.latest.store(client, Ordering::Relaxed);
+            if latest != 0 {
+                self.changed.store(now.unix_millis(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether more than one client has asked in the last 20 seconds.
+    pub(super) fn are_several(&self, now: Timestamp) -> bool {
+        let changed = self.changed.load(Ordering::Relaxed);
+        changed != i64::MIN && now.since(Timestamp::from_unix_millis(changed)) < 2 * WINDOW
     }
 }
 
@@ -132,6 +169,17 @@ mod tests {
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1:2"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+    }
+
+    #[test]
+    fn one_client_is_not_several() {
+        let askers = Askers::default();
+        let at = |secs: i64| Timestamp::from_unix_secs(secs);
+        askers.note(1, at(0));
+        askers.note(1, at(5));
+        assert!(!askers.are_several(at(5)));
+        askers.note(2, at(10));
+        assert!(askers.are_several(at(29)) && !askers.are_several(at(30)));
     }
 
     #[test]

@@ -352,6 +352,15 @@ fn one_client_switches_nothing_off_and_is_held_back() {
 }
 
 #[test]
+fn a_client_that_asks_alone_counts_in_full() {
+    let (policy, chain) = chain(&ByHand::on_request(TRAPS_AT_THREE), |_| {});
+    for number in 10..20 {
+        request_of(&chain, 1, &format!("/{number}"));
+    }
+    assert_ne!(policy.status(NOW), PolicyStatus::Active);
+}
+
+#[test]
 fn a_client_whose_failures_are_a_small_share_is_asked_for() {
     let (policy, chain) = chain(&ByHand::on_request(TRAPS_AT_THREE), |_| {});
     for number in 0..1_000 {
@@ -382,11 +391,14 @@ fn the_time_of_one_clients_failures_switches_nothing_off() {
     let (policy, chain) = chain(&ByHand::on_request(SPIN), |config| {
         config.limits.max_failures = 1_000;
     });
+    // Another client asks, too.
+    request_of(&chain, 2, "/");
     for number in 0..20 {
         request_of(&chain, 1, &format!("/{number}"));
     }
     assert_eq!(policy.status(NOW), PolicyStatus::Active);
-    let asked = policy.counters().on_request.deadline;
+    // The first one is that of the other client.
+    let asked = policy.counters().on_request.deadline - 1;
     assert!((2..=6).contains(&asked), "{asked}");
 }
 

@@ -183,10 +183,7 @@ fn commands_at_the_desk_compile_in_a_process_of_their_own() {
     let folder = folder();
     let settings = "settings = { rules = [{ match = [\"/*\"], ttl = 60 }] }";
     let policy = format!("module = \"builtin:json-rules\"\n{settings}\n");
-    let case =
-        "[[case]]\nname = \"any\"\nurl = \"http://a.example/\"\non_response = { ttl_secs = 60 }\n";
     let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-    file("cases.toml", &format!("{policy}{case}"));
     file(
         "settings.json",
         r#"{ "rules": [{ "match": ["/*"], "ttl": 60 }] }"#,
@@ -203,7 +200,6 @@ fn commands_at_the_desk_compile_in_a_process_of_their_own() {
             "--settings",
             "settings.json",
         ][..],
-        &["policy", "test", "cases.toml"],
         &["schedule", "--next", "1min"],
     ]
     .into_iter()

@@ -293,7 +293,7 @@ fn each_mistake_has_its_line_key_and_cure() {
             "\"ttl\": \"1 day\",",
             16,
             "rules.ttl",
-            "a text is not a ttl",
+            "`1 day` is not a ttl",
             "seconds",
         ),
         (
@@ -512,7 +512,7 @@ fn shapes_that_people_write_are_translated_or_refused() {
             Mistakes(&[
                 (1, "ttl_unit", "counts lifetimes in seconds"),
                 (3, "rules.ttl", "a number with a fraction"),
-                (3, "rules.ttl", "a text is not a ttl"),
+                (3, "rules.ttl", "`300` is not a ttl"),
             ]),
         ),
         (

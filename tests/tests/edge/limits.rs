@@ -7,6 +7,8 @@ use tero_tests::{
     Answer, Client, Edge, EdgeBuilder, Origin, Reply, Request, eventually, folder, get, toml_string,
 };
 
+use crate::program::{Serving, configuration};
+
 /// Clients of these tests say who they are.
 const BEHIND_A_PROXY: &str = "trusted_proxies = [\"127.0.0.1\"]";
 
@@ -377,4 +379,18 @@ fn plans_are_not_limited_and_an_explanation_names_the_limits() {
         explained("/1")
     );
     assert!(!explained("/4").contains("for each client"));
+}
+
+#[test]
+fn the_log_names_a_limit_and_its_client_once_a_minute() {
+    let origin = origin();
+    let limit = "\n[[limit]]\nname = \"pages\"\nrequests = 1\nper = \"1h\"\n";
+    let serving = Serving::start(&configuration(&origin, limit));
+    let mut client = serving.client();
+    let statuses = [(); 3].map(|()| client.send(&get("/x")).status);
+    assert_eq!(statuses, [200, 429, 429]);
+    let line = serving.line_with(&["a client is over a limit", "limit=pages", "127.0.0.1"]);
+    assert!(line.contains("left_out=0"), "{line}");
+    let metric = "tero_limited_requests_total{limit=\"pages\",mode=\"refused\"}";
+    assert_eq!(serving.metric(metric), Some(2.0));
 }

@@ -3,11 +3,12 @@
 use http::{Method, StatusCode};
 
 use crate::{
-    ActivateRequest, ActivateResponse, CanaryResponse, CancelWarmResponse, Endpoint, EndpointInfo,
-    ExplainRequest, ExplainResponse, MetricsText, OpenApiText, OriginReport, OriginRequest,
-    OriginsResponse, PoliciesResponse, PolicyModule, PolicyReport, ProbeResponse, PurgeRequest,
-    PurgeResponse, PushResponse, ReadyRequest, ReloadResponse, RollbackResponse, ShadowReport,
-    StartCanaryRequest, StartCanaryResponse, StartShadowRequest, StartShadowResponse,
+    ActivateRequest, ActivateResponse, CanaryResponse, CancelWarmResponse, EndMaintenanceResponse,
+    Endpoint, EndpointInfo, ExplainRequest, ExplainResponse, MaintenanceResponse, MetricsText,
+    OpenApiText, OriginReport, OriginRequest, OriginsResponse, PoliciesResponse, PolicyModule,
+    PolicyReport, ProbeResponse, PurgeRequest, PurgeResponse, PushResponse, ReadyRequest,
+    ReloadResponse, RollbackResponse, ShadowReport, StartCanaryRequest, StartCanaryResponse,
+    StartMaintenanceRequest, StartMaintenanceResponse, StartShadowRequest, StartShadowResponse,
     StartWarmRequest, StartWarmResponse, StatsResponse, TrialEndResponse, WarmPlansResponse,
     WarmRunReport, WarmRunsResponse,
 };
@@ -82,6 +83,18 @@ endpoints! {
 
     /// Drops stored responses, or marks them stale.
     Purge = "purge": POST "/purge", PurgeRequest => OK PurgeResponse, [404], false;
+
+    /// Lists the sites that are being worked on.
+    Maintenance = "maintenance": GET "/maintenance", () => OK MaintenanceResponse, [], false;
+
+    /// Begins the maintenance of a site, or changes how the site is meanwhile.
+    ///
+    /// Visitors get 503 with `Retry-After`, or what is stored. With `state_dir`, a restart goes on
+    /// with it.
+    StartMaintenance = "start_maintenance": POST "/maintenance/{site}", StartMaintenanceRequest => OK StartMaintenanceResponse, [404], false;
+
+    /// Ends the maintenance of a site.
+    EndMaintenance = "end_maintenance": DELETE "/maintenance/{site}", () => OK EndMaintenanceResponse, [404], false;
 
     /// Tells what would happen to a request, and why.
     ///

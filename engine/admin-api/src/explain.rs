@@ -315,7 +315,7 @@ pub struct ExpectedOutcome {
     /// What would happen.
     #[cfg_attr(
         feature = "schema",
-        schemars(extend("enum" = ["hit", "stale", "revalidate", "miss", "pass", "error"]))
+        schemars(extend("enum" = ["hit", "stale", "revalidate", "miss", "pass", "error", "rule"]))
     )]
     pub outcome: String,
     /// Why.

@@ -25,6 +25,7 @@ pub mod client;
 mod endpoint;
 pub mod endpoints;
 mod explain;
+mod maintenance;
 mod module;
 #[cfg(feature = "schema")]
 pub mod openapi;
@@ -46,6 +47,10 @@ pub use explain::{
     EngineRule, ExpectedOutcome, ExplainRequest, ExplainResponse, ExplanationTime, FieldValues,
     HookTrace, KeyParts, PolicyTrace, RequestTerms, RequestWords, ResponseInput, ResponseTerms,
     ResponseTrace, ResponseWords, StoredVariant,
+};
+pub use maintenance::{
+    EndMaintenanceResponse, MaintenanceReport, MaintenanceResponse, StartMaintenanceRequest,
+    StartMaintenanceResponse,
 };
 pub use module::{HookFigures, ModuleReport, ModuleStatus};
 pub use origins::{OriginReport, OriginRequest, OriginState, OriginsResponse};

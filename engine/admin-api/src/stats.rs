@@ -27,6 +27,8 @@ pub struct SiteStats {
     /// Requests, and how many of them were hits.
     #[serde(flatten)]
     pub figures: HitFigures,
+    /// Whether it is in maintenance.
+    pub maintenance: bool,
     /// Bytes of content sent to visitors.
     pub response_bytes: u64,
     /// Requests to origins by the class of the status (`2xx`), and `failed`.
@@ -68,7 +70,7 @@ pub struct HourStats {
 pub struct HitFigures {
     /// Requests.
     pub requests: u64,
-    /// (hit + stale + revalidated + collapsed) / (all but pass and error), to four digits; null if
+    /// (hit + stale + revalidated + collapsed) / (all but pass, error and rule), to four digits; null if
     /// nothing was looked up.
     pub hit_rate: Option<f64>,
     /// Requests by outcome.
@@ -93,6 +95,8 @@ pub struct OutcomeCounts {
     pub pass: u64,
     /// Answered with an error of the edge's own.
     pub error: u64,
+    /// Answered by a rule of the site: a redirect, a refusal, maintenance, own content.
+    pub rule: u64,
 }
 
 /// Stored responses.

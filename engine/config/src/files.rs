@@ -3,11 +3,16 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+
 use crate::mistakes::Mistake;
 use crate::units;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// The largest page that is sent to clients, in bytes.
+const MAX_PAGE_BYTES: u64 = 1 << 20;
 
 /// The folder of the configuration file: relative paths in the file start from it.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +50,31 @@ impl BaseDir<'_> {
             format!("there is no file {}", path.display()),
             format!("write the path of {what}"),
         ))
+    }
+
+    /// The content of a page that is sent to clients, from the file whose path `text` writes. It may
+    /// have any bytes, and at most 1 MiB of them.
+    pub(crate) fn read_page(self, text: &str) -> Result<Bytes, Mistake> {
+        let path = self.file(text, "a page to send")?;
+        let mut page = Vec::new();
+        let cure = || {
+            format!(
+                "see that {} is a readable file of at most 1 MiB",
+                path.display()
+            )
+        };
+        let read = std::fs::File::open(&path)
+            .and_then(|file| file.take(MAX_PAGE_BYTES + 1).read_to_end(&mut page));
+        match read {
+            Ok(_) if page.len() as u64 > MAX_PAGE_BYTES => {
+                Err(Mistake::new("the file is larger than 1 MiB", cure()))
+            }
+            Ok(_) => Ok(Bytes::from(page)),
+            Err(error) => Err(Mistake::new(
+                format!("the file can't be read: {error}"),
+                cure(),
+            )),
+        }
     }
 
     /// The content of the file whose path `text` writes.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use http::{HeaderValue, StatusCode};
 use ipnet::IpNet;
 
 use super::mistakes::Mistake;
@@ -23,6 +24,7 @@ use tero_semantics::decision::{QueryParameters, QueryRule};
 use tero_semantics::default_ttl::{DefaultTtlKey, DefaultTtls, MAX_DEFAULT_TTLS};
 use tero_semantics::media_type::MediaTypePattern;
 use tero_semantics::path::PathPattern;
+use tero_semantics::redirect::RedirectTemplate;
 use tero_semantics::request_fields::{FieldPattern, RequestFieldKind, kind_of};
 use tero_time::cron::Schedule;
 
@@ -212,17 +214,15 @@ pub fn secret(text: &str) -> FormResult<String> {
     Ok(text.to_owned())
 }
 
-/// A site's host: a name or an address, with a port if that one counts, or `*`. The value is in
+/// A site's host: a name or an address, with a port if that one counts; `*.NAME` for the names below
+/// one; or `*`. The value is in
 /// lower case.
 pub fn host(text: &str) -> FormResult<String> {
     if text == "*" {
         return Ok(text.to_owned());
     }
-    if text.starts_with("*.") {
-        return Err(Mistake::new(
-            "`*` stands alone",
-            "name each host, or write \"*\" for all that no other site names",
-        ));
+    if let Some(name) = text.strip_prefix("*.") {
+        return wildcard_host(text, name);
     }
     if text.contains("//") {
         return Err(Mistake::new(
@@ -249,6 +249,23 @@ pub fn host(text: &str) -> FormResult<String> {
             Err(Mistake::new(format!("`{text}` has the port {port}"), cure))
         }
         Some(port) => Ok(format!("{host}:{port}")),
+    }
+}
+
+/// `*.NAME`: every host below a name.
+fn wildcard_host(text: &str, name: &str) -> FormResult<String> {
+    match host_and_port(name) {
+        Some((name, None)) if !name.starts_with('[') => {
+            Ok(format!("*.{}", name.to_ascii_lowercase()))
+        }
+        Some((name, Some(_))) if !name.starts_with('[') => Err(Mistake::new(
+            format!("`{text}` has a port"),
+            format!("write \"*.{name}\", for each port that [server] listens on"),
+        )),
+        _ => Err(Mistake::new(
+            format!("`{text}` is not a name with a star for what is below it"),
+            "write a star and a name, \"*.example.org\"; or \"*\" for all that no other site names",
+        )),
     }
 }
 
@@ -677,6 +694,145 @@ pub fn content_coding(text: &str) -> FormResult<ContentCoding> {
     })
 }
 
+/// A method that a client may send.
+pub fn method(text: &str) -> FormResult<http::Method> {
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    if text.eq_ignore_ascii_case("TRACE") || text.eq_ignore_ascii_case("CONNECT") {
+        let problem = format!("{text} is never let in");
+        return Err(Mistake::new(problem, "leave it out"));
+    }
+    if let Some(meant) = known.iter().find(|known| known.eq_ignore_ascii_case(text))
+        && *meant != text
+    {
+        let problem = format!("`{text}` is another method than {meant}");
+        return Err(Mistake::new(problem, format!("write \"{meant}\"")));
+    }
+    http::Method::from_bytes(text.as_bytes()).map_err(|_| {
+        Mistake::new(
+            format!("`{text}` is not a method"),
+            "write one such as \"GET\" or \"POST\"",
+        )
+    })
+}
+
+/// What browsers name when they ask for a password.
+pub fn realm(text: &str) -> FormResult<String> {
+    let good =
+        |byte: u8| (byte.is_ascii_graphic() || byte == b' ') && !matches!(byte, b'"' | b'\\');
+    if (1..=64).contains(&text.len()) && text.bytes().all(good) {
+        return Ok(text.to_owned());
+    }
+    Err(Mistake::new(
+        "this is not the name of a realm",
+        "write 1 to 64 visible ASCII characters and spaces, without quotes and backslashes",
+    ))
+}
+
+/// A hash of a password: bcrypt with a cost of 4 to 14, or SHA-crypt of at most 500,000 rounds, so
+/// that checking one takes at most about a second.
+pub fn password_hash(hash: &str) -> FormResult<()> {
+    let cure = "make a hash with `htpasswd -nB NAME` or `openssl passwd -6`";
+    let refused = |problem: &str| Err(Mistake::new(problem, cure));
+    let is_of_crypt = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/');
+    let parts: Vec<&str> = hash.split('$').collect();
+    match parts[..] {
+        ["", "2a" | "2b" | "2y", cost, rest] => {
+            let is_cost = cost.len() == 2 && matches!(cost.parse(), Ok(4_u8..=14));
+            if !is_cost {
+                return refused("the cost of its hash is not 4 to 14");
+            }
+            match rest.len() == 53 && rest.bytes().all(is_of_crypt) {
+                true => Ok(()),
+                false => refused("its hash is malformed"),
+            }
+        }
+        ["", kind @ ("5" | "6"), ref rest @ ..] => {
+            let (rounds, rest) = match rest {
+                [first, rest @ ..] if first.starts_with("rounds=") => (Some(&first[7..]), rest),
+                rest => (None, rest),
+            };
+            if rounds.is_some_and(|rounds| !matches!(rounds.parse(), Ok(1_000_u32..=500_000))) {
+                return refused("the rounds of its hash are not 1000 to 500000");
+            }
+            let length = if kind == "5" { 43 } else { 86 };
+            match rest {
+                [salt, sum]
+                    if (1..=16).contains(&salt.len())
+                        && sum.len() == length
+                        && salt.bytes().chain(sum.bytes()).all(is_of_crypt) =>
+                {
+                    Ok(())
+                }
+                _ => refused("its hash is malformed"),
+            }
+        }
+        ["", "apr1" | "1", ..] => refused("hashes of MD5 are too weak to be taken"),
+        _ if hash.starts_with("{SHA}") => refused("hashes of SHA-1 are too weak to be taken"),
+        _ => refused("its hash is of no known kind"),
+    }
+}
+
+/// Where a redirect leads.
+pub fn redirect_template(text: &str) -> FormResult<RedirectTemplate> {
+    RedirectTemplate::parse(text).map_err(|error| {
+        Mistake::new(
+            format!("`{text}` can't be redirected to: {}", error.as_str()),
+            "write a URL or a path, \"https://new.example/{path}\" or \"/new/{rest}\"",
+        )
+    })
+}
+
+/// The status of a redirect.
+pub fn redirect_status(status: u64) -> FormResult<StatusCode> {
+    match u16::try_from(status) {
+        Ok(code @ (301..=303 | 307 | 308)) => {
+            StatusCode::from_u16(code).map_err(|_| not_a_redirect(status))
+        }
+        _ => Err(not_a_redirect(status)),
+    }
+}
+
+/// The mistake of a status that sends nobody elsewhere.
+pub(crate) fn not_a_redirect(status: impl std::fmt::Display) -> Mistake {
+    let problem = format!("{status} is not the status of a redirect");
+    Mistake::new(problem, "write 301, 302, 303, 307 or 308")
+}
+
+/// The status of an answer without the origin.
+pub fn own_status(status: u64) -> FormResult<StatusCode> {
+    let code = u16::try_from(status).ok();
+    // A partial or unmodified answer needs a response that it is about.
+    let code = code.filter(|code| !matches!(code, 206 | 304) && (200..=599).contains(code));
+    code.and_then(|code| StatusCode::from_u16(code).ok())
+        .ok_or_else(|| {
+            Mistake::new(
+                format!("{status} can't be the status of such an answer"),
+                "write one such as 200, 404 or 410",
+            )
+        })
+}
+
+/// A media type with its parameters.
+pub fn content_type(text: &str) -> FormResult<HeaderValue> {
+    let is_token = |text: &str| !text.is_empty() && token(text).is_ok();
+    let kind = text.split(';').next().unwrap_or_default().trim_end();
+    let is_good = kind
+        .split_once('/')
+        .is_some_and(|(kind, sub)| is_token(kind) && is_token(sub))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    HeaderValue::from_str(text)
+        .ok()
+        .filter(|_| is_good)
+        .ok_or_else(|| {
+            Mistake::new(
+                format!("`{text}` is not a media type"),
+                "write one such as \"text/html; charset=utf-8\"",
+            )
+        })
+}
+
 /// The name of a header field.
 pub fn field(text: &str) -> FormResult<http::HeaderName> {
     text.parse().map_err(|_| {
@@ -771,7 +927,9 @@ mod tests {
             host,
             &[
                 "",
-                "*.a.example",
+                "*.a.example:8080",
+                "*.",
+                "*a.example",
                 "http://a",
                 "a:80",
                 "a b:80",

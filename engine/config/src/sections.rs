@@ -4,8 +4,13 @@ mod access_log;
 mod admin;
 mod at_most;
 mod balance;
+mod basic_auth;
 mod cache;
 mod compress;
+mod error_page;
+mod field_edits;
+mod hsts;
+mod https_redirect;
 pub(crate) mod limit;
 mod listener;
 mod never;
@@ -13,7 +18,10 @@ mod origin;
 mod policies;
 mod policy;
 mod policy_limits;
+mod redirect;
 mod refresh_ahead;
+mod respond;
+mod route;
 mod server;
 mod site;
 mod site_purge;
@@ -26,8 +34,13 @@ pub use self::access_log::{AccessLog, AccessLogField, AccessLogFormat, ClientAdd
 pub use self::admin::Admin;
 pub use self::at_most::AtMostRule;
 pub use self::balance::{Balance, BalanceBy, Health, Retry, RetryMethod, RetryOn, StatusRange};
+pub use self::basic_auth::{BasicAuth, Credential};
 pub use self::cache::Cache;
 pub use self::compress::{Compress, OriginCodings};
+pub use self::error_page::{ErrorPage, ErrorStatus};
+pub use self::field_edits::FieldEdits;
+pub use self::hsts::Hsts;
+pub use self::https_redirect::HttpsRedirect;
 pub use self::limit::{Limit, LimitHours, LimitMemory};
 pub use self::listener::{ListenAddress, Listener};
 pub use self::never::NeverRule;
@@ -35,7 +48,10 @@ pub use self::origin::{KeyPin, Origin, OriginHttp2};
 pub use self::policies::PolicyHost;
 pub use self::policy::{ModuleSource, Policy};
 pub use self::policy_limits::{PolicyLimits, WhenOff};
+pub use self::redirect::{Redirect, RedirectQuery};
 pub use self::refresh_ahead::RefreshAhead;
+pub use self::respond::Respond;
+pub use self::route::Route;
 pub use self::server::Server;
 pub use self::site::{Site, UnderscoreFields};
 pub use self::site_purge::SitePurge;
@@ -43,7 +59,7 @@ pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 22] = [
+pub const SECTIONS: [&Section; 28] = [
     &Server::SECTION,
     &Listener::SECTION,
     &Admin::SECTION,
@@ -63,6 +79,12 @@ pub const SECTIONS: [&Section; 22] = [
     &AtMostRule::SECTION,
     &SitePurge::SECTION,
     &Compress::SECTION,
+    &Hsts::SECTION,
+    &ErrorPage::SECTION,
+    &Route::SECTION,
+    &BasicAuth::SECTION,
+    &Redirect::SECTION,
+    &Respond::SECTION,
     &LimitMemory::SECTION,
     &Limit::SECTION,
     &Plan::SECTION,

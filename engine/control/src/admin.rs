@@ -17,6 +17,7 @@ mod exposition;
 pub mod fuzzing;
 mod guard;
 mod health;
+mod maintenance;
 mod metrics;
 mod origins;
 mod policies;
@@ -215,6 +216,9 @@ fn router() -> Router<Arc<Handler>> {
         handler(Work::AtOnce, origins::drain),
         handler(Work::AtOnce, origins::resume),
         handler(Work::Long, purge::purge),
+        handler(Work::Long, maintenance::list),
+        handler(Work::Long, maintenance::begin),
+        handler(Work::Long, maintenance::end),
         handler(Work::Long, explain::answer),
         handler(Work::Compiling, versions::reload),
         handler(Work::Long, policies::policies),

@@ -10,6 +10,7 @@ pub mod admin_token;
 pub mod build_info;
 mod descriptors;
 pub mod housekeeping;
+pub mod maintenance;
 pub mod openable;
 pub mod purge;
 pub mod reload;

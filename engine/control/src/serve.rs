@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::housekeeping::{Housekeeping, SavedPopularity};
+use crate::maintenance::MaintenanceMemory;
 use crate::reload::{ReloadError, Reloader, log_zone_data, warn};
 use crate::rollout::{LoadedVersions, Rollout, RolloutError, tell_popularity};
 use crate::warm::Warmer;
@@ -133,6 +134,8 @@ pub fn serve(
     let edge = make_edge(&config, sites, ports, loaded.shadow_queue(), clock)?;
     let popularity = SavedPopularity::new(state_dir.as_ref());
     popularity.restore(&edge);
+    let maintenance = Arc::new(MaintenanceMemory::open(state_dir.as_ref()));
+    maintenance.restore(&edge);
     let memory = PlanMemory::open(state_dir.as_ref());
     let warmer = make_warmer(&config, &edge, memory)?;
     let (rollout, rollout_thread) = loaded.start(&edge).map_err(start("the thread of trials"))?;
@@ -149,6 +152,7 @@ pub fn serve(
         edge: Arc::clone(&edge),
         host,
         warmer: Arc::clone(&warmer),
+        maintenance,
         ready: readiness(&config, &edge),
         rollout: Arc::clone(&rollout),
         reloader: Arc::clone(&reloader),

@@ -384,6 +384,10 @@ impl Origin {
     }
 }
 
+/// An extension of a request: how long its response is waited for, in place of `response_timeout`.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseTimeout(pub Duration);
+
 /// A copy of a request without a body; `None` if it has one.
 pub fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     if !http_body::Body::is_end_stream(request.body()) {

@@ -6,6 +6,7 @@
 
 pub mod admit;
 mod background;
+mod basic_auth;
 pub mod body;
 pub mod canary;
 pub mod client;
@@ -15,6 +16,7 @@ mod cookies;
 mod deliver;
 pub mod devices;
 pub mod edge;
+mod error_pages;
 pub mod exchange;
 pub mod explain;
 mod failing_keys;
@@ -25,6 +27,7 @@ mod flight;
 mod hit_for_miss;
 mod hits;
 mod identity;
+pub mod maintenance;
 mod miss;
 mod news;
 mod next_hop_request;
@@ -40,15 +43,19 @@ mod refresh_ahead;
 pub mod refusal;
 pub mod request_id;
 mod respond;
+mod response_edits;
 mod rest;
 mod revalidate;
+pub mod route_table;
 pub mod shadow;
 pub mod shadow_question;
 pub mod site;
+pub mod site_rules;
 pub mod store_purge;
 mod upgrade;
 mod upload;
 mod url_keys;
+mod verdict;
 pub mod visit;
 pub mod warm_lookup;
 pub mod watchlist;
@@ -69,6 +76,7 @@ use admit::{RefusedRequest, RequestSource};
 use body::EdgeBody;
 use content::RequestContent;
 use deliver::{BodySource, deliver, deliver_as_sent};
+use exchange::Exchange;
 use failure::{Failure, NextHopReply};
 use fetch::{Extent, Fetch, FetchResult, TimedResponse, partial};
 use flight::Turn;
@@ -83,6 +91,7 @@ use tero_semantics::disposition::{Disposition, FetchPlan, StoredMatch};
 use tero_semantics::purge_request::is_purge;
 use tero_semantics::reuse::{Reuse, reuse};
 use tero_wire::Fault;
+use verdict::{RuleAnswer, Verdict};
 use warm_lookup::WarmLookup;
 
 pub use edge::{Edge, EdgeParts};
@@ -118,10 +127,17 @@ pub fn handle(
     content: RequestContent,
     source: RequestSource,
 ) -> Reply<'_> {
-    let exchange = match admit::admit(edge, parts, source) {
-        Ok(exchange) => exchange,
+    let exchange = match admit::admit_visitor(edge, parts, source) {
+        Ok((exchange, None)) => exchange,
+        Ok((exchange, Some(verdict))) => return ruled(edge, exchange, *verdict, content),
         Err(refused) => return Reply::Ready(turned_away(edge, &refused)),
     };
+    admitted(edge, exchange, content)
+}
+
+/// Answers a request that was let in, and that policies were asked about.
+#[inline]
+fn admitted(edge: &Arc<Edge>, exchange: Arc<Exchange>, content: RequestContent) -> Reply<'_> {
     let visit = Visit {
         edge,
         exchange: &exchange,
@@ -166,7 +182,63 @@ fn turned_away(edge: &Arc<Edge>, refused: &RefusedRequest) -> RecordedResponse {
     }
 }
 
+/// Carries out what the rules of its site decide about a request.
+#[cold]
+fn ruled(
+    edge: &Arc<Edge>,
+    mut exchange: Arc<Exchange>,
+    verdict: Verdict,
+    content: RequestContent,
+) -> Reply<'_> {
+    match verdict {
+        Verdict::Answer(answer) => Reply::Ready(by_rule(edge, &exchange, *answer)),
+        Verdict::Admit => admitted(edge, exchange, content),
+        Verdict::StoredOnly(otherwise) => {
+            let own = Arc::get_mut(&mut exchange).expect("nobody else has seen the request yet");
+            admit::ask_policies_after_rules(own);
+            let visit = Visit {
+                edge,
+                exchange: &exchange,
+            };
+            match stored_only(visit) {
+                Some(answer) => Reply::Ready(recorded(visit, answer)),
+                None => Reply::Ready(by_rule(edge, &exchange, *otherwise)),
+            }
+        }
+        Verdict::Check(pending) => Reply::Pending(Box::pin(async move {
+            let own = Arc::get_mut(&mut exchange).expect("nobody else has seen the request yet");
+            let verdict = pending.verdict(&edge.checkers, own).await;
+            if let Verdict::Admit = verdict {
+                admit::ask_policies_after_rules(own);
+            }
+            ruled(edge, exchange, verdict, content).response().await
+        })),
+    }
+}
+
+/// The answer with what is stored, if it may be used while the origin fails.
+fn stored_only(visit: Visit<'_>) -> Option<Answer> {
+    match visit.disposition(visit.look()) {
+        Disposition::Serve(stored) => Some(hit(visit, &stored)),
+        Disposition::ServeWhileRevalidating(stored)
+        | Disposition::ServeWhileOriginRests(stored)
+        | Disposition::Revalidate { stored, .. }
+            if visit.may_stand_in(&stored) =>
+        {
+            Some(stale(visit, &stored, Provenance::stored(Outcome::Stale)))
+        }
+        _ => None,
+    }
+}
+
+/// Answers a request by a rule of its site.
+fn by_rule(edge: &Arc<Edge>, exchange: &Arc<Exchange>, answer: RuleAnswer) -> RecordedResponse {
+    let visit = Visit { edge, exchange };
+    recorded(visit, respond::by_rule(visit, answer))
+}
+
 fn recorded(visit: Visit<'_>, answer: Answer) -> RecordedResponse {
+    let answer = error_pages::with_page(visit, answer);
     RecordedResponse {
         record: record::record(visit, &answer),
         response: answer.response,

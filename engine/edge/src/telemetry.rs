@@ -8,6 +8,8 @@ pub mod edge_counters;
 pub mod limit_counters;
 pub mod popularity;
 pub mod repeats;
+pub mod route_counters;
+pub mod rule_counters;
 pub mod status_counts;
 pub mod trial_counters;
 pub mod warm_use;
@@ -30,11 +32,13 @@ pub enum Outcome {
     Pass,
     /// Answered with an error that the edge made itself.
     Error,
+    /// Answered by a rule of the site, before anything was looked up.
+    Rule,
 }
 
 impl Outcome {
     /// Every outcome, in the order of [`Outcome::index`].
-    pub const ALL: [Outcome; 7] = [
+    pub const ALL: [Outcome; 8] = [
         Outcome::Hit,
         Outcome::Stale,
         Outcome::Revalidated,
@@ -42,6 +46,7 @@ impl Outcome {
         Outcome::Miss,
         Outcome::Pass,
         Outcome::Error,
+        Outcome::Rule,
     ];
 
     /// Its name in metrics and logs.
@@ -54,6 +59,7 @@ impl Outcome {
             Outcome::Miss => "miss",
             Outcome::Pass => "pass",
             Outcome::Error => "error",
+            Outcome::Rule => "rule",
         }
     }
 

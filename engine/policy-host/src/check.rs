@@ -20,6 +20,7 @@ use tero_config::{
     Config, ConfigError, ConfigErrors, FilePosition, Mistake, Mistakes, Plan, PlanVariants, Site,
     calendars, did_you_mean, forms, read_text,
 };
+use tero_semantics::host_pattern::{belongs, is_pattern};
 use tero_semantics::timestamp::Timestamp;
 
 /// Reads the configuration at `path`, loads its policies with their settings, and checks whether
@@ -159,12 +160,18 @@ fn chains(host: &Host, config: &Config, policies: &[Option<Arc<Policy>>], add: A
     }
 }
 
+/// The hosts of all sites but this one.
+fn hosts_of_others<'c>(config: &'c Config, site: &Site) -> Vec<&'c String> {
+    let others = config.sites.iter().filter(|other| other.name != site.name);
+    others.flat_map(|other| &other.hosts).collect()
+}
+
 /// Checks that the plans of a site fetch something, in variants that exist.
 fn plans(config: &Config, site: &Site, chain: &Chain, add: Add<'_>) {
     for plan in config.plans.iter().filter(|plan| plan.site == site.name) {
         let refuse = |key: &str, mistake: Mistake| add(plan.place, key, mistake);
         match &plan.host {
-            None if site.hosts.iter().all(|host| host == "*") => {
+            None if site.hosts.iter().all(|host| is_pattern(host)) => {
                 let problem = format!(
                     "the site `{}` has no host name, so it is unknown under which host its pages will be requested",
                     site.name
@@ -172,7 +179,7 @@ fn plans(config: &Config, site: &Site, chain: &Chain, add: Add<'_>) {
                 let cure = "write `host` here, or add the site's own host name to `hosts`";
                 refuse("warm.site", Mistake::new(problem, cure));
             }
-            Some(host) if !site.hosts.iter().any(|own| own == "*" || own == host) => {
+            Some(host) if !belongs(host, &site.hosts, &hosts_of_others(config, site)) => {
                 let problem = format!("`{host}` is not a host of the site `{}`", site.name);
                 let cure = format!("write one of {}", site.hosts.join(", "));
                 refuse("warm.host", Mistake::new(problem, cure));

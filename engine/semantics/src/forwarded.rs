@@ -355,6 +355,31 @@ fn write_word(value: &mut String, text: &str) {
     value.push('"');
 }
 
+/// Whether fields of proxies say that a client came by https, as far as anybody may say so.
+///
+/// ```
+/// use http::{HeaderMap, HeaderValue};
+/// use tero_semantics::forwarded::{X_FORWARDED_PROTO, says_https};
+///
+/// let told = |value| HeaderMap::from_iter([(X_FORWARDED_PROTO, HeaderValue::from_static(value))]);
+/// assert!(says_https(&told("HTTPS")) && says_https(&told("http, https")));
+/// assert!(!says_https(&told("http")) && !says_https(&HeaderMap::new()));
+/// ```
+#[cold]
+pub fn says_https(headers: &HeaderMap) -> bool {
+    let is_https = |text: &[u8]| text.trim_ascii().eq_ignore_ascii_case(b"https");
+    let mut protos = headers.get_all(X_FORWARDED_PROTO).iter();
+    let mut forwarded = headers.get_all(FORWARDED).iter();
+    protos.any(|line| line.as_bytes().split(|byte| *byte == b',').any(is_https))
+        || forwarded.any(|line| {
+            let parts = line.as_bytes().split(|byte| matches!(byte, b',' | b';'));
+            parts.map(<[u8]>::trim_ascii).any(|part| {
+                part.eq_ignore_ascii_case(b"proto=https")
+                    || part.eq_ignore_ascii_case(b"proto=\"https\"")
+            })
+        })
+}
+
 /// The authority that proxies and the request together name: `facts` first, then what the request
 /// itself names. `None` if it is malformed.
 pub fn named_authority<'a>(

@@ -49,11 +49,17 @@ pub mod forwarding;
 // Who asks, and for what (§7.2, RFC 7239).
 pub mod authority;
 
+pub mod host_pattern;
+
 pub mod forwarded;
 
 pub mod request_id;
 
 pub mod request_fields;
+
+pub mod field_edits;
+
+pub mod redirect;
 
 pub mod upgrade;
 

@@ -15,6 +15,7 @@ mod config_args;
 mod demo;
 mod explain;
 mod import;
+mod maintenance;
 mod new;
 mod origins;
 mod policy;
@@ -74,6 +75,7 @@ enum Command {
     Demo(demo::DemoCommand),
     Explain(explain::ExplainCommand),
     Import(import::ImportCommand),
+    Maintenance(maintenance::MaintenanceCommand),
     New(new::NewCommand),
     Origins(origins::OriginsCommand),
     Policy(policy::PolicyCommand),
@@ -95,6 +97,7 @@ pub fn run() -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Explain(explain) => explain.run(),
         Command::Import(import) => import.run(),
+        Command::Maintenance(maintenance) => maintenance.run(),
         Command::New(new) => new.run(),
         Command::Origins(origins) => origins.run(),
         Command::Policy(policy) => policy.run(),

@@ -237,7 +237,7 @@ fn outcomes_add_up_to_all_requests() {
         ("site", requests),
         "{stats:?}"
     );
-    // (hit + stale + revalidated + collapsed) / (all but pass and error)
+    // (hit + stale + revalidated + collapsed) / (all but pass, error and rule)
     assert_eq!(site.figures.hit_rate, Some(0.75));
     let hours: Vec<_> = site.hours.iter().map(|hour| &hour.figures).collect();
     let variants = site.variants.iter();
@@ -254,8 +254,9 @@ fn outcomes_add_up_to_all_requests() {
                 miss,
                 pass,
                 error,
+                rule,
             } = part.outcomes;
-            let outcomes = hit + stale + revalidated + collapsed + miss + pass + error;
+            let outcomes = hit + stale + revalidated + collapsed + miss + pass + error + rule;
             assert_eq!(outcomes, part.requests, "{part:?}");
         }
     }

@@ -18,10 +18,14 @@ const REFERENCES: [(&str, &str, &str, &str); 4] = [
     ("admin", "ready_after", "warm", "[[warm]]"),
 ];
 
+/// Routes of a site.
+const MAX_ROUTES: usize = 256;
+
 /// Records every mistake about names.
 pub(super) fn check(sections: &[RawEntry], mistakes: &Mistakes<'_>) {
     check_names(sections, mistakes);
     check_hosts(sections, mistakes);
+    check_routes(sections, mistakes);
     check_references(sections, mistakes);
 }
 
@@ -53,6 +57,30 @@ fn check_hosts(sections: &[RawEntry], mistakes: &Mistakes<'_>) {
             let problem = format!("`{host}` is named in line {line} already");
             let mistake = Mistake::new(problem, "name each host once, in one site");
             mistakes.add(at, "site.hosts", mistake);
+        }
+    }
+}
+
+/// A site has a bounded number of routes, and their names are unique in it.
+fn check_routes(sections: &[RawEntry], mistakes: &Mistakes<'_>) {
+    for site in find(sections, "site").into_iter().flat_map(items) {
+        let RawKind::Table(keys) = &site.kind else {
+            continue;
+        };
+        if let Some(RawKind::List(routes)) = find(keys, "route").map(|routes| &routes.kind)
+            && let Some(beyond) = routes.get(MAX_ROUTES)
+        {
+            let problem = format!("the site has {} routes", routes.len());
+            let mistake = Mistake::new(problem, format!("write at most {MAX_ROUTES}"));
+            mistakes.add(&beyond.at, "site.route", mistake);
+        }
+        let mut lines = HashMap::new();
+        for (name, at) in written_texts(keys, "route", "name") {
+            if let Some(line) = lines.insert(name, mistakes.position(at.start).line) {
+                let problem = format!("`{name}` is the name of the route in line {line} too");
+                let mistake = Mistake::new(problem, "give each route its own name");
+                mistakes.add(at, "site.route.name", mistake);
+            }
         }
     }
 }

@@ -115,6 +115,8 @@ access_log_fields! {
     UserAgent = "user_agent",
     /// The site.
     Site = "site",
+    /// The route, if it has a name.
+    Route = "route",
     /// The class of the device.
     Device = "device",
     /// The variant that the policies chose.

@@ -1,5 +1,7 @@
 //! `[[site]]`.
 
+mod rules;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +12,14 @@ use ipnet::IpNet;
 use super::at_most::AtMostRule;
 use super::balance::{Balance, Health, Retry};
 use super::compress::Compress;
+use super::error_page::ErrorPage;
+use super::field_edits::{self, FieldEdits};
+use super::hsts::Hsts;
+use super::https_redirect::{self, HttpsRedirect};
 use super::never::NeverRule;
 use super::origin::{self, Origin};
 use super::refresh_ahead::RefreshAhead;
+use super::route::Route;
 use super::site_purge::SitePurge;
 use crate::files::BaseDir;
 use crate::forms::{self, OriginAddress};
@@ -34,10 +41,12 @@ section! {
         place: FilePosition;
         /// The name that plans, purges and metrics use; unique.
         name: Arc<str> = required, Text("1 to 64 of `a-z`, `0-9`, `-`, `_`") => forms::name;
-        /// The hosts of the site. `*` matches every host that no other site names. A port of a
-        /// request counts if it is named here or is one of `[server] listen`; any other is dropped.
+        /// The hosts of the site. `*.example.org` matches every name below `example.org` at any depth,
+        /// `*` every host. An exact host goes before the longest name below which a host is, and that
+        /// before `*`. A port of a request counts if it is named here or is one of `[server] listen`;
+        /// any other is dropped.
         hosts: Vec<String> = required,
-            Texts("a host name or address, with or without a port, or `*`; at least one")
+            Texts("a host name or address, with or without a port, `*.NAME`, or `*`; at least one")
             => forms::host,
             at_least_one("name the hosts that it answers for, or write [\"*\"]");
         /// The next hops. Fetches go to them in turn; an origin that can't be reached is left out
@@ -191,6 +200,30 @@ section! {
         /// See `[site.compress]`.
         compress: Option<Compress> = rule("none: responses are served as they came"),
             Nested(Compress);
+        /// Networks whose clients may use the site; all if it is empty. Others get 403.
+        allow: Vec<IpNet> = [], Texts("a network such as `10.0.0.0/8`, or an address")
+            => forms::network, distinct();
+        /// Networks whose clients may not use the site, even if `allow` has them.
+        deny: Vec<IpNet> = [], Texts("a network such as `10.0.0.0/8`, or an address")
+            => forms::network, distinct();
+        /// Whether requests over http are sent to https: with this status, or, if it is `true`, GET
+        /// and HEAD with 301 and others with 308. `/.well-known/acme-challenge/` is exempt.
+        redirect_to_https: HttpsRedirect = false, Text("`true`, `false`, or a status: 301, 302, 303, 307, 308")
+            by https_redirect::https_redirect;
+        /// The port that `redirect_to_https` leads to.
+        https_port: u16 = 443, Count(1, 65_535);
+        /// See `[site.hsts]`.
+        hsts: Option<Hsts> = rule("none"), Nested(Hsts);
+        /// Fields that requests to the origin get and lose. See operating.md.
+        request_fields: FieldEdits = rule("none", FieldEdits::default()),
+            Text("`{ set = { NAME = \"VALUE\" }, remove = [\"NAME\"] }`") by field_edits::of_requests;
+        /// Fields that responses to clients get and lose.
+        response_fields: FieldEdits = rule("none", FieldEdits::default()),
+            Text("`{ set = { NAME = \"VALUE\" }, remove = [\"NAME\"] }`") by field_edits::of_responses;
+        /// See `[[site.error_page]]`.
+        error_pages as "error_page": Vec<ErrorPage> = rule("none", Vec::new()), NestedList(ErrorPage);
+        /// See `[[site.route]]`; at most 256.
+        routes as "route": Vec<Route> = rule("none", Vec::new()), NestedList(Route);
     }
 }
 
@@ -226,6 +259,7 @@ impl Site {
     pub(crate) fn read_checked(reader: &TableReader<'_>, base_dir: BaseDir<'_>) -> Site {
         let mut site = Site::read(reader, base_dir);
         site.next_hops = origin::next_hops(reader, &site.origins, site.next_hops);
+        rules::check(reader, &site);
         site
     }
 }

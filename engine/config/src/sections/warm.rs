@@ -11,6 +11,7 @@ use crate::mistakes::Mistake;
 use crate::raw::RawKind;
 use crate::reader::{TableReader, values};
 use tero_semantics::authority::Scheme;
+use tero_semantics::host_pattern::is_pattern;
 
 section! {
     /// A warming plan.
@@ -26,8 +27,8 @@ section! {
         /// for.
         scheme: Option<Scheme> = rule("the one that most visitors use, else `http`"),
             OneOf("http" => Scheme::Http, "https" => Scheme::Https);
-        /// The host under which pages are fetched; one of the site's hosts, unless these are `*`.
-        host: Option<String> = rule("the site's host that visitors request most"),
+        /// The host under which pages are fetched: one that the site answers for.
+        host: Option<String> = rule("the site's host that visitors request most; required if the site names none without `*`"),
             Text("a host name") => plan_host;
         /// When the plan runs, in the local time of `zone`.
         schedule: Option<String> = rule("none: not scheduled"),
@@ -116,13 +117,14 @@ fn plan_name(text: &str) -> Result<String, Mistake> {
 
 /// A host that pages can be fetched under.
 fn plan_host(text: &str) -> Result<String, Mistake> {
-    match forms::host(text)?.as_str() {
-        "*" => Err(Mistake::new(
-            "`*` is not a host to fetch under",
+    let host = forms::host(text)?;
+    if is_pattern(&host) {
+        return Err(Mistake::new(
+            format!("`{host}` is not a host to fetch under"),
             "write a host that visitors request, \"www.example.org\"",
-        )),
-        host => Ok(host.to_owned()),
+        ));
     }
+    Ok(host)
 }
 
 /// One path or a list of them.

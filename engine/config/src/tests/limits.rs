@@ -95,6 +95,10 @@ fn with(section: &Section, key: &str, value: &str) -> Vec<ConfigError> {
         ),
         "warm" => format!("[[warm]]\nname = \"w\"\nsite = \"shop\"\n{key} = {value}\n"),
         "site" => format!("{key} = {value}\n"),
+        name if name.starts_with("site.route.") => {
+            let header = section.header;
+            format!("[[site.route]]\nmatch = [\"/\"]\n{header}\n{key} = {value}\n")
+        }
         _ => format!("{}\n{memory}{key} = {value}\n", section.header),
     };
     mistakes(&format!("{SITE}{entry}"))

@@ -561,11 +561,11 @@ fn each_mistake_has_its_line_key_and_cure() {
             "pass",
         ),
         (
-            "[[site]]\nname = \"b\"\nhosts = [\"*.b\"]\norigins = [\"http://a\"]",
+            "[[site]]\nname = \"b\"\nhosts = [\"*.b:8080\"]\norigins = [\"http://a\"]",
             7,
             "site.hosts",
-            "stands alone",
-            "\"*\"",
+            "has a port",
+            "\"*.b\"",
         ),
         (
             "[[site]]\nname = \"b\"\nhosts = [\"b\"]\norigins = [\"https://a/x\"]",

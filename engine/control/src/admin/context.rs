@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
+use crate::maintenance::MaintenanceMemory;
 use crate::reload::Reloader;
 use crate::rollout::Rollout;
 use crate::warm::Warmer;
@@ -25,6 +26,8 @@ pub struct AdminContext {
     pub warmer: Arc<Warmer>,
     /// When the edge is ready.
     pub ready: ReadinessRule,
+    /// Which sites are in maintenance.
+    pub maintenance: Arc<MaintenanceMemory>,
     /// The versions of the policies.
     pub rollout: Arc<Rollout>,
     /// Reads the configuration again.

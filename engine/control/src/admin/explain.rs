@@ -21,6 +21,7 @@ use tero_edge::request::refusal::AdmissionRefusal;
 use tero_edge::store::stored::StoredResponse;
 use tero_policy_host::compare::{lookup, query, storing};
 use tero_policy_host::{Policy, PolicyAnswer, RequestAnswer, ResponseAnswer};
+use tero_semantics::host_pattern::is_pattern;
 use tero_semantics::key;
 use tero_semantics::storability::Storability;
 use tero_time::zones;
@@ -87,9 +88,13 @@ fn only_host(context: &AdminContext) -> Result<HeaderValue, AdminRefusal> {
             format!("{URL}, with one of the hosts {}", hosts.join(", ")),
         ));
     };
-    let named = site.settings.hosts.iter().find(|host| *host != "*");
-    match named {
-        None => Ok(ANY_HOST),
+    let hosts = &site.settings.hosts;
+    match hosts.iter().find(|host| !is_pattern(host)) {
+        None if hosts.iter().any(|host| host == "*") => Ok(ANY_HOST),
+        None => Err(AdminRefusal::bad(
+            "a path does not tell which host is meant",
+            format!("{URL}, with a host that {} covers", hosts.join(", ")),
+        )),
         Some(host) => host
             .parse()
             .map_err(|_| AdminRefusal::bad("the site's host can't be requested", URL)),

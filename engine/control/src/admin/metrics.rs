@@ -54,6 +54,9 @@ impl Collector for MetricsCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let sites: Vec<Arc<Site>> = self.0.edge.sites.load().iter().cloned().collect();
         requests(&mut encoder, &sites)?;
+        routes(&mut encoder, &sites)?;
+        rules(&mut encoder, &sites)?;
+        maintenance(&mut encoder, &sites, self.0.edge.clock.wall())?;
         self.responses(&mut encoder, &sites)?;
         origins(&mut encoder, &sites)?;
         codings(&mut encoder, &sites)?;
@@ -138,6 +141,55 @@ fn requests(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
         "From the head of a request to the last byte of its response",
         seconds,
     )
+}
+
+/// What rules of sites answered by themselves.
+fn rules(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
+    let mut answers = Vec::new();
+    for site in sites {
+        for (rule, count) in site.counters.rules.counts() {
+            let labels = vec![site_label(site), ("rule", rule.as_str().to_owned())];
+            answers.push((labels, count));
+        }
+    }
+    let help = "Requests answered by rules of a site";
+    counters(encoder, "tero_rule_answers", help, answers)
+}
+
+fn maintenance(
+    encoder: &mut DescriptorEncoder,
+    sites: &[Arc<Site>],
+    now: Timestamp,
+) -> fmt::Result {
+    let is_on = per_site(sites, |site| {
+        u64::from(site.maintenance.current(now).is_some())
+    });
+    let help = "Whether a site is in maintenance";
+    gauges(encoder, "tero_site_maintenance", help, is_on)
+}
+
+/// The figures of routes that have names.
+fn routes(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
+    let (mut requests, mut times) = (Vec::new(), Vec::new());
+    for site in sites {
+        let tables = site.routes.iter();
+        for (name, figures) in tables.flat_map(|routes| routes.counted()) {
+            let labels = vec![site_label(site), ("route", name.to_owned())];
+            let outcomes = figures.outcomes();
+            for outcome in Outcome::ALL {
+                let outcome_label = vec![("outcome", outcome.as_str().to_owned())];
+                requests.push((
+                    [labels.clone(), outcome_label].concat(),
+                    outcomes.count(outcome),
+                ));
+            }
+            times.push((labels, figures.request_seconds()));
+        }
+    }
+    let help = "Requests answered on routes that have names, by outcome";
+    counters(encoder, "tero_route_requests", help, requests)?;
+    let help = "From the head of a request on a route to the head of its response";
+    histograms(encoder, "tero_route_seconds", help, times)
 }
 
 fn origins(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {

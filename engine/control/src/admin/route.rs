@@ -134,6 +134,7 @@ mod tests {
                 .path
                 .replace("{plan}", "apertura")
                 .replace("{id}", "7")
+                .replace("{site}", "shop")
                 .replace("{policy}", "hours");
             let (found, _) = router.find(&endpoint.method, &path).unwrap();
             assert_eq!(*found, place, "{} {path}", endpoint.method);

@@ -12,6 +12,7 @@ use tero_admin_api::{
 use tero_edge::request::site::Site;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::counters::{HOURS, Outcomes};
+use tero_semantics::timestamp::Timestamp;
 
 /// The counters since the start.
 pub(super) fn stats(
@@ -20,9 +21,9 @@ pub(super) fn stats(
 ) -> Result<StatsResponse, AdminRefusal> {
     let usage = context.edge.store.usage();
     let decisions = context.host.decisions();
-    let sites = context.edge.sites.load();
+    let (sites, now) = (context.edge.sites.load(), context.edge.clock.wall());
     Ok(StatsResponse {
-        sites: sites.iter().map(|site| site_stats(site)).collect(),
+        sites: sites.iter().map(|site| site_stats(site, now)).collect(),
         cache: StoreStats {
             entries: usage.entries,
             bytes: usage.bytes,
@@ -39,7 +40,7 @@ pub(super) fn stats(
     })
 }
 
-fn site_stats(site: &Site) -> SiteStats {
+fn site_stats(site: &Site, now: Timestamp) -> SiteStats {
     let counters = &site.counters;
     let origin_requests = counters.origin_requests().into_iter();
     let variants = counters.variants().iter().enumerate();
@@ -47,6 +48,7 @@ fn site_stats(site: &Site) -> SiteStats {
         site: site.settings.name.to_string(),
         zone: counters.zone().name().to_owned(),
         figures: figures(&counters.outcomes_in_all()),
+        maintenance: site.maintenance.current(now).is_some(),
         response_bytes: counters.response_bytes(),
         origin_requests: origin_requests
             .map(|(status, count)| (status.to_owned(), count))
@@ -86,6 +88,7 @@ fn figures(outcomes: &Outcomes) -> HitFigures {
             miss: outcomes.count(Outcome::Miss),
             pass: outcomes.count(Outcome::Pass),
             error: outcomes.count(Outcome::Error),
+            rule: outcomes.count(Outcome::Rule),
         },
     }
 }

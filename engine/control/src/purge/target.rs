@@ -4,6 +4,7 @@ use http::Uri;
 
 use tero_admin_api::PurgeTarget;
 use tero_semantics::authority::NamedAuthority;
+use tero_semantics::host_pattern::is_pattern;
 
 /// The longest URL, prefix or name, in bytes.
 const MAX_TEXT: usize = 8_192;
@@ -49,6 +50,9 @@ pub enum TargetError {
     /// The URL is not absolute.
     #[error("this is not an absolute URL")]
     NotAbsolute,
+    /// The host stands for several.
+    #[error("`*` is not a host")]
+    HostPattern,
     /// A visitor can't request such a URL.
     #[error("a visitor can't request such a URL")]
     BadUrl,
@@ -65,6 +69,7 @@ impl TargetError {
             TargetError::HostPrefix => {
                 "write at least the slash behind the host, \"http://www.example.org/\", or name the site"
             }
+            TargetError::HostPattern => "name each host by itself, or purge the site",
             TargetError::NotAbsolute | TargetError::BadUrl => URL,
         }
     }
@@ -120,6 +125,7 @@ fn place(url: &str) -> Result<HostPath, TargetError> {
         .find(['/', '?'])
         .map_or((rest, ""), |slash| rest.split_at(slash));
     match NamedAuthority::parse(authority) {
+        Some(named) if is_pattern(named.host()) => Err(TargetError::HostPattern),
         Some(named) if url.parse::<Uri>().is_ok() => Ok(HostPath {
             host: named.host().to_ascii_lowercase(),
             path: path.to_owned(),
@@ -176,6 +182,7 @@ mod tests {
             ("http://:80/", None),
             ("http://a b/", None),
             ("http://user@a/", None),
+            ("http://*.a.example/", None),
             ("http://a/b@c", Some(("a", "/b@c"))),
         ] {
             let found = place(url).ok();

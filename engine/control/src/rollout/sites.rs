@@ -15,8 +15,10 @@ use tero_edge::request::Edge;
 use tero_edge::request::canary::Canary;
 use tero_edge::request::purge_access::PurgeAccess;
 use tero_edge::request::rate_limits::RateLimits;
+use tero_edge::request::route_table::RouteTable;
 use tero_edge::request::shadow::Shadow;
 use tero_edge::request::site::{Site, Sites};
+use tero_edge::request::site_rules::SiteRules;
 use tero_edge::telemetry::counters::SiteCounters;
 use tero_policy_host::{Chain, Host, Policy, PolicyError};
 use tero_semantics::cookies::CookiePattern;
@@ -113,6 +115,13 @@ impl SiteDraft<'_> {
             purge: self.purge_access(),
             cache_control: Some(Box::new(self.settings.cache_control_rule()))
                 .filter(|rule| !rule.is_empty()),
+            rules: SiteRules::new(self.settings),
+            maintenance: before.map_or_else(Arc::default, |site| Arc::clone(&site.maintenance)),
+            routes: RouteTable::new(
+                &self.settings.routes,
+                before.and_then(|site| site.routes.as_deref()),
+                self.builder.workers,
+            ),
             needs_device: policies.needs_device() || trial.is_some_and(Chain::needs_device),
             policy_cookies: cookies_of([Some(&policies), trial]),
             device_models: Arc::clone(&self.state.settings.device_models),

@@ -13,6 +13,7 @@ use tero_edge::telemetry::warm_use::UsedResponses;
 use tero_policy_host::device::Device;
 use tero_policy_host::{PopularPage, WarmUrl};
 use tero_semantics::authority::Scheme;
+use tero_semantics::host_pattern::belongs;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
@@ -26,18 +27,30 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct SiteFacts {
     /// Its index.
     pub index: usize,
-    /// Its hosts, lower case, with or without a port; `*` is any.
+    /// Its hosts, lower case, with or without a port; `*.NAME` is any below a name, `*` is any.
     pub hosts: Vec<String>,
+    /// Those of all other sites.
+    pub hosts_of_others: Vec<String>,
     /// The scheme by which its pages are fetched: the one that most visitors use.
     pub scheme: Scheme,
     /// The host under which its pages are fetched unless the plan names one, with the port if that
     /// one counts: of the site's hosts, the one that visitors request most, or else the first.
-    /// `None` for a site with `*` alone.
+    /// `None` for a site that names none without `*`.
     pub host: Option<Arc<str>>,
     /// Whether its policies may decide by device class.
     pub by_device: bool,
     /// Its time zone.
     pub zone: Tz,
+}
+
+impl SiteFacts {
+    /// Whether a host is one of those below a name that the site answers for. `*` tells nothing of
+    /// a host: anybody may be meant.
+    pub fn is_below(&self, host: &str) -> bool {
+        let named = self.hosts.iter().filter(|named| *named != "*");
+        let named: Vec<&String> = named.collect();
+        belongs(host, &named, &self.hosts_of_others)
+    }
 }
 
 /// A page of a site, as a visitor requests it.

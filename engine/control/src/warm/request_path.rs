@@ -31,6 +31,7 @@ use tero_policy_host::device::Device;
 use tero_policy_host::{PopularPage, WarmUrl};
 use tero_semantics::authority::Scheme;
 use tero_semantics::decision::LookupDecision;
+use tero_semantics::host_pattern::is_pattern;
 use tero_semantics::key;
 use tero_semantics::retry_after::retry_after;
 use tero_semantics::timestamp::Timestamp;
@@ -67,6 +68,11 @@ impl RequestPath for EdgeRequestPath {
             scheme,
             host,
             hosts: site.settings.hosts.clone(),
+            hosts_of_others: sites
+                .iter()
+                .filter(|other| other.index != site.index)
+                .flat_map(|other| other.settings.hosts.clone())
+                .collect(),
             by_device: site.needs_device,
             zone: site.counters.zone(),
         })
@@ -261,8 +267,8 @@ fn read_trouble(answer: &Answer, clock: &Clock) -> Option<PageReadError> {
 }
 
 /// The scheme and the host to fetch under: those of the site's that are requested most, or else the
-/// first host. `*` is not a host: visitors may send any name to such a site, so that their requests
-/// tell the scheme alone.
+/// first host. `*` and `*.NAME` are not hosts: visitors may send any name to such a site, so that
+/// their requests tell the scheme alone.
 fn web_origin(named: &[String], asked_for: &[Box<str>]) -> (Scheme, Option<Arc<str>>) {
     let mut of_site = asked_for
         .iter()
@@ -271,8 +277,8 @@ fn web_origin(named: &[String], asked_for: &[Box<str>]) -> (Scheme, Option<Arc<s
     match of_site.next() {
         Some((scheme, authority)) => (scheme, Some(authority.into())),
         None => {
-            let first = named.iter().find(|host| *host != "*");
-            let takes_any = named.iter().any(|host| host == "*");
+            let first = named.iter().find(|host| !is_pattern(host));
+            let takes_any = named.iter().any(|host| is_pattern(host));
             let scheme = asked_for.first().filter(|_| takes_any);
             let scheme = scheme.map_or(Scheme::default(), |origin| parts_of(origin).0);
             (scheme, first.map(|host| host.as_str().into()))
@@ -291,7 +297,10 @@ fn parts_of(origin: &str) -> (Scheme, &str) {
 /// Whether a site that names these hosts answers for an authority.
 fn is_of_site(named: &[String], authority: &str) -> bool {
     let host = key::host_of(authority);
-    let mut named = named.iter().map(String::as_str);
+    let mut named = named
+        .iter()
+        .map(String::as_str)
+        .filter(|named| !is_pattern(named));
     named.any(|named| named == authority || Some(named) == host)
 }
 
@@ -381,7 +390,9 @@ async fn outcome_of(answer: Answer, clock: &Clock, kept: impl Fn() -> bool) -> W
                 kept: kept(),
             };
         }
-        Outcome::Miss | Outcome::Pass | Outcome::Error => count(response.into_body()).await,
+        Outcome::Miss | Outcome::Pass | Outcome::Error | Outcome::Rule => {
+            count(response.into_body()).await
+        }
     };
     match read {
         Err(reason) => WarmOutcome::Failed {
@@ -543,6 +554,12 @@ mod tests {
             https("www.example"),
         );
         check(&["*", "www.example"], &[], http("www.example"));
+        check(&["*.example"], &["https://any.example"], None);
+        check(
+            &["*.example", "www.example"],
+            &["https://*.example", "https://any.example"],
+            https("www.example"),
+        );
         check(&["*"], &[], None);
     }
 

@@ -107,11 +107,12 @@ impl RequestPath for FakePath {
         let host = self
             .hosts
             .iter()
-            .find(|host| *host != "*")
+            .find(|host| !host.starts_with('*'))
             .map(|host| host.as_str().into());
         let facts = || SiteFacts {
             index: 3,
             hosts: self.hosts.clone(),
+            hosts_of_others: vec!["blog.names.example".to_owned()],
             scheme: Scheme::Http,
             host,
             by_device: true,

@@ -14,7 +14,7 @@ use super::next_hop::NextHop;
 use super::pool;
 use super::sending::SendingContent;
 use super::socket::PlainSocket;
-use super::{OriginSettings, RequestBody, RequestCopy};
+use super::{OriginSettings, RequestBody, RequestCopy, ResponseTimeout};
 use tero_semantics::forwarding;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::{Clock, TimeoutError};
@@ -263,7 +263,8 @@ impl Attempt<'_> {
         connection: &mut NextHopConnection,
         request: Request<RequestBody>,
     ) -> Result<SendResult, TimeoutError> {
-        let timeout = self.settings.response_timeout;
+        let own = request.extensions().get::<ResponseTimeout>();
+        let timeout = own.map_or(self.settings.response_timeout, |own| own.0);
         let Some(sending) = self.sending else {
             let timeout = timeout.min(self.deadline.since(self.clock.now()));
             let answered = connection.send(request, None);

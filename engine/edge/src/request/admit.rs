@@ -16,10 +16,12 @@ use super::identity::{PeerFacts, RequestIdentity, change_fields, must_change_fie
 use super::refusal::AdmissionRefusal;
 use super::request_id::RequestId;
 use super::site::Site;
-use tero_config::IpNet;
+use super::verdict::{self, Verdict};
+use tero_config::{HttpsRedirect, IpNet};
 use tero_policy_host::device::{self, Device, DeviceFields};
 use tero_semantics::authority::Scheme;
 use tero_semantics::cache_control::RequestDirectives;
+use tero_semantics::forwarded::says_https;
 use tero_semantics::operator_floor::FloorRuling;
 
 /// Lets a request in, asks the site's policies about it, and writes its key. A `device` that is
@@ -36,13 +38,50 @@ pub fn admit(
     Ok(exchange)
 }
 
+/// Lets a visitor's request in as [`admit`] does, unless a rule of the site answers it.
+///
+/// # Errors
+/// [`RefusedRequest`] with the reason.
+#[inline]
+pub(super) fn admit_visitor(
+    edge: &Edge,
+    parts: Parts,
+    source: RequestSource,
+) -> Result<(Arc<Exchange>, Option<Box<Verdict>>), Box<RefusedRequest>> {
+    admit_to(edge, parts, source, |exchange| {
+        if !exchange.site.may_rule() {
+            ask_policies(exchange);
+            return None;
+        }
+        match verdict::verdict(exchange) {
+            Verdict::Admit => ask_policies_after_rules(exchange),
+            decided => return Some(Box::new(decided)),
+        }
+        None
+    })
+}
+
 /// Has the site's policies decide, and writes the key.
 #[inline]
-fn ask_policies(exchange: &mut Exchange) {
+pub(super) fn ask_policies(exchange: &mut Exchange) {
     if exchange.site.limits.is_some() && exchange.take_allowance() {
         exchange.key = exchange.write_key();
         return;
     }
+    consult(exchange);
+}
+
+/// The same after the rules of the site, which have asked its limits.
+pub(super) fn ask_policies_after_rules(exchange: &mut Exchange) {
+    if exchange.is_refused_by_limit() {
+        exchange.key = exchange.write_key();
+        return;
+    }
+    consult(exchange);
+}
+
+#[inline]
+fn consult(exchange: &mut Exchange) {
     if !exchange.site.policies.is_empty() {
         exchange.decision = exchange
             .site
@@ -77,6 +116,10 @@ pub(super) fn admit_to<T>(
         }
     };
     let mut id = OnceLock::new();
+    let claims_https = seen.suspects.of_proxies
+        && !identity.is_of_trusted_peer
+        && site.settings.redirect_to_https != HttpsRedirect::Off
+        && says_https(&parts.headers);
     let (mut fields, device) =
         if must_change_fields(seen.host, seen.suspects, &site, &identity.authority) {
             // Before the fields of proxies are taken out; without such fields there is none.
@@ -91,6 +134,7 @@ pub(super) fn admit_to<T>(
     if fields.cookie {
         cookies::weigh(&site, &mut parts.headers, &mut fields);
     }
+    fields.claims_https = claims_https;
     let directives = if fields.directives {
         RequestDirectives::of(&parts.headers)
     } else {
@@ -102,10 +146,16 @@ pub(super) fn admit_to<T>(
     };
     let told = &site.settings.surrogate_keys_to;
     let is_told_keys = !told.is_empty() && source.peer.is_some_and(|peer| is_in(told, peer));
+    let route = match &site.routes {
+        None => None,
+        Some(routes) => routes.first(&parts.method, parts.uri.path()),
+    };
     let decision = Arc::clone(&edge.no_decision);
     fields.content |= source.has_content;
     let mut exchange = Exchange {
         site,
+        route,
+        is_restricted: false,
         parts,
         scheme: identity.scheme,
         authority: identity.authority,

@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Response, StatusCode, Version};
 
 use super::body::EdgeBody;
 use super::coding::{self, CodedBody};
+use super::error_pages;
 use super::exchange::Exchange;
 use super::news::ResponseInFlight;
 use super::provenance::{Answer, Provenance, ServedLifetime, StatusFacts};
@@ -54,7 +55,8 @@ pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
     let exchange = visit.exchange;
     let (now, mut provenance) = (exchange.at, Provenance::stored(Outcome::Hit));
     let is_plain = exchange.parts.method == Method::GET && !exchange.fields.range;
-    if !is_plain || exchange.is_told_keys {
+    // A page of the site would take the place of a head that is written out already.
+    if !is_plain || exchange.is_told_keys || error_pages::intercepts(visit, stored.head.status) {
         return deliver(visit, BodySource::Stored(stored), provenance, now);
     }
     let coded = match stored.coded() {
@@ -67,6 +69,7 @@ pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
         age_secs: freshness.age(now).as_secs(),
         ttl_secs: freshness.remaining_secs(now),
         coding: coded.map(|coded| coded.coding),
+        edits: visit.response_edits().map_or(0, |edits| edits.id),
     };
     provenance.lifetime = Some(ServedLifetime {
         age_secs: head.age_secs,
@@ -149,7 +152,16 @@ fn fields_of_hit(
         ..Provenance::stored(Outcome::Hit)
     };
     add_own_fields(visit, head, provenance, now, &mut headers);
+    edit(visit, &mut headers);
     headers
+}
+
+/// Changes the fields of a response as the rules of the site say.
+#[inline]
+fn edit(visit: Visit<'_>, headers: &mut HeaderMap) {
+    if let Some(edits) = visit.response_edits() {
+        edits.apply(headers);
+    }
 }
 
 /// The same as lines, which need no map to be made where all that is added stands by itself.
@@ -159,7 +171,7 @@ fn lines_of_hit(
     coded: Option<CodedBody<'_>>,
     now: Timestamp,
 ) -> Vec<u8> {
-    if head.browser_ttl_secs.is_some() || head.may_be_coded {
+    if head.browser_ttl_secs.is_some() || head.may_be_coded || visit.response_edits().is_some() {
         return ready_heads::lines_of(&fields_of_hit(visit, head, coded, now));
     }
     let provenance = Provenance::stored(Outcome::Hit);
@@ -211,6 +223,7 @@ pub(super) fn deliver_as_sent(
     provenance
         .cache_status(facts)
         .append_to(headers, &edge.name);
+    edit(visit, headers);
     Answer {
         response,
         provenance,
@@ -294,6 +307,7 @@ pub(super) fn deliver(
         ..provenance
     };
     add_own_fields(visit, head, provenance, now, response.headers_mut());
+    edit(visit, response.headers_mut());
     Answer {
         response: response.map(|body| body.or_rest(rest)),
         provenance,

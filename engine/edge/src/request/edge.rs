@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tokio::sync::Semaphore;
 
+use super::basic_auth::PasswordCheckers;
 use super::devices::Devices;
 use super::failing_keys::FailingKeys;
 use super::hit_for_miss::HitForMiss;
@@ -77,6 +78,8 @@ pub struct Edge {
     pub(super) shadows: ShadowQueue,
     pub(super) via: HeaderValue,
     pub(super) no_decision: Arc<RequestDecision>,
+    /// Check passwords that clients send.
+    pub(super) checkers: PasswordCheckers,
     /// Held while groups that a request has made invalid are purged, or what one asks to be purged.
     pub(super) purging_groups: tokio::sync::Mutex<()>,
     /// Places for requests that ask for a purge.
@@ -131,6 +134,7 @@ impl Edge {
             shadows: parts.shadows,
             via,
             no_decision: Arc::default(),
+            checkers: PasswordCheckers::default(),
             purging_groups: tokio::sync::Mutex::default(),
             purge_places: Semaphore::new(MAX_WAITING_PURGES),
         }

@@ -14,6 +14,7 @@ use super::canary::Canary;
 use super::client::{ClientHandle, TunnelOffer};
 use super::rate_limits::{ExceededLimit, LimitedRequest};
 use super::request_id::RequestId;
+use super::route_table::{CompiledRoute, RouteIndex};
 use super::site::Site;
 use crate::origin::{OriginError, OriginResponse};
 use crate::run_id::RunId;
@@ -34,6 +35,10 @@ use tero_semantics::upgrade::{is_meant, only_protocol};
 pub struct Exchange {
     /// The site that it is for.
     pub site: Arc<Site>,
+    /// The route of the site that its path and method select.
+    pub route: Option<RouteIndex>,
+    /// Whether rules of the site keep some clients from what is asked for.
+    pub is_restricted: bool,
     /// The head of the request: as it came, without the fields that don't go on.
     pub parts: Parts,
     /// By which scheme the client asks.
@@ -152,6 +157,9 @@ pub struct FieldPresence {
     pub content: bool,
     /// `Expect` or `Upgrade`
     pub unusual: bool,
+    /// A client that is not trusted says with fields of proxies that it came by https; noted on
+    /// sites that redirect to it.
+    pub claims_https: bool,
 }
 
 impl Exchange {
@@ -195,6 +203,13 @@ impl Exchange {
         self.exceeded
             .as_ref()
             .is_some_and(|exceeded| exceeded.refuses())
+    }
+
+    /// The route of the site that its path and method select.
+    #[inline]
+    pub fn route(&self) -> Option<&CompiledRoute> {
+        let index = self.route?;
+        Some(self.site.routes.as_ref()?.at(index))
     }
 
     /// The policies that answer for this request, from its beginning to its end.

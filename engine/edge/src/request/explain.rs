@@ -17,6 +17,7 @@ use super::exchange::Exchange;
 use super::fetch::judge::{TermsInput, terms};
 use super::miss::Miss;
 use super::refusal::AdmissionRefusal;
+use super::verdict::{self, RuleForecast};
 use super::visit::{Look, Visit};
 use crate::store::Variants;
 use crate::store::stored::StoredResponse;
@@ -91,7 +92,7 @@ pub struct RuleNote {
 /// What would become of the request, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectedOutcome {
-    /// `hit`, `stale`, `revalidate`, `miss`, `pass` or `error`.
+    /// `hit`, `stale`, `revalidate`, `miss`, `pass`, `error` or `rule`.
     pub outcome: &'static str,
     /// Why, for people.
     pub why: String,
@@ -220,7 +221,10 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
     rules.extend(bound_rule(&exchange, &freshness));
     rules.extend(rule_of_coding(visit, selected.as_deref()));
     let hit_for_miss = visit.expects_not_storable();
-    let would = in_words(visit, &disposition);
+    let would = match verdict::forecast(&exchange).answer {
+        Some(answer) => expect("rule", format!("a rule of the site answers it: {answer}")),
+        None => in_words(visit, &disposition),
+    };
     Ok(Explanation {
         on_request,
         response: (origin, status),
@@ -283,10 +287,19 @@ fn rules_of_request(
     disposition: &Disposition<Arc<StoredResponse>>,
 ) -> Vec<RuleNote> {
     let mut rules = Vec::new();
+    if let Some(route) = exchange.route() {
+        rules.push(rule("route", route.to_string()));
+    }
     if let Some(limits) = &exchange.site.limits {
         let limits = limits.explained(exchange.limited());
         rules.extend(limits.map(|limit| rule("limit", limit.describe())));
     }
+    let RuleForecast { notes, .. } = verdict::forecast(exchange);
+    rules.extend(
+        notes
+            .into_iter()
+            .map(|(kind, text)| rule(kind.as_str(), text)),
+    );
     rules.extend(failures(asked));
     if let Some(by) = never_by(exchange) {
         let although = match exchange.decision.lookup {

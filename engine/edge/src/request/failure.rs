@@ -63,6 +63,11 @@ impl Failure {
         }
     }
 
+    /// The answer of a rule of the site.
+    pub(super) fn by_rule(status: StatusCode, reason: &'static str) -> Failure {
+        Failure::own(status, reason)
+    }
+
     /// An error of the next hop: 504 where time ran out, 503 where we hold back or lack something,
     /// else 502 (RFC 9110 §15.6); or of the client's content: 408 where time ran out, else 400
     /// (§15.5).

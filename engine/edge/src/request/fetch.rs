@@ -548,7 +548,7 @@ impl Fetch {
             FetchResult::TooLargeForRange
         } else {
             let clock = visit.edge.clock.clone();
-            let silence = SilenceLimit::new(clock, visit.settings().body_timeout);
+            let silence = SilenceLimit::new(clock, visit.body_timeout());
             let exchange = Arc::clone(visit.exchange);
             let body = EdgeBody::stream(received.body, received.permit, silence, exchange);
             let response = Response::from_parts(received.parts, body);

@@ -8,8 +8,9 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::coding;
+use super::verdict;
 use super::visit::Visit;
-use crate::origin::RequestBody;
+use crate::origin::{RequestBody, ResponseTimeout};
 use tero_semantics::forwarded::{
     ForwardedHops, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
 };
@@ -98,6 +99,10 @@ fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<Re
     let mut request = Request::new(body);
     *request.method_mut() = exchange.parts.method.clone();
     *request.uri_mut() = target(&exchange.parts.uri, query);
+    let route = exchange.route();
+    if let Some(timeout) = route.and_then(|route| route.settings.response_timeout) {
+        request.extensions_mut().insert(ResponseTimeout(timeout));
+    }
     let headers = request.headers_mut();
     *headers = exchange.parts.headers.clone();
     headers.reserve(ADDED_FIELDS);
@@ -105,6 +110,9 @@ fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<Re
     // The reader of the content has sent 100 when the content comes to the next hop (RFC 9110
     // §10.1.1).
     headers.remove(EXPECT);
+    if exchange.site.rules.is_some() {
+        verdict::edit_request(exchange, headers);
+    }
     say_identity(headers, visit);
     if let Some(variant) = exchange
         .decision

@@ -170,7 +170,7 @@ pub(super) fn streamed(visit: Visit<'_>, answer: OriginResponse) -> Response<Edg
 }
 
 fn silence(visit: Visit<'_>) -> SilenceLimit {
-    SilenceLimit::new(visit.edge.clock.clone(), visit.settings().body_timeout)
+    SilenceLimit::new(visit.edge.clock.clone(), visit.body_timeout())
 }
 
 /// Drops the responses that an unsafe request has made invalid (§4.4), in every variant. Of the

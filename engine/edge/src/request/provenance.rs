@@ -32,7 +32,8 @@ pub struct Provenance {
     pub storing: Storing,
     /// Whether another request's fetch brought it.
     pub collapsed: bool,
-    /// What went wrong, if a stale response or an error is the answer.
+    /// What went wrong, if a stale response or an error is the answer; or which rule of the site
+    /// answers.
     pub failure: Option<Failure>,
     /// How old the stored response is that answers, and for how long it stays fresh.
     pub lifetime: Option<ServedLifetime>,
@@ -204,6 +205,14 @@ impl Provenance {
         }
     }
 
+    /// Answered by a rule of the site.
+    pub(super) fn by_rule(rule: Failure) -> Provenance {
+        Provenance {
+            failure: Some(rule),
+            ..Provenance::stored(Outcome::Rule)
+        }
+    }
+
     /// What `Cache-Status` says of it.
     #[inline]
     pub(super) fn cache_status<'a>(&self, facts: StatusFacts<'a>) -> CacheStatus<'a> {
@@ -211,7 +220,7 @@ impl Provenance {
         let refusal = self.storing.refusal().map(NotStored::as_str);
         let coding = self.coding.map(AnswerCoding::as_str);
         CacheStatus {
-            hit: self.forward.is_none() && self.outcome != Outcome::Error,
+            hit: self.forward.is_none() && !matches!(self.outcome, Outcome::Error | Outcome::Rule),
             forward: self.forward,
             forward_status: self.next_hop.map(|reply| reply.status),
             ttl_secs: facts.ttl_secs,

@@ -34,6 +34,8 @@ pub(super) struct HeadKey {
     pub(super) ttl_secs: i64,
     /// The coding that the edge has given it.
     pub(super) coding: Option<ContentCoding>,
+    /// The edits of its fields; 0 for none.
+    pub(super) edits: u32,
 }
 
 impl HeadKey {
@@ -147,6 +149,7 @@ mod tests {
             age_secs: 1,
             ttl_secs: 59,
             coding: None,
+            edits: 0,
         };
         assert_eq!(age(made), b"1");
         assert_eq!(
@@ -165,6 +168,17 @@ mod tests {
             }),
             b"2"
         );
+        let mut edited = false;
+        let other_edits = HeadKey { edits: 1, ..made };
+        head(
+            other_edits,
+            || {
+                edited = true;
+                Vec::new()
+            },
+            |_| (),
+        );
+        assert!(edited, "other fields of the same response");
         assert_eq!(
             age(HeadKey {
                 id: 7 + SLOTS as u64,
@@ -225,6 +239,7 @@ mod tests {
             age_secs: 1,
             ttl_secs: 1,
             coding: None,
+            edits: 0,
         };
         let not_modified = head(made, Vec::new, |head| head.not_modified_lines(make));
         assert_eq!(*not_modified, *b"etag: \"a\"\r\nage: 1\r\n");

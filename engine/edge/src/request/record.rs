@@ -18,6 +18,7 @@ use super::hits::{self, UncountedHits};
 use super::identity::RefusedSender;
 use super::open_record::{OpenRecord, SENT_AT_ONCE};
 use super::provenance::{Answer, NotStored, Provenance};
+use super::route_table::CompiledRoute;
 use super::visit::Visit;
 use crate::store::Key;
 use crate::store::stored::StoredResponse;
@@ -150,6 +151,9 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) -> Option<Box<OpenRecord
     {
         exchange.site.counters.record_saved(coding.saved);
     }
+    if let Some(route) = exchange.route() {
+        record_route(route, outcome, took);
+    }
     if exchange.site.is_on_trial() && !exchange.is_refused_by_limit() {
         record_trial(visit, outcome);
     }
@@ -177,6 +181,13 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) -> Option<Box<OpenRecord
 fn charge_fetch(exchange: &Exchange) {
     if let Some(limits) = &exchange.site.limits {
         limits.charge_fetch(exchange.limited());
+    }
+}
+
+#[cold]
+fn record_route(route: &CompiledRoute, outcome: Outcome, took: Duration) {
+    if let Some(counters) = &route.counters {
+        counters.record(outcome, took);
     }
 }
 
@@ -317,6 +328,9 @@ fn facts<'e>(exchange: &'e Exchange, provenance: &Provenance) -> AnswerFacts<'e>
         scheme: Some(exchange.scheme.as_str()),
         authority: Some(exchange.authority.as_str()),
         site: Some(&site.settings.name),
+        route: exchange
+            .route()
+            .and_then(|route| route.settings.name.as_deref()),
         device: site.needs_device.then(|| exchange.device.as_str()),
         variant: exchange.decision.variant.as_deref(),
         policy_reason: exchange
@@ -423,6 +437,10 @@ fn micros(took: Duration) -> u64 {
 
 /// Has a request that was answered count in the trials of its site, and offers it to the shadows.
 fn record_trial(visit: Visit<'_>, outcome: Outcome) {
+    // No policy was asked.
+    if outcome == Outcome::Rule {
+        return;
+    }
     let Visit { edge, exchange } = visit;
     if let Some(canary) = &exchange.site.canary {
         canary.record(exchange.is_canary, outcome);
@@ -439,7 +457,7 @@ fn is_popular(answer: &Answer) -> bool {
     let was_fetched = match answer.provenance.outcome {
         Outcome::Collapsed => true,
         Outcome::Miss | Outcome::Revalidated => answer.provenance.storing.is_stored(),
-        Outcome::Hit | Outcome::Stale | Outcome::Pass | Outcome::Error => false,
+        Outcome::Hit | Outcome::Stale | Outcome::Pass | Outcome::Error | Outcome::Rule => false,
     };
     let status = answer.response.status();
     was_fetched && !status.is_client_error() && !status.is_server_error()

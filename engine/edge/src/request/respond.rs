@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::body::EdgeBody;
 use super::edge::Edge;
@@ -12,6 +12,7 @@ use super::provenance::{Answer, Provenance, StatusFacts};
 use super::rate_limits::ExceededLimit;
 use super::refusal::AdmissionRefusal;
 use super::request_id::RequestId;
+use super::verdict::RuleAnswer;
 use super::visit::Visit;
 use tero_semantics::cache_status::{CacheStatus, Forward};
 use tero_semantics::http_date::date_value;
@@ -34,6 +35,7 @@ pub(super) fn failed(visit: Visit<'_>, forward: Option<Forward>, failure: Failur
         let headers = response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    edit(visit, response.headers_mut());
     Answer {
         response,
         provenance,
@@ -52,9 +54,70 @@ pub(super) fn limited(visit: Visit<'_>, exceeded: &ExceededLimit) -> Answer {
     let id = visit.exchange.request_id();
     let mut response = plain(visit.edge, (failure.status, &reason), id, &status);
     exceeded.add_fields(response.headers_mut());
+    edit(visit, response.headers_mut());
     Answer {
         response,
         provenance: Provenance::failed(None, failure),
+    }
+}
+
+/// The answer of a rule of the site.
+pub(super) fn by_rule(visit: Visit<'_>, rule: RuleAnswer) -> Answer {
+    let Visit { edge, exchange } = visit;
+    exchange.site.counters.rules.record(rule.rule);
+    let failure = Failure::by_rule(rule.status, rule.rule.reason());
+    let provenance = Provenance::by_rule(failure);
+    let status = provenance.cache_status(StatusFacts::default());
+    let mut response = plain(
+        edge,
+        (rule.status, failure.reason),
+        exchange.request_id(),
+        &status,
+    );
+    if let Some((content, content_type)) = rule.content {
+        *response.body_mut() = match content.is_empty() {
+            true => EdgeBody::Empty,
+            false => EdgeBody::owned(vec![content]),
+        };
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+    }
+    let headers = response.headers_mut();
+    if let Some(secs) = rule.max_age_secs
+        && let Ok(value) = HeaderValue::try_from(format!("max-age={secs}"))
+    {
+        headers.insert(CACHE_CONTROL, value);
+    }
+    headers.extend(rule.headers);
+    edit(visit, headers);
+    Answer {
+        response: for_method(&exchange.parts.method, response),
+        provenance,
+    }
+}
+
+/// The same answer, without content where the request was a HEAD (RFC 9110 §9.3.2) or the status
+/// has none (§15.3.5).
+fn for_method(method: &Method, mut response: Response<EdgeBody>) -> Response<EdgeBody> {
+    let has_none = matches!(
+        response.status(),
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT
+    );
+    if has_none {
+        *response.body_mut() = EdgeBody::Empty;
+        response.headers_mut().remove(CONTENT_TYPE);
+    } else if *method == Method::HEAD {
+        let length = response.body().length().unwrap_or(0);
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        *response.body_mut() = EdgeBody::Empty;
+    }
+    response
+}
+
+/// Changes the fields of an answer as the rules of the site say.
+#[inline]
+fn edit(visit: Visit<'_>, headers: &mut HeaderMap) {
+    if let Some(edits) = visit.response_edits() {
+        edits.apply(headers);
     }
 }
 

@@ -69,7 +69,7 @@ async fn ask(visit: OwnedVisit, validator: HeaderValue, from: u64) -> Option<Box
         );
         return None;
     }
-    let silence = SilenceLimit::new(visit.edge.clock.clone(), visit.settings().body_timeout);
+    let silence = SilenceLimit::new(visit.edge.clock.clone(), visit.body_timeout());
     let body = answer.response.into_body();
     let exchange = Arc::clone(visit.exchange);
     let body = StreamedBody::new(body, answer.permit, silence, exchange);

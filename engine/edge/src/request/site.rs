@@ -8,9 +8,12 @@ use http::request::Parts;
 use tokio::sync::Semaphore;
 
 use super::canary::Canary;
+use super::maintenance::MaintenanceSwitch;
 use super::purge_access::PurgeAccess;
 use super::rate_limits::{RateLimits, SiteLimits};
+use super::route_table::RouteTable;
 use super::shadow::Shadow;
+use super::site_rules::SiteRules;
 use crate::origin::Origin;
 use crate::telemetry::counters::SiteCounters;
 use tero_config as config;
@@ -21,6 +24,7 @@ use tero_semantics::authority::{Authority, Scheme};
 use tero_semantics::cache_control_rule::CacheControlRule;
 use tero_semantics::cookies::CookiePattern;
 use tero_semantics::forwarded::{ForwardedFacts, forwarded_facts};
+use tero_semantics::host_pattern::{covers, names_above};
 use tero_semantics::operator_floor::OperatorFloor;
 use tero_time::clock::Clock;
 
@@ -37,6 +41,12 @@ pub struct Site {
     pub cache_control: Option<Box<CacheControlRule>>,
     /// Who may purge it by request; `None` if nobody may.
     pub purge: Option<Box<PurgeAccess>>,
+    /// What the configuration says of some of its paths.
+    pub routes: Option<Box<RouteTable>>,
+    /// What it decides about requests without policies, and changes in messages.
+    pub rules: Option<Box<SiteRules>>,
+    /// Whether it is being worked on.
+    pub maintenance: Arc<MaintenanceSwitch>,
     /// The policies that it asks.
     pub policies: Chain,
     /// Whether a policy, or the canary, asks for the class of the device.
@@ -62,6 +72,12 @@ pub struct Site {
 }
 
 impl Site {
+    /// Whether something may decide about a request before policies are asked.
+    #[inline]
+    pub(super) fn may_rule(&self) -> bool {
+        self.rules.is_some() || self.maintenance.may_be_on()
+    }
+
     /// Whether a request has more to do than to be answered.
     pub(super) fn is_on_trial(&self) -> bool {
         self.canary.is_some() || !self.shadows.is_empty()
@@ -72,7 +88,7 @@ impl Site {
     pub fn authorities_of(&self, host: &str, scheme: Scheme, listeners: &[u16]) -> Vec<String> {
         let hosts = &self.settings.hosts;
         let mut all = Vec::new();
-        if hosts.iter().any(|own| own == "*" || own == host) {
+        if hosts.iter().any(|own| covers(own, host)) {
             all.push(host.to_owned());
             let ports = listeners.iter();
             let ports = ports.filter(|port| **port != scheme.default_port());
@@ -96,6 +112,8 @@ pub struct Sites {
     list: Vec<Arc<Site>>,
     serving: Vec<usize>,
     by_host: HashMap<Box<str>, usize, foldhash::fast::RandomState>,
+    /// What follows the star of `*.NAME`, with the site.
+    by_name_above: HashMap<Box<str>, usize, foldhash::fast::RandomState>,
     any_host: Option<usize>,
     /// Whether one of the hosts has a port.
     names_ports: bool,
@@ -120,11 +138,15 @@ impl Sites {
         };
         for &index in &sites.serving {
             for host in &sites.list[index].settings.hosts {
-                if host == "*" {
-                    sites.any_host = Some(index);
-                } else {
-                    sites.names_ports |= Authority::is_with_port(host);
-                    sites.by_host.insert(host.as_str().into(), index);
+                match host.strip_prefix('*') {
+                    Some("") => sites.any_host = Some(index),
+                    Some(above) => {
+                        sites.by_name_above.insert(above.into(), index);
+                    }
+                    None => {
+                        sites.names_ports |= Authority::is_with_port(host);
+                        sites.by_host.insert(host.as_str().into(), index);
+                    }
                 }
             }
         }
@@ -196,14 +218,32 @@ impl Sites {
         {
             return Some((self.list.get(*index)?, true));
         }
-        let index = self.by_host.get(authority.host()).copied();
-        let site = self.list.get(index.or(self.any_host)?)?;
-        Some((site, false))
+        let index = match self.by_host.get(authority.host()) {
+            Some(index) => *index,
+            None => self.of_unnamed(authority.host())?,
+        };
+        Some((self.list.get(index)?, false))
+    }
+
+    /// The site that answers for a host that none names as it is.
+    #[inline]
+    fn of_unnamed(&self, host: &str) -> Option<usize> {
+        if self.by_name_above.is_empty() {
+            return self.any_host;
+        }
+        self.of_name_above(host).or(self.any_host)
+    }
+
+    #[cold]
+    fn of_name_above(&self, host: &str) -> Option<usize> {
+        let mut names = names_above(host);
+        names.find_map(|name| self.by_name_above.get(name).copied())
     }
 
     /// The sites that answer for a host, which is in lower case and without port, at any port.
     pub fn of_host(&self, host: &str) -> Vec<&Arc<Site>> {
-        let by_name = self.by_host.get(host).copied().or(self.any_host);
+        let by_name = self.by_host.get(host).copied();
+        let by_name = by_name.or_else(|| self.of_unnamed(host));
         let with_port = self.by_host.iter();
         let with_port = with_port
             .filter(|(named, _)| is_with_port(named, host))

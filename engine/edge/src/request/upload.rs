@@ -63,7 +63,7 @@ impl ClientContent {
         ClientContent {
             beginning: None,
             rest,
-            silence: SilenceLimit::new(clock.clone(), visit.settings().body_timeout),
+            silence: SilenceLimit::new(clock.clone(), visit.body_timeout()),
             meter: RateMeter::new(visit.edge.min_rate),
             clock: clock.clone(),
             awaited_since: None,

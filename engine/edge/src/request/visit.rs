@@ -1,10 +1,12 @@
 //! One request on its way: the edge that all share, and the exchange of this one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::edge::Edge;
 use super::exchange::{Exchange, Requester};
 use super::failure::Failure;
+use super::response_edits::{EditedResponse, ResponseEdits};
 use super::site::Site;
 use crate::origin::BreakerPosition;
 use crate::store::PurgeWatch;
@@ -64,6 +66,25 @@ impl<'v> Visit<'v> {
     #[inline]
     pub fn settings(self) -> &'v config::Site {
         &self.exchange.site.settings
+    }
+
+    /// The longest time between two pieces of a body.
+    pub(super) fn body_timeout(self) -> Duration {
+        let route = self.exchange.route();
+        let own = route.and_then(|route| route.settings.body_timeout);
+        own.unwrap_or(self.settings().body_timeout)
+    }
+
+    /// What the rules of the site change in responses.
+    #[inline]
+    pub(super) fn response_edits(self) -> Option<&'v ResponseEdits> {
+        let exchange = self.exchange;
+        let table = exchange.site.rules.as_ref()?.responses.as_ref()?;
+        table.of(EditedResponse {
+            route: exchange.route,
+            scheme: exchange.scheme,
+            is_restricted: exchange.is_restricted,
+        })
     }
 
     /// What becomes of the request, before anything is done about it.

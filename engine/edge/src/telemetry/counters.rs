@@ -18,11 +18,12 @@ use chrono_tz::Tz;
 use super::Outcome;
 use super::coding_counters::CodingCounters;
 use super::repeats::RepeatLimits;
+use super::rule_counters::RuleCounters;
 use super::status_counts::StatusCounts;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::moment::local_hour;
 
-use histogram::Histogram;
+pub(super) use histogram::Histogram;
 
 pub use histogram::{BUCKETS, HistogramSnapshot};
 pub use outcomes::Outcomes;
@@ -70,6 +71,8 @@ pub struct SiteCounters {
     pub repeats: RepeatLimits,
     /// What became of coding its stored responses.
     pub coding: Arc<CodingCounters>,
+    /// Answers of its rules; the same in all generations.
+    pub rules: Arc<RuleCounters>,
 }
 
 #[derive(Debug)]
@@ -145,6 +148,7 @@ impl SiteCounters {
             hour: AtomicU64::new(0),
             repeats: RepeatLimits::default(),
             coding: Arc::default(),
+            rules: Arc::default(),
         }
     }
 
@@ -167,6 +171,7 @@ impl SiteCounters {
         Arc::new(SiteCounters {
             before: continues.then(|| Arc::clone(self)),
             coding: Arc::clone(&self.coding),
+            rules: Arc::clone(&self.rules),
             ..counters
         })
     }
@@ -344,10 +349,7 @@ impl SiteCounters {
     fn histogram(&self, of: impl Fn(&Shard) -> &Histogram) -> HistogramSnapshot {
         let mut sum = HistogramSnapshot::default();
         for histogram in self.all_shards().map(of) {
-            for (sum, bucket) in sum.buckets.iter_mut().zip(&histogram.buckets) {
-                *sum += bucket.load(Ordering::Relaxed);
-            }
-            sum.sum_secs += histogram.sum_micros.load(Ordering::Relaxed) as f64 / 1e6;
+            sum = sum.plus(&histogram.snapshot());
         }
         sum
     }

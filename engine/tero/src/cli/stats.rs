@@ -21,7 +21,7 @@ Examples:
 Exit code: 0 if there was an answer, 1 if not, 2 if the command is used
 wrongly.";
 
-const OUTCOMES: [&str; 7] = [
+const OUTCOMES: [&str; 8] = [
     "hit",
     "stale",
     "revalidated",
@@ -29,10 +29,13 @@ const OUTCOMES: [&str; 7] = [
     "miss",
     "pass",
     "error",
+    "rule",
 ];
 
 /// The same where there is little room.
-const SHORT_OUTCOMES: [&str; 7] = ["hit", "stale", "reval.", "coll.", "miss", "pass", "error"];
+const SHORT_OUTCOMES: [&str; 8] = [
+    "hit", "stale", "reval.", "coll.", "miss", "pass", "error", "rule",
+];
 
 /// Shows hit rates of a running edge by site, variant and local hour
 #[derive(Debug, Args)]
@@ -85,7 +88,12 @@ fn tables(stats: &StatsResponse) -> String {
     for site in &stats.sites {
         let (name, zone) = (&site.site, &site.zone);
         let table = site_table(site);
-        out.push_str(&format!("{name} (hours in {zone})\n{table}\n\n"));
+        let state = if site.maintenance {
+            ", in maintenance"
+        } else {
+            ""
+        };
+        out.push_str(&format!("{name} (hours in {zone}{state})\n{table}\n\n"));
     }
     out.push_str(&format!(
         "keys stored: {}, memory: {}, evictions: {}, decisions remembered: {}\n",
@@ -143,6 +151,7 @@ fn counts(outcomes: &OutcomeCounts) -> [u64; OUTCOMES.len()] {
         outcomes.miss,
         outcomes.pass,
         outcomes.error,
+        outcomes.rule,
     ]
 }
 
@@ -198,6 +207,7 @@ mod tests {
             site: "shop".to_owned(),
             zone: "UTC".to_owned(),
             figures: figures(0.75, 4),
+            maintenance: true,
             response_bytes: 0,
             origin_requests: [].into(),
             variants: vec![variant(None, 0.5), variant(Some("mobile"), 1.0)],
@@ -208,7 +218,7 @@ mod tests {
         };
         let shown = tables(&stats(vec![site]));
         for part in [
-            "shop (hours in UTC)",
+            "shop (hours in UTC, in maintenance)",
             "75.0 %",
             "no variant",
             "mobile",

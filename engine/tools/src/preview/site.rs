@@ -15,6 +15,7 @@ use tero_config::{Config, Plan, Site};
 use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, Hook, Host, Policy, PolicyError};
 use tero_semantics::authority::NamedAuthority;
+use tero_semantics::host_pattern::is_pattern;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::cron::Schedule;
 
@@ -183,7 +184,7 @@ impl SiteView<'_> {
 
     /// A host of the site, without port: policies see none.
     fn host_name(&self) -> &str {
-        let named = self.site.hosts.iter().find(|host| *host != "*");
+        let named = self.site.hosts.iter().find(|host| !is_pattern(host));
         named
             .and_then(|host| NamedAuthority::parse(host))
             .map_or("localhost", NamedAuthority::host)

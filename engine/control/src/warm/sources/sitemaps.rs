@@ -225,7 +225,7 @@ impl SitemapReader<'_> {
         let (host, target) = sitemap::split_url(url)?;
         // A sitemap names a page without the port that a listener has.
         let is_common = is_host_of(set.host(), &host);
-        let ours = is_common || self.site.hosts.contains(&host);
+        let ours = is_common || self.site.is_below(&host) || self.site.hosts.contains(&host);
         (ours && target.len() <= MAX_TARGET_BYTES).then(|| Page {
             scheme: set.scheme(),
             host: if is_common {

@@ -79,6 +79,33 @@ async fn sources_are_joined_by_priority_and_cut_at_the_bound() {
 }
 
 #[tokio::test]
+async fn a_sitemap_may_name_hosts_below_a_name_unless_another_site_has_them() {
+    let fake = FakePath {
+        hosts: strings(&["*.names.example", "www.names.example", "*"]),
+        texts: HashMap::from([(
+            "/sitemap.xml",
+            "<urlset><url><loc>http://a.b.names.example/below</loc></url>\
+             <url><loc>http://blog.names.example/of-another-site</loc></url>\
+             <url><loc>http://any.example/of-a-star</loc></url></urlset>",
+        )]),
+        ..FakePath::new()
+    };
+    let plan = config::Plan {
+        sitemaps: strings(&["/sitemap.xml"]),
+        ..plan()
+    };
+    let running = RunningWarmer::start(fake, vec![plan]);
+    let report = running.run().await;
+    assert_eq!(running.urls(), ["a.b.names.example/below"]);
+    let note = "names 2 pages that are not on this site";
+    assert!(
+        report.notes.iter().any(|told| told.contains(note)),
+        "{:?}",
+        report.notes
+    );
+}
+
+#[tokio::test]
 async fn a_sitemap_index_is_followed_one_level_and_bad_sitemaps_are_noted() {
     let fake = FakePath {
         texts: HashMap::from([

@@ -155,7 +155,7 @@ async fn pump_all(
     for piece in std::mem::take(&mut body.beginning) {
         push(visit, body, piece).await?;
     }
-    let limit = visit.settings().body_timeout;
+    let limit = visit.body_timeout();
     loop {
         let next = visit.edge.clock.timeout(limit, body.body.frame());
         let next = tokio::select! {

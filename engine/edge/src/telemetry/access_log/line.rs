@@ -75,6 +75,8 @@ pub struct AnswerFacts<'a> {
     pub authority: Option<&'a str>,
     /// The site.
     pub site: Option<&'a str>,
+    /// The name of the route.
+    pub route: Option<&'a str>,
     /// The class of its device; `None` where no policy asks for it.
     pub device: Option<&'a str>,
     /// The variant that the policies chose.

@@ -7,8 +7,10 @@ use std::time::Duration;
 pub const BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
 ];
+
+/// A histogram that is counted in.
 #[derive(Debug, Default)]
-pub(super) struct Histogram {
+pub(in super::super) struct Histogram {
     pub(super) buckets: [AtomicU64; BUCKETS.len() + 1],
     pub(super) sum_micros: AtomicU64,
 }
@@ -24,7 +26,7 @@ pub struct HistogramSnapshot {
 
 impl HistogramSnapshot {
     /// The latencies of both.
-    pub(super) fn plus(mut self, other: &HistogramSnapshot) -> HistogramSnapshot {
+    pub(in super::super) fn plus(mut self, other: &HistogramSnapshot) -> HistogramSnapshot {
         for (sum, bucket) in self.buckets.iter_mut().zip(other.buckets) {
             *sum += bucket;
         }
@@ -34,8 +36,16 @@ impl HistogramSnapshot {
 }
 
 impl Histogram {
+    /// The counts so far.
+    pub(in super::super) fn snapshot(&self) -> HistogramSnapshot {
+        HistogramSnapshot {
+            buckets: std::array::from_fn(|bucket| self.buckets[bucket].load(Ordering::Relaxed)),
+            sum_secs: self.sum_micros.load(Ordering::Relaxed) as f64 / 1e6,
+        }
+    }
+
     /// Counts a latency.
-    pub(super) fn record(&self, took: Duration) {
+    pub(in super::super) fn record(&self, took: Duration) {
         let secs = took.as_secs_f64();
         let bucket = BUCKETS
             .iter()

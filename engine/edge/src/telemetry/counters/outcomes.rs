@@ -21,7 +21,12 @@ impl Outcomes {
 
     /// Hits of all kinds over looked-up requests, 0 to 1; `None` if there were none.
     pub fn hit_rate(&self) -> Option<f64> {
-        let looked_up = self.total() - self.count(Outcome::Pass) - self.count(Outcome::Error);
+        let not_looked_up = [Outcome::Pass, Outcome::Error, Outcome::Rule];
+        let looked_up = self.total()
+            - not_looked_up
+                .map(|outcome| self.count(outcome))
+                .iter()
+                .sum::<u64>();
         let hits = looked_up - self.count(Outcome::Miss);
         (looked_up > 0).then(|| hits as f64 / looked_up as f64)
     }

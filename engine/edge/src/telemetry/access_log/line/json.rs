@@ -95,6 +95,7 @@ fn put(
         Field::Referer => put_header(json, field, line.request, &REFERER),
         Field::UserAgent => put_header(json, field, line.request, &USER_AGENT),
         Field::Site => json.put(field, &facts.site),
+        Field::Route => json.put(field, &facts.route),
         Field::Device => json.put(field, &facts.device),
         Field::Variant => json.put(field, &facts.variant),
         Field::Status => json.put(field, &line.status.as_u16()),

@@ -1,0 +1,57 @@
+//! `[[site.route]]`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::basic_auth::BasicAuth;
+use super::field_edits::{self, FieldEdits};
+use super::redirect::Redirect;
+use super::respond::Respond;
+use crate::forms;
+use tero_semantics::path::PathPattern;
+
+section! {
+    /// What holds for some paths of a site. Routes are tried in the order of the file: the first
+    /// that matches applies, and no other. See operating.md.
+    #[derive(Clone, Debug, PartialEq)]
+    [[site.route]]
+    pub struct Route {
+        place: FilePosition;
+        /// The name in metrics, the access log and explanations; unique in its site.
+        name: Option<Arc<str>> = rule("none: it is not counted by itself"),
+            Text("1 to 64 of `a-z`, `0-9`, `-`, `_`") => forms::name;
+        /// The paths that it is for. `*` matches any text, slashes included.
+        paths as "match": Vec<PathPattern> = required,
+            Texts("a path pattern, such as `/api/*`; at least one")
+            => forms::path_pattern,
+            at_least_one("write the paths, [\"/api/*\"], or [\"*\"] for all");
+        /// The methods that it is for. `GET` includes HEAD.
+        methods: Vec<http::Method> = rule("all", Vec::new()), Texts("a method, such as `GET`")
+            => forms::method, distinct();
+        /// Networks whose clients may use it; all if it is empty. Others get 403.
+        allow: Vec<IpNet> = [], Texts("a network such as `10.0.0.0/8`, or an address")
+            => forms::network, distinct();
+        /// Networks whose clients may not use it, even if `allow` has them.
+        deny: Vec<IpNet> = [], Texts("a network such as `10.0.0.0/8`, or an address")
+            => forms::network, distinct();
+        /// See `[site.route.auth]`.
+        auth: Option<BasicAuth> = rule("none"), Nested(BasicAuth);
+        /// See `[site.route.redirect]`.
+        redirect: Option<Redirect> = rule("none"), Nested(Redirect);
+        /// See `[site.route.respond]`.
+        respond: Option<Respond> = rule("none"), Nested(Respond);
+        /// Maximum time to the head of the origin's response, in place of the site's.
+        response_timeout: Option<Duration> = rule("that of the site"), Duration("10ms", "10min");
+        /// Maximum time between two pieces of a body, in place of the site's.
+        body_timeout: Option<Duration> = rule("that of the site"), Duration("10ms", "10min");
+        /// Fields that requests to the origin get and lose, after those of the site. See
+        /// operating.md.
+        request_fields: FieldEdits = rule("none", FieldEdits::default()),
+            Text("`{ set = { NAME = \"VALUE\" }, remove = [\"NAME\"] }`") by field_edits::of_requests;
+        /// Fields that responses to clients get and lose, after those of the site.
+        response_fields: FieldEdits = rule("none", FieldEdits::default()),
+            Text("`{ set = { NAME = \"VALUE\" }, remove = [\"NAME\"] }`") by field_edits::of_responses;
+    }
+}

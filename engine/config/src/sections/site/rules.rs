@@ -1,0 +1,49 @@
+//! Rules across the keys of a site that decide without the origin.
+
+use super::super::route::Route;
+use super::Site;
+use crate::mistakes::Mistake;
+use crate::reader::TableReader;
+use tero_semantics::redirect::rest_of;
+
+/// Records every mistake in the rules of a site.
+pub(super) fn check(reader: &TableReader<'_>, site: &Site) {
+    if site
+        .hsts
+        .as_ref()
+        .is_some_and(|hsts| !hsts.is_fit_for_lists())
+    {
+        let problem = "browsers' lists take no site without `subdomains` and a `max_age` of a year";
+        let cure = "write subdomains = true and max_age = \"1y\", or leave preload out";
+        reader.refuse("hsts", Mistake::new(problem, cure));
+    }
+    for (reader, route) in reader.nested_list("route").iter().zip(&site.routes) {
+        check_route(reader, route);
+    }
+}
+
+fn check_route(reader: &TableReader<'_>, route: &Route) {
+    reader.refuse_both("redirect", "respond");
+    if route
+        .auth
+        .as_ref()
+        .is_some_and(|auth| auth.users.is_empty())
+    {
+        let cure = "write users = [\"NAME:HASH\"], or users_file";
+        reader.refuse("auth", Mistake::new("nobody could use the route", cure));
+    }
+    let Some(redirect) = &route.redirect else {
+        return;
+    };
+    // A pattern matches itself, so that what its star stands for is found there.
+    let is_open = |pattern: &str| rest_of(pattern, pattern).is_some();
+    let closed = route
+        .paths
+        .iter()
+        .find(|pattern| !is_open(pattern.as_str()));
+    if let Some(pattern) = closed.filter(|_| redirect.to.needs_rest()) {
+        let problem = format!("`{{rest}}` stands for nothing on the path {pattern}");
+        let cure = "let each pattern of the route end with its only star, or write {path}";
+        reader.refuse("redirect", Mistake::new(problem, cure));
+    }
+}

@@ -42,6 +42,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Just("/cut"),
         Just("/each"),
         Just("/never"),
+        Just("/floor"),
+        Just("/bounded"),
+        Just("/silent"),
     ];
     let field = prop_oneof![
         3 => Just(("Range", "bytes=0-9")),
@@ -116,6 +119,7 @@ fn reply(asked: &OriginRequest, is_first: bool) -> Reply {
             .header("Cache-Control", "max-age=5")
             .header("Vary", "X-Kind"),
         "private" => reply.header("Cache-Control", "private"),
+        "silent" => reply,
         "each" => reply
             .header("Cache-Control", "no-cache")
             .header("ETag", "\"1\""),
@@ -176,6 +180,9 @@ fn an_explanation_tells_what_the_request_then_gets() {
     let edge = Edge::before(&origin)
         .cache(&format!("max_object = \"{MAX_OBJECT}B\""))
         .site("client_directives = \"obey\"\nupgrades = [\"websocket\"]\npass_cookies = [\"session\"]")
+        .site("default_ttl = { \"*/*\" = \"3s\" }")
+        .site("[[site.never]]\nmatch = [\"/*/floor\"]")
+        .site("[[site.at_most]]\nmatch = [\"/*/bounded\"]\nttl = \"2s\"\nstale = \"1s\"")
         .policy("never", "builtin:json-rules", never)
         .start();
     let config = Config {

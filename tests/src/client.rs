@@ -1,7 +1,7 @@
 //! A raw HTTP/1.1 client: it sends exactly the bytes that the test wants, and reads answers in
 //! pieces.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -69,10 +69,22 @@ impl Request {
     }
 }
 
+/// What a client's connection runs on: TCP, or a protocol on top of it.
+pub trait Duplex: Read + Write + std::fmt::Debug + Send {
+    /// The TCP connection.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Duplex for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
 /// A connection to an edge. Every read fails the test after [`GUARD`].
 #[derive(Debug)]
 pub struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Duplex>,
     buffer: Vec<u8>,
     body: wire::Body,
 }
@@ -92,19 +104,25 @@ impl Client {
     /// # Errors
     /// If the connection is refused.
     pub fn try_connect(address: SocketAddr) -> io::Result<Client> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true).expect("a socket takes options");
-        stream
-            .set_read_timeout(Some(GUARD))
+        Ok(Client::over(TcpStream::connect(address)?))
+    }
+
+    /// A client on a connection that is open.
+    ///
+    /// # Panics
+    /// If its socket takes no options.
+    pub fn over(stream: impl Duplex + 'static) -> Client {
+        let tcp = stream.tcp();
+        tcp.set_nodelay(true).expect("a socket takes options");
+        tcp.set_read_timeout(Some(GUARD))
             .expect("a socket takes options");
-        stream
-            .set_write_timeout(Some(GUARD))
+        tcp.set_write_timeout(Some(GUARD))
             .expect("a socket takes options");
-        Ok(Client {
-            stream,
+        Client {
+            stream: Box::new(stream),
             buffer: Vec::new(),
             body: wire::Body::Ended,
-        })
+        }
     }
 
     /// Sends a request and reads the whole answer.
@@ -140,7 +158,7 @@ impl Client {
 
     /// Ends sending; the answer can still be read.
     pub fn finish(&mut self) {
-        drop(self.stream.shutdown(Shutdown::Write));
+        drop(self.stream.tcp().shutdown(Shutdown::Write));
     }
 
     /// Reads the head of an answer; its body follows with [`Client::piece`], [`Client::exactly`] or
@@ -290,13 +308,10 @@ impl Client {
     /// Whether bytes of an answer have arrived.
     pub fn is_answered(&self) -> bool {
         let mut byte = [0];
-        self.stream
-            .set_nonblocking(true)
-            .expect("a socket takes options");
-        let seen = self.stream.peek(&mut byte);
-        self.stream
-            .set_nonblocking(false)
-            .expect("a socket takes options");
+        let tcp = self.stream.tcp();
+        tcp.set_nonblocking(true).expect("a socket takes options");
+        let seen = tcp.peek(&mut byte);
+        tcp.set_nonblocking(false).expect("a socket takes options");
         seen.is_ok()
     }
 
@@ -324,6 +339,6 @@ impl Client {
 
     /// Resets the connection, as a client that crashes does.
     pub fn reset(self) {
-        drop(socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)));
+        drop(socket2::SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO)));
     }
 }

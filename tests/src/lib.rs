@@ -51,7 +51,7 @@ pub mod simulation;
 pub mod wire;
 
 pub use answer::{Answer, CacheStatus};
-pub use client::{Client, HOST, Request, get};
+pub use client::{Client, Duplex, HOST, Request, get};
 pub use edge::{
     A_TUESDAY_MORNING, ART, Edge, EdgeBuilder, compiled_cache, compiler, folder, instant,
     toml_string,

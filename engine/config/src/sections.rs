@@ -13,6 +13,7 @@ mod hsts;
 mod https_redirect;
 pub(crate) mod limit;
 mod listener;
+mod listener_tls;
 mod never;
 mod origin;
 mod policies;
@@ -43,6 +44,7 @@ pub use self::hsts::Hsts;
 pub use self::https_redirect::HttpsRedirect;
 pub use self::limit::{Limit, LimitHours, LimitMemory};
 pub use self::listener::{ListenAddress, Listener};
+pub use self::listener_tls::{CertificateFiles, ClientCertificate, ListenerTls, TlsVersion};
 pub use self::never::NeverRule;
 pub use self::origin::{KeyPin, Origin, OriginHttp2};
 pub use self::policies::PolicyHost;
@@ -59,9 +61,11 @@ pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 28] = [
+pub const SECTIONS: [&Section; 30] = [
     &Server::SECTION,
     &Listener::SECTION,
+    &ListenerTls::SECTION,
+    &CertificateFiles::SECTION,
     &Admin::SECTION,
     &Cache::SECTION,
     &AccessLog::SECTION,

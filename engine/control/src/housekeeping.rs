@@ -1,5 +1,5 @@
 //! Periodic work of a running edge, on one thread: marks stored responses that expire soon, closes
-//! the windows of warming runs, checks origins, and saves popularity.
+//! the windows of warming runs, checks origins, saves popularity, and looks after certificates.
 //!
 //! It does not know the schedules of plans.
 
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::certificates::CertificateUpkeep;
 use crate::warm::Warmer;
 use tero_edge::request::Edge;
 use tero_edge::server::ShutdownStage;
@@ -40,6 +41,8 @@ pub struct Housekeeping {
     pub warmer: Arc<Warmer>,
     /// Where popularity is saved.
     pub popularity: SavedPopularity,
+    /// The certificates of the listeners.
+    pub(crate) certificates: Arc<CertificateUpkeep>,
 }
 
 impl Housekeeping {
@@ -63,7 +66,9 @@ impl Housekeeping {
                 self.mark_expiring(),
                 self.close_windows(),
                 self.save_popularity(),
-                self.check_origins()
+                self.check_origins(),
+                self.certificates.follow_files(),
+                self.certificates.tell_expiring()
             )
         };
         tokio::select! {

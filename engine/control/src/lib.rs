@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod admin_token;
 pub mod build_info;
+pub mod certificates;
 mod descriptors;
 pub mod housekeeping;
 pub mod maintenance;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::admin_token::AdminToken;
+use crate::certificates::{CertificateUpkeep, certificate_warnings};
 use crate::purge;
 use crate::rollout::{Rollout, RolloutError};
 use crate::warm::Warmer;
@@ -12,6 +13,7 @@ use tero_config as config;
 use tero_config::keys::Section;
 use tero_config::{Config, ConfigErrors};
 use tero_edge::request::Edge;
+use tero_edge::server::tls::file_error::TlsFileError;
 use tero_policy_host::check;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::zones::{self, ZoneDataChoice, ZoneDataError};
@@ -19,10 +21,7 @@ use tero_time::zones::{self, ZoneDataChoice, ZoneDataError};
 /// Applies new configurations to a running edge, one at a time.
 #[derive(Debug)]
 pub struct Reloader {
-    edge: Arc<Edge>,
-    rollout: Arc<Rollout>,
-    warmer: Arc<Warmer>,
-    token: AdminToken,
+    parts: ReloadedParts,
     /// The configuration that the edge was started with.
     started: StartedConfig,
     one_at_a_time: Mutex<()>,
@@ -30,6 +29,16 @@ pub struct Reloader {
     waiting: Mutex<Vec<String>>,
     applied: AtomicU64,
     refused: AtomicU64,
+}
+
+/// The parts of an edge that a new configuration changes.
+#[derive(Debug)]
+pub(crate) struct ReloadedParts {
+    pub(crate) edge: Arc<Edge>,
+    pub(crate) rollout: Arc<Rollout>,
+    pub(crate) warmer: Arc<Warmer>,
+    pub(crate) token: AdminToken,
+    pub(crate) certificates: Arc<CertificateUpkeep>,
 }
 
 /// The tables of which most keys hold from start to end.
@@ -55,6 +64,9 @@ pub enum ReloadError {
     /// The time zone data can't be used.
     #[error("the time zone data can't be used: {0}")]
     ZoneData(#[from] ZoneDataError),
+    /// A file of a TLS configuration can't be used.
+    #[error("{0}; {cure}", cure = .0.cure())]
+    Tls(#[from] TlsFileError),
     /// A warming plan can't be used.
     #[error("{0}")]
     Plan(String),
@@ -79,6 +91,7 @@ impl StartedConfig {
             server: config::Server {
                 device_models: new.server.device_models.clone(),
                 trusted_proxies: new.server.trusted_proxies.clone(),
+                listeners: self.listeners(&new),
                 ..self.server.clone()
             },
             admin: config::Admin {
@@ -121,6 +134,17 @@ impl StartedConfig {
         (in_force, waiting)
     }
 
+    /// The new listeners, if they differ from those of the start in their certificates at most.
+    fn listeners(&self, new: &Config) -> Vec<config::Listener> {
+        let (started, new) = (&self.server.listeners, &new.server.listeners);
+        let can_replace = started.len() == new.len()
+            && started
+                .iter()
+                .zip(new)
+                .all(|(started, new)| new.can_replace(started));
+        if can_replace { new } else { started }.clone()
+    }
+
     /// The new token. An interface that others can reach stays closed until it has another address.
     fn token(&self, new: &Config) -> Option<String> {
         let token = new.admin.token.clone();
@@ -132,19 +156,10 @@ impl StartedConfig {
 }
 
 impl Reloader {
-    /// A reloader for `edge`, which was started with `config`.
-    pub(crate) fn new(
-        config: &Config,
-        edge: &Arc<Edge>,
-        rollout: &Arc<Rollout>,
-        warmer: &Arc<Warmer>,
-        token: &AdminToken,
-    ) -> Reloader {
+    /// A reloader for the parts of an edge that was started with `config`.
+    pub(crate) fn new(config: &Config, parts: ReloadedParts) -> Reloader {
         Reloader {
-            edge: Arc::clone(edge),
-            rollout: Arc::clone(rollout),
-            warmer: Arc::clone(warmer),
-            token: token.clone(),
+            parts,
             started: StartedConfig::of(config),
             one_at_a_time: Mutex::new(()),
             waiting: Mutex::default(),
@@ -154,12 +169,12 @@ impl Reloader {
     }
 
     /// Applies the sites, policies and plans of a new configuration, its token for the admin
-    /// interface, and reads the time zone data again; requests under way end under the old ones.
-    /// Stored responses and pushed versions stay, and so do the counters of a site whose zone is the
+    /// interface and its certificates, and reads the time zone data again; requests under way end
+    /// under the old ones. Stored responses and pushed versions stay, and so do the counters of a site whose zone is the
     /// same. Returns the keys that wait for a restart: those of `[server]`, `[admin]`, `[cache]`,
     /// `[access_log]` and `[policies]` that differ from what is in force, but for
-    /// `server.device_models`, `server.trusted_proxies`, `admin.token` and
-    /// `cache.max_policy_variants`.
+    /// `server.device_models`, `server.trusted_proxies`, the certificates of `server.listener`,
+    /// `admin.token` and `cache.max_policy_variants`.
     ///
     /// # Errors
     /// [`ReloadError`]; the old configuration stays then.
@@ -178,18 +193,21 @@ impl Reloader {
             .one_at_a_time
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let zone_data = zones::choose(&config.time.zoneinfo, &self.edge.clock)?;
-        warn(&config, self.edge.clock.wall());
+        let zone_data = zones::choose(&config.time.zoneinfo, &self.parts.edge.clock)?;
+        warn(&config, self.parts.edge.clock.wall());
+        let certificates = self.parts.certificates.read(&config.server)?;
         let (config, waiting) = self.started.in_force(config);
-        let before = self.edge.sites.load_full();
-        self.rollout.reload(&config)?;
-        purge::drop_never_stored(&self.edge, &before);
+        let before = self.parts.edge.sites.load_full();
+        self.parts.rollout.reload(&config)?;
+        purge::drop_never_stored(&self.parts.edge, &before);
+        CertificateUpkeep::install(certificates)?;
         zone_data.install();
         log_zone_data(&zone_data);
-        self.warmer
+        self.parts
+            .warmer
             .reload(config.plans)
             .map_err(|error| ReloadError::Plan(error.to_string()))?;
-        self.token.set(config.admin.token.as_deref());
+        self.parts.token.set(config.admin.token.as_deref());
         if !waiting.is_empty() {
             let keys = waiting.join(", ");
             tracing::warn!("keys that wait for a restart: {keys}");
@@ -204,7 +222,7 @@ impl Reloader {
     /// # Errors
     /// [`ReloadError`]; the old configuration stays then.
     pub fn reload_file(&self) -> Result<Vec<String>, ReloadError> {
-        if let Some(log) = &self.edge.access_log {
+        if let Some(log) = &self.parts.edge.access_log {
             log.reopen();
         }
         match Config::load(&self.started.file) {
@@ -240,9 +258,11 @@ pub(crate) fn log_zone_data(choice: &ZoneDataChoice) {
     }
 }
 
-/// Logs the [warnings](check::warnings) and [notices](check::notices) about a configuration.
+/// Logs the warnings ([of policies](check::warnings) and [of certificates](certificate_warnings)) and
+/// [notices](check::notices) about a configuration.
 pub(crate) fn warn(config: &Config, now: Timestamp) {
-    for warning in check::warnings(config, now) {
+    let of_policies = check::warnings(config, now).into_iter();
+    for warning in of_policies.chain(certificate_warnings(config, now)) {
         tracing::warn!("{warning}");
     }
     for notice in check::notices(config, now) {

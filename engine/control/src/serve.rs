@@ -10,9 +10,10 @@ use tokio::sync::watch;
 
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
+use crate::certificates::CertificateUpkeep;
 use crate::housekeeping::{Housekeeping, SavedPopularity};
 use crate::maintenance::MaintenanceMemory;
-use crate::reload::{ReloadError, Reloader, log_zone_data, warn};
+use crate::reload::{ReloadError, ReloadedParts, Reloader, log_zone_data, warn};
 use crate::rollout::{LoadedVersions, Rollout, RolloutError, tell_popularity};
 use crate::warm::Warmer;
 use crate::warm::plan_memory::PlanMemory;
@@ -22,7 +23,8 @@ use tero_edge::coding;
 use tero_edge::request::shadow_question::ShadowQueue;
 use tero_edge::request::site::Sites;
 use tero_edge::request::{Edge, EdgeParts};
-use tero_edge::server::listener::{self, BoundListeners};
+use tero_edge::server::listener::{self, BoundListeners, ListenError};
+use tero_edge::server::tls::file_error::TlsFileError;
 use tero_edge::server::{self, ShutdownStage};
 use tero_edge::telemetry::access_log::AccessLog;
 use tero_policy_host::{Compiler, Host, PolicyError};
@@ -54,6 +56,9 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+    /// A file of a TLS configuration can't be used.
+    #[error("{0}; {cure}", cure = .0.cure())]
+    Tls(TlsFileError),
     /// The access log can't be written to.
     #[error(
         "could not open the access log {}; `access_log.path` wants a file in a folder that exists and that tero may write to",
@@ -98,6 +103,7 @@ fn cure_of_listen(error: &io::Error) -> &'static str {
 pub struct Server {
     addresses: Vec<SocketAddr>,
     paths: Vec<PathBuf>,
+    urls: Vec<String>,
     admin_address: SocketAddr,
     edge: Arc<Edge>,
     rollout: Arc<Rollout>,
@@ -127,9 +133,11 @@ pub fn serve(
     let loaded = LoadedVersions::new(&config, &host, state_dir.as_ref(), &clock)?;
     warn(&config, clock.wall());
     let sites = loaded.sites(&clock)?;
-    let listeners = Listeners::bind(&config)?;
+    let listeners = Listeners::bind(&config, &clock)?;
     let addresses: Vec<_> = listeners.addresses().collect();
     let paths = listeners.paths().collect();
+    let urls = listeners.urls().collect();
+    let certificates = CertificateUpkeep::new(&listeners.public.listeners, &clock);
     let ports = addresses.iter().map(SocketAddr::port).collect();
     let edge = make_edge(&config, sites, ports, loaded.shadow_queue(), clock)?;
     let popularity = SavedPopularity::new(state_dir.as_ref());
@@ -140,13 +148,23 @@ pub fn serve(
     let warmer = make_warmer(&config, &edge, memory)?;
     let (rollout, rollout_thread) = loaded.start(&edge).map_err(start("the thread of trials"))?;
     let token = AdminToken::new(config.admin.token.as_deref());
-    let reloader = Arc::new(Reloader::new(&config, &edge, &rollout, &warmer, &token));
+    let reloader = Arc::new(Reloader::new(
+        &config,
+        ReloadedParts {
+            edge: Arc::clone(&edge),
+            rollout: Arc::clone(&rollout),
+            warmer: Arc::clone(&warmer),
+            token: token.clone(),
+            certificates: Arc::clone(&certificates),
+        },
+    ));
     let max_connections = descriptors::client_connections(&config);
     let (stage, stages) = watch::channel(ShutdownStage::Running);
     let housekeeping = Housekeeping {
         edge: Arc::clone(&edge),
         warmer: Arc::clone(&warmer),
         popularity,
+        certificates: Arc::clone(&certificates),
     };
     let admin = admin::AdminContext {
         edge: Arc::clone(&edge),
@@ -157,6 +175,7 @@ pub fn serve(
         rollout: Arc::clone(&rollout),
         reloader: Arc::clone(&reloader),
         max_connections,
+        certificates,
         build,
         token,
         stage: stages.clone(),
@@ -177,6 +196,7 @@ pub fn serve(
     Ok(Server {
         addresses,
         paths,
+        urls,
         admin_address: listeners.admin_address,
         edge,
         rollout,
@@ -195,9 +215,11 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn bind(config: &Config) -> Result<Listeners, ServeError> {
-        let public = listener::bind(&config.server)
-            .map_err(|(address, source)| ServeError::Listen { address, source })?;
+    fn bind(config: &Config, clock: &Clock) -> Result<Listeners, ServeError> {
+        let public = listener::bind(&config.server, clock).map_err(|error| match error {
+            ListenError::Address { address, source } => ServeError::Listen { address, source },
+            ListenError::Tls(error) => ServeError::Tls(error),
+        })?;
         let address = config.admin.listen;
         let admin = TcpListener::bind(address).map_err(|source| ServeError::Listen {
             address: address.into(),
@@ -215,6 +237,13 @@ impl Listeners {
     fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         let listeners = self.public.listeners.iter();
         listeners.filter_map(|listener| listener.address().tcp())
+    }
+
+    /// The URLs of those on addresses.
+    fn urls(&self) -> impl Iterator<Item = String> {
+        let listeners = self.public.listeners.iter();
+        let listeners = listeners.filter(|listener| listener.address().tcp().is_some());
+        listeners.map(|one| format!("{}://{}", one.scheme().as_str(), one.address()))
     }
 
     /// The paths of those on Unix sockets.
@@ -289,6 +318,11 @@ impl Server {
     /// The paths of the Unix sockets among them.
     pub fn paths(&self) -> &[PathBuf] {
         &self.paths
+    }
+
+    /// The public listeners on addresses as URLs, `https://0.0.0.0:443`, in the configuration's order.
+    pub fn urls(&self) -> &[String] {
+        &self.urls
     }
 
     /// The address of the admin interface.

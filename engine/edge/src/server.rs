@@ -13,6 +13,7 @@ mod http1;
 mod http2;
 pub mod listener;
 mod proxy_header;
+pub mod tls;
 pub mod unix_socket;
 
 use std::io;
@@ -27,6 +28,7 @@ use crate::telemetry::counters::set_worker;
 use clients::ClientConnections;
 use listener::AcceptQueue;
 use tero_config as config;
+use tls::HandshakeSlots;
 
 /// A client that has asked nothing when the edge begins to drain may do so for this time: its first
 /// request may be on its way, and it could not tell whether that was read.
@@ -53,6 +55,8 @@ struct WorkerContext {
     connections: Arc<Semaphore>,
     /// The connections of each client; `None` without `max_connections_per_client`.
     clients: Option<Arc<ClientConnections>>,
+    /// One slot for each of `max_handshakes`.
+    handshakes: Arc<HandshakeSlots>,
     stage: watch::Receiver<ShutdownStage>,
 }
 
@@ -83,6 +87,7 @@ pub fn start(
         clients: settings
             .max_connections_per_client
             .map(ClientConnections::new),
+        handshakes: HandshakeSlots::new(settings.max_handshakes.min(settings.max_connections / 2)),
         settings,
         stage: stage.clone(),
     });

@@ -5,6 +5,7 @@ pub mod coding_counters;
 pub mod connection_faults;
 pub mod counters;
 pub mod edge_counters;
+pub mod handshake_counters;
 pub mod limit_counters;
 pub mod popularity;
 pub mod repeats;

@@ -63,6 +63,9 @@ pub mod redirect;
 
 pub mod upgrade;
 
+// RFC 9440.
+pub mod client_cert;
+
 pub mod retry_after;
 
 pub mod rate_limit;

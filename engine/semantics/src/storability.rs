@@ -7,6 +7,7 @@ use http::header::{
 use http::{Method, StatusCode, Uri};
 
 use super::cache_control::{RequestDirectives, ResponseDirectives};
+use super::client_cert::CLIENT_CERT;
 use super::decision::{ResponseDecision, StoringDecision};
 use super::default_ttl::DefaultTtl;
 use super::forwarding::end_to_end;
@@ -393,9 +394,11 @@ fn is_understood(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200..=206 | 300..=305 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 428 | 429 | 431 | 500..=505 | 511)
 }
 
-/// §3.5
+/// §3.5, also for a client that is known by its certificate: the answer may be for it alone.
 fn is_unshared_authorization(exchange: &StorabilityInput<'_>) -> bool {
-    exchange.request_headers.contains_key(AUTHORIZATION) && !exchange.directives.allows_authorized()
+    let headers = exchange.request_headers;
+    let names_client = headers.contains_key(AUTHORIZATION) || headers.contains_key(&CLIENT_CERT);
+    names_client && !exchange.directives.allows_authorized()
 }
 
 /// §3: explicit freshness of any kind, a status that is heuristically cacheable, or `public`. A

@@ -7,6 +7,10 @@ pub enum Fault {
     /// this client.
     #[error("a PROXY header is not expected from this address")]
     ProxyHeader,
+    /// The first byte is that of a TLS record (RFC 8446 §5.1): the client takes the port for one of
+    /// HTTPS.
+    #[error("this port speaks HTTP without TLS")]
+    Tls,
     /// A line ends with LF alone (RFC 9112 §2.2).
     #[error("a line ends with LF alone")]
     BareLf,

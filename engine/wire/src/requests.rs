@@ -8,6 +8,9 @@ use super::fault::Fault;
 use super::glance::lines_of_one_head;
 use super::head::{Framing, Head, fault_of_coding};
 
+/// The first byte of a TLS handshake (RFC 8446 §5.1). No method contains it.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// Checks the requests of a connection and tells them apart.
 ///
 /// ```
@@ -75,6 +78,9 @@ impl Requests {
         if matches!(self.0, RequestState::Between) {
             if is_proxy_header(bytes) {
                 return Err(Fault::ProxyHeader);
+            }
+            if bytes.first() == Some(&TLS_HANDSHAKE) {
+                return Err(Fault::Tls);
             }
             self.0 = RequestState::Head(Head::default());
         }
@@ -244,6 +250,7 @@ mod tests {
     #[test]
     fn a_fault_in_a_later_request_is_found() {
         for (bad, fault) in [
+            ("\x16\x03\x01\x02\0\x01", Fault::Tls),
             ("GET / HTTP/1.1\nHost: a\r\n\r\n", Fault::BareLf),
             ("GET / HTTP/1.1\r\nHost: a\n\n", Fault::BareLf),
             (

@@ -64,6 +64,7 @@ mod stale;
 mod store;
 mod surrogate_keys;
 mod templates;
+mod tls;
 mod tunnels;
 mod unix_sockets;
 mod variants;

@@ -24,6 +24,13 @@ pub(super) fn read_server(reader: &TableReader<'_>, base_dir: BaseDir<'_>) -> Se
             refuse(reader, index, "dual_stack", Mistake::new(problem, cure));
         }
         refuse_unfit(reader, index, listener);
+        if let Some(tls) = &listener.tls
+            && tls.certificates.is_empty()
+        {
+            let cure = "write certificates = [{ cert = \"…\", key = \"…\" }]";
+            let mistake = Mistake::new("there is no certificate", cure);
+            refuse(reader, index, "tls", mistake);
+        }
         if let Some(path) = listener.address.unix() {
             if paths.contains(&path) {
                 let problem = format!("another listener has {} already", listener.address);
@@ -52,6 +59,11 @@ fn refuse_unfit(reader: &TableReader<'_>, index: usize, listener: &Listener) {
         let problem = format!("{} is not a Unix socket", listener.address);
         let cure = "leave unix_mode out, or listen on unix:/PATH";
         refuse(reader, index, "unix_mode", Mistake::new(problem, cure));
+    }
+    if is_unix && listener.tls.is_some() {
+        let problem = format!("{} takes no TLS", listener.address);
+        let cure = "leave tls out: who may connect is said by unix_mode";
+        refuse(reader, index, "tls", Mistake::new(problem, cure));
     }
     let names_unix = listener.proxy_protocol.contains(&PeerNetwork::Unix);
     let names_networks = listener.proxy_protocol.len() > usize::from(names_unix);

@@ -4,14 +4,16 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use super::listener_tls::ListenerTls;
 use crate::forms::{self, PeerNetwork};
-use crate::mistakes::Mistake;
+use crate::mistakes::{FilePosition, Mistake};
 
 section! {
     /// A listener with settings of its own, beside the plain ones of `[server] listen`.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug)]
     [[server.listener]]
     pub struct Listener {
+        place: FilePosition;
         /// The address that visitors connect to. Port 0 takes a free port.
         address: ListenAddress = required, Text("`ADDRESS:PORT`, or `unix:/PATH`")
             => listen_address;
@@ -25,7 +27,10 @@ section! {
         proxy_protocol: Vec<PeerNetwork> = [],
             Texts("a network such as `10.0.0.0/8`, an address, or `unix`")
             => forms::peer_network, distinct();
-        /// Whether clients may speak HTTP/2: those that begin with its preface.
+        /// See `[server.listener.tls]`.
+        tls: Option<ListenerTls> = rule("none: plain HTTP"), Nested(ListenerTls);
+        /// Whether clients may speak HTTP/2: with `tls`, those that choose it in the handshake (ALPN);
+        /// without, those that begin with its preface.
         http2: bool = false, Flag;
     }
 }
@@ -39,6 +44,13 @@ pub enum ListenAddress {
     Unix(PathBuf),
 }
 
+/// Two listeners are equal if their keys are, wherever they stand in the file.
+impl PartialEq for Listener {
+    fn eq(&self, other: &Listener) -> bool {
+        self.changed_keys(other).is_empty()
+    }
+}
+
 impl Listener {
     /// A listener that only has an address, as those of `[server] listen`.
     pub fn plain(address: SocketAddr) -> Listener {
@@ -48,7 +60,16 @@ impl Listener {
             unix_mode: 0o660,
             proxy_protocol: Vec::new(),
             http2: false,
+            tls: None,
+            place: FilePosition::default(),
         }
+    }
+
+    /// Whether a running listener with the settings of `other` can take over these: they differ in
+    /// their certificates at most.
+    pub fn can_replace(&self, other: &Listener) -> bool {
+        let changed = self.changed_keys(other);
+        changed.is_empty() || (changed == ["tls"] && self.tls.is_some() == other.tls.is_some())
     }
 
     /// Whether it takes IPv4 and IPv6 connections on all addresses of the machine.

@@ -43,11 +43,16 @@ section! {
         /// 64 bits. Further ones are closed at once. Leave it out where few clients share the edge,
         /// such as proxies or other edges.
         max_connections_per_client: Option<usize> = rule("none"), Count(1, 1_000_000);
+        /// Maximum number of TLS handshakes under way, and at most half of `max_connections`. Beyond
+        /// it the oldest one is given up, so that clients that never finish theirs keep no others
+        /// out.
+        max_handshakes: usize = 2000, Count(1, 1_000_000);
         /// Maximum size of a request line and its header fields together. Beyond it: 431.
         max_header_bytes: usize = "32KiB", Size("8KiB", "1MiB");
         /// Maximum number of header fields. Beyond it: 431.
         max_headers: usize = 100, Count(16, 1_000);
-        /// Maximum time from the first byte of a request to the end of its header.
+        /// Maximum time from the first byte of a request to the end of its header, and for a TLS
+        /// handshake.
         header_timeout: Duration = "10s", Duration("1s", "5min");
         /// Maximum silence of a client connection between requests.
         idle_timeout: Duration = "75s", Duration("1s", "1h");

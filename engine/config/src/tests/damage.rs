@@ -29,6 +29,7 @@ drain = "30s"
 [[server.listener]]
 address = "[::]:8081"
 dual_stack = true
+tls = { certificates = [{ cert = "a.pem", key = "a.key" }], client_ca = "ca.pem" }
 [admin]
 token = "0123456789abcdef"
 [cache]

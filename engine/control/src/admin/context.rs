@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
+use crate::certificates::CertificateUpkeep;
 use crate::maintenance::MaintenanceMemory;
 use crate::reload::Reloader;
 use crate::rollout::Rollout;
@@ -34,6 +35,8 @@ pub struct AdminContext {
     pub reloader: Arc<Reloader>,
     /// `[server] max_connections`, as far as the descriptors of the process allow it.
     pub max_connections: usize,
+    /// The certificates of the listeners.
+    pub(crate) certificates: Arc<CertificateUpkeep>,
     /// What the program is made of.
     pub build: BuildInfo,
     /// The token that opens the interface.

@@ -23,6 +23,7 @@ use tero_edge::limit_table::LimitTable;
 use tero_edge::request::site::Site;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::access_log::AccessLog;
+use tero_edge::telemetry::handshake_counters::HandshakeResult;
 use tero_policy_host::{FailureKind, HookCounters, Policy, PolicyStatus};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::zones;
@@ -65,6 +66,7 @@ impl Collector for MetricsCollector {
         self.cache(&mut encoder)?;
         zone_data(&mut encoder)?;
         self.connections(&mut encoder)?;
+        self.tls(&mut encoder)?;
         policies(&mut encoder, &sites, self.0.edge.clock.wall())?;
         trials::metrics(&self.0.rollout.state(), &mut encoder)?;
         self.decisions(&mut encoder)?;
@@ -392,6 +394,37 @@ impl MetricsCollector {
         let bytes = of_table(LimitTable::bytes);
         let help = "The memory for limits";
         gauges(encoder, "tero_limit_table_bytes", help, bytes)
+    }
+
+    fn tls(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let counts = &self.0.edge.counters.handshakes;
+        let results = HandshakeResult::ALL.map(|result| {
+            let label = vec![("result", result.as_str().to_owned())];
+            (label, counts.count(result))
+        });
+        let help = "TLS handshakes, by how they ended";
+        counters(encoder, "tero_tls_handshakes", help, results.into())?;
+        let certificates = self.0.certificates.statuses().into_iter();
+        let ends = certificates.map(|certificate| {
+            let labels = vec![
+                ("listener", certificate.listener),
+                ("certificate", certificate.file.display().to_string()),
+            ];
+            (labels, certificate.not_after.unix_secs().max(0) as u64)
+        });
+        let help = "When a certificate expires";
+        let name = "tero_tls_certificate_expiry_timestamp_seconds";
+        gauges(encoder, name, help, ends.collect())?;
+        let outdated = self.0.certificates.outdated().into_iter();
+        let outdated = outdated
+            .map(|(listener, is_outdated)| (vec![("listener", listener)], u64::from(is_outdated)));
+        let help = "Whether files of certificates have changed and can't be used";
+        gauges(
+            encoder,
+            "tero_tls_certificates_outdated",
+            help,
+            outdated.collect(),
+        )
     }
 
     fn build(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {

@@ -101,6 +101,7 @@ fn not_reloaded(error: &ReloadError) -> AdminRefusal {
         )
         .with_mistakes(reports::mistakes(errors)),
         ReloadError::Rollout(error) => refusal(error),
+        ReloadError::Tls(error) => AdminRefusal::conflict(format!("{kept}: {error}"), error.cure()),
         ReloadError::Plan(error) => AdminRefusal::conflict(
             format!("{kept}: {error}"),
             "correct the file; `tero check` shows every mistake",

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::header::EXPECT;
 use http::request::Parts;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 
 use super::client::ClientHandle;
 use super::cookies;
@@ -16,11 +16,13 @@ use super::identity::{PeerFacts, RequestIdentity, change_fields, must_change_fie
 use super::refusal::AdmissionRefusal;
 use super::request_id::RequestId;
 use super::site::Site;
+use super::tls_client::TlsClient;
 use super::verdict::{self, Verdict};
 use tero_config::{HttpsRedirect, IpNet};
 use tero_policy_host::device::{self, Device, DeviceFields};
 use tero_semantics::authority::Scheme;
 use tero_semantics::cache_control::RequestDirectives;
+use tero_semantics::client_cert::CLIENT_CERT;
 use tero_semantics::forwarded::says_https;
 use tero_semantics::operator_floor::FloorRuling;
 
@@ -131,6 +133,9 @@ pub(super) fn admit_to<T>(
         } else {
             (seen.presence, device_of(edge, &site, &source, seen.device))
         };
+    if let Some(certificate) = source.tls.as_ref().and_then(|tls| tls.certificate()) {
+        show_certificate(certificate, &mut parts.headers, &mut fields);
+    }
     if fields.cookie {
         cookies::weigh(&site, &mut parts.headers, &mut fields);
     }
@@ -186,6 +191,18 @@ pub(super) fn admit_to<T>(
 fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))
+}
+
+/// Tells the next hop who the client is. As with credentials in a field, the answer is for this client,
+/// unless it says otherwise.
+#[cold]
+fn show_certificate(
+    certificate: &HeaderValue,
+    headers: &mut HeaderMap,
+    fields: &mut FieldPresence,
+) {
+    headers.insert(&CLIENT_CERT, certificate.clone());
+    fields.authorization = true;
 }
 
 /// What is to know of the fields that are left.
@@ -268,6 +285,8 @@ pub struct RequestSource {
     pub connection: Option<ClientHandle>,
     /// Content follows, whether or not a field tells its length.
     pub has_content: bool,
+    /// What the client has shown in its TLS handshake, on a listener that asks for certificates.
+    pub tls: Option<Arc<TlsClient>>,
     /// The device that a warming plan stands for.
     pub device: Option<Device>,
     /// Who asks.
@@ -306,6 +325,11 @@ fn find_site(
         return Err(AdmissionRefusal::TooLong);
     }
     let own = named_authority(parts, seen)?;
+    if let Some(tls) = &source.tls
+        && !tls.asked_for(own)
+    {
+        return Err(AdmissionRefusal::OtherName);
+    }
     let sites = edge.sites.load();
     let mut identity = RequestIdentity::of(parts, own, source.peer_facts(), &sites)?;
     if !parts.uri.path().starts_with('/') {

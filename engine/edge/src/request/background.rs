@@ -18,6 +18,7 @@ use tero_policy_host::Manifest;
 use tero_policy_host::cookies::is_meant;
 use tero_policy_host::device;
 use tero_semantics::cache_control::RequestDirectives;
+use tero_semantics::client_cert::CLIENT_CERT;
 use tero_semantics::cookies::retain_cookies;
 use tero_semantics::forwarding;
 
@@ -50,7 +51,7 @@ pub(super) fn on_behalf_of_all(visit: Visit<'_>, stored: &StoredResponse) -> Own
         });
     }
     let fields = FieldPresence {
-        authorization: headers.contains_key(AUTHORIZATION),
+        authorization: headers.contains_key(AUTHORIZATION) || headers.contains_key(&CLIENT_CERT),
         cookie: headers.contains_key(COOKIE),
         conditional: false,
         range: false,

@@ -24,6 +24,10 @@ pub enum AdmissionRefusal {
     /// The request has been here before (RFC 8586).
     #[error("the request has passed through this edge already")]
     Loop,
+    /// A client whose certificate was asked for has named another host in its TLS handshake (RFC 9110
+    /// §7.4).
+    #[error("the TLS handshake was for another host")]
+    OtherName,
     /// No site has this host.
     #[error("no site is configured for this host")]
     UnknownHost,

@@ -134,9 +134,9 @@ pub(super) fn refused(
         AdmissionRefusal::Expectation => StatusCode::EXPECTATION_FAILED,
         AdmissionRefusal::Method => StatusCode::METHOD_NOT_ALLOWED,
         AdmissionRefusal::Loop => StatusCode::LOOP_DETECTED,
-        AdmissionRefusal::UnknownHost | AdmissionRefusal::OtherScheme => {
-            StatusCode::MISDIRECTED_REQUEST
-        }
+        AdmissionRefusal::UnknownHost
+        | AdmissionRefusal::OtherScheme
+        | AdmissionRefusal::OtherName => StatusCode::MISDIRECTED_REQUEST,
     };
     let status = CacheStatus {
         details: [Some(&reason), None],
@@ -189,6 +189,21 @@ pub fn refuse_as(edge: &Edge, code: StatusCode) -> Response<EdgeBody> {
         _ => "the request is malformed",
     };
     ended(edge, code, reason)
+}
+
+/// The answer, with its content, to a request in the clear that came to a port with TLS; the
+/// connection ends with it.
+pub fn refuse_in_the_clear(edge: &Edge) -> (Response<EdgeBody>, String) {
+    let reason = "this port speaks HTTPS, not plain HTTP";
+    let mut response = ended(edge, StatusCode::BAD_REQUEST, reason);
+    let content = format!("{}: {reason}\n", StatusCode::BAD_REQUEST);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(content.len()));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    (response, content)
 }
 
 /// A refusal without content: the request may have been a HEAD.

@@ -14,6 +14,7 @@ use super::clients::ClientPlace;
 use super::connection_facts::ConnectionFacts;
 use super::http2::{self, FirstBytes};
 use super::listener::{AcceptQueue, ListenSocket, Listener};
+use super::tls::{TlsTerminator, handshake};
 use super::{DRAIN_GRACE, ShutdownStage, WorkerContext, http1, proxy_header};
 use crate::request::Edge;
 use crate::telemetry::edge_counters::EdgeCounters;
@@ -114,10 +115,34 @@ async fn serve(
     socket: ClientSocket,
     facts: &ConnectionFacts,
 ) {
-    if listener.takes_http2() {
+    if let Some(tls) = listener.tls() {
+        serve_secure(context, tls, socket, facts).await;
+    } else if listener.takes_http2() {
         serve_any(context, socket, facts).await;
     } else {
         http1::serve(context, socket, facts, Bytes::new()).await;
+    }
+}
+
+/// Serves a connection after its TLS handshake, in which a protocol was chosen.
+async fn serve_secure(
+    context: &Arc<WorkerContext>,
+    tls: &TlsTerminator,
+    socket: ClientSocket,
+    facts: &ConnectionFacts,
+) {
+    // The configuration refuses TLS on Unix sockets.
+    let ClientSocket::Tcp(stream) = socket else {
+        return;
+    };
+    let Some(secure) = handshake::accept(context, tls, stream, facts).await else {
+        return;
+    };
+    let socket = ClientSocket::Tls(secure.socket);
+    if secure.speaks_http2 {
+        Box::pin(http2::serve(context, socket, &secure.facts, Bytes::new())).await;
+    } else {
+        http1::serve(context, socket, &secure.facts, Bytes::new()).await;
     }
 }
 

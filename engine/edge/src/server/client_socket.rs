@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::tls::TlsSocket;
+
 /// The socket of a client connection.
 #[derive(Debug)]
 pub(super) enum ClientSocket {
@@ -16,6 +18,8 @@ pub(super) enum ClientSocket {
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
+    /// TLS on TCP. It is large, and most of it is not looked at for a request in the clear.
+    Tls(Box<TlsSocket>),
 }
 
 impl ClientSocket {
@@ -27,7 +31,16 @@ impl ClientSocket {
                 let _ = stream.set_nodelay(true);
             }
             ClientSocket::Unix(_) => {}
+            ClientSocket::Tls(socket) => {
+                let _ = socket.tcp().set_nodelay(true);
+            }
         }
+    }
+
+    /// Whether bytes that were written may wait to be flushed, though none are written any more.
+    #[inline]
+    pub(super) fn holds_back(&self) -> bool {
+        matches!(self, ClientSocket::Tls(_))
     }
 
     /// The bytes that were written and that the client has not acknowledged. `None` if the system
@@ -36,6 +49,7 @@ impl ClientSocket {
         match self {
             ClientSocket::Tcp(stream) => unsent::unsent(stream),
             ClientSocket::Unix(stream) => unsent::unsent(stream),
+            ClientSocket::Tls(socket) => Some(socket.held() + unsent::unsent(socket.tcp())?),
         }
     }
 }
@@ -50,6 +64,7 @@ impl AsyncRead for ClientSocket {
         match self.get_mut() {
             ClientSocket::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             ClientSocket::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            ClientSocket::Tls(socket) => Pin::new(&mut **socket).poll_read(context, buffer),
         }
     }
 }
@@ -64,6 +79,7 @@ impl AsyncWrite for ClientSocket {
         match self.get_mut() {
             ClientSocket::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             ClientSocket::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            ClientSocket::Tls(socket) => Pin::new(&mut **socket).poll_write(context, bytes),
         }
     }
 
@@ -76,6 +92,9 @@ impl AsyncWrite for ClientSocket {
         match self.get_mut() {
             ClientSocket::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             ClientSocket::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            ClientSocket::Tls(socket) => {
+                Pin::new(&mut **socket).poll_write_vectored(context, slices)
+            }
         }
     }
 
@@ -84,6 +103,7 @@ impl AsyncWrite for ClientSocket {
         match self {
             ClientSocket::Tcp(stream) => stream.is_write_vectored(),
             ClientSocket::Unix(stream) => stream.is_write_vectored(),
+            ClientSocket::Tls(socket) => socket.is_write_vectored(),
         }
     }
 
@@ -92,6 +112,7 @@ impl AsyncWrite for ClientSocket {
         match self.get_mut() {
             ClientSocket::Tcp(stream) => Pin::new(stream).poll_flush(context),
             ClientSocket::Unix(stream) => Pin::new(stream).poll_flush(context),
+            ClientSocket::Tls(socket) => Pin::new(&mut **socket).poll_flush(context),
         }
     }
 
@@ -100,6 +121,7 @@ impl AsyncWrite for ClientSocket {
         match self.get_mut() {
             ClientSocket::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             ClientSocket::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            ClientSocket::Tls(socket) => Pin::new(&mut **socket).poll_shutdown(context),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What is known of a client connection before its first request.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::request::admit::RequestSource;
 use crate::request::client::{ClientHandle, ClientTransport};
+use crate::request::tls_client::TlsClient;
 use tero_semantics::authority::Scheme;
 
 /// What is known of a client connection before its first request.
@@ -19,6 +21,8 @@ pub(super) struct ConnectionFacts {
     pub(super) scheme: Scheme,
     /// What is below HTTP.
     pub(super) transport: ClientTransport,
+    /// What the client has shown, on a listener that asks for certificates.
+    pub(super) tls: Option<Arc<TlsClient>>,
 }
 
 impl ConnectionFacts {
@@ -33,6 +37,7 @@ impl ConnectionFacts {
                 opened_by,
                 tls: None,
             },
+            tls: None,
         }
     }
 
@@ -44,6 +49,7 @@ impl ConnectionFacts {
             is_unix: self.is_unix,
             scheme: self.scheme,
             connection: Some(connection),
+            tls: self.tls.clone(),
             ..RequestSource::default()
         }
     }

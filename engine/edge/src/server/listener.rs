@@ -7,9 +7,13 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::tls::TlsTerminator;
+use super::tls::file_error::TlsFileError;
+use super::tls::material::TlsMaterial;
 use super::unix_socket::{self, SocketFile};
 use tero_config::{self as config, ListenAddress, PeerNetwork};
 use tero_semantics::authority::Scheme;
+use tero_time::clock::Clock;
 
 /// Connections of a worker that the kernel completes before they are accepted, at most.
 const BACKLOG: i32 = 4096;
@@ -17,9 +21,10 @@ const BACKLOG: i32 = 4096;
 /// A configured listener, which all workers share.
 #[derive(Debug)]
 pub struct Listener {
+    /// As it was configured at the start.
+    settings: config::Listener,
     address: ListenAddress,
-    proxy_protocol: Vec<PeerNetwork>,
-    http2: bool,
+    tls: Option<Arc<TlsTerminator>>,
     /// Removed when nothing accepts connections any more.
     _file: Option<SocketFile>,
 }
@@ -40,6 +45,23 @@ pub(super) enum ListenSocket {
     Unix(UnixListener),
 }
 
+/// Why a listener can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Its address can't be bound.
+    #[error("could not listen on {address}")]
+    Address {
+        /// The address or path.
+        address: ListenAddress,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// A file of its TLS configuration can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsFileError),
+}
+
 /// Listeners, and the accept queues of each worker.
 #[derive(Debug)]
 pub struct BoundListeners {
@@ -57,25 +79,41 @@ impl Listener {
 
     /// The scheme of the requests that come by this listener.
     pub fn scheme(&self) -> Scheme {
-        Scheme::Http
+        match self.tls {
+            Some(_) => Scheme::Https,
+            None => Scheme::Http,
+        }
+    }
+
+    /// How it was configured at the start.
+    pub fn settings(&self) -> &config::Listener {
+        &self.settings
+    }
+
+    /// TLS, if it speaks that.
+    pub fn tls(&self) -> Option<&Arc<TlsTerminator>> {
+        self.tls.as_ref()
     }
 
     /// Whether clients may speak HTTP/2.
     pub(super) fn takes_http2(&self) -> bool {
-        self.http2
+        self.settings.http2
     }
 
     /// Whether connections of this peer begin with a header of the PROXY protocol. `None` is a peer
     /// of a Unix socket.
     pub(super) fn wants_proxy_header(&self, peer: Option<IpAddr>) -> bool {
-        !self.proxy_protocol.is_empty() && self.is_proxy(peer)
+        !self.settings.proxy_protocol.is_empty() && self.is_proxy(peer)
     }
 
     fn is_proxy(&self, peer: Option<IpAddr>) -> bool {
-        self.proxy_protocol.iter().any(|proxies| match proxies {
-            PeerNetwork::Ip(network) => peer.is_some_and(|peer| network.contains(&peer)),
-            PeerNetwork::Unix => peer.is_none(),
-        })
+        self.settings
+            .proxy_protocol
+            .iter()
+            .any(|proxies| match proxies {
+                PeerNetwork::Ip(network) => peer.is_some_and(|peer| network.contains(&peer)),
+                PeerNetwork::Unix => peer.is_none(),
+            })
     }
 }
 
@@ -83,16 +121,32 @@ impl Listener {
 /// free port, and the others share it; a path once.
 ///
 /// # Errors
-/// If one can't be bound: its address or path, and the error.
-pub fn bind(settings: &config::Server) -> Result<BoundListeners, (ListenAddress, io::Error)> {
+/// [`ListenError`]
+pub fn bind(settings: &config::Server, clock: &Clock) -> Result<BoundListeners, ListenError> {
     let mut bound = BoundListeners {
         listeners: Vec::new(),
         of_workers: (0..settings.workers).map(|_| Vec::new()).collect(),
     };
     for configured in settings.all_listeners() {
-        let (listener, sockets) = open(&configured, settings.workers)
-            .map_err(|error| (configured.address.clone(), error))?;
-        let listener = Arc::new(listener);
+        let tls = configured.tls.as_ref();
+        let tls = tls.map(|tls| {
+            TlsTerminator::new(TlsMaterial::read(tls)?, configured.http2, clock).map(Arc::new)
+        });
+        let tls = tls.transpose()?;
+        let OpenSockets {
+            address,
+            file,
+            sockets,
+        } = open(&configured, settings.workers).map_err(|source| ListenError::Address {
+            address: configured.address.clone(),
+            source,
+        })?;
+        let listener = Arc::new(Listener {
+            settings: configured,
+            address,
+            tls,
+            _file: file,
+        });
         for (queues, socket) in bound.of_workers.iter_mut().zip(sockets) {
             queues.push(AcceptQueue {
                 listener: Arc::clone(&listener),
@@ -110,11 +164,14 @@ fn refuse_taken(address: SocketAddr, dual_stack: bool) -> io::Result<()> {
     socket(address, dual_stack)?.bind(&address.into())
 }
 
-/// Opens a listener, with a socket for each worker.
-fn open(
-    configured: &config::Listener,
-    workers: usize,
-) -> io::Result<(Listener, Vec<ListenSocket>)> {
+/// The sockets of a listener, one for each worker.
+struct OpenSockets {
+    address: ListenAddress,
+    file: Option<SocketFile>,
+    sockets: Vec<ListenSocket>,
+}
+
+fn open(configured: &config::Listener, workers: usize) -> io::Result<OpenSockets> {
     let mut sockets = Vec::with_capacity(workers);
     let (address, file) = match &configured.address {
         ListenAddress::Tcp(wanted) => {
@@ -138,13 +195,11 @@ fn open(
             (configured.address.clone(), Some(file))
         }
     };
-    let listener = Listener {
+    Ok(OpenSockets {
         address,
-        proxy_protocol: configured.proxy_protocol.clone(),
-        http2: configured.http2,
-        _file: file,
-    };
-    Ok((listener, sockets))
+        file,
+        sockets,
+    })
 }
 
 fn socket(address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::connection_faults::FaultCounts;
+use super::handshake_counters::HandshakeCounters;
 use super::repeats::RepeatLimits;
 use super::status_counts::StatusCounts;
 
@@ -20,6 +21,8 @@ pub struct EdgeCounters {
     proxy_headers: [AtomicU64; ProxyHeaderRefusal::ALL.len()],
     /// Connections of HTTP/2 that were ended for a fault of their client.
     pub http2_faults: FaultCounts,
+    /// TLS handshakes.
+    pub handshakes: HandshakeCounters,
     /// Bounds messages of the log that are not about one site.
     pub repeats: RepeatLimits,
 }

@@ -317,7 +317,7 @@ fn must_understand_overrides_no_store_for_understood_statuses() {
 
 #[test]
 fn the_response_to_a_request_with_authorization_needs_permission() {
-    let request = &[("authorization", "Basic eA==")][..];
+    let credentials = [("authorization", "Basic eA=="), ("client-cert", ":MIIB:")];
     let rows = [
         ("max-age=60", Some(Refusal::Authorization)),
         ("max-age=60, proxy-revalidate", Some(Refusal::Authorization)),
@@ -326,16 +326,19 @@ fn the_response_to_a_request_with_authorization_needs_permission() {
         ("max-age=60, must-revalidate", None),
         ("s-maxage=60", None),
     ];
-    for (line, expected) in rows {
+    for (own, (line, expected)) in credentials
+        .iter()
+        .flat_map(|own| rows.map(|row| (own, row)))
+    {
         assert_eq!(
             Case {
-                request,
+                request: &[*own],
                 response: &[("cache-control", line)],
                 ..Case::default()
             }
             .refusal(),
             expected,
-            "{line}"
+            "{own:?} {line}"
         );
     }
     let cookie = &[("cookie", "a=b")][..];

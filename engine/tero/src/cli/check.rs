@@ -11,6 +11,7 @@ use super::config_args::ConfigArgs;
 use super::report::print_mistakes;
 use super::{colours, fail, print, print_json, report};
 use tero_config::{Config, ConfigError, ConfigErrors, read_text, sections};
+use tero_control::certificates::{certificate_mistakes, certificate_warnings};
 use tero_control::openable::{AddressInUse, check_openable};
 use tero_policy_host::check::{check_file, notices, warnings};
 use tero_time::clock::Clock;
@@ -80,7 +81,9 @@ impl CheckCommand {
     /// Tells what `tero serve` could not open.
     fn opened(&self, config: &Config, zone_data: &ZoneDataChoice) -> ExitCode {
         let text = read_text(self.config.path()).unwrap_or_default();
-        match check_openable(config, &text) {
+        let openable =
+            certificate_mistakes(config, &text).and_then(|()| check_openable(config, &text));
+        match openable {
             Ok(in_use) => {
                 for AddressInUse { key, address } in in_use {
                     eprintln!("note: {key}: {address} is in use, by a running edge perhaps");
@@ -99,7 +102,8 @@ impl CheckCommand {
             config.plans.len(),
         );
         let now = Clock::real().now();
-        let (warnings, notices) = (warnings(config, now), notices(config, now));
+        let (mut warnings, notices) = (warnings(config, now), notices(config, now));
+        warnings.extend(certificate_warnings(config, now));
         if self.json {
             return print_json(&CheckReport {
                 file: &config.file,

@@ -62,8 +62,8 @@ impl ServeCommand {
             }
             Err(error) => return fail(&with_causes(&error)),
         };
-        for address in server.addresses() {
-            tracing::info!("serving on http://{address}");
+        for url in server.urls() {
+            tracing::info!("serving on {url}");
         }
         for path in server.paths() {
             tracing::info!("serving on unix:{}", path.display());

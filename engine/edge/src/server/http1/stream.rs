@@ -168,6 +168,21 @@ impl ClientStream {
         written
     }
 
+    /// Flushes a socket that holds bytes back. While the client doesn't take them, it is as if they
+    /// were still being written.
+    fn poll_flush_held(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        let as_written = match &flushed {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(_) => Poll::Ready(Ok(0)),
+        };
+        let _ = self.note_write(as_written);
+        if flushed.is_ready() && self.state.is_recording() {
+            self.state.all_sent();
+        }
+        flushed
+    }
+
     /// Records how many of the `offered` bytes have not left.
     fn note_unsent(&self, offered: usize, written: &Poll<io::Result<usize>>) {
         if self.state.is_recording() {
@@ -235,12 +250,28 @@ impl ClientStream {
         written
     }
 
+    /// Logs that a client takes the port for one of HTTPS.
+    fn tell_of_tls(&self) {
+        let message = "a client speaks TLS to a port without";
+        let Edge {
+            clock, counters, ..
+        } = &*self.edge;
+        if let Some(left_out) = counters.repeats.due(message, "", clock.now()) {
+            tracing::warn!(client = ?self.client, left_out, "{message}");
+        }
+    }
+
     /// Writes the edge's refusal instead of hyper's, `automatic`.
     #[cold]
     fn poll_refuse(&mut self, context: &mut Context<'_>, automatic: &[u8]) -> Poll<io::Result<()>> {
         if !std::mem::replace(&mut self.is_refused, true) {
             let refused = match self.fault {
-                Some(fault) => request::refuse(&self.edge, fault),
+                Some(fault) => {
+                    if fault == Fault::Tls {
+                        self.tell_of_tls();
+                    }
+                    request::refuse(&self.edge, fault)
+                }
                 None if self.state.is_late() => {
                     request::refuse_as(&self.edge, StatusCode::REQUEST_TIMEOUT)
                 }
@@ -359,6 +390,9 @@ impl AsyncWrite for ClientStream {
         let this = self.get_mut();
         if this.has_interim() {
             ready!(this.poll_interim(context))?;
+        }
+        if this.stream.holds_back() {
+            return this.poll_flush_held(context);
         }
         if this.state.is_recording() {
             // hyper flushes when it has written all that it holds.

@@ -1,0 +1,172 @@
+//! The certificates of the listeners: read again on a reload and when their files change, and told
+//! of before they expire.
+//!
+//! The edge reads and checks the files. Here is decided when that happens and who is told.
+
+mod warnings;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tero_config as config;
+use tero_edge::server::listener::Listener;
+use tero_edge::server::tls::file_error::TlsFileError;
+use tero_edge::server::tls::material::TlsMaterial;
+use tero_edge::server::tls::{FileLook, TlsTerminator};
+use tero_semantics::timestamp::Timestamp;
+use tero_time::clock::Clock;
+
+pub use warnings::{certificate_mistakes, certificate_warnings};
+
+/// How often the files of certificates are looked at. Changed files are read at the second look that
+/// finds them as they are.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// How often certificates that expire soon are told.
+const TELL_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// So long before its end, a certificate expires soon. Let's Encrypt's last 90 days, and are renewed
+/// 30 days before their end.
+const SOON: Duration = Duration::from_secs(21 * 24 * 60 * 60);
+
+/// Looks after the certificates of the listeners.
+#[derive(Debug)]
+pub(crate) struct CertificateUpkeep {
+    listeners: Vec<SecureListener>,
+    clock: Clock,
+}
+
+/// A listener that speaks TLS. The listener itself is not held: it ends when its workers do.
+#[derive(Debug)]
+struct SecureListener {
+    /// Its place among all listeners.
+    index: usize,
+    /// As it was configured at the start.
+    settings: config::Listener,
+    address: String,
+    tls: Arc<TlsTerminator>,
+}
+
+/// Certificates that were read and are not in force yet, with the TLS that they are for.
+#[derive(Debug)]
+pub(crate) struct PreparedCertificates(Vec<(Arc<TlsTerminator>, TlsMaterial)>);
+
+/// A certificate in force, as the metrics show it.
+#[derive(Debug)]
+pub(crate) struct CertificateStatus {
+    /// The address of its listener.
+    pub(crate) listener: String,
+    /// Its file.
+    pub(crate) file: PathBuf,
+    /// Until when it holds.
+    pub(crate) not_after: Timestamp,
+}
+
+impl CertificateUpkeep {
+    /// Looks after these listeners, which stand in the order of the configuration.
+    pub(crate) fn new(listeners: &[Arc<Listener>], clock: &Clock) -> Arc<CertificateUpkeep> {
+        let secure = |(index, listener): (usize, &Arc<Listener>)| {
+            Some(SecureListener {
+                index,
+                settings: listener.settings().clone(),
+                address: listener.address().to_string(),
+                tls: Arc::clone(listener.tls()?),
+            })
+        };
+        Arc::new(CertificateUpkeep {
+            listeners: listeners.iter().enumerate().filter_map(secure).collect(),
+            clock: clock.clone(),
+        })
+    }
+
+    /// Reads the certificates of a new configuration. A listener that waits for a restart keeps its
+    /// settings; their files are read again.
+    pub(crate) fn read(&self, new: &config::Server) -> Result<PreparedCertificates, TlsFileError> {
+        let new = new.all_listeners();
+        let mut prepared = Vec::new();
+        for listener in &self.listeners {
+            let written = new.get(listener.index);
+            let written = written.filter(|new| new.can_replace(&listener.settings));
+            let written = written.and_then(|new| new.tls.clone());
+            let settings = written.unwrap_or_else(|| listener.tls.settings());
+            prepared.push((Arc::clone(&listener.tls), TlsMaterial::read(&settings)?));
+        }
+        Ok(PreparedCertificates(prepared))
+    }
+
+    /// Puts certificates into force.
+    pub(crate) fn install(prepared: PreparedCertificates) -> Result<(), TlsFileError> {
+        for (tls, material) in prepared.0 {
+            tls.install(material)?;
+        }
+        Ok(())
+    }
+
+    /// The certificates in force.
+    pub(crate) fn statuses(&self) -> Vec<CertificateStatus> {
+        let all = self.listeners.iter().flat_map(|listener| {
+            let certificates = listener.tls.certificates().into_iter();
+            certificates.map(move |certificate| CertificateStatus {
+                listener: listener.address.clone(),
+                file: certificate.path().to_owned(),
+                not_after: certificate.not_after(),
+            })
+        });
+        all.collect()
+    }
+
+    /// The addresses of listeners with TLS, and whether their files have changed and can't be used.
+    pub(crate) fn outdated(&self) -> Vec<(String, bool)> {
+        let all = self.listeners.iter();
+        all.map(|listener| (listener.address.clone(), listener.tls.is_outdated()))
+            .collect()
+    }
+
+    /// Looks at the files again and again. Never returns.
+    pub(crate) async fn follow_files(self: &Arc<CertificateUpkeep>) {
+        if self.listeners.is_empty() {
+            return std::future::pending().await;
+        }
+        loop {
+            self.clock.sleep(LOOK_EVERY).await;
+            let upkeep = Arc::clone(self);
+            // A file system that hangs must not hold up what else is due.
+            let looked = tokio::task::spawn_blocking(move || upkeep.look_at_files());
+            if looked.await.is_err() {
+                tracing::error!("the files of certificates can't be looked at");
+            }
+        }
+    }
+
+    /// Tells day by day which certificates expire soon. Never returns.
+    pub(crate) async fn tell_expiring(&self) {
+        loop {
+            self.clock.sleep(TELL_EVERY).await;
+            let now = self.clock.wall();
+            for listener in &self.listeners {
+                for certificate in listener.tls.certificates() {
+                    if let Some(problem) = warnings::expiry(&certificate, now) {
+                        tracing::warn!("{problem}; {}", warnings::RENEW);
+                    }
+                }
+            }
+        }
+    }
+
+    fn look_at_files(&self) {
+        for SecureListener { address, tls, .. } in &self.listeners {
+            match tls.look_at_files() {
+                FileLook::Unchanged => {}
+                FileLook::Replaced(count) => {
+                    tracing::info!(%address, count, "changed certificates have been read");
+                }
+                FileLook::Refused(error) => tracing::error!(
+                    %address,
+                    "changed certificates can't be used, and those from before stay: {error}; {}",
+                    error.cure()
+                ),
+            }
+        }
+    }
+}

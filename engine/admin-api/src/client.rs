@@ -1,15 +1,25 @@
-//! A blocking client of the interface: a connection for each request.
+//! A blocking client of the interface: a connection for each request, over TLS for `https://`.
+
+mod tls;
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::{Answer, Endpoint, PathError, Problem, Question, WASM, path_of};
+
+pub use tls::{IdentityFiles, TlsFiles, TlsTrouble};
 
 /// How long an answer may take; to a version that is pushed and has to be compiled.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -23,7 +33,16 @@ const MAX_ANSWER: usize = 64 << 20;
 pub struct Client {
     authority: String,
     token: Option<Token>,
+    /// `None` for `http://`.
+    tls: Option<TlsSettings>,
     runtime: tokio::runtime::Runtime,
+}
+
+/// How TLS is spoken with the interface.
+struct TlsSettings {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+    shows_identity: bool,
 }
 
 /// The token of the interface; a Debug print does not show it.
@@ -38,12 +57,40 @@ impl std::fmt::Debug for Token {
 /// Why there is no good answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The URL is not `http://HOST` or `http://HOST:PORT`.
-    #[error("`{0}` is not the URL of an admin interface; write http://HOST:PORT")]
+    /// The URL is not `http://HOST`, `https://HOST`, or one of the two with a port.
+    #[error(
+        "`{0}` is not the URL of an admin interface; write http://HOST:PORT or https://HOST:PORT"
+    )]
     Url(String),
     /// The token is empty, or has other characters than visible ASCII.
     #[error("the token is empty, or not visible ASCII")]
     Token,
+    /// Files for TLS, and a URL without it.
+    #[error("`{0}` is a URL without TLS, where no certificate counts; write https://")]
+    FilesWithoutTls(String),
+    /// A file for TLS can't be used.
+    #[error("can't use {}: {problem}", .path.display())]
+    TlsFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The system has no CAs to trust.
+    #[error("the system has no certificates of CAs; name the CA of the admin interface")]
+    NoSystemCa,
+    /// TLS can't be set up.
+    #[error("can't set up TLS: {0}")]
+    TlsStart(#[source] rustls::Error),
+    /// There is no trustworthy TLS connection.
+    #[error("the admin interface at {authority} can't be used: {trouble}")]
+    Tls {
+        /// Host and port.
+        authority: String,
+        /// Why not.
+        #[source]
+        trouble: TlsTrouble,
+    },
     /// The client can't be started.
     #[error("can't start a client: {0}")]
     Start(#[source] io::Error),
@@ -85,17 +132,42 @@ pub enum ClientError {
 }
 
 impl Client {
-    /// A client of the interface at this URL, with its token if it has one.
+    /// A client of the interface at this URL, with its token if it has one. Behind `https://` it
+    /// trusts the CAs of the system.
     ///
     /// # Errors
-    /// [`ClientError::Url`], [`ClientError::Token`] or [`ClientError::Start`].
+    /// As [`Client::with_files`].
     pub fn new(url: &str, token: Option<&str>) -> Result<Client, ClientError> {
+        Client::with_files(url, token, &TlsFiles::default())
+    }
+
+    /// As [`Client::new`], with files that say whom to trust and what to show of itself.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the URL, the token or a file can't be used.
+    pub fn with_files(
+        url: &str,
+        token: Option<&str>,
+        files: &TlsFiles,
+    ) -> Result<Client, ClientError> {
         let bad = || ClientError::Url(url.to_owned());
         let uri: Uri = url.parse().map_err(|_| bad())?;
-        let authority = match (uri.scheme_str(), uri.authority(), uri.path()) {
-            (Some("http"), Some(authority), "" | "/") if !authority.as_str().contains('@') => {
-                authority.to_string()
+        let authority = match (uri.authority(), uri.path_and_query().map(|at| at.as_str())) {
+            (Some(authority), None | Some("" | "/")) if !authority.as_str().contains('@') => {
+                authority
             }
+            _ => return Err(bad()),
+        };
+        let tls = match uri.scheme_str() {
+            Some("http") if files.any() => {
+                return Err(ClientError::FilesWithoutTls(url.to_owned()));
+            }
+            Some("http") => None,
+            Some("https") => Some(TlsSettings {
+                name: tls::server_name(authority.host()).map_err(|_| bad())?,
+                connector: TlsConnector::from(Arc::new(files.config()?)),
+                shows_identity: files.identity.is_some(),
+            }),
             _ => return Err(bad()),
         };
         let is_token =
@@ -108,8 +180,9 @@ impl Client {
             .build()
             .map_err(ClientError::Start)?;
         Ok(Client {
-            authority,
+            authority: authority.to_string(),
             token: token.map(|token| Token(token.to_owned())),
+            tls,
             runtime,
         })
     }
@@ -153,16 +226,33 @@ impl Client {
         target: &str,
         request: &E::Request,
     ) -> Result<(StatusCode, Bytes), ClientError> {
-        let stream = tokio::net::TcpStream::connect(self.address())
+        let stream = TcpStream::connect(self.address())
             .await
             .map_err(|error| self.unreachable(error))?;
+        let message = self.message::<E>(target, request);
+        let Some(TlsSettings {
+            connector, name, ..
+        }) = &self.tls
+        else {
+            return self.exchange(stream, message).await;
+        };
+        let stream = connector.connect(name.clone(), stream).await;
+        let stream = stream.map_err(|error| self.unreachable(error))?;
+        self.exchange(stream, message).await
+    }
+
+    async fn exchange(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        message: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| self.unreachable(error))?;
         // It ends with the connection, and its errors come out of the request too.
         tokio::spawn(connection);
         let response = sender
-            .send_request(self.message::<E>(target, request))
+            .send_request(message)
             .await
             .map_err(|error| self.unreachable(error))?;
         let status = response.status();
@@ -189,7 +279,7 @@ impl Client {
             .expect("authority, token and parameters were checked")
     }
 
-    /// Host and port to connect to; the port is 80 if the URL has none.
+    /// Host and port to connect to; the port is that of the scheme if the URL has none.
     fn address(&self) -> String {
         let has_port = self
             .authority
@@ -198,14 +288,18 @@ impl Client {
         if has_port {
             self.authority.clone()
         } else {
-            format!("{}:80", self.authority)
+            let port = if self.tls.is_some() { 443 } else { 80 };
+            format!("{}:{port}", self.authority)
         }
     }
 
     fn unreachable(&self, source: impl Into<Box<dyn Error + Send + Sync>>) -> ClientError {
-        ClientError::Unreachable {
-            authority: self.authority.clone(),
-            source: source.into(),
+        let (authority, source) = (self.authority.clone(), source.into());
+        let tls = self.tls.as_ref();
+        let trouble = tls.and_then(|tls| TlsTrouble::in_error(&*source, tls.shows_identity));
+        match trouble {
+            Some(trouble) => ClientError::Tls { authority, trouble },
+            None => ClientError::Unreachable { authority, source },
         }
     }
 }
@@ -224,18 +318,25 @@ mod tests {
     use crate::endpoints::Stats;
 
     #[test]
-    fn the_url_is_plain_http() {
+    fn the_url_is_scheme_and_authority() {
         for good in [
             "http://127.0.0.1:9090",
             "http://edge.internal",
             "http://[::1]:9090/",
+            "https://edge.internal",
+            "https://127.0.0.1:9090",
+            "https://[::1]:9090/",
         ] {
             assert!(Client::new(good, None).is_ok(), "{good}");
         }
         for bad in [
             "127.0.0.1:9090",
-            "https://edge",
+            "ftp://edge",
+            "unix:/run/tero/admin.sock",
+            "https://a_b..c",
             "http://edge/stats",
+            "http://edge?x",
+            "https://edge/?x",
             "http://u:p@edge",
             "",
         ] {
@@ -253,6 +354,32 @@ mod tests {
         assert!(!shown.contains("secret"), "{shown}");
         for bad in ["", "a b", "a\nb", "é"] {
             assert!(matches!(client(bad), Err(ClientError::Token)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn files_for_tls_are_read_at_once_and_need_https() {
+        let files = |ca: Option<&str>, cert: Option<&str>| TlsFiles {
+            ca: ca.map(PathBuf::from),
+            identity: cert.map(|cert| IdentityFiles {
+                cert: PathBuf::from(cert),
+                key: PathBuf::from("/nowhere"),
+            }),
+        };
+        let refused = |url, files| Client::with_files(url, None, &files).unwrap_err();
+        for files in [files(Some("/x"), None), files(None, Some("/x"))] {
+            assert!(matches!(
+                refused("http://edge", files),
+                ClientError::FilesWithoutTls(_)
+            ));
+        }
+        for (files, words) in [
+            (files(Some("/nowhere"), None), "can't use /nowhere"),
+            (files(Some("/dev/null"), None), "holds no certificate"),
+            (files(None, Some("/dev/null")), "holds no certificate"),
+        ] {
+            let message = refused("https://edge", files).to_string();
+            assert!(message.contains(words), "{words}: {message}");
         }
     }
 

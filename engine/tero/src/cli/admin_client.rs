@@ -6,18 +6,28 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{fail, print, used_wrongly};
-use tero_admin_api::client::{Client, ClientError};
+use tero_admin_api::client::{Client, ClientError, IdentityFiles, TlsFiles, TlsTrouble};
 use tero_admin_api::{Answer, Endpoint};
 
 /// Where the admin interface is, and what opens it.
 #[derive(Clone, Debug, Args)]
 pub(super) struct AdminArgs {
-    /// The URL of the edge's admin interface
+    /// The URL of the edge's admin interface, http:// or https://
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
     admin: String,
     /// A file whose first line is the token of the admin interface
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust behind https://, of CAs or of the interface itself [default: the
+    /// CAs of the system]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The client certificate (PEM) to show behind https://, with the CAs between
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+    /// The private key (PEM) of the client certificate
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    client_key: Option<PathBuf>,
 }
 
 /// A client of one admin interface, whose errors are for people.
@@ -35,6 +45,17 @@ impl AdminArgs {
             .call::<E>(parameters, request)
             .map_err(|message| fail(&message))
     }
+
+    fn tls_files(&self) -> TlsFiles {
+        let identity = self.client_cert.as_ref().zip(self.client_key.as_ref());
+        TlsFiles {
+            ca: self.ca.clone(),
+            identity: identity.map(|(cert, key)| IdentityFiles {
+                cert: cert.clone(),
+                key: key.clone(),
+            }),
+        }
+    }
 }
 
 impl AdminClient {
@@ -45,13 +66,15 @@ impl AdminClient {
     pub(super) fn new(arguments: &AdminArgs) -> Result<AdminClient, String> {
         let file = arguments.token_file.as_deref();
         let token = file.map(first_line).transpose()?;
-        let client = Client::new(&arguments.admin, token.as_deref());
+        let files = arguments.tls_files();
+        let client = Client::with_files(&arguments.admin, token.as_deref(), &files);
         client
             .map(AdminClient)
             .map_err(|error| match (error, file) {
                 (ClientError::Url(url), _) => {
-                    format!("`{url}` is not an admin interface; write --admin http://HOST:PORT")
+                    format!("`{url}` is not an admin interface; write --admin http://HOST:PORT or https://HOST:PORT")
                 }
+                (error @ ClientError::NoSystemCa, _) => format!("{error} (--ca FILE)"),
                 (ClientError::Token, Some(file)) => {
                     format!("the first line of {} is not a token", file.display())
                 }
@@ -71,8 +94,24 @@ impl AdminClient {
         let answer = self.0.call::<E>(parameters, request);
         answer.map_err(|error| match error {
             ClientError::Unreachable { .. } => format!("{error} (--admin URL)"),
+            ClientError::Tls { ref trouble, .. } => match option_against(trouble) {
+                Some(option) => format!("{error} ({option})"),
+                None => error.to_string(),
+            },
             error => error.to_string(),
         })
+    }
+}
+
+/// The option that helps against a trouble with TLS.
+fn option_against(trouble: &TlsTrouble) -> Option<&'static str> {
+    match trouble {
+        TlsTrouble::UnknownIssuer => Some("--ca FILE"),
+        TlsTrouble::WrongName(_) | TlsTrouble::SpeaksPlain => Some("--admin URL"),
+        TlsTrouble::IdentityNeeded | TlsTrouble::IdentityRefused(_) => {
+            Some("--client-cert FILE --client-key FILE")
+        }
+        TlsTrouble::Expired | TlsTrouble::NotValidYet | TlsTrouble::Other(_) => None,
     }
 }
 
@@ -101,13 +140,16 @@ mod tests {
         AdminClient::new(&AdminArgs {
             admin: admin.to_owned(),
             token_file,
+            ca: None,
+            client_cert: None,
+            client_key: None,
         })
     }
 
     #[test]
     fn wrong_arguments_are_named() {
         let message = |client: Result<AdminClient, String>| client.err().unwrap();
-        assert!(message(client("https://edge", None)).contains("--admin http://"));
+        assert!(message(client("ftp://edge", None)).contains("--admin http://"));
         let nowhere = Some(PathBuf::from("/nowhere"));
         assert!(message(client("http://edge", nowhere)).contains("can't read /nowhere"));
         let empty = Some(PathBuf::from("/dev/null"));

@@ -486,7 +486,11 @@ fn watch_for_panics() {
 
 /// Whether this is the name of a thread of an edge. Threads of tests have the paths of functions.
 fn is_of_an_edge(name: &str) -> bool {
-    name.starts_with("worker-") || matches!(name, "admin" | "housekeeping" | "rollout" | "warmer")
+    name.starts_with("worker-")
+        || matches!(
+            name,
+            "acme" | "admin" | "housekeeping" | "rollout" | "warmer"
+        )
 }
 
 /// The instant of a local time; the first of two at a clock change.

@@ -10,6 +10,7 @@ use tero_config::Config;
 use tero_time::clock::Clock;
 
 const README: &str = include_str!("../../README.md");
+const OPERATING: &str = include_str!("../../docs/operating.md");
 const ADMIN: &str = include_str!("../../docs/admin.md");
 const BUILTIN: &str = include_str!("../../docs/policies/builtin.md");
 const COMMANDS: &str = include_str!("../../docs/commands.md");
@@ -70,7 +71,7 @@ fn first_policy_of_the_readme_is_the_tested_example() {
 fn configuration_of_the_readme_is_valid() {
     let configuration = blocks(README, "toml")
         .into_iter()
-        .find(|block| block.contains("[[site]]"))
+        .find(|block| block.contains("[[policy]]"))
         .unwrap();
     // The reader has built the module by then.
     let module = "target/wasm32-unknown-unknown/release/my_shop.wasm";
@@ -83,6 +84,24 @@ fn configuration_of_the_readme_is_valid() {
     let configuration = configuration.replace(module, "builtin:business-hours");
     let config = Config::parse(&configuration, "README.md", Path::new("")).unwrap();
     assert_eq!((config.sites.len(), config.policies.len()), (1, 1));
+}
+
+#[test]
+fn configurations_with_certificates_by_acme_are_valid() {
+    for page in [README, OPERATING] {
+        let block = blocks(page, "toml")
+            .into_iter()
+            .find(|block| block.contains("[acme]"))
+            .unwrap();
+        let site = "[[site]]\nname = \"shop\"\nhosts = [\"shop.example\"]\norigins = [\"http://127.0.0.1:3000\"]\n";
+        let text = match block.contains("[[site]]") {
+            true => block.to_owned(),
+            false => format!("{block}\n{site}"),
+        };
+        let config = Config::parse(&text, "page.md", Path::new("")).unwrap();
+        let names = config.acme_names();
+        assert!(names.iter().map(|name| &**name).eq(["shop.example"]));
+    }
 }
 
 #[test]

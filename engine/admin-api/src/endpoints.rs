@@ -3,14 +3,14 @@
 use http::{Method, StatusCode};
 
 use crate::{
-    ActivateRequest, ActivateResponse, CanaryResponse, CancelWarmResponse, EndMaintenanceResponse,
-    Endpoint, EndpointInfo, ExplainRequest, ExplainResponse, MaintenanceResponse, MetricsText,
-    OpenApiText, OriginReport, OriginRequest, OriginsResponse, PoliciesResponse, PolicyModule,
-    PolicyReport, ProbeResponse, PurgeRequest, PurgeResponse, PushResponse, ReadyRequest,
-    ReloadResponse, RollbackResponse, ShadowReport, StartCanaryRequest, StartCanaryResponse,
-    StartMaintenanceRequest, StartMaintenanceResponse, StartShadowRequest, StartShadowResponse,
-    StartWarmRequest, StartWarmResponse, StatsResponse, TrialEndResponse, WarmPlansResponse,
-    WarmRunReport, WarmRunsResponse,
+    ActivateRequest, ActivateResponse, CanaryResponse, CancelWarmResponse, CertificatesResponse,
+    EndMaintenanceResponse, Endpoint, EndpointInfo, ExplainRequest, ExplainResponse,
+    MaintenanceResponse, MetricsText, OpenApiText, OriginReport, OriginRequest, OriginsResponse,
+    PoliciesResponse, PolicyModule, PolicyReport, ProbeResponse, PurgeRequest, PurgeResponse,
+    PushResponse, ReadyRequest, ReloadResponse, RollbackResponse, ShadowReport, StartCanaryRequest,
+    StartCanaryResponse, StartMaintenanceRequest, StartMaintenanceResponse, StartShadowRequest,
+    StartShadowResponse, StartWarmRequest, StartWarmResponse, StatsResponse, TrialEndResponse,
+    WarmPlansResponse, WarmRunReport, WarmRunsResponse,
 };
 
 /// Declares endpoints: `Name = "name": METHOD "/path", Request => STATUS Response`, then the
@@ -80,6 +80,9 @@ endpoints! {
 
     /// Puts an origin back.
     ResumeOrigin = "resume_origin": POST "/origins/resume", OriginRequest => OK OriginReport, [404], false;
+
+    /// Gives the certificates in force, and what became of orders by ACME.
+    Certificates = "certificates": GET "/certificates", () => OK CertificatesResponse, [], false;
 
     /// Drops stored responses, or marks them stale.
     Purge = "purge": POST "/purge", PurgeRequest => OK PurgeResponse, [404], false;

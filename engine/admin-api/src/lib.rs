@@ -20,6 +20,7 @@
 //! # Ok::<(), tero_admin_api::client::ClientError>(())
 //! ```
 
+mod certificates;
 #[cfg(feature = "client")]
 pub mod client;
 mod endpoint;
@@ -39,6 +40,7 @@ mod stats;
 mod trials;
 mod warm;
 
+pub use certificates::{AcmeReport, CertificateFileReport, CertificatesResponse};
 pub use endpoint::{
     Answer, Endpoint, EndpointInfo, JSON, JsonQuestion, MetricsText, OPEN_METRICS, OpenApiText,
     PROMETHEUS_TEXT, PathError, Question, path_of,

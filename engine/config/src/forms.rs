@@ -269,6 +269,55 @@ fn wildcard_host(text: &str, name: &str) -> FormResult<String> {
     }
 }
 
+/// The name of a host that a certificate can be ordered for: without its port. `None` for addresses,
+/// wildcards, and names that only mean something nearby, such as `localhost`.
+pub fn certifiable_name(host: &str) -> Option<&str> {
+    let (name, _) = host_and_port(host)?;
+    let is_letter_digit_hyphen = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    let is_public = name.contains('.')
+        && name.parse::<IpAddr>().is_err()
+        && name.bytes().all(is_letter_digit_hyphen);
+    is_public.then_some(name)
+}
+
+/// The URL of an ACME directory.
+pub fn directory(text: &str) -> FormResult<String> {
+    let cure = "write it as \"https://acme.example/directory\"";
+    let mistake = || Mistake::new(format!("`{text}` is not the URL of a directory"), cure);
+    let uri: http::Uri = text.parse().map_err(|_| mistake())?;
+    let authority = uri.authority().ok_or_else(mistake)?;
+    let is_good = uri.scheme_str() == Some("https")
+        && !authority.as_str().contains('@')
+        && !authority.host().is_empty();
+    is_good.then(|| text.to_owned()).ok_or_else(mistake)
+}
+
+/// A contact of an ACME account (RFC 8555 §7.3): an address of e-mail.
+pub fn contact(text: &str) -> FormResult<String> {
+    let address = text.strip_prefix("mailto:").unwrap_or(text);
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\",:;<>?\\".contains(&byte);
+    let is_address = address.bytes().all(is_plain)
+        && address.len() <= 254
+        && address
+            .split_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && is_host(host));
+    if is_address && text.len() > address.len() {
+        return Ok(text.to_owned());
+    }
+    let otherwise = "write it as \"mailto:ops@example.com\"";
+    let proposal = format!("mailto:{address}");
+    let cure = match is_address {
+        true => cure(
+            &proposal,
+            contact,
+            |good| format!("write {good}"),
+            otherwise,
+        ),
+        false => otherwise.to_owned(),
+    };
+    Err(Mistake::new(format!("`{text}` is not a contact"), cure))
+}
+
 /// A network, or an address alone.
 pub fn network(text: &str) -> FormResult<IpNet> {
     if let Ok(address) = text.parse::<IpAddr>() {

@@ -2,6 +2,7 @@
 //!
 //! `sections` reads each table; what is left here are the rules across keys and tables.
 
+mod acme;
 mod listeners;
 mod names;
 
@@ -10,13 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::files::{BaseDir, read_text};
+use crate::forms::certifiable_name;
 use crate::keys::Section;
 use crate::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean};
 use crate::raw::{self, RawEntry, RawKind, RawValue, find};
 use crate::reader::TableReader;
 use crate::sections::limit::MAX_LIMITS;
 use crate::sections::{
-    AccessLog, AccessLogFormat, Admin, Cache, Limit, LimitMemory, Listener, LocalTime,
+    AccessLog, AccessLogFormat, Acme, Admin, Cache, Limit, LimitMemory, Listener, LocalTime,
     ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, Site,
 };
 use crate::units::show_size;
@@ -29,6 +31,8 @@ pub struct Config {
     pub file: Arc<str>,
     /// `[server]`
     pub server: Server,
+    /// `[acme]`; `None` if no listener has certificates by ACME.
+    pub acme: Option<Acme>,
     /// `[admin]`
     pub admin: Admin,
     /// `[cache]`
@@ -52,6 +56,22 @@ pub struct Config {
 }
 
 impl Config {
+    /// The names that certificates are ordered for by ACME, in the order of the sites; none without
+    /// [`Config::acme`].
+    pub fn acme_names(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        if self.acme.is_none() {
+            return names;
+        }
+        let hosts = self.sites.iter().flat_map(|site| &site.hosts);
+        for name in hosts.filter_map(|host| certifiable_name(host)) {
+            if !names.iter().any(|known| **known == *name) {
+                names.push(name.into());
+            }
+        }
+        names
+    }
+
     /// Reads and checks the file at `path`. Relative paths in the file start from its folder.
     ///
     /// # Errors
@@ -154,8 +174,10 @@ impl<'a> Loader<'a> {
         self.refuse_unknown_sections(sections);
         let server = listeners::read_server(&self.section(sections, &Server::SECTION), base_dir);
         let public: Vec<_> = server.all_listeners();
+        let policy_host = PolicyHost::read(&self.section(sections, &PolicyHost::SECTION), base_dir);
         let config = Config {
             file: file_name.into(),
+            acme: self.acme(sections, &public, &policy_host),
             admin: self.admin(self.section(sections, &Admin::SECTION), &public),
             server,
             cache: self.cache(self.section(sections, &Cache::SECTION)),
@@ -163,7 +185,7 @@ impl<'a> Loader<'a> {
                 self.access_log(TableReader::of(&AccessLog::SECTION, value, self.mistakes))
             }),
             time: LocalTime::read(&self.section(sections, &LocalTime::SECTION), base_dir),
-            policy_host: PolicyHost::read(&self.section(sections, &PolicyHost::SECTION), base_dir),
+            policy_host,
             policies: self.entries(sections, &Policy::SECTION, Policy::read),
             sites: self.entries(sections, &Site::SECTION, Site::read_checked),
             limit_memory: LimitMemory::read(
@@ -226,15 +248,39 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Reads `[admin]`: without a token it listens on a loopback address only, and never where
-    /// visitors do.
+    /// Reads `[acme]`, with what its listeners and sites must be like.
+    fn acme(
+        &self,
+        sections: &'a [RawEntry],
+        listeners: &[Listener],
+        policy_host: &PolicyHost,
+    ) -> Option<Acme> {
+        let reader = self.section(sections, &Acme::SECTION);
+        let acme = Acme::read(&reader, self.base_dir());
+        let is_used = acme::check(&reader, &acme, listeners, policy_host, self.mistakes);
+        acme::check_hosts(sections, listeners, self.mistakes);
+        is_used.then_some(acme)
+    }
+
+    /// Reads `[admin]`: without a token or certificates of clients it listens on a loopback address
+    /// only, and never where visitors do.
     fn admin(&self, reader: TableReader<'a>, public: &[Listener]) -> Admin {
         let admin = Admin::read(&reader, self.base_dir());
         let listen = admin.listen;
         let has_token = ["token", "token_file"]
             .iter()
             .any(|key| reader.written(key).is_some());
-        if !listen.ip().is_loopback() && !has_token {
+        let tls = admin.tls.as_ref();
+        if let Some(tls) = tls.filter(|tls| tls.certificates.is_empty()) {
+            let problem = match tls.acme {
+                true => "certificates by ACME are for visitors",
+                false => "there is no certificate",
+            };
+            let cure = "write tls = { certificates = [{ cert = \"…\", key = \"…\" }] }";
+            reader.refuse("tls", Mistake::new(problem, cure));
+        }
+        let knows_clients = has_token || tls.is_some_and(|tls| tls.client_ca.is_some());
+        if !listen.ip().is_loopback() && !knows_clients {
             let problem = format!("{listen} is not loopback, and there is no token");
             let cure = "add token_file = \"…\" (or token), or listen on 127.0.0.1";
             reader.refuse("listen", Mistake::new(problem, cure));

@@ -238,6 +238,20 @@ impl<'a> TableReader<'a> {
         }
     }
 
+    /// The text that is written in the place of a table, as `parse` reads it: within, `None` if it
+    /// was refused. `None` if no text is written.
+    pub(crate) fn short_form<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Mistake>,
+    ) -> Option<Option<T>> {
+        let RawKind::Text(text) = &self.written(name)?.kind else {
+            return None;
+        };
+        let read = parse(text).map_err(|mistake| self.refuse(name, mistake));
+        Some(read.ok())
+    }
+
     /// The tables below this one, in the order of the file.
     pub fn nested_list(&self, name: &str) -> Vec<TableReader<'a>> {
         let key = self.section.key(name);

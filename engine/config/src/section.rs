@@ -23,6 +23,7 @@
 //!   expression sees the fields above it. With `rule("words")` the field is an `Option`.
 //! - The form is one of [`Form`](crate::keys::Form). `OneOf` pairs each word with its value, and
 //!   `Nested` names the struct of a table within the table, `NestedList` that of an array of tables.
+//!   `Nested(Table) => function` has the function read a text in the place of the table.
 //! - `parse` turns what the form reads into the field, or tells the mistake. `by function` reads
 //!   the key in its own way instead. A list rule is a method of
 //!   [`TableReader`](crate::reader::TableReader).
@@ -202,6 +203,12 @@ macro_rules! section {
     };
     (@read ($reader:ident, $key:ident, $base_dir:ident) Table => $parse:expr) => {
         $reader.table_as($key, $parse)
+    };
+    (@read ($reader:ident, $key:ident, $base_dir:ident) Nested($table:ty) => $short:expr) => {
+        match $reader.short_form($key, $short) {
+            Some(short) => short,
+            None => section!(@read ($reader, $key, $base_dir) Nested($table)),
+        }
     };
     (@read ($reader:ident, $key:ident, $base_dir:ident) Nested($table:ty)) => {
         $reader.nested($key).map(|nested| <$table>::read(&nested, $base_dir))

@@ -1,6 +1,7 @@
 //! The tables of the configuration, a file each.
 
 mod access_log;
+mod acme;
 mod admin;
 mod at_most;
 mod balance;
@@ -32,6 +33,7 @@ mod warm;
 use crate::keys::{self, Section};
 
 pub use self::access_log::{AccessLog, AccessLogField, AccessLogFormat, ClientAddressForm};
+pub use self::acme::{Acme, AcmeChallenge};
 pub use self::admin::Admin;
 pub use self::at_most::AtMostRule;
 pub use self::balance::{Balance, BalanceBy, Health, Retry, RetryMethod, RetryOn, StatusRange};
@@ -61,11 +63,12 @@ pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 30] = [
+pub const SECTIONS: [&Section; 31] = [
     &Server::SECTION,
     &Listener::SECTION,
     &ListenerTls::SECTION,
     &CertificateFiles::SECTION,
+    &Acme::SECTION,
     &Admin::SECTION,
     &Cache::SECTION,
     &AccessLog::SECTION,

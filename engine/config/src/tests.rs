@@ -1,5 +1,6 @@
 //! The loader: defaults, written values, and files that can't be read.
 
+mod acme;
 mod damage;
 mod limits;
 mod mistakes;

@@ -1,4 +1,5 @@
-//! The operators' interface: JSON over HTTP/1.1 on a listener, a thread and a runtime of its own.
+//! The operators' interface: JSON over HTTP/1.1, with or without TLS, on a listener, a thread and a
+//! runtime of its own.
 //!
 //! It looks at the edge from outside and never delays a visitor's request. Long work (purges,
 //! statistics) runs on threads of its own, so that `/health` always answers.
@@ -9,6 +10,7 @@
 #![deny(clippy::disallowed_macros, clippy::disallowed_types)]
 
 mod call;
+mod certificates;
 mod connections;
 mod context;
 mod explain;
@@ -22,6 +24,7 @@ mod metrics;
 mod origins;
 mod policies;
 mod process;
+mod protocol;
 mod purge;
 mod reply;
 mod reports;
@@ -48,17 +51,21 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::descriptors::admin_connections;
 use call::{Call, CallInput, Handler, Work, handler};
 use connections::{ConnectionSlot, Connections};
 use guard::AccessGuard;
+use protocol::ClientProof;
 use reply::{AdminRefusal, AdminResponse};
 use route::Router;
 use tero_admin_api::endpoints::OpenApi;
 use tero_admin_api::{OPENAPI, OpenApiText};
 use tero_edge::server::ShutdownStage;
+use tero_edge::server::tls::TlsTerminator;
 use tero_time::clock::Clock;
 
 pub use context::{AdminContext, ReadinessRule};
@@ -91,6 +98,8 @@ struct Admin {
     context: AdminContext,
     router: Router<Arc<Handler>>,
     guard: AccessGuard,
+    /// `None` without TLS.
+    tls: Option<Arc<TlsTerminator>>,
     connections: Connections,
     uploads: Arc<Semaphore>,
     lanes: Lanes,
@@ -124,18 +133,23 @@ impl Lanes {
     }
 }
 
-/// Starts the interface on `listener`. It answers while the edge drains, `/ready` with 503; its
+/// Starts the interface on `listener`, behind TLS if there is such. It answers while the edge drains, `/ready` with 503; its
 /// thread ends when the edge has stopped.
 ///
 /// # Errors
 /// If a thread or its runtime can't be started.
-pub fn start(context: AdminContext, listener: TcpListener) -> io::Result<JoinHandle<()>> {
+pub fn start(
+    context: AdminContext,
+    listener: TcpListener,
+    tls: Option<Arc<TlsTerminator>>,
+) -> io::Result<JoinHandle<()>> {
     listener.set_nonblocking(true)?;
     let guard = AccessGuard::new(context.token.clone(), listener.local_addr()?.ip());
     let admin = Arc::new(Admin {
         context,
         router: router(),
         guard,
+        tls,
         connections: Connections::new(admin_connections(MAX_CONNECTIONS)),
         uploads: Arc::new(Semaphore::new(UPLOADS)),
         lanes: Lanes::new(),
@@ -190,9 +204,24 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
     }
 }
 
-async fn connection(admin: &Arc<Admin>, slot: &ConnectionSlot, stream: tokio::net::TcpStream) {
+async fn connection(admin: &Arc<Admin>, slot: &ConnectionSlot, stream: TcpStream) {
+    let Some(tls) = &admin.tls else {
+        return serve(admin, slot, stream, ClientProof::Plain).await;
+    };
+    let clock = &admin.context.edge.clock;
+    if let Some((stream, proof)) = protocol::handshake(tls, clock, stream).await {
+        serve(admin, slot, stream, proof).await;
+    }
+}
+
+async fn serve(
+    admin: &Arc<Admin>,
+    slot: &ConnectionSlot,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    proof: ClientProof,
+) {
     let service =
-        service_fn(async |request| Ok::<_, Infallible>(handle(admin, slot, request).await));
+        service_fn(async |request| Ok::<_, Infallible>(handle(admin, slot, proof, request).await));
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -215,6 +244,7 @@ fn router() -> Router<Arc<Handler>> {
         handler(Work::Long, origins::origins),
         handler(Work::AtOnce, origins::drain),
         handler(Work::AtOnce, origins::resume),
+        handler(Work::AtOnce, certificates::certificates),
         handler(Work::Long, purge::purge),
         handler(Work::Long, maintenance::list),
         handler(Work::Long, maintenance::begin),
@@ -251,10 +281,11 @@ fn openapi(_: &AdminContext, _: Call<'_, OpenApi>) -> Result<OpenApiText, AdminR
 async fn handle(
     admin: &Arc<Admin>,
     slot: &ConnectionSlot,
+    proof: ClientProof,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
-    let (handler, parameters) = match admin.find(&parts, slot) {
+    let (handler, parameters) = match admin.find(&parts, slot, proof) {
         Ok(found) => found,
         Err(refusal) => return refusal.into_response(),
     };
@@ -290,10 +321,11 @@ impl Admin {
         &self,
         request: &Parts,
         slot: &ConnectionSlot,
+        proof: ClientProof,
     ) -> Result<(&Arc<Handler>, Vec<String>), AdminRefusal> {
         let path = request.uri.path();
         if !self.router.is_open(path) {
-            let access = self.guard.admit(&request.headers);
+            let access = self.guard.admit(&request.headers, proof);
             access.inspect_err(|refusal| self.record_denial(refusal, slot))?;
         }
         self.router.find(&request.method, path)

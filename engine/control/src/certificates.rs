@@ -5,6 +5,7 @@
 
 mod warnings;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ const SOON: Duration = Duration::from_secs(21 * 24 * 60 * 60);
 #[derive(Debug)]
 pub(crate) struct CertificateUpkeep {
     listeners: Vec<SecureListener>,
+    /// The admin interface with its address, if it speaks TLS.
+    admin: Option<(String, Arc<TlsTerminator>)>,
     clock: Clock,
 }
 
@@ -64,8 +67,13 @@ pub(crate) struct CertificateStatus {
 }
 
 impl CertificateUpkeep {
-    /// Looks after these listeners, which stand in the order of the configuration.
-    pub(crate) fn new(listeners: &[Arc<Listener>], clock: &Clock) -> Arc<CertificateUpkeep> {
+    /// Looks after these listeners, which stand in the order of the configuration, and after the
+    /// admin interface.
+    pub(crate) fn new(
+        listeners: &[Arc<Listener>],
+        admin: Option<(SocketAddr, Arc<TlsTerminator>)>,
+        clock: &Clock,
+    ) -> Arc<CertificateUpkeep> {
         let secure = |(index, listener): (usize, &Arc<Listener>)| {
             Some(SecureListener {
                 index,
@@ -76,13 +84,18 @@ impl CertificateUpkeep {
         };
         Arc::new(CertificateUpkeep {
             listeners: listeners.iter().enumerate().filter_map(secure).collect(),
+            admin: admin.map(|(address, tls)| (address.to_string(), tls)),
             clock: clock.clone(),
         })
     }
 
     /// Reads the certificates of a new configuration. A listener that waits for a restart keeps its
-    /// settings; their files are read again.
-    pub(crate) fn read(&self, new: &config::Server) -> Result<PreparedCertificates, TlsFileError> {
+    /// settings; their files are read again. `of_admin` are those of the admin interface.
+    pub(crate) fn read(
+        &self,
+        new: &config::Server,
+        of_admin: Option<&config::ListenerTls>,
+    ) -> Result<PreparedCertificates, TlsFileError> {
         let new = new.all_listeners();
         let mut prepared = Vec::new();
         for listener in &self.listeners {
@@ -91,6 +104,9 @@ impl CertificateUpkeep {
             let written = written.and_then(|new| new.tls.clone());
             let settings = written.unwrap_or_else(|| listener.tls.settings());
             prepared.push((Arc::clone(&listener.tls), TlsMaterial::read(&settings)?));
+        }
+        if let Some(((_, tls), settings)) = self.admin.as_ref().zip(of_admin) {
+            prepared.push((Arc::clone(tls), TlsMaterial::read(settings)?));
         }
         Ok(PreparedCertificates(prepared))
     }
@@ -105,10 +121,10 @@ impl CertificateUpkeep {
 
     /// The certificates in force.
     pub(crate) fn statuses(&self) -> Vec<CertificateStatus> {
-        let all = self.listeners.iter().flat_map(|listener| {
-            let certificates = listener.tls.certificates().into_iter();
+        let all = self.terminators().flat_map(|(address, tls)| {
+            let certificates = tls.certificates().into_iter();
             certificates.map(move |certificate| CertificateStatus {
-                listener: listener.address.clone(),
+                listener: address.clone(),
                 file: certificate.path().to_owned(),
                 not_after: certificate.not_after(),
             })
@@ -118,14 +134,14 @@ impl CertificateUpkeep {
 
     /// The addresses of listeners with TLS, and whether their files have changed and can't be used.
     pub(crate) fn outdated(&self) -> Vec<(String, bool)> {
-        let all = self.listeners.iter();
-        all.map(|listener| (listener.address.clone(), listener.tls.is_outdated()))
+        let all = self.terminators();
+        all.map(|(address, tls)| (address.clone(), tls.is_outdated()))
             .collect()
     }
 
     /// Looks at the files again and again. Never returns.
     pub(crate) async fn follow_files(self: &Arc<CertificateUpkeep>) {
-        if self.listeners.is_empty() {
+        if self.terminators().next().is_none() {
             return std::future::pending().await;
         }
         loop {
@@ -144,8 +160,8 @@ impl CertificateUpkeep {
         loop {
             self.clock.sleep(TELL_EVERY).await;
             let now = self.clock.wall();
-            for listener in &self.listeners {
-                for certificate in listener.tls.certificates() {
+            for (_, tls) in self.terminators() {
+                for certificate in tls.certificates() {
                     if let Some(problem) = warnings::expiry(&certificate, now) {
                         tracing::warn!("{problem}; {}", warnings::RENEW);
                     }
@@ -155,7 +171,7 @@ impl CertificateUpkeep {
     }
 
     fn look_at_files(&self) {
-        for SecureListener { address, tls, .. } in &self.listeners {
+        for (address, tls) in self.terminators() {
             match tls.look_at_files() {
                 FileLook::Unchanged => {}
                 FileLook::Replaced(count) => {
@@ -168,5 +184,11 @@ impl CertificateUpkeep {
                 ),
             }
         }
+    }
+
+    fn terminators(&self) -> impl Iterator<Item = (&String, &Arc<TlsTerminator>)> {
+        let listeners = self.listeners.iter();
+        let public = listeners.map(|listener| (&listener.address, &listener.tls));
+        public.chain(self.admin.iter().map(|(address, tls)| (address, tls)))
     }
 }

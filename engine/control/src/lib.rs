@@ -1,10 +1,11 @@
 //! The control plane: puts the parts of an edge together and changes them while they run.
 //!
-//! [`serve`] starts an edge, [`reload`] applies a new configuration, [`rollout`] knows which
+//! [`serve`] starts an edge, [`mod@acme`] orders certificates, [`reload`] applies a new configuration, [`rollout`] knows which
 //! version of each policy decides, [`warm`] runs warming plans, [`housekeeping`] does what is due
 //! every second or every few minutes, and [`admin`] shows and changes all of it over HTTP. The
 //! rules of HTTP caching are not known here.
 
+pub mod acme;
 pub mod admin;
 pub mod admin_token;
 pub mod build_info;

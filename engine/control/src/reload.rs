@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::acme::CertificateOrders;
 use crate::admin_token::AdminToken;
 use crate::certificates::{CertificateUpkeep, certificate_warnings};
 use crate::purge;
@@ -39,6 +40,7 @@ pub(crate) struct ReloadedParts {
     pub(crate) warmer: Arc<Warmer>,
     pub(crate) token: AdminToken,
     pub(crate) certificates: Arc<CertificateUpkeep>,
+    pub(crate) orders: Option<Arc<CertificateOrders>>,
 }
 
 /// The tables of which most keys hold from start to end.
@@ -49,6 +51,7 @@ struct StartedConfig {
     admin: config::Admin,
     cache: config::Cache,
     access_log: Option<config::AccessLog>,
+    acme: Option<config::Acme>,
     policy_host: config::PolicyHost,
 }
 
@@ -80,6 +83,7 @@ impl StartedConfig {
             admin: config.admin.clone(),
             cache: config.cache.clone(),
             access_log: config.access_log.clone(),
+            acme: config.acme.clone(),
             policy_host: config.policy_host.clone(),
         }
     }
@@ -96,6 +100,7 @@ impl StartedConfig {
             },
             admin: config::Admin {
                 token: self.token(&new),
+                tls: self.admin_tls(&new),
                 ..self.admin.clone()
             },
             cache: config::Cache {
@@ -103,6 +108,7 @@ impl StartedConfig {
                 ..self.cache.clone()
             },
             access_log: self.access_log.clone(),
+            acme: self.acme.clone(),
             policy_host: self.policy_host.clone(),
             ..new.clone()
         };
@@ -124,6 +130,11 @@ impl StartedConfig {
         );
         let policies = new.policy_host.changed_keys(&in_force.policy_host);
         wait(config::PolicyHost::SECTION, policies);
+        match (&new.acme, &in_force.acme) {
+            (Some(new), Some(old)) => wait(config::Acme::SECTION, new.changed_keys(old)),
+            // Its listener waits.
+            _ => {}
+        }
         match (&new.access_log, &in_force.access_log) {
             (Some(new), Some(old)) => {
                 wait(config::AccessLog::SECTION, new.changed_keys(old));
@@ -145,10 +156,22 @@ impl StartedConfig {
         if can_replace { new } else { started }.clone()
     }
 
+    /// The new TLS of the admin interface, if it has TLS before and after. Client certificates that
+    /// were demanded stay so until it has another address, as the token does.
+    fn admin_tls(&self, new: &Config) -> Option<config::ListenerTls> {
+        let started = self.admin.tls.as_ref()?;
+        let new = new.admin.tls.as_ref();
+        let new = new.filter(|new| new.client_ca.is_some() || started.client_ca.is_none());
+        Some(new.unwrap_or(started).clone())
+    }
+
     /// The new token. An interface that others can reach stays closed until it has another address.
     fn token(&self, new: &Config) -> Option<String> {
         let token = new.admin.token.clone();
-        if token.is_none() && !self.admin.listen.ip().is_loopback() {
+        let knows_clients = self
+            .admin_tls(new)
+            .is_some_and(|tls| tls.client_ca.is_some());
+        if token.is_none() && !self.admin.listen.ip().is_loopback() && !knows_clients {
             return self.admin.token.clone();
         }
         token
@@ -172,9 +195,9 @@ impl Reloader {
     /// interface and its certificates, and reads the time zone data again; requests under way end
     /// under the old ones. Stored responses and pushed versions stay, and so do the counters of a site whose zone is the
     /// same. Returns the keys that wait for a restart: those of `[server]`, `[admin]`, `[cache]`,
-    /// `[access_log]` and `[policies]` that differ from what is in force, but for
-    /// `server.device_models`, `server.trusted_proxies`, the certificates of `server.listener`,
-    /// `admin.token` and `cache.max_policy_variants`.
+    /// `[acme]`, `[access_log]` and `[policies]` that differ from what is in force, but for
+    /// `server.device_models`, `server.trusted_proxies`, the certificates of `server.listener` and of
+    /// `admin.tls`, `admin.token` and `cache.max_policy_variants`.
     ///
     /// # Errors
     /// [`ReloadError`]; the old configuration stays then.
@@ -195,8 +218,11 @@ impl Reloader {
             .unwrap_or_else(PoisonError::into_inner);
         let zone_data = zones::choose(&config.time.zoneinfo, &self.parts.edge.clock)?;
         warn(&config, self.parts.edge.clock.wall());
-        let certificates = self.parts.certificates.read(&config.server)?;
+        let admin_tls = self.started.admin_tls(&config);
+        let certificates = &self.parts.certificates;
+        let certificates = certificates.read(&config.server, admin_tls.as_ref())?;
         let (config, waiting) = self.started.in_force(config);
+        let names = config.acme_names();
         let before = self.parts.edge.sites.load_full();
         self.parts.rollout.reload(&config)?;
         purge::drop_never_stored(&self.parts.edge, &before);
@@ -207,6 +233,9 @@ impl Reloader {
             .warmer
             .reload(config.plans)
             .map_err(|error| ReloadError::Plan(error.to_string()))?;
+        if let Some(orders) = &self.parts.orders {
+            orders.set_names(&names);
+        }
         self.parts.token.set(config.admin.token.as_deref());
         if !waiting.is_empty() {
             let keys = waiting.join(", ");

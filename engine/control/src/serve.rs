@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
+use crate::acme::CertificateOrders;
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::certificates::CertificateUpkeep;
@@ -19,12 +20,13 @@ use crate::warm::Warmer;
 use crate::warm::plan_memory::PlanMemory;
 use crate::{admin, descriptors, warm};
 use tero_config::{Config, ListenAddress};
+use tero_edge::acme::AcmeResponder;
 use tero_edge::coding;
-use tero_edge::request::shadow_question::ShadowQueue;
-use tero_edge::request::site::Sites;
 use tero_edge::request::{Edge, EdgeParts};
 use tero_edge::server::listener::{self, BoundListeners, ListenError};
+use tero_edge::server::tls::TlsTerminator;
 use tero_edge::server::tls::file_error::TlsFileError;
+use tero_edge::server::tls::material::TlsMaterial;
 use tero_edge::server::{self, ShutdownStage};
 use tero_edge::telemetry::access_log::AccessLog;
 use tero_policy_host::{Compiler, Host, PolicyError};
@@ -105,6 +107,7 @@ pub struct Server {
     paths: Vec<PathBuf>,
     urls: Vec<String>,
     admin_address: SocketAddr,
+    admin_scheme: &'static str,
     edge: Arc<Edge>,
     rollout: Arc<Rollout>,
     reloader: Arc<Reloader>,
@@ -133,13 +136,28 @@ pub fn serve(
     let loaded = LoadedVersions::new(&config, &host, state_dir.as_ref(), &clock)?;
     warn(&config, clock.wall());
     let sites = loaded.sites(&clock)?;
-    let listeners = Listeners::bind(&config, &clock)?;
+    let acme = Arc::new(AcmeResponder::default());
+    let listeners = Listeners::bind(&config, &acme, &clock)?;
     let addresses: Vec<_> = listeners.addresses().collect();
     let paths = listeners.paths().collect();
     let urls = listeners.urls().collect();
-    let certificates = CertificateUpkeep::new(&listeners.public.listeners, &clock);
-    let ports = addresses.iter().map(SocketAddr::port).collect();
-    let edge = make_edge(&config, sites, ports, loaded.shadow_queue(), clock)?;
+    let admin_tls = listeners.admin_tls.clone();
+    let certificates = CertificateUpkeep::new(
+        &listeners.public.listeners,
+        admin_tls.clone().map(|tls| (listeners.admin_address, tls)),
+        &clock,
+    );
+    let parts = EdgeParts {
+        access_log: access_log(&config, &clock)?,
+        clock,
+        sites,
+        ports: addresses.iter().map(SocketAddr::port).collect(),
+        acme,
+        shadows: loaded.shadow_queue(),
+    };
+    let edge = Arc::new(Edge::new(&config, parts));
+    tell_popularity(&edge);
+    let orders = CertificateOrders::of(&config, &edge, state_dir.as_ref())?;
     let popularity = SavedPopularity::new(state_dir.as_ref());
     popularity.restore(&edge);
     let maintenance = Arc::new(MaintenanceMemory::open(state_dir.as_ref()));
@@ -156,6 +174,7 @@ pub fn serve(
             warmer: Arc::clone(&warmer),
             token: token.clone(),
             certificates: Arc::clone(&certificates),
+            orders: orders.clone(),
         },
     ));
     let max_connections = descriptors::client_connections(&config);
@@ -176,6 +195,7 @@ pub fn serve(
         reloader: Arc::clone(&reloader),
         max_connections,
         certificates,
+        orders: orders.clone(),
         build,
         token,
         stage: stages.clone(),
@@ -191,13 +211,22 @@ pub fn serve(
     threads.push(rollout_thread);
     let coders = coding::start(&edge.coder, config.cache.compress_threads);
     threads.extend(coders.map_err(start("a thread that compresses"))?);
+    if let Some(orders) = orders {
+        let thread = orders.start(stages.clone());
+        threads.push(thread.map_err(start("orders of certificates"))?);
+    }
     threads.push(housekeeping.start(stages).map_err(start("housekeeping"))?);
-    threads.push(admin::start(admin, listeners.admin).map_err(start("the admin interface"))?);
+    let admin = admin::start(admin, listeners.admin, admin_tls.clone());
+    threads.push(admin.map_err(start("the admin interface"))?);
     Ok(Server {
         addresses,
         paths,
         urls,
         admin_address: listeners.admin_address,
+        admin_scheme: match admin_tls {
+            Some(_) => "https",
+            None => "http",
+        },
         edge,
         rollout,
         reloader,
@@ -212,14 +241,25 @@ struct Listeners {
     public: BoundListeners,
     admin: TcpListener,
     admin_address: SocketAddr,
+    admin_tls: Option<Arc<TlsTerminator>>,
 }
 
 impl Listeners {
-    fn bind(config: &Config, clock: &Clock) -> Result<Listeners, ServeError> {
-        let public = listener::bind(&config.server, clock).map_err(|error| match error {
+    fn bind(
+        config: &Config,
+        acme: &Arc<AcmeResponder>,
+        clock: &Clock,
+    ) -> Result<Listeners, ServeError> {
+        let public = listener::bind(&config.server, acme, clock).map_err(|error| match error {
             ListenError::Address { address, source } => ServeError::Listen { address, source },
             ListenError::Tls(error) => ServeError::Tls(error),
         })?;
+        let admin_tls = config.admin.tls.as_ref();
+        let admin_tls = admin_tls.map(|tls| {
+            let material = TlsMaterial::read(tls)?;
+            TlsTerminator::new(material, false, acme, clock).map(Arc::new)
+        });
+        let admin_tls = admin_tls.transpose().map_err(ServeError::Tls)?;
         let address = config.admin.listen;
         let admin = TcpListener::bind(address).map_err(|source| ServeError::Listen {
             address: address.into(),
@@ -230,6 +270,7 @@ impl Listeners {
             public,
             admin,
             admin_address,
+            admin_tls,
         })
     }
 
@@ -253,32 +294,13 @@ impl Listeners {
     }
 }
 
-fn make_edge(
-    config: &Config,
-    sites: Sites,
-    ports: Box<[u16]>,
-    shadows: ShadowQueue,
-    clock: Clock,
-) -> Result<Arc<Edge>, ServeError> {
-    let access_log = config
-        .access_log
-        .as_ref()
-        .map(|log| {
-            let opened = AccessLog::start(log, clock.clone());
-            let path = log.path.clone();
-            opened.map_err(|source| ServeError::AccessLog { path, source })
-        })
-        .transpose()?;
-    let parts = EdgeParts {
-        clock,
-        sites,
-        access_log,
-        ports,
-        shadows,
+fn access_log(config: &Config, clock: &Clock) -> Result<Option<AccessLog>, ServeError> {
+    let open = |log: &tero_config::AccessLog| {
+        let opened = AccessLog::start(log, clock.clone());
+        let path = log.path.clone();
+        opened.map_err(|source| ServeError::AccessLog { path, source })
     };
-    let edge = Arc::new(Edge::new(config, parts));
-    tell_popularity(&edge);
-    Ok(edge)
+    config.access_log.as_ref().map(open).transpose()
 }
 
 /// Makes the warmer, and starts the plans that the edge must have run to be ready.
@@ -323,6 +345,11 @@ impl Server {
     /// The public listeners on addresses as URLs, `https://0.0.0.0:443`, in the configuration's order.
     pub fn urls(&self) -> &[String] {
         &self.urls
+    }
+
+    /// The admin interface as a URL, `http://127.0.0.1:9090`.
+    pub fn admin_url(&self) -> String {
+        format!("{}://{}", self.admin_scheme, self.admin_address)
     }
 
     /// The address of the admin interface.

@@ -9,6 +9,7 @@
 //! warming plans are chosen, stored and scheduled is unknown here, as are the admin interface and
 //! other nodes.
 
+pub mod acme;
 mod client_rate;
 pub mod coding;
 pub mod collapse;

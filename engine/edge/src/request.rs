@@ -131,6 +131,11 @@ pub fn handle(
     let exchange = match admit::admit_visitor(edge, parts, source) {
         Ok((exchange, None)) => exchange,
         Ok((exchange, Some(verdict))) => return ruled(edge, exchange, *verdict, content),
+    if let Some(response) = edge.acme.http_answer(&parts.method, parts.uri.path()) {
+        return Reply::Ready(challenge_answered(edge, &parts, response, &source));
+    }
+    let exchange = match admit::admit(edge, parts, source) {
+        Ok(exchange) => exchange,
         Err(refused) => return Reply::Ready(turned_away(edge, &refused)),
     };
     admitted(edge, exchange, content)
@@ -165,6 +170,20 @@ fn admitted(edge: &Arc<Edge>, exchange: Arc<Exchange>, content: RequestContent) 
             recorded(visit, answer)
         })),
     }
+}
+
+/// The answer to a challenge of ACME, which belongs to no site.
+#[cold]
+fn challenge_answered(
+    edge: &Arc<Edge>,
+    request: &Parts,
+    response: Response<EdgeBody>,
+    source: &RequestSource,
+) -> RecordedResponse {
+    let connection = source.connection.as_ref();
+    let sender = RefusedSender::of(edge, request, source.peer_facts(), connection);
+    let record = record::record_refused(edge, &sender, request, &response);
+    RecordedResponse { response, record }
 }
 
 /// The answer to a request that was not let in.

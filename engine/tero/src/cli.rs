@@ -9,6 +9,7 @@
 
 mod admin_client;
 mod calendar;
+mod certificates;
 mod check;
 mod compile;
 mod config_args;
@@ -69,6 +70,7 @@ struct Arguments {
 enum Command {
     Serve(serve::ServeCommand),
     Calendar(calendar::CalendarCommand),
+    Certificates(certificates::CertificatesCommand),
     Check(check::CheckCommand),
     #[command(name = compile::NAME, hide = true)]
     Compile(compile::CompileCommand),
@@ -92,6 +94,7 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Serve(serve) => serve.run(),
         Command::Calendar(calendar) => calendar.run(),
+        Command::Certificates(certificates) => certificates.run(),
         Command::Check(check) => check.run(),
         Command::Compile(compile) => compile.run(),
         Command::Demo(demo) => demo.run(),

@@ -1,8 +1,10 @@
 //! Black-box tests, a file for each behaviour, in one binary. Tests that use [`program`] run the
 //! real program; all others run an edge in this process, with a clock that the test turns by hand.
 
+mod acme;
 mod admin;
 mod admin_answers;
+mod admin_tls;
 mod auth;
 mod bad_input;
 mod binary;
@@ -42,6 +44,7 @@ mod maintenance;
 mod memory;
 mod methods;
 mod origins;
+mod pki;
 mod platform;
 mod policy;
 mod preview;

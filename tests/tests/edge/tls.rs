@@ -1,11 +1,11 @@
 //! TLS on a listener: which certificate a client gets, what the origin is told, sessions, and what
 //! becomes of clients that speak something else or never finish.
 
-mod authority;
+pub(crate) mod authority;
 mod check;
 mod clients;
 mod renewal;
-mod visitor;
+pub(crate) mod visitor;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

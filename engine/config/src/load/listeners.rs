@@ -26,6 +26,7 @@ pub(super) fn read_server(reader: &TableReader<'_>, base_dir: BaseDir<'_>) -> Se
         refuse_unfit(reader, index, listener);
         if let Some(tls) = &listener.tls
             && tls.certificates.is_empty()
+            && !tls.acme
         {
             let cure = "write certificates = [{ cert = \"…\", key = \"…\" }]";
             let mistake = Mistake::new("there is no certificate", cure);

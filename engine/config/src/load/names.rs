@@ -103,7 +103,7 @@ fn check_references(sections: &[RawEntry], mistakes: &Mistakes<'_>) {
 }
 
 /// The texts that the entries of `section` have at `key`, alone or in lists, with their places.
-fn written_texts<'a>(
+pub(super) fn written_texts<'a>(
     sections: &'a [RawEntry],
     section: &str,
     key: &'a str,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::listener_tls::ListenerTls;
 use crate::forms;
 
 section! {
@@ -12,7 +13,8 @@ section! {
     #[derive(Clone)]
     [admin]
     pub struct Admin in base_dir {
-        /// The address that operators connect to. An address that is not loopback requires a token.
+        /// The address that operators connect to. An address that is not loopback requires a token, or
+        /// `client_ca` in `tls`.
         listen: SocketAddr = "127.0.0.1:9090", Text("`ADDRESS:PORT`") => forms::address;
         /// The bearer token that requests must carry, except those for `/health` and `/ready`.
         token: Option<String> = rule("none"), Text("16 to 4096 visible characters")
@@ -21,6 +23,10 @@ section! {
             or token_file, Text("a path, relative to this file") => |path| {
                 forms::secret(base_dir.read_text(path)?.lines().next().unwrap_or_default().trim())
             };
+        /// TLS, of the same form as `[server.listener.tls]`, but for `acme`. With `client_ca`, clients
+        /// need a certificate of it: with `client_certificate = "optional"` for all but `/health` and
+        /// `/ready`.
+        tls: Option<ListenerTls> = rule("none: plain HTTP"), Nested(ListenerTls);
         /// Plans that run when the edge starts. `/ready` answers 503 until they have run.
         ready_after: Vec<Arc<str>> = [], Texts("the name of a `[[warm]]`")
             => forms::name, distinct();

@@ -27,8 +27,9 @@ section! {
         proxy_protocol: Vec<PeerNetwork> = [],
             Texts("a network such as `10.0.0.0/8`, an address, or `unix`")
             => forms::peer_network, distinct();
-        /// See `[server.listener.tls]`.
-        tls: Option<ListenerTls> = rule("none: plain HTTP"), Nested(ListenerTls);
+        /// See `[server.listener.tls]`. `tls = "acme"` stands for `tls = { acme = true }`.
+        tls: Option<ListenerTls> = rule("none: plain HTTP"),
+            Nested(ListenerTls) => ListenerTls::of_word;
         /// Whether clients may speak HTTP/2: with `tls`, those that choose it in the handshake (ALPN);
         /// without, those that begin with its preface.
         http2: bool = false, Flag;
@@ -69,7 +70,9 @@ impl Listener {
     /// their certificates at most.
     pub fn can_replace(&self, other: &Listener) -> bool {
         let changed = self.changed_keys(other);
-        changed.is_empty() || (changed == ["tls"] && self.tls.is_some() == other.tls.is_some())
+        changed.is_empty()
+            || (changed == ["tls"]
+                && ListenerTls::may_follow(other.tls.as_ref(), self.tls.as_ref()))
     }
 
     /// Whether it takes IPv4 and IPv6 connections on all addresses of the machine.

@@ -2,15 +2,20 @@
 
 use std::path::PathBuf;
 
+use crate::mistakes::Mistake;
+
 section! {
     /// TLS on a listener. Certificates and keys are PEM files. They are read again on a reload and
     /// when they change; a file that can't be used leaves the certificates in force as they are.
     #[derive(Clone, Debug, PartialEq, Eq)]
     [server.listener.tls]
     pub struct ListenerTls in base_dir {
-        /// The certificates, at least one. The client's server name (SNI) selects among them; the
+        /// Whether certificates for the hosts of sites are ordered by ACME, see `[acme]`. They go behind
+        /// those in `certificates`.
+        acme: bool = false, Flag;
+        /// The certificates, at least one unless `acme` is true. The client's server name (SNI) selects among them; the
         /// first is for clients that name none, or one that no certificate has.
-        certificates: Vec<CertificateFiles> = required, NestedList(CertificateFiles);
+        certificates: Vec<CertificateFiles> = rule("none", Vec::new()), NestedList(CertificateFiles);
         /// The oldest version of TLS that is accepted.
         min_version: TlsVersion = "1.2",
             OneOf("1.2" => TlsVersion::V1_2, "1.3" => TlsVersion::V1_3);
@@ -63,6 +68,31 @@ pub enum ClientCertificate {
 }
 
 impl ListenerTls {
+    /// What `"acme"` in the place of a table means.
+    pub(crate) fn of_word(word: &str) -> Result<ListenerTls, Mistake> {
+        if word != "acme" {
+            let cure =
+                "write \"acme\", or a table: { certificates = [{ cert = \"…\", key = \"…\" }] }";
+            return Err(Mistake::new(format!("`{word}` is unknown"), cure));
+        }
+        Ok(ListenerTls {
+            acme: true,
+            certificates: Vec::new(),
+            min_version: TlsVersion::V1_2,
+            client_ca: None,
+            client_certificate: ClientCertificate::Required,
+        })
+    }
+
+    /// Whether a listener can go from one to the other while it runs.
+    pub(crate) fn may_follow(old: Option<&ListenerTls>, new: Option<&ListenerTls>) -> bool {
+        match (old, new) {
+            (Some(old), Some(new)) => old.acme == new.acme,
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     /// The files that it names.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let certificates = self.certificates.iter();

@@ -30,7 +30,16 @@ drain = "30s"
 address = "[::]:8081"
 dual_stack = true
 tls = { certificates = [{ cert = "a.pem", key = "a.key" }], client_ca = "ca.pem" }
+[[server.listener]]
+address = "127.0.0.1:8443"
+tls = { acme = true, certificates = [{ cert = "a.pem", key = "a.key" }] }
+[acme]
+terms_agreed = true
+contact = ["mailto:ops@example.com"]
+[policies]
+state_dir = "state"
 [admin]
+tls = { certificates = [{ cert = "a.pem", key = "a.key" }] }
 token = "0123456789abcdef"
 [cache]
 memory = "512MiB"

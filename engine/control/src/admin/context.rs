@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::acme::CertificateOrders;
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::certificates::CertificateUpkeep;
@@ -37,6 +38,8 @@ pub struct AdminContext {
     pub max_connections: usize,
     /// The certificates of the listeners.
     pub(crate) certificates: Arc<CertificateUpkeep>,
+    /// Orders of certificates by ACME; `None` if no listener has such.
+    pub orders: Option<Arc<CertificateOrders>>,
     /// What the program is made of.
     pub build: BuildInfo,
     /// The token that opens the interface.

@@ -6,6 +6,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
 use http::{Method, Response, StatusCode};
 
 use super::guard::AccessGuard;
+use super::protocol::ClientProof;
 use super::reply::AdminRefusal;
 use super::route::Router;
 use crate::admin_token::AdminToken;
@@ -30,7 +31,7 @@ pub fn request(method: &Method, path: &str, headers: &HeaderMap) {
             &[StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED],
         ),
     }
-    match AccessGuard::new(AdminToken::new(None), ADDRESS).admit(headers) {
+    match AccessGuard::new(AdminToken::new(None), ADDRESS).admit(headers, ClientProof::Plain) {
         Ok(()) => {
             let hosts: Vec<_> = headers
                 .get_all(HOST)
@@ -49,7 +50,8 @@ pub fn request(method: &Method, path: &str, headers: &HeaderMap) {
         }
         Err(refusal) => told(refusal, &[StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN]),
     }
-    match AccessGuard::new(AdminToken::new(Some(TOKEN)), ADDRESS).admit(headers) {
+    match AccessGuard::new(AdminToken::new(Some(TOKEN)), ADDRESS).admit(headers, ClientProof::Plain)
+    {
         Ok(()) => {
             let given: Vec<_> = headers
                 .get_all(AUTHORIZATION)

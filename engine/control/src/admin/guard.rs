@@ -1,5 +1,5 @@
-//! Access: clients with the token; if there is no token, programs on this machine, but not pages in
-//! a browser.
+//! Access: clients with the token, and with a certificate where one is demanded; if neither is,
+//! programs on this machine, but not pages in a browser.
 //!
 //! A web page can make a browser send requests to this machine: across origins, or by a name of its
 //! own that resolves to 127.0.0.1 (DNS rebinding). Both show in the `Origin` and `Host` fields,
@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, header};
 use subtle::ConstantTimeEq as _;
 
+use super::protocol::ClientProof;
 use super::reply::AdminRefusal;
 use crate::admin_token::{AdminToken, digest};
 
@@ -29,15 +30,30 @@ impl AccessGuard {
     /// Lets a request in.
     ///
     /// # Errors
-    /// 401 without the token; if there is no token, 403 for a page in a browser.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), AdminRefusal> {
+    /// 403 without the certificate, 401 without the token; if there is no token, 403 for a page in a
+    /// browser.
+    pub(super) fn admit(
+        &self,
+        headers: &HeaderMap,
+        proof: ClientProof,
+    ) -> Result<(), AdminRefusal> {
+        if proof == ClientProof::NoCertificate {
+            return Err(AdminRefusal::forbidden(
+                "a client certificate is needed",
+                "connect with a certificate that client_ca of admin.tls has issued",
+            ));
+        }
         match self.token.digest() {
             Some(token) => has_token(headers, &token),
-            None => self.is_local(headers),
+            None => self.is_no_page_of_others(headers, proof),
         }
     }
 
-    fn is_local(&self, headers: &HeaderMap) -> Result<(), AdminRefusal> {
+    fn is_no_page_of_others(
+        &self,
+        headers: &HeaderMap,
+        proof: ClientProof,
+    ) -> Result<(), AdminRefusal> {
         let cure = "ask from this machine by 127.0.0.1 or localhost, or configure admin.token";
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (
@@ -49,14 +65,16 @@ impl AccessGuard {
                 "send one",
             ));
         };
-        if !self.is_own_name(host) {
+        // Whoever has a certificate may ask from elsewhere. A name that was rebound is not among those
+        // of the interface's own certificate.
+        if proof != ClientProof::Certificate && !self.is_own_name(host) {
             return Err(AdminRefusal::forbidden(
                 format!("`{}` is not a name of this interface", host.escape_debug()),
                 cure,
             ));
         }
-        let same_origin =
-            |origin: &http::HeaderValue| origin.as_bytes() == format!("http://{host}").as_bytes();
+        let own_origin = format!("{}://{host}", proof.scheme());
+        let same_origin = |origin: &http::HeaderValue| origin.as_bytes() == own_origin.as_bytes();
         if !headers.get_all(header::ORIGIN).iter().all(same_origin) {
             return Err(AdminRefusal::forbidden(
                 "the request comes from a page of another origin",
@@ -115,6 +133,10 @@ mod tests {
     const TOKEN: &str = "0123456789abcdef";
 
     fn status(guard: &AccessGuard, fields: &[(&str, &str)]) -> u16 {
+        status_with(guard, fields, ClientProof::Plain)
+    }
+
+    fn status_with(guard: &AccessGuard, fields: &[(&str, &str)], proof: ClientProof) -> u16 {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(
@@ -123,7 +145,7 @@ mod tests {
             );
         }
         guard
-            .admit(&headers)
+            .admit(&headers, proof)
             .map_or_else(|refusal| refusal.status().as_u16(), |()| 200)
     }
 
@@ -161,6 +183,44 @@ mod tests {
             assert_eq!(status(&guard, fields), *expected, "{fields:?}");
         }
         assert!(!format!("{guard:?}").contains(TOKEN));
+    }
+
+    #[test]
+    fn a_demanded_certificate_comes_before_the_token_and_in_place_of_none() {
+        let address = "0.0.0.0".parse().unwrap();
+        let with_token = AccessGuard::new(AdminToken::new(Some(TOKEN)), address);
+        let without = AccessGuard::new(AdminToken::new(None), address);
+        let token = ("authorization", "Bearer 0123456789abcdef");
+        let (host, own) = (
+            ("host", "edge.internal"),
+            ("origin", "https://edge.internal"),
+        );
+        for (guard, fields, proof, expected) in [
+            (&with_token, &[token][..], ClientProof::Certificate, 200),
+            (&with_token, &[token], ClientProof::Secure, 200),
+            (&with_token, &[token], ClientProof::NoCertificate, 403),
+            (&with_token, &[host], ClientProof::Certificate, 401),
+            (&without, &[host], ClientProof::Certificate, 200),
+            (&without, &[host, own], ClientProof::Certificate, 200),
+            (
+                &without,
+                &[host, ("origin", "http://edge.internal")],
+                ClientProof::Certificate,
+                403,
+            ),
+            (
+                &without,
+                &[host, ("sec-fetch-site", "cross-site")],
+                ClientProof::Certificate,
+                403,
+            ),
+            (&without, &[host], ClientProof::NoCertificate, 403),
+            (&without, &[host], ClientProof::Secure, 403),
+            (&without, &[("host", "localhost")], ClientProof::Secure, 200),
+        ] {
+            let status = status_with(guard, fields, proof);
+            assert_eq!(status, expected, "{fields:?} {proof:?}");
+        }
     }
 
     #[test]

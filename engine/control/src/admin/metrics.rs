@@ -17,6 +17,7 @@ use super::exposition::{as_prometheus_text, prefers_open_metrics};
 use super::reply::AdminRefusal;
 use super::samples::{Sample, counters, gauges, histograms, seconds};
 use super::{process, trials, warm};
+use crate::acme::{NameReport, OrderCounts};
 use tero_admin_api::{MetricsText, endpoints::Metrics};
 use tero_config::calendars::{missing_years, years_by_law};
 use tero_edge::limit_table::LimitTable;
@@ -71,6 +72,7 @@ impl Collector for MetricsCollector {
         trials::metrics(&self.0.rollout.state(), &mut encoder)?;
         self.decisions(&mut encoder)?;
         warm::metrics(&self.0, &mut encoder)?;
+        self.acme(&mut encoder)?;
         self.build(&mut encoder)?;
         process::metrics(&mut encoder)
     }
@@ -425,6 +427,31 @@ impl MetricsCollector {
             help,
             outdated.collect(),
         )
+    }
+
+    fn acme(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let orders = self.0.orders.as_ref();
+        let counts = orders.map(|orders| orders.counts());
+        let counts = counts.map(|OrderCounts { issued, failed }| {
+            [("issued", issued), ("failed", failed)]
+                .map(|(outcome, count)| (vec![("outcome", outcome.to_owned())], count))
+        });
+        let help = "Orders of certificates by ACME, and what became of them";
+        let counts = counts.into_iter().flatten().collect();
+        counters(encoder, "tero_acme_orders", help, counts)?;
+        let names = orders.map(|orders| orders.report()).unwrap_or_default();
+        let label = |name: &NameReport| vec![("name", name.name.to_string())];
+        let ends = names.iter().filter_map(|name| {
+            let end = name.not_after?.unix_secs();
+            Some((label(name), u64::try_from(end).unwrap_or(0)))
+        });
+        let help = "When a certificate by ACME expires; nothing without a certificate";
+        let name = "tero_acme_certificate_expiry_timestamp_seconds";
+        gauges(encoder, name, help, ends.collect())?;
+        let failures = names.iter();
+        let failures = failures.map(|name| (label(name), u64::from(name.failures)));
+        let help = "Orders of a name by ACME that failed since the last certificate";
+        gauges(encoder, "tero_acme_failures", help, failures.collect())
     }
 
     fn build(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {

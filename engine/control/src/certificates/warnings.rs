@@ -5,6 +5,7 @@ use std::ops::Range;
 use chrono::DateTime;
 
 use super::SOON;
+use tero_config::forms::certifiable_name;
 use tero_config::{Config, ConfigError, ConfigErrors, FilePosition, Listener, Mistake, Mistakes};
 use tero_edge::server::tls::certificate::ServerCertificate;
 use tero_edge::server::tls::material::TlsMaterial;
@@ -22,6 +23,10 @@ const KEY: &str = "server.listener.tls";
 /// A mistake for each file that can't be used.
 pub fn certificate_mistakes(config: &Config, text: &str) -> Result<(), ConfigErrors> {
     let mistakes = Mistakes::of(&config.file, text);
+    for error in config.admin.tls.iter().flat_map(TlsMaterial::errors) {
+        let mistake = Mistake::new(error.to_string(), error.cure());
+        mistakes.add(&(0..0), "admin.tls", mistake);
+    }
     for listener in &config.server.listeners {
         let Some(tls) = &listener.tls else { continue };
         for error in TlsMaterial::errors(tls) {
@@ -55,9 +60,11 @@ pub fn certificate_warnings(config: &Config, now: Timestamp) -> Vec<ConfigError>
     }
     for site in &config.sites {
         for host in site.hosts.iter().filter_map(|host| certifiable(host)) {
-            if certificates
-                .iter()
-                .any(|certificate| certificate.is_for(host))
+            let is_ordered = config.acme.is_some() && certifiable_name(host).is_some();
+            if is_ordered
+                || certificates
+                    .iter()
+                    .any(|certificate| certificate.is_for(host))
             {
                 continue;
             }

@@ -58,7 +58,7 @@ impl RunningHousekeeping {
         let housekeeping = Housekeeping {
             warmer: Warmer::new(&edge, Vec::new(), PlanMemory::default()).unwrap(),
             popularity: SavedPopularity::new(Some(&dir)),
-            certificates: CertificateUpkeep::new(&[], &edge.clock),
+            certificates: CertificateUpkeep::new(&[], None, &edge.clock),
             edge,
         };
         housekeeping.popularity.restore(&housekeeping.edge);

@@ -16,6 +16,7 @@ use super::news::FlightNews;
 use super::shadow_question::ShadowQueue;
 use super::site::Sites;
 use super::watchlist::Watchlist;
+use crate::acme::AcmeResponder;
 use crate::coding::Coder;
 use crate::collapse::Collapse;
 use crate::store::Store;
@@ -69,6 +70,8 @@ pub struct Edge {
     pub min_rate: u64,
     /// The ports of its listeners. In an authority these count.
     pub ports: Box<[u16]>,
+    /// Issued certificates, and answers to the challenges of ACME.
+    pub acme: Arc<AcmeResponder>,
     pub(super) collapse: Arc<Collapse<FlightNews>>,
     pub(super) hit_for_miss: HitForMiss,
     /// Keys whose fetches have failed lately.
@@ -97,6 +100,8 @@ pub struct EdgeParts {
     pub access_log: Option<AccessLog>,
     /// As [`Edge::ports`].
     pub ports: Box<[u16]>,
+    /// As [`Edge::acme`].
+    pub acme: Arc<AcmeResponder>,
     /// To the thread that asks shadows.
     pub shadows: ShadowQueue,
 }
@@ -127,6 +132,7 @@ impl Edge {
             max_header_bytes: server.max_header_bytes,
             min_rate: server.min_rate,
             ports: parts.ports,
+            acme: parts.acme,
             collapse: Arc::new(Collapse::new()),
             hit_for_miss: HitForMiss::new(cache.hit_for_miss),
             failing_keys: FailingKeys::new(),

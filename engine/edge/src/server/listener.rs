@@ -11,6 +11,7 @@ use super::tls::TlsTerminator;
 use super::tls::file_error::TlsFileError;
 use super::tls::material::TlsMaterial;
 use super::unix_socket::{self, SocketFile};
+use crate::acme::AcmeResponder;
 use tero_config::{self as config, ListenAddress, PeerNetwork};
 use tero_semantics::authority::Scheme;
 use tero_time::clock::Clock;
@@ -118,11 +119,16 @@ impl Listener {
 }
 
 /// Binds each listener: an address once per worker, of which with port 0 the first worker gets a
-/// free port, and the others share it; a path once.
+/// free port, and the others share it; a path once. Listeners with
+/// certificates by ACME get them from `acme`.
 ///
 /// # Errors
 /// [`ListenError`]
-pub fn bind(settings: &config::Server, clock: &Clock) -> Result<BoundListeners, ListenError> {
+pub fn bind(
+    settings: &config::Server,
+    acme: &Arc<AcmeResponder>,
+    clock: &Clock,
+) -> Result<BoundListeners, ListenError> {
     let mut bound = BoundListeners {
         listeners: Vec::new(),
         of_workers: (0..settings.workers).map(|_| Vec::new()).collect(),
@@ -130,7 +136,8 @@ pub fn bind(settings: &config::Server, clock: &Clock) -> Result<BoundListeners, 
     for configured in settings.all_listeners() {
         let tls = configured.tls.as_ref();
         let tls = tls.map(|tls| {
-            TlsTerminator::new(TlsMaterial::read(tls)?, configured.http2, clock).map(Arc::new)
+            let material = TlsMaterial::read(tls)?;
+            TlsTerminator::new(material, configured.http2, acme, clock).map(Arc::new)
         });
         let tls = tls.transpose()?;
         let OpenSockets {

@@ -28,6 +28,7 @@ use self::file_stamps::FileStamps;
 use self::material::TlsMaterial;
 use self::resolver::CertificateResolver;
 use self::server_config::{protocols, server_config};
+use crate::acme::{AcmeResponder, CHALLENGE_PROTOCOL};
 use tero_config::ListenerTls;
 use tero_time::clock::Clock;
 
@@ -63,6 +64,9 @@ impl TlsSetup {
     ) -> Result<TlsSetup, TlsFileError> {
         let mut config = server_config(material, resolver, clock)?;
         config.alpn_protocols = protocols(http2);
+        if material.settings.acme {
+            config.alpn_protocols.push(CHALLENGE_PROTOCOL.to_vec());
+        }
         Ok(TlsSetup {
             config: Arc::new(config),
             asks_for_certificates: material.client_authorities.is_some(),
@@ -93,16 +97,22 @@ pub enum FileLook {
 }
 
 impl TlsTerminator {
-    /// TLS with what was read from files. With `http2`, clients may choose that.
+    /// TLS with what was read from files, and with the certificates of `acme` if the settings say so.
+    /// With `http2`, clients may choose that.
     ///
     /// # Errors
     /// [`TlsFileError::Setup`]
     pub fn new(
         material: TlsMaterial,
         http2: bool,
+        acme: &Arc<AcmeResponder>,
         clock: &Clock,
     ) -> Result<TlsTerminator, TlsFileError> {
-        let resolver = Arc::new(CertificateResolver::new(material.certificates.clone()));
+        let acme = material.settings.acme.then(|| Arc::clone(acme));
+        let resolver = Arc::new(CertificateResolver::new(
+            material.certificates.clone(),
+            acme,
+        ));
         let setup = TlsSetup::new(&material, Arc::clone(&resolver), http2, clock)?;
         let stamps = material.stamps.clone();
         Ok(TlsTerminator {
@@ -122,6 +132,13 @@ impl TlsTerminator {
     /// The settings in force.
     pub fn settings(&self) -> ListenerTls {
         self.files().material.settings.clone()
+    }
+
+    /// What a handshake goes by that is not one of a visitor, and whether clients are asked for
+    /// certificates.
+    pub fn handshake_terms(&self) -> (Arc<ServerConfig>, bool) {
+        let setup = self.setup();
+        (Arc::clone(&setup.config), setup.asks_for_certificates)
     }
 
     /// The certificates in force, in the configuration's order.

@@ -11,6 +11,7 @@ use super::config_args::ConfigArgs;
 use super::report::print_mistakes;
 use super::{colours, fail, print, print_json, report};
 use tero_config::{Config, ConfigError, ConfigErrors, read_text, sections};
+use tero_control::acme::order_warnings;
 use tero_control::certificates::{certificate_mistakes, certificate_warnings};
 use tero_control::openable::{AddressInUse, check_openable};
 use tero_policy_host::check::{check_file, notices, warnings};
@@ -104,6 +105,7 @@ impl CheckCommand {
         let now = Clock::real().now();
         let (mut warnings, notices) = (warnings(config, now), notices(config, now));
         warnings.extend(certificate_warnings(config, now));
+        warnings.extend(order_warnings(config));
         if self.json {
             return print_json(&CheckReport {
                 file: &config.file,

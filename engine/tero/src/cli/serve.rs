@@ -68,7 +68,7 @@ impl ServeCommand {
         for path in server.paths() {
             tracing::info!("serving on unix:{}", path.display());
         }
-        tracing::info!("admin interface on http://{}", server.admin_address());
+        tracing::info!("admin interface on {}", server.admin_url());
         let server = Arc::new(server);
         let reloads = match start_reloads(Arc::clone(&server)) {
             Ok(reloads) => reloads,

@@ -78,6 +78,11 @@ impl CertificateSet {
         understood.or(choices.first()).cloned()
     }
 
+    /// Whether a certificate is for this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.of_name(&name.to_ascii_lowercase()).is_some()
+    }
+
     fn of_name(&self, name: &str) -> Option<&Choices> {
         self.by_name
             .get(name)

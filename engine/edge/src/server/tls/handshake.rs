@@ -16,6 +16,7 @@ use super::server_config::HTTP2;
 use super::socket::TlsSocket;
 use super::transport::TlsTransport;
 use super::{TlsSetup, TlsTerminator};
+use crate::acme::CHALLENGE_PROTOCOL;
 use crate::request::client::TlsFacts;
 use crate::request::tls_client::TlsClient;
 use crate::request::{self, Edge};
@@ -65,6 +66,8 @@ pub(in crate::server) async fn accept(
         return None;
     };
     match ended {
+        // The directory has seen the certificate that it asked for (RFC 8737 §3).
+        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(CHALLENGE_PROTOCOL) => None,
         Ok(stream) => {
             let is_resumed = is_resumed(&stream);
             counters.handshakes.record(match is_resumed {

@@ -8,19 +8,26 @@ use rustls::sign::CertifiedKey;
 
 use super::certificate::ServerCertificate;
 use super::certificate_set::CertificateSet;
+use crate::acme::{AcmeResponder, is_challenge};
 
 /// The certificates in force. Handshakes that begin after a change get the new ones; connections
 /// that are open stay as they are.
 #[derive(Debug)]
 pub struct CertificateResolver {
     certificates: ArcSwap<CertificateSet>,
+    /// Certificates by ACME, where the listener has such.
+    acme: Option<Arc<AcmeResponder>>,
 }
 
 impl CertificateResolver {
-    /// A resolver with these certificates, in the configuration's order.
-    pub fn new(certificates: Vec<Arc<ServerCertificate>>) -> CertificateResolver {
+    /// A resolver with these certificates, in the configuration's order, before those of `acme`.
+    pub fn new(
+        certificates: Vec<Arc<ServerCertificate>>,
+        acme: Option<Arc<AcmeResponder>>,
+    ) -> CertificateResolver {
         CertificateResolver {
             certificates: ArcSwap::from_pointee(CertificateSet::new(certificates)),
+            acme,
         }
     }
 
@@ -39,6 +46,17 @@ impl CertificateResolver {
 impl ResolvesServerCert for CertificateResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let certificates = self.certificates.load();
-        certificates.choose(hello.server_name(), hello.signature_schemes())
+        let name = hello.server_name();
+        if let Some(acme) = &self.acme {
+            if hello.alpn().is_some_and(is_challenge) {
+                return acme.challenge_certificate(name);
+            }
+            if !name.is_some_and(|name| certificates.has(name))
+                && let Some(issued) = acme.certificate(name)
+            {
+                return Some(issued);
+            }
+        }
+        certificates.choose(name, hello.signature_schemes())
     }
 }

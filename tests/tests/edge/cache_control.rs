@@ -233,3 +233,32 @@ fn rules_that_say_nothing_are_refused() {
         assert!(refused.contains(told), "{keys}: {refused}");
     }
 }
+
+#[test]
+fn a_route_says_it_in_the_place_of_its_site() {
+    let routes = "query = \"none\"\ncache_control = \"max-age=60\"\ndefault_ttl = { 404 = \"5s\" }\n\
+                  [[site.route]]\nmatch = [\"/img/*\"]\ncache_control = \"max-age=600\"\nquery = { keep = [\"w\"] }\n\
+                  default_ttl = { 404 = \"50s\" }\n\
+                  [[site.route]]\nmatch = [\"/old/*\"]\ncache_control_at_most = \"7s\"\n";
+    let origin = origin(&[("Cache-Control", "max-age=1")]);
+    origin.on("/img/absent", Reply::status(404));
+    origin.on("/absent", Reply::status(404));
+    let edge = Edge::before(&origin).site(routes).start();
+    for (target, same, secs) in [
+        ("/img/a?w=1&v=2", "/img/a?v=3&w=1", 600),
+        ("/a?w=1", "/a", 60),
+        ("/old/a", "/old/a?x", 7),
+        ("/img/absent", "/img/absent?v", 50),
+        ("/absent", "/absent?v", 5),
+    ] {
+        assert!(edge.get(target).cache_status().stored, "{target}");
+        edge.advance_secs(secs - 1);
+        assert!(edge.get(same).cache_status().hit, "{target}");
+        edge.advance_secs(1);
+        assert!(!edge.get(same).cache_status().hit, "{target}");
+    }
+    edge.get("/img/b?w=1").assert_forwarded("uri-miss", "x");
+    edge.get("/img/b?w=2").assert_forwarded("uri-miss", "x");
+    let purged = edge.admin_post("/purge", "{\"url\": \"http://www.example/img/b?v=9&w=2\"}");
+    assert_eq!(purged.read::<PurgeResponse>().purged, 1);
+}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use ipnet::IpNet;
 
 use super::basic_auth::BasicAuth;
@@ -10,6 +11,8 @@ use super::field_edits::{self, FieldEdits};
 use super::redirect::Redirect;
 use super::respond::Respond;
 use crate::forms;
+use tero_semantics::decision::QueryRule;
+use tero_semantics::default_ttl::DefaultTtls;
 use tero_semantics::path::PathPattern;
 
 section! {
@@ -53,5 +56,17 @@ section! {
         /// Fields that responses to clients get and lose, after those of the site.
         response_fields: FieldEdits = rule("none", FieldEdits::default()),
             Text("`{ set = { NAME = \"VALUE\" }, remove = [\"NAME\"] }`") by field_edits::of_responses;
+        /// As `cache_control` of the site, in its place.
+        cache_control: Option<HeaderValue> = rule("that of the site"),
+            Text("directives, such as `public, max-age=60`")
+            => forms::cache_control;
+        /// As `cache_control_at_most` of the site, in its place.
+        cache_control_at_most: Option<Duration> = rule("that of the site"), Duration("0s", "1y");
+        /// As `query` of the site, in its place.
+        query: Option<QueryRule> = rule("that of the site"),
+            Text("`\"all\"`, `\"none\"`, `{ keep = [\"page\"] }` or `{ drop = [\"utm_*\"] }`")
+            by forms::query_rule;
+        /// As `default_ttl` of the site, which counts for what this one doesn't name.
+        default_ttl: DefaultTtls = {}, Table => forms::default_ttl;
     }
 }

@@ -24,7 +24,6 @@ use super::site_purge::SitePurge;
 use crate::files::BaseDir;
 use crate::forms::{self, OriginAddress};
 use crate::reader::TableReader;
-use tero_semantics::cache_control_rule::CacheControlRule;
 use tero_semantics::cookies::CookiePattern;
 use tero_semantics::decision::QueryRule;
 use tero_semantics::default_ttl::DefaultTtls;
@@ -228,14 +227,6 @@ section! {
 }
 
 impl Site {
-    /// What is said in the place of the `Cache-Control` of responses, or as a bound of it.
-    pub fn cache_control_rule(&self) -> CacheControlRule {
-        CacheControlRule {
-            replacement: self.cache_control.clone(),
-            at_most: self.cache_control_at_most,
-        }
-    }
-
     /// What holds above all policies; `None` if nothing does.
     pub fn floor(&self) -> Option<Box<OperatorFloor>> {
         let never = self.never.iter().flat_map(|rule| rule.paths.clone());

@@ -113,8 +113,6 @@ impl SiteDraft<'_> {
             settings: self.settings.clone(),
             floor: self.settings.floor(),
             purge: self.purge_access(),
-            cache_control: Some(Box::new(self.settings.cache_control_rule()))
-                .filter(|rule| !rule.is_empty()),
             rules: SiteRules::new(self.settings),
             maintenance: before.map_or_else(Arc::default, |site| Arc::clone(&site.maintenance)),
             routes: RouteTable::new(

@@ -22,7 +22,7 @@ use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, PolicyRequest};
 use tero_semantics::authority::{Authority, Scheme};
 use tero_semantics::cache_control::RequestDirectives;
-use tero_semantics::cache_control_rule::RuledResponse;
+use tero_semantics::cache_control_rule::{CacheControlRule, RuledResponse};
 use tero_semantics::decision::{QueryRule, RequestDecision};
 use tero_semantics::key::{self, KeyParts};
 use tero_semantics::operator_floor::FloorRuling;
@@ -252,7 +252,8 @@ impl Exchange {
     /// nothing.
     #[inline]
     pub fn query_rule(&self) -> &QueryRule {
-        match &self.site.settings.query {
+        let of_route = self.route().and_then(|route| route.settings.query.as_ref());
+        match of_route.or(self.site.settings.query.as_ref()) {
             Some(own) if self.decision.query == QueryRule::default() => own,
             _ => &self.decision.query,
         }
@@ -261,9 +262,18 @@ impl Exchange {
     /// Has a response of the next hop say of caching what the site says in its place.
     pub(super) fn apply_cache_control<B>(&self, response: &mut Response<B>, now: Timestamp) {
         let site = &self.site;
-        let Some(rule) = &site.cache_control else {
-            return;
+        let of_route = self.route().map(|route| &route.settings);
+        let rule = CacheControlRule {
+            replacement: of_route
+                .and_then(|route| route.cache_control.clone())
+                .or_else(|| site.settings.cache_control.clone()),
+            at_most: of_route
+                .and_then(|route| route.cache_control_at_most)
+                .or(site.settings.cache_control_at_most),
         };
+        if rule.is_empty() {
+            return;
+        }
         let of = RuledResponse {
             method: &self.parts.method,
             has_cookies: self.fields.cookie,

@@ -21,7 +21,6 @@ use tero_config::{IpNet, PeerNetwork};
 use tero_policy_host::Chain;
 use tero_policy_host::device::DeviceModels;
 use tero_semantics::authority::{Authority, Scheme};
-use tero_semantics::cache_control_rule::CacheControlRule;
 use tero_semantics::cookies::CookiePattern;
 use tero_semantics::forwarded::{ForwardedFacts, forwarded_facts};
 use tero_semantics::host_pattern::{covers, names_above};
@@ -37,8 +36,6 @@ pub struct Site {
     pub settings: config::Site,
     /// What holds above its policies; `None` if nothing does.
     pub floor: Option<Box<OperatorFloor>>,
-    /// What it says in the place of the `Cache-Control` of responses; `None` if it says nothing.
-    pub cache_control: Option<Box<CacheControlRule>>,
     /// Who may purge it by request; `None` if nobody may.
     pub purge: Option<Box<PurgeAccess>>,
     /// What the configuration says of some of its paths.

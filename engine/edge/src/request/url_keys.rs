@@ -59,6 +59,13 @@ impl SitePage<'_> {
     fn rules(&self, given: Option<&QueryRule>) -> Vec<QueryRule> {
         let mut rules: Vec<QueryRule> = vec![QueryRule::default()];
         rules.extend(self.site.settings.query.clone());
+        for route in &self.site.settings.routes {
+            if let Some(rule) = &route.query
+                && !rules.contains(rule)
+            {
+                rules.push(rule.clone());
+            }
+        }
         rules.extend(given.cloned());
         if self.site.policies.is_empty() {
             return rules;

@@ -167,7 +167,9 @@ pub(in crate::request) fn terms(
 /// What the site gives a response without an explicit lifetime.
 fn default_ttl(exchange: &Exchange, status: StatusCode, headers: &HeaderMap) -> DefaultTtl {
     let settings = &exchange.site.settings;
-    match settings.default_ttl.of(status, headers) {
+    let of_route = exchange.route().map(|route| &route.settings.default_ttl);
+    let of_route = of_route.and_then(|table| table.of(status, headers));
+    match of_route.or_else(|| settings.default_ttl.of(status, headers)) {
         None => DefaultTtl::None,
         Some(_) if exchange.fields.cookie && !settings.default_ttl_with_cookies => {
             DefaultTtl::WithheldFromCookie

@@ -198,7 +198,7 @@ fn answers_to_probes_and_purges() {
     edge.get("/x");
     let purge = json!({ "prefix": "http://www.example/", "soft": true });
     golden.check("purge", 200, &post(&edge, "/purge", purge));
-    let begin = json!({ "message": "Back at noon.", "until": "2026-11-24T12:00", "exempt": ["10.0.0.0/8"] });
+    let begin = json!({ "message": "Back at noon.", "until": "2026-11-24T12:00:00-03:00", "exempt": ["10.0.0.0/8"] });
     let begun = post(&edge, "/maintenance/site", begin);
     golden.check("start_maintenance", 200, &begun);
     golden.check("maintenance", 200, &edge.admin_get("/maintenance"));

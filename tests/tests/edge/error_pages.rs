@@ -93,7 +93,9 @@ fn errors_of_the_origin_are_intercepted_where_the_site_says_so() {
     // What is stored is the origin's.
     edge.reload(&with_page(&origin, &page, "\"418\"", ""))
         .unwrap();
-    edge.get("/gone").assert_hit("of the origin");
+    let answer = edge.get("/gone");
+    assert!(answer.cache_status().hit, "{answer:?}");
+    assert_eq!(answer.text(), "of the origin");
 }
 
 #[test]

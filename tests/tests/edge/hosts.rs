@@ -1,6 +1,8 @@
 //! Hosts of sites: exact ones, those below a name, and all others.
 
 use tero_admin_api::PurgeResponse;
+use tero_config::Config;
+use tero_policy_host::check::check_policies;
 use tero_tests::{Edge, EdgeBuilder, Origin, Reply, eventually, get};
 
 /// An origin that says which site asks it, by the `Host` that the site sends.
@@ -80,11 +82,19 @@ fn hosts_below_a_name_are_told_apart_and_purged_by_url_and_prefix() {
     let refused = edge.admin_post("/purge", "{\"url\": \"http://*.shop.example/page\"}");
     assert_eq!(refused.status, 400);
     assert!(
-        refused.text().contains("name each host by itself"),
+        refused.text().contains("a visitor can't request"),
         "{refused:?}"
     );
     let told = edge.admin_post("/explain", "{\"url\": \"http://a.b.shop.example/page\"}");
     assert!(told.text().contains("\"site\":\"shop\""), "{told:?}");
+}
+
+/// Checks a configuration as `tero check` does.
+fn mistakes(builder: &EdgeBuilder) -> Result<(), String> {
+    let text = builder.to_toml();
+    let config = Config::parse(&text, "tero.toml", &std::env::temp_dir())
+        .map_err(|errors| errors.to_string())?;
+    check_policies(&config, &text).map_err(|errors| errors.to_string())
 }
 
 #[test]
@@ -113,10 +123,12 @@ fn a_plan_needs_a_host_that_the_site_answers_for() {
             ["warm.host", "`www.shop.example` is not a host of the site"],
         ),
     ] {
-        let message = plan(host).try_start().expect_err(host);
+        let message = mistakes(&plan(host)).expect_err(host);
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     }
-    let edge = plan("host = \"a.shop.example\"").start();
+    let good = plan("host = \"a.shop.example\"");
+    mistakes(&good).unwrap();
+    let edge = good.start();
     edge.admin_post("/warm/plan", "{}");
     eventually("the page is warm", || {
         edge.send(&get("/page").host("a.shop.example"))

@@ -11,7 +11,9 @@ fn origin() -> Origin {
 }
 
 fn before(origin: &Origin) -> EdgeBuilder {
-    Edge::before(origin).server("trusted_proxies = [\"127.0.0.1\"]")
+    Edge::before(origin)
+        .server("trusted_proxies = [\"127.0.0.1\"]")
+        .site("zone = \"America/Argentina/Buenos_Aires\"")
 }
 
 fn begin(edge: &Edge, request: &StartMaintenanceRequest) {

@@ -4,7 +4,6 @@ use http::Uri;
 
 use tero_admin_api::PurgeTarget;
 use tero_semantics::authority::NamedAuthority;
-use tero_semantics::host_pattern::is_pattern;
 
 /// The longest URL, prefix or name, in bytes.
 const MAX_TEXT: usize = 8_192;
@@ -50,9 +49,6 @@ pub enum TargetError {
     /// The URL is not absolute.
     #[error("this is not an absolute URL")]
     NotAbsolute,
-    /// The host stands for several.
-    #[error("`*` is not a host")]
-    HostPattern,
     /// A visitor can't request such a URL.
     #[error("a visitor can't request such a URL")]
     BadUrl,
@@ -69,7 +65,6 @@ impl TargetError {
             TargetError::HostPrefix => {
                 "write at least the slash behind the host, \"http://www.example.org/\", or name the site"
             }
-            TargetError::HostPattern => "name each host by itself, or purge the site",
             TargetError::NotAbsolute | TargetError::BadUrl => URL,
         }
     }
@@ -125,7 +120,6 @@ fn place(url: &str) -> Result<HostPath, TargetError> {
         .find(['/', '?'])
         .map_or((rest, ""), |slash| rest.split_at(slash));
     match NamedAuthority::parse(authority) {
-        Some(named) if is_pattern(named.host()) => Err(TargetError::HostPattern),
         Some(named) if url.parse::<Uri>().is_ok() => Ok(HostPath {
             host: named.host().to_ascii_lowercase(),
             path: path.to_owned(),

@@ -43,6 +43,14 @@ impl ClientSocket {
         matches!(self, ClientSocket::Tls(_))
     }
 
+    /// Whether bytes that were written wait to be flushed.
+    pub(super) fn has_held(&self) -> bool {
+        match self {
+            ClientSocket::Tls(socket) => socket.has_held(),
+            ClientSocket::Tcp(_) | ClientSocket::Unix(_) => false,
+        }
+    }
+
     /// The bytes that were written and that the client has not acknowledged. `None` if the system
     /// can't tell.
     pub(super) fn unsent(&self) -> Option<u64> {

@@ -117,7 +117,7 @@ impl FrameSocket {
 
     /// Whether bytes wait for the client.
     pub(super) fn is_blocked(&self) -> bool {
-        !self.kept.is_empty()
+        !self.kept.is_empty() || self.socket.has_held()
     }
 
     /// Bytes of content that the client has acknowledged, or at most the system's own buffer less.
@@ -142,7 +142,11 @@ impl FrameSocket {
     /// Writes what was kept. Ready when nothing is left.
     pub(super) fn poll_write_kept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.kept.is_empty() {
-            return Poll::Ready(Ok(()));
+            // What TLS has taken may still be there.
+            return match self.socket.has_held() {
+                true => Pin::new(&mut self.socket).poll_flush(context),
+                false => Poll::Ready(Ok(())),
+            };
         }
         while self.gone < self.kept.len() {
             let bytes = &self.kept[self.gone..];

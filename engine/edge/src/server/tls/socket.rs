@@ -35,15 +35,20 @@ impl TlsSocket {
         self.stream.get_ref().0.stream()
     }
 
+    /// Whether TLS holds bytes back.
+    pub(in crate::server) fn has_held(&self) -> bool {
+        self.stream.get_ref().1.wants_write()
+    }
+
     /// The bytes that were taken and that TLS holds back, or somewhat fewer: rustls doesn't tell, but
     /// what went into it and what came out is known.
     pub(in crate::server) fn held(&self) -> u64 {
-        let (transport, session) = self.stream.get_ref();
-        if !session.wants_write() {
+        if !self.has_held() {
             return 0;
         }
         let (taken, written) = self.mark;
-        (self.taken - taken).saturating_sub(transport.written() - written)
+        let gone = self.stream.get_ref().0.written() - written;
+        (self.taken - taken).saturating_sub(gone)
     }
 
     fn take(&mut self, taken: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -55,9 +60,8 @@ impl TlsSocket {
     }
 
     fn note_empty(&mut self) {
-        let (transport, session) = self.stream.get_ref();
-        if !session.wants_write() {
-            self.mark = (self.taken, transport.written());
+        if !self.has_held() {
+            self.mark = (self.taken, self.stream.get_ref().0.written());
         }
     }
 }

@@ -80,7 +80,8 @@ fn the_admin_interface_serves_its_openapi_document() {
             let target = path
                 .replace("{plan}", "nothing")
                 .replace("{id}", "1")
-                .replace("{policy}", "nothing");
+                .replace("{policy}", "nothing")
+                .replace("{site}", "nothing");
             let answer = edge.admin(&Request::new(method.to_uppercase(), &target).body("{}"));
             assert_ne!(answer.status, 405, "{method} {target}");
             assert_eq!(

@@ -130,10 +130,9 @@ impl StartedConfig {
         );
         let policies = new.policy_host.changed_keys(&in_force.policy_host);
         wait(config::PolicyHost::SECTION, policies);
-        match (&new.acme, &in_force.acme) {
-            (Some(new), Some(old)) => wait(config::Acme::SECTION, new.changed_keys(old)),
-            // Its listener waits.
-            _ => {}
+        // Without the table on one side, its listener waits.
+        if let (Some(new), Some(old)) = (&new.acme, &in_force.acme) {
+            wait(config::Acme::SECTION, new.changed_keys(old));
         }
         match (&new.access_log, &in_force.access_log) {
             (Some(new), Some(old)) => {

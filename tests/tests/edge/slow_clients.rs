@@ -76,7 +76,11 @@ fn a_fetch_is_not_given_back_before_its_time() {
         .start();
     let _stuck = stuck(&edge, "/large/1/no-store");
     let mut cold = asking(&edge, "/cold");
-    edge.advance_until(20, || cold.is_answered());
+    eventually("it waits", || {
+        edge.metric("tero_origin_waiting", &[]) == 1.0
+    });
+    // No more than that: the stuck readers would be disconnected.
+    edge.advance_until(4, || cold.is_answered());
     cold.head().assert_failed(503, "too many");
     assert_eq!(origin.requests("/cold"), 0);
 }
@@ -92,7 +96,11 @@ fn connections_to_origins_stay_bounded_when_fetches_are_given_back() {
         .map(|number| stuck(&edge, &format!("/large/{number}/no-store")))
         .collect();
     let mut cold = asking(&edge, "/cold");
-    edge.advance_until(20, || cold.is_answered());
+    eventually("it waits", || {
+        edge.metric("tero_origin_waiting", &[]) == 1.0
+    });
+    // No more than that: the stuck readers would be disconnected.
+    edge.advance_until(4, || cold.is_answered());
     cold.head().assert_failed(503, "too many");
     drop(readers.pop());
     edge.until("/cold", |answer| answer.status == 200);

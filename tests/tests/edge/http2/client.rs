@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 /// How long anything may take before the test fails.
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = tero_tests::GUARD;
 
 /// A connection.
 #[derive(Debug)]

@@ -31,7 +31,7 @@ pub(super) const ENHANCE_YOUR_CALM: u32 = 0xb;
 const HEADER_TABLE_SIZE: u16 = 1;
 
 /// How long a read waits before the test fails.
-const GUARD: Duration = Duration::from_secs(20);
+const GUARD: Duration = tero_tests::GUARD;
 
 /// A frame as it came.
 #[derive(Clone, Debug)]

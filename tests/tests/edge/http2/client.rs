@@ -17,6 +17,12 @@ use tokio::sync::oneshot;
 /// How long anything may take before the test fails.
 const GUARD: Duration = tero_tests::GUARD;
 
+/// Waits for at most [`GUARD`], in real time.
+#[allow(clippy::disallowed_methods)] // A test that waits for ever must fail; none depends on its length.
+fn within<F: Future>(future: F) -> tokio::time::Timeout<F> {
+    tokio::time::timeout(GUARD, future)
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Http2Client {
@@ -135,7 +141,7 @@ impl Http2Client {
         ends: bool,
     ) -> Result<Http2Request, h2::Error> {
         self.handle.block_on(async {
-            let ready = tokio::time::timeout(GUARD, self.sender.clone().ready());
+            let ready = within(self.sender.clone().ready());
             let mut sender = ready.await.expect("the edge takes streams")?;
             let (response, content) = sender.send_request(request, ends)?;
             Ok(Http2Request {
@@ -180,9 +186,7 @@ impl Http2Request {
             content: _content,
         } = self;
         handle.block_on(async {
-            let response = tokio::time::timeout(GUARD, response)
-                .await
-                .expect("the edge answers in time")?;
+            let response = within(response).await.expect("the edge answers in time")?;
             Ok(read(response).await)
         })
     }
@@ -192,7 +196,7 @@ impl Http2Request {
         let response = &mut self.response;
         self.handle.block_on(async {
             let interim = std::future::poll_fn(|context| response.poll_informational(context));
-            tokio::time::timeout(GUARD, interim)
+            within(interim)
                 .await
                 .expect("an interim response comes in time")
                 .expect("an interim response comes before the final one")
@@ -204,7 +208,7 @@ impl Http2Request {
     pub(super) fn head(self) -> (Response<RecvStream>, SendStream<Bytes>, Handle) {
         let response = self.response;
         let head = self.handle.block_on(async {
-            let response = tokio::time::timeout(GUARD, response);
+            let response = within(response);
             response.await.expect("the edge answers in time").unwrap()
         });
         (head, self.content, self.handle)
@@ -221,7 +225,7 @@ async fn read(response: Response<RecvStream>) -> Http2Answer {
         whole: false,
     };
     loop {
-        let piece = tokio::time::timeout(GUARD, content.data());
+        let piece = within(content.data());
         match piece.await.expect("the content comes in time") {
             None => break,
             Some(Err(_)) => return answer,

@@ -5,8 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
 use http::{Method, Response, StatusCode};
 
-use super::guard::AccessGuard;
-use super::protocol::ClientProof;
+use super::guard::{AccessGuard, ClientProof};
 use super::reply::AdminRefusal;
 use super::route::Router;
 use crate::admin_token::AdminToken;

@@ -10,9 +10,31 @@ use std::net::IpAddr;
 use http::{HeaderMap, header};
 use subtle::ConstantTimeEq as _;
 
-use super::protocol::ClientProof;
 use super::reply::AdminRefusal;
 use crate::admin_token::{AdminToken, digest};
+
+/// What a connection tells of its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientProof {
+    /// It does not speak TLS.
+    Plain,
+    /// It speaks TLS, and clients are not asked for certificates.
+    Secure,
+    /// Its client was asked for a certificate, and has shown none.
+    NoCertificate,
+    /// Its client has shown a certificate that `client_ca` vouches for.
+    Certificate,
+}
+
+impl ClientProof {
+    /// The scheme that the client speaks.
+    pub(super) fn scheme(self) -> &'static str {
+        match self {
+            ClientProof::Plain => "http",
+            _ => "https",
+        }
+    }
+}
 
 /// What a request must show.
 #[derive(Debug)]

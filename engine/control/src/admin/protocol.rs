@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::guard::ClientProof;
 use tero_admin_api::{Answer as _, Problem};
 use tero_edge::server::tls::TlsTerminator;
 use tero_time::clock::Clock;
@@ -18,29 +19,6 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_UNREAD_BYTES: u64 = 64 * 1024;
 /// The first byte of a TLS connection: a record of the handshake (RFC 8446 §5.1).
 const HANDSHAKE_RECORD: u8 = 0x16;
-
-/// What a connection tells of its client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ClientProof {
-    /// It does not speak TLS.
-    Plain,
-    /// It speaks TLS, and clients are not asked for certificates.
-    Secure,
-    /// Its client was asked for a certificate, and has shown none.
-    NoCertificate,
-    /// Its client has shown a certificate that `client_ca` vouches for.
-    Certificate,
-}
-
-impl ClientProof {
-    /// The scheme that the client speaks.
-    pub(super) fn scheme(self) -> &'static str {
-        match self {
-            ClientProof::Plain => "http",
-            _ => "https",
-        }
-    }
-}
 
 /// Does the handshake with a client. `None` if there is no connection after it: a refused client was
 /// told why, as far as it listens.

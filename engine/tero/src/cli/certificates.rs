@@ -14,7 +14,8 @@ Examples:
   tero certificates
   tero certificates --json | jq '.acme[] | select(.failures > 0)'
 
-Exit code: 0 if there was an answer, 1 if not, 2 if the command is used wrongly.";
+Exit code: 0 if there was an answer, 1 if not,
+2 if the command is used wrongly.";
 
 /// Shows the certificates of a running edge, and what became of orders by ACME
 #[derive(Debug, Args)]

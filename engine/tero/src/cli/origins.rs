@@ -17,7 +17,8 @@ Examples:
   tero origins drain shop app-1
   tero origins resume shop app-1
 
-Exit code: 0 if there was an answer, 1 if not, 2 if the command is used wrongly.";
+Exit code: 0 if there was an answer, 1 if not,
+2 if the command is used wrongly.";
 
 /// Shows how the origins of a running edge do, and takes one out
 #[derive(Debug, Args)]

@@ -94,6 +94,8 @@ fn many_failing_pages_open_the_breaker_and_the_others_are_not_asked_for() {
     origin.otherwise(|asked| page(asked.path()));
     edge.advance_secs(30);
     edge.until("/29", |answer| {
+        // The trial may have failed after the clock was turned.
+        edge.advance_secs(1);
         answer.cache_status().hit && answer.age().is_some_and(|age| age < 60)
     });
     assert_eq!(edge.metric("tero_origin_breaker_open", &[]), 0.0);

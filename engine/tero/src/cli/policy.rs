@@ -13,6 +13,7 @@ mod test;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::DateTime;
 use clap::{Args, Subcommand};
@@ -99,8 +100,16 @@ fn time_of(unix_secs: i64) -> String {
     )
 }
 
+/// The time that compiling a module may take at the desk. Whoever waits there can stop it, and
+/// machines of authors may be slower than those of edges.
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
 /// A host at the desk, which counts fuel. It keeps compiled modules where an edge keeps them by
 /// default.
 fn desk() -> Result<Arc<Host>, PolicyError> {
-    Host::counting(&PolicyHost::default(), &compiler())
+    let settings = PolicyHost {
+        compile_timeout: COMPILE_TIMEOUT,
+        ..PolicyHost::default()
+    };
+    Host::counting(&settings, &compiler())
 }

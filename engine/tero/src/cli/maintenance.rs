@@ -30,6 +30,7 @@ pub(super) struct MaintenanceCommand {
 #[derive(Debug, Subcommand)]
 enum MaintenanceAction {
     /// Begins it, or changes how the site is meanwhile
+    #[command(after_help = EXAMPLE)]
     On {
         /// The name of the site
         site: String,
@@ -49,6 +50,7 @@ enum MaintenanceAction {
         common: CommonArgs,
     },
     /// Ends it
+    #[command(after_help = EXAMPLE)]
     Off {
         /// The name of the site
         site: String,
@@ -56,6 +58,7 @@ enum MaintenanceAction {
         common: CommonArgs,
     },
     /// Lists the sites that are in maintenance
+    #[command(after_help = EXAMPLE)]
     Status {
         #[command(flatten)]
         common: CommonArgs,

@@ -42,8 +42,10 @@ struct OutputArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Takes an origin out: no further requests go to it
+    #[command(after_help = EXAMPLE)]
     Drain(NamedOrigin),
     /// Puts an origin back
+    #[command(after_help = EXAMPLE)]
     Resume(NamedOrigin),
 }
 

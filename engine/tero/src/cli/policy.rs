@@ -107,9 +107,13 @@ const COMPILE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// A host at the desk, which counts fuel. It keeps compiled modules where an edge keeps them by
 /// default.
 fn desk() -> Result<Arc<Host>, PolicyError> {
-    let settings = PolicyHost {
+    Host::counting(&desk_settings(), &compiler())
+}
+
+/// The settings of a host at the desk.
+fn desk_settings() -> PolicyHost {
+    PolicyHost {
         compile_timeout: COMPILE_TIMEOUT,
         ..PolicyHost::default()
-    };
-    Host::counting(&settings, &compiler())
+    }
 }

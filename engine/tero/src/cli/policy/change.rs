@@ -20,13 +20,15 @@ Examples:
   tero policy activate hours 3f9a1c
   tero policy activate hours configuration
 
-Exit code: 0 if the version decides now, 1 if not, 2 if the command is used wrongly.";
+Exit code: 0 if the version decides now, 1 if not,
+2 if the command is used wrongly.";
 
 const ROLLBACK: &str = "\
 Example:
   tero policy rollback hours
 
-If a canary is running, it is ended, and nothing else changes. Otherwise the version before decides
+If a canary is running, it is ended, and nothing else changes. Otherwise the
+version before decides
 again; after the last rollback that is the one of the configuration.
 
 Exit code: 0 if it was rolled back, 1 if not, 2 if the command is used wrongly.";
@@ -37,19 +39,21 @@ Examples:
   tero policy shadow hours                  where it differs so far
   tero policy shadow hours --stop
 
-The version is asked about a sample of answered requests. Its decisions are not used.
+The version is asked about a sample of answered requests. Its decisions are
+not used.
 
 Exit code: 0 for success, 1 for failure, 2 if the command is used wrongly.";
 
 const CANARY: &str = "\
 Examples:
   tero policy canary hours --version 3f9a1c --share 5%
-  tero policy canary hours --version 3f9a1c --share 20% --min-requests 2000 --hit-rate-points 2
-  tero policy canary hours                  how it compares with the active version
+  tero policy canary hours --version 3f9a1c --share 20% --hit-rate-points 2
+  tero policy canary hours            how it compares with the active version
   tero policy canary hours --stop
 
-The version decides for a share of the keys, always the same ones. If its results are worse than
-those of the active version by more than the guard allows, it is rolled back automatically.
+The version decides for a share of the keys, always the same ones. If its
+results are worse than those of the active version by more than the guard
+allows, it is rolled back automatically.
 
 Exit code: 0 for success, 1 for failure, 2 if the command is used wrongly.";
 

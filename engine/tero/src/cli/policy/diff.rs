@@ -14,11 +14,12 @@ use serde::Serialize;
 use super::push::{module, settings};
 use super::report::{self, Difference};
 use crate::cli::compile::compiler;
+use crate::cli::policy::desk_settings;
 use crate::cli::{fail, print, print_json, used_wrongly};
 use tero_admin_api::VersionComparison;
 use tero_config as config;
 use tero_config::units::Share;
-use tero_config::{FilePosition, ModuleSource, PolicyHost, PolicyLimits, calendars};
+use tero_config::{FilePosition, ModuleSource, PolicyLimits, calendars};
 use tero_control::admin::version_comparison;
 use tero_policy_host::compare::DifferenceSample;
 use tero_policy_host::{Chain, Hook, Host, Package, Policy};
@@ -76,7 +77,7 @@ impl DiffCommand {
                 return used_wrongly(&format!("can't read {}: {error}", self.log.display()));
             }
         };
-        let host = match Host::with_compiler(&PolicyHost::default(), &compiler()) {
+        let host = match Host::with_compiler(&desk_settings(), &compiler()) {
             Ok(host) => host,
             Err(error) => return fail(&error.to_string()),
         };

@@ -10,9 +10,10 @@ use serde::Serialize;
 
 use super::push::settings;
 use crate::cli::compile::compiler;
+use crate::cli::policy::desk_settings;
 use crate::cli::{fail, print, print_json, used_wrongly};
 use tero_config as config;
-use tero_config::{ModuleSource, PolicyHost, PolicyLimits, units};
+use tero_config::{ModuleSource, PolicyLimits, units};
 use tero_policy_host::{Host, Inspection, Manifest, PolicyError};
 
 const EXAMPLE: &str = "\
@@ -46,7 +47,7 @@ impl InspectCommand {
             Ok(policy) => policy,
             Err(message) => return used_wrongly(&message),
         };
-        let host = match Host::with_compiler(&PolicyHost::default(), &compiler()) {
+        let host = match Host::with_compiler(&desk_settings(), &compiler()) {
             Ok(host) => host,
             Err(error) => return fail(&error.to_string()),
         };

@@ -25,6 +25,8 @@ pub(crate) struct Case {
 pub(crate) enum Kind {
     /// One stored object.
     Hit,
+    /// One stored text, for a client that accepts gzip.
+    Coded,
     /// Conditional requests for one stored object, answered with 304.
     NotModified,
     /// A thousand bytes of one stored object, answered with 206.
@@ -45,7 +47,7 @@ pub(crate) enum Kind {
 }
 
 impl Case {
-    const fn new(name: &'static str, about: &'static str, kind: Kind) -> Case {
+    pub(crate) const fn new(name: &'static str, about: &'static str, kind: Kind) -> Case {
         Case {
             name,
             about,
@@ -57,12 +59,12 @@ impl Case {
         }
     }
 
-    const fn kib(mut self, kib: u32) -> Case {
+    pub(crate) const fn kib(mut self, kib: u32) -> Case {
         self.size = Size::of_kib(kib);
         self
     }
 
-    const fn connections(mut self, connections: u32) -> Case {
+    pub(crate) const fn connections(mut self, connections: u32) -> Case {
         self.connections = connections;
         self
     }
@@ -81,6 +83,7 @@ impl Case {
     pub(crate) fn path(&self) -> String {
         match self.kind {
             Kind::Zipf(_) | Kind::Mixed => self.size.path(1),
+            Kind::Coded => format!("/text/{}.html", self.size),
             _ => format!("/img/{}.bin", self.size),
         }
     }

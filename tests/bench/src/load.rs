@@ -30,6 +30,18 @@ pub(crate) struct Load<'a> {
     pub(crate) seed: &'a str,
     /// The host of requests; `None` is the address.
     pub(crate) host: Option<&'a str>,
+    pub(crate) over: Over,
+}
+
+/// What carries the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// HTTP/1.1 in the clear.
+    Plain,
+    /// HTTP/1.1 over TLS.
+    Tls,
+    /// HTTP/2 over TLS, with this many requests under way on each connection.
+    Http2 { streams: u32 },
 }
 
 /// The result of a measurement.
@@ -58,10 +70,15 @@ pub(crate) fn installed() -> Result<(), String> {
 }
 
 impl Load<'_> {
-    /// Runs wrk for this many seconds.
+    /// Runs wrk for this many seconds, or h2load for HTTP/2.
     pub(crate) fn run(&self, seconds: u64) -> Result<LoadResult, String> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/wrk.lua");
         let (case, size) = (self.case, self.case.size.to_string());
+        let scheme = match self.over {
+            Over::Plain => "http",
+            Over::Tls => "https",
+            Over::Http2 { streams } => return self.run_http2(seconds, streams),
+        };
         // wrk's time includes opening thousands of connections, which takes a while.
         let seconds = seconds + u64::from(case.connections) / CONNECTIONS_A_SECOND;
         let limit = seconds + GRACE_SECS;
@@ -85,12 +102,13 @@ impl Load<'_> {
         match case.kind {
             Kind::NotModified => wrk.args(["-H", &format!("If-None-Match: {}", case.size.etag())]),
             Kind::Range => wrk.args(["-H", "Range: bytes=1000-1999"]),
+            Kind::Coded => wrk.args(["-H", "Accept-Encoding: gzip"]),
             Kind::NewConnections => wrk.args(["-H", "Connection: close"]),
             _ => &mut wrk,
         };
         wrk.arg("-s")
             .arg(script)
-            .arg(format!("http://127.0.0.1:{}{}", self.port, case.path()))
+            .arg(format!("{scheme}://127.0.0.1:{}{}", self.port, case.path()))
             .arg("--");
         match case.kind {
             Kind::Zipf(objects) => wrk.args(["zipf", &objects.to_string(), &size]),
@@ -133,6 +151,59 @@ impl Load<'_> {
             p999_micros: number("p999"),
         })
     }
+
+    fn run_http2(&self, seconds: u64, streams: u32) -> Result<LoadResult, String> {
+        let case = self.case;
+        let output = Command::new("taskset")
+            .args(["-c", &self.core.to_string(), "h2load"])
+            .args([format!("-D{seconds}"), format!("-c{}", case.connections)])
+            .args([format!("-m{streams}"), "-t1".to_owned()])
+            .args(["-H", &format!("user-agent: {USER_AGENT}")])
+            .arg(format!("https://127.0.0.1:{}{}", self.port, case.path()))
+            .output()
+            .map_err(|error| {
+                format!("h2load did not start (Debian: apt-get install nghttp2-client): {error}")
+            })?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        of_h2load(&text, seconds).ok_or_else(|| {
+            format!(
+                "h2load printed no result: {text}{}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })
+    }
+}
+
+/// The result that h2load prints. It tells no percentiles.
+fn of_h2load(text: &str, seconds: u64) -> Option<LoadResult> {
+    let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+    let number_before = |line: &str, what: &str| -> Option<u64> {
+        let mut words = line.split([' ', ',']).filter(|word| !word.is_empty());
+        let mut before = words.next()?;
+        words
+            .find(|word| {
+                let found = *word == what;
+                if !found {
+                    before = word;
+                }
+                found
+            })
+            .and_then(|_| before.trim_matches(['(', ')']).parse().ok())
+    };
+    let protocol = line("Application protocol: ")?;
+    let (requests, codes) = (line("requests: ")?, line("status codes: ")?);
+    let done = number_before(requests, "done")?;
+    let good = number_before(codes, "2xx")?.min(number_before(requests, "succeeded")?);
+    let bytes = number_before(line("traffic: ")?, "data")?;
+    (protocol == "h2" && done > 0).then_some(LoadResult {
+        seconds: seconds as f64,
+        requests: done,
+        bytes,
+        failed: done - good.min(done),
+        p50_micros: f64::NAN,
+        p99_micros: f64::NAN,
+        p999_micros: f64::NAN,
+    })
 }
 
 impl LoadResult {
@@ -190,4 +261,37 @@ fn request(port: u16, path: &str) -> std::io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRINTED: &str = "\
+starting benchmark...
+Application protocol: h2
+
+finished in 2.00s, 45001.00 req/s, 51.22MB/s
+requests: 90002 total, 90130 started, 90002 done, 90001 succeeded, 1 failed, 0 errored, 0 timeout
+status codes: 90001 2xx, 0 3xx, 0 4xx, 1 5xx
+traffic: 102.44MB (107418421) total, 8.24MB (8640192) headers (space savings 75.51%), 87.89MB (92160924) data
+                     min         max         mean         sd        +/- sd
+time for request:      300us     9.31ms      2.80ms       510us    71.11%
+";
+
+    #[test]
+    fn the_result_of_h2load_is_read() {
+        let result = of_h2load(PRINTED, 2).unwrap();
+        assert_eq!(
+            (result.requests, result.failed, result.bytes),
+            (90_002, 1, 92_160_924)
+        );
+        for broken in [
+            PRINTED.replace("protocol: h2", "protocol: http/1.1"),
+            PRINTED.replace("90002 done", "0 done"),
+            String::new(),
+        ] {
+            assert!(of_h2load(&broken, 2).is_none(), "{broken}");
+        }
+    }
 }

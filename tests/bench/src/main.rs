@@ -4,8 +4,11 @@
 
 mod admin;
 mod cases;
+mod certificates;
 mod client;
+mod edge;
 mod floors;
+mod handshakes;
 mod instructions;
 mod load;
 mod memory;
@@ -25,7 +28,8 @@ use clap::{Parser, Subcommand};
 
 use cases::{Case, Kind};
 use floors::Answer;
-use load::Load;
+use handshakes::Handshakes;
+use load::{Load, Over};
 use origin::Origin;
 use pace::Pace;
 use report::{Report, Sample};
@@ -50,6 +54,7 @@ Examples:
   cargo run --release -p tero-bench -- instructions --top 30          where the instructions of a hit go
   cargo run --release -p tero-bench -- memory --budget-mib 1024
   cargo run --release -p tero-bench -- policies --javascript JS.wasm --python PY.wasm
+  cargo run --release -p tero-bench -- edge --rounds 9                TLS, HTTP/2, compression
   cargo run --release -p tero-bench -- scale --entries 10000000       ten million entries, 10 GB";
 
 #[derive(Debug, Subcommand)]
@@ -66,6 +71,8 @@ enum Measure {
     /// Measures hits with more entries and sites, and what a purge of many entries costs other
     /// requests.
     Scale(scale::Arguments),
+    /// Measures TLS, HTTP/2 and compressed hits beside nginx and HAProxy.
+    Edge(edge::Arguments),
     /// Prints the table of a report that `--json` wrote.
     Table { report: PathBuf },
     /// Serves a constant answer.
@@ -76,6 +83,9 @@ enum Measure {
         #[command(flatten)]
         answer: floors::Answer,
     },
+    /// Opens TLS connections for a request each, and prints their number as JSON.
+    #[command(hide = true)]
+    Handshakes(Handshakes),
     /// Sends requests at a steady rate, and prints the latencies as JSON.
     #[command(hide = true)]
     AtRate(Pace),
@@ -131,6 +141,10 @@ fn main() -> ExitCode {
         Some(Measure::Memory(arguments)) => memory::run(&arguments),
         Some(Measure::Policies(arguments)) => policies::run(&arguments),
         Some(Measure::Scale(arguments)) => scale::run(&arguments),
+        Some(Measure::Edge(arguments)) => edge::run(&arguments),
+        Some(Measure::Handshakes(handshakes)) => {
+            handshakes.run().map(|result| println!("{result}"))
+        }
         Some(Measure::Table { report }) => {
             read_report(&report).map(|report| println!("{}", report::table(&report)))
         }
@@ -282,6 +296,7 @@ fn measure(
         core: arguments.load_core,
         seed: &seed,
         host: None,
+        over: Over::Plain,
     };
     if case.objects() > 0 {
         client::fill(running.port, case.objects(), case.size)?;

@@ -47,14 +47,39 @@ impl Size {
         format!("/img/o{number}/{self}.bin")
     }
 
-    /// The size of the object at such a path.
+    /// The text of this size: words in no order, as hard to compress as the text of pages.
+    pub(crate) fn text(self) -> Vec<u8> {
+        const WORDS: [&str; 16] = [
+            "edge", "cache", "<p>", "</p>", "shop", "price", "origin", "page", "fresh", "stale",
+            "<li>", "policy", "hour", "visit", "key", "answer",
+        ];
+        let (mut text, mut random) = (Vec::new(), 7_u64);
+        while text.len() < self.0 as usize {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            text.extend_from_slice(WORDS[(random >> 60) as usize].as_bytes());
+            // One word in four has a number.
+            if random >> 40 & 3 == 0 {
+                text.extend_from_slice((random >> 50).to_string().as_bytes());
+            }
+            text.push(b' ');
+        }
+        text.truncate(self.0 as usize);
+        text
+    }
+
+    /// The size of the object at such a path, or at one of a text like `/text/1k.html`.
     fn under(path: &str) -> Option<Size> {
-        path.strip_prefix("/img/")?
-            .rsplit('/')
-            .next()?
-            .strip_suffix(".bin")?
-            .parse()
-            .ok()
+        let name = match path.strip_prefix("/text/") {
+            Some(text) => text.strip_suffix(".html")?,
+            None => path
+                .strip_prefix("/img/")?
+                .rsplit('/')
+                .next()?
+                .strip_suffix(".bin")?,
+        };
+        name.parse().ok()
     }
 }
 
@@ -128,7 +153,7 @@ fn serve(stream: TcpStream, requests: &AtomicU64) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut writer = stream;
-    let mut bodies: HashMap<Size, Vec<u8>> = HashMap::new();
+    let mut bodies: HashMap<(Size, bool), Vec<u8>> = HashMap::new();
     let (mut line, mut field) = (String::new(), String::new());
     loop {
         line.clear();
@@ -152,12 +177,20 @@ fn serve(stream: TcpStream, requests: &AtomicU64) -> Option<()> {
             "404 Not Found"
         };
         let size = size.unwrap_or(Size(0));
-        let body = bodies.entry(size).or_insert_with(|| size.body());
+        let is_text = path.starts_with("/text/");
+        let (make, media_type) = match is_text {
+            true => (Size::text as fn(Size) -> Vec<u8>, "text/html"),
+            false => (
+                Size::body as fn(Size) -> Vec<u8>,
+                "application/octet-stream",
+            ),
+        };
+        let body = bodies.entry((size, is_text)).or_insert_with(|| make(size));
         let groups = group(path)
             .map(|group| format!("cache-groups: \"g{group}\", \"all\"\r\n"))
             .unwrap_or_default();
         let mut answer = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/octet-stream\r\ncontent-length: {}\r\n\
+            "HTTP/1.1 {status}\r\ncontent-type: {media_type}\r\ncontent-length: {}\r\n\
              date: Mon, 02 Mar 2026 12:00:00 GMT\r\nlast-modified: Mon, 02 Mar 2026 12:00:00 GMT\r\netag: {}\r\n\
              accept-ranges: bytes\r\n{groups}cache-control: public, max-age=31536000\r\n\r\n",
             body.len(),
@@ -182,6 +215,8 @@ mod tests {
             ("/img/u7-3/100k.bin", Some(Size::of_kib(100))),
             (&Size::of_bytes(128).path(7), Some(Size::of_bytes(128))),
             (&Size::of_kib(10).path(7), Some(Size::of_kib(10))),
+            ("/text/98k.html", Some(Size::of_kib(98))),
+            ("/text/98k.bin", None),
             ("/img/x.bin", None),
             ("/img/4194304k.bin", None),
             ("/1k.bin", None),

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cases::CASES;
-use crate::load::{self, Load};
+use crate::load::{self, Load, Over};
 use crate::origin::Origin;
 use crate::report::{median, percentile, sorted};
 use crate::servers::{self, Running, Server, Start};
@@ -110,6 +110,7 @@ fn cpu_of_hit(running: &Running, host: Option<&str>, arguments: &Arguments) -> R
         core: arguments.load_core,
         seed: "",
         host,
+        over: Over::Plain,
     };
     running.cpu_of_request(|| load.run(arguments.seconds))
 }

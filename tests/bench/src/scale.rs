@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tero_admin_api::PurgeTarget;
 
 use crate::cases::{Case, Kind};
-use crate::load::{self, Load};
+use crate::load::{self, Load, Over};
 use crate::origin::{GROUPS, Origin, Size};
 use crate::pace::Pace;
 use crate::servers::{self, Running, Server, Start};
@@ -131,6 +131,7 @@ fn cpu_of_hit(running: &Running, case: &Case, arguments: &Arguments) -> Result<f
         core: arguments.load_core,
         seed: "",
         host: None,
+        over: Over::Plain,
     };
     load.run(1)?;
     let cpu = (0..3)

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
+use crate::certificates;
 use crate::floors::Answer;
 use crate::load;
 use crate::origin::Size;
@@ -108,6 +109,8 @@ impl Server {
 /// A running server, with the folder of its files.
 pub(crate) struct Running {
     pub(crate) port: u16,
+    /// The port with TLS: see [`Start::tls`].
+    pub(crate) tls: u16,
     /// The port of its admin interface, if it has one.
     pub(crate) admin: u16,
     // Fields are dropped in order: the process ends before its files are removed.
@@ -218,6 +221,8 @@ pub(crate) struct Start<'a> {
     /// The end of tero's configuration after the common part, in place of the policies of
     /// [`Server::Tero`].
     pub(crate) config: Option<&'a str>,
+    /// Whether nginx and HAProxy also listen with TLS, and compress texts. tero does so by `config`.
+    pub(crate) tls: bool,
     /// The answer of [`Server::Epoll`] and [`Server::Hyper`].
     pub(crate) floor: Answer,
 }
@@ -238,6 +243,7 @@ impl<'a> Start<'a> {
             core: 0,
             memory_mib: 256,
             config: None,
+            tls: false,
             floor,
         }
     }
@@ -346,10 +352,15 @@ pub(crate) fn start(server: Server, start: &Start<'_>) -> Result<Running, String
         .tempdir_in(parent)
         .map_err(failed)?;
     process::remove_on_signal(folder.path());
-    let (port, admin) = (free_port().map_err(failed)?, free_port().map_err(failed)?);
+    let free = || free_port().map_err(failed);
+    let (port, tls, admin) = (free()?, free()?, free()?);
+    if start.tls {
+        certificates::write(folder.path())?;
+    }
     let setup = Setup {
         dir: folder.path(),
         port,
+        tls,
         admin,
         start,
     };
@@ -368,6 +379,7 @@ pub(crate) fn start(server: Server, start: &Start<'_>) -> Result<Running, String
     std::thread::sleep(Duration::from_millis(500));
     Ok(Running {
         port,
+        tls,
         admin,
         process,
         folder,
@@ -383,6 +395,7 @@ pub(crate) fn free_port() -> std::io::Result<u16> {
 struct Setup<'a> {
     dir: &'a Path,
     port: u16,
+    tls: u16,
     admin: u16,
     start: &'a Start<'a>,
 }
@@ -426,11 +439,15 @@ impl Setup<'_> {
                 Ok(words("-N -n terobench -f @DIR@/squid.conf"))
             }
             Server::Haproxy => {
-                self.write("haproxy.cfg", include_str!("../peers/haproxy.cfg"))?;
+                let tls = self.with_tls(include_str!("../peers/haproxy-tls.cfg"));
+                let config = include_str!("../peers/haproxy.cfg").replace("@TLS@", tls);
+                self.write("haproxy.cfg", &config)?;
                 Ok(words("-db -f @DIR@/haproxy.cfg"))
             }
             Server::Nginx => {
-                self.write("nginx.conf", include_str!("../peers/nginx.conf"))?;
+                let tls = self.with_tls(include_str!("../peers/nginx-tls.conf"));
+                let config = include_str!("../peers/nginx.conf").replace("@TLS@", tls);
+                self.write("nginx.conf", &config)?;
                 Ok(words("-p @DIR@ -e @DIR@/error.log -c @DIR@/nginx.conf"))
             }
             Server::Varnish => {
@@ -491,6 +508,11 @@ impl Setup<'_> {
         self.write("etc/plugin.config", "")
     }
 
+    /// The lines for TLS, or none if they are not wanted.
+    fn with_tls(&self, lines: &'static str) -> &'static str {
+        if self.start.tls { lines } else { "" }
+    }
+
     fn write(&self, name: &str, template: &str) -> std::io::Result<()> {
         std::fs::write(self.dir.join(name), self.fill(template))
     }
@@ -500,6 +522,7 @@ impl Setup<'_> {
         template
             .replace("@DIR@", &self.dir.display().to_string())
             .replace("@PORT@", &self.port.to_string())
+            .replace("@TLS_PORT@", &self.tls.to_string())
             .replace("@ORIGIN@", &self.start.origin.to_string())
             .replace("@HAPROXY_MIB@", &haproxy_mib.to_string())
             .replace(

@@ -59,7 +59,10 @@ pub(super) async fn run(context: Arc<WorkerContext>, queue: AcceptQueue, open: m
                     let _counted = CountedConnection::new(&context.edge.counters);
                     match place {
                         Some(_) => serve(&context, &listener, socket, &facts).await,
-                        None => serve_proxied(&context, &listener, socket, facts).await,
+                        // What few connections need is not part of the task of each.
+                        None => {
+                            Box::pin(serve_proxied(&context, &listener, socket, facts)).await;
+                        }
                     }
                     drop((permit, place, open));
                 });
@@ -116,9 +119,9 @@ async fn serve(
     facts: &ConnectionFacts,
 ) {
     if let Some(tls) = listener.tls() {
-        serve_secure(context, tls, socket, facts).await;
+        Box::pin(serve_secure(context, tls, socket, facts)).await;
     } else if listener.takes_http2() {
-        serve_any(context, socket, facts).await;
+        Box::pin(serve_any(context, socket, facts)).await;
     } else {
         http1::serve(context, socket, facts, Bytes::new()).await;
     }
@@ -135,7 +138,9 @@ async fn serve_secure(
     let ClientSocket::Tcp(stream) = socket else {
         return;
     };
-    let Some(secure) = handshake::accept(context, tls, stream, facts).await else {
+    // A handshake ends long before its connection.
+    let accepted = Box::pin(handshake::accept(context, tls, stream, facts)).await;
+    let Some(secure) = accepted else {
         return;
     };
     let socket = ClientSocket::Tls(secure.socket);

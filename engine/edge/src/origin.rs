@@ -27,7 +27,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{Method, Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
@@ -47,7 +48,7 @@ use tero_time::clock::Clock;
 pub(crate) use breaker::BreakerPosition;
 pub use error::OriginError;
 pub(crate) use error::is_slow_client;
-pub use health::HopState;
+pub use health::{HopCondition, HopState};
 pub use hop_counters::HopFigures;
 pub use permits::FetchPermit;
 pub use tls::OriginTlsError;
@@ -233,8 +234,8 @@ impl Origin {
     }
 
     /// Sends a request and waits for the head of its response. `request` has an origin-form target
-    /// and a `Host`, and its content comes from `source`. `key` says which hop is its own, where the
-    /// site chooses by it. If the request may be repeated, `again` makes it once more.
+    /// and a `Host`, and its content comes from `source`. `url` says which hop is its own, where the
+    /// site chooses by it, and whom it queues with. If the request may be repeated, `again` makes it once more.
     ///
     /// # Errors
     /// [`OriginError`]. Nothing was sent in the cases `Connect`, `Tls`, `Exhausted`,
@@ -243,11 +244,14 @@ impl Origin {
         self: &Arc<Self>,
         mut request: Request<RequestBody>,
         source: ContentSource,
-        key: &[u8],
+        url: &str,
         mut again: Option<&mut RequestCopy<'_>>,
     ) -> Result<OriginResponse, OriginError> {
         let patience = self.settings.connect_timeout;
-        let permit = self.permits.take(&self.clock, key, patience).await;
+        let permit = self
+            .permits
+            .take(&self.clock, url.as_bytes(), patience)
+            .await;
         let mut permit = permit.ok_or(OriginError::Busy)?;
         if source == ContentSource::Client {
             permit.lend(self.clock.now());
@@ -255,9 +259,9 @@ impl Origin {
         self.retries.count_request();
         let sending = SendingContent::watch(&mut request, &self.clock);
         let begun_at = self.clock.now();
-        let order = self.balancer.order(&self.hops, key, begun_at);
+        let order = self.balancer.order(&self.hops, url.as_bytes(), begun_at);
         if let Some(hop) = order.on_trial {
-            self.try_in_background(hop, &request, again.as_deref_mut());
+            self.try_in_background(hop, &request);
         }
         let method = request.method().clone();
         let deadline = begun_at.saturating_add(self.settings.deadline);
@@ -271,12 +275,13 @@ impl Origin {
                 sending: sending.as_ref(),
                 deadline,
             };
+            let asked_at = self.clock.now();
             let place = HopPlace::enter(hop);
             // A hop whose rest is over is tried by one request at a time.
-            let trial = hop.begin_trial(self.clock.now());
+            let trial = hop.begin_trial(asked_at);
             let answer = attempt.run(request, again.as_deref_mut()).await;
             drop(trial);
-            self.record(hop, &answer, attempt.clock.now().since(begun_at));
+            self.record(hop, &answer, self.clock.now().since(asked_at));
             let is_last = hops.peek().is_none() || self.clock.now() >= deadline;
             let mut copy = || {
                 let may_repeat = !is_last && retry::allows(&self.settings.retry, &method, &answer);
@@ -351,37 +356,46 @@ impl Origin {
         hop.health.record(HopResult::of(result), now, may_rest);
     }
 
-    /// Has a copy of a request try whether a hop is back, so that its visitor doesn't wait for that.
-    /// Only GET and HEAD are sent for this.
-    fn try_in_background(
-        self: &Arc<Self>,
-        hop: &Arc<NextHop>,
-        request: &Request<RequestBody>,
-        again: Option<&mut RequestCopy<'_>>,
-    ) {
-        let is_safe = matches!(*request.method(), http::Method::GET | http::Method::HEAD);
-        let Some(again) = again.filter(|_| is_safe) else {
+    /// Has a request of the edge's own try whether a hop is back, so that no visitor waits for that.
+    fn try_in_background(self: &Arc<Self>, hop: &Arc<NextHop>, request: &Request<RequestBody>) {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return;
-        };
+        }
         let Some(trial) = hop.begin_trial(self.clock.now()) else {
             return;
         };
-        let Some(copy) = again() else { return };
+        let request = trial_of(request);
         let (origin, hop) = (Arc::clone(self), Arc::clone(hop));
         tokio::spawn(async move {
-            let begun_at = origin.clock.now();
+            let asked_at = origin.clock.now();
             let attempt = Attempt {
                 hop: &hop,
                 settings: &origin.settings,
                 clock: &origin.clock,
                 sending: None,
-                deadline: begun_at.saturating_add(origin.settings.deadline),
+                deadline: asked_at.saturating_add(origin.settings.deadline),
             };
-            let answer = attempt.run(copy, None).await;
+            let answer = attempt.run(request, None).await;
             drop(trial);
-            origin.record(&hop, &answer, origin.clock.now().since(begun_at));
+            origin.record(&hop, &answer, origin.clock.now().since(asked_at));
         });
     }
+}
+
+/// A request that tries a hop: HEAD for the path of `request`. Its query and whatever tells who asks
+/// are left out, since the visitor's own request is sent, too, and must not take effect twice.
+fn trial_of(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut trial = Request::new(empty());
+    *trial.method_mut() = Method::HEAD;
+    *trial.uri_mut() = Uri::try_from(request.uri().path()).unwrap_or_default();
+    *trial.headers_mut() = request.headers().clone();
+    for name in [COOKIE, AUTHORIZATION] {
+        trial.headers_mut().remove(name);
+    }
+    if let Some(timeout) = request.extensions().get::<ResponseTimeout>() {
+        trial.extensions_mut().insert(*timeout);
+    }
+    trial
 }
 
 /// An extension of a request: how long its response is waited for, in place of `response_timeout`.

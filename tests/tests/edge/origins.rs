@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use tero_admin_api::{OriginReport, OriginState, OriginsResponse};
 use tero_tests::{Answer, Client, Edge, EdgeBuilder, Origin, Reply, Request, eventually, get};
 
+const PHONE: &str =
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148";
+
 /// An origin that answers each request with `body`, which may not be stored.
 fn saying(body: &'static str) -> Origin {
     let origin = Origin::start();
@@ -103,6 +106,11 @@ fn a_url_has_its_origin_where_the_key_decides() {
     let (one, other) = (saying("one"), saying("other"));
     let edge = before(&[(&one, ""), (&other, "")])
         .site("balance = { by = \"key\" }")
+        .policy(
+            "rules",
+            "builtin:json-rules",
+            "settings = { rules = [{ match = [\"/*\"], ttl = 60 }], variants = { mobile = { devices = [\"mobile\"], paths = [\"/\"] } } }",
+        )
         .start();
     let mut seen = HashMap::new();
     for round in 0..3 {
@@ -111,6 +119,11 @@ fn a_url_has_its_origin_where_the_key_decides() {
             let before = seen.entry(page).or_insert_with(|| body.clone());
             assert_eq!(*before, body, "page {page}, round {round}");
         }
+    }
+    // Variants of a URL have the same origin.
+    for page in 0..20 {
+        let phone = get(format!("/{page}")).header("User-Agent", PHONE);
+        assert_eq!(edge.send(&phone).text(), seen[&page], "page {page}");
     }
     let of_one = seen.values().filter(|body| *body == "one").count();
     assert!((1..20).contains(&of_one), "{of_one}");
@@ -140,13 +153,23 @@ fn no_visitor_waits_for_an_origin_that_hangs_after_the_first() {
         "the request goes to the other origin"
     );
     assert_eq!(states(&edge)[0], OriginState::Resting);
+    // The time that one origin took is not the other's.
+    assert!(
+        reports(&edge)[1].mean_ms < Some(1_000.0),
+        "{:?}",
+        reports(&edge)
+    );
     for round in 0..4 {
         // Each rest ends, and a copy of a request finds out that the origin still hangs.
         let bodies = bodies(&edge, 12, |request| format!("/{round}/{request}"));
         assert_eq!(bodies["good"], 12);
         edge.advance_secs(30);
-        edge.get(&format!("/{round}/after"));
+        let visit = get(format!("/{round}/after?token=1")).header("Cookie", "a=b");
+        assert_eq!(edge.send(&visit).text(), "good");
         hanging.wait_for(&format!("/{round}/after"), 1);
+        // Nothing of the visitor takes effect twice.
+        let trial = hanging.only(&format!("/{round}/after"));
+        assert_eq!((&*trial.method, trial.header("cookie")), ("HEAD", None));
         edge.advance_until(10, || states(&edge)[0] == OriginState::Resting);
     }
 }

@@ -21,6 +21,7 @@ use crate::acme::{NameReport, OrderCounts};
 use tero_admin_api::{MetricsText, endpoints::Metrics};
 use tero_config::calendars::{missing_years, years_by_law};
 use tero_edge::limit_table::LimitTable;
+use tero_edge::origin::HopCondition;
 use tero_edge::request::site::Site;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::access_log::AccessLog;
@@ -273,7 +274,10 @@ fn hops(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
             if let Some(end) = hop.certificate_ends {
                 ends.push((labels.clone(), end));
             }
-            resting.push((labels, u64::from(hop.state.state != "healthy")));
+            resting.push((
+                labels,
+                u64::from(hop.state.condition != HopCondition::Healthy),
+            ));
         }
     }
     let help = "Requests to each origin, by class of the status or the failure";

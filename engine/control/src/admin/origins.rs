@@ -5,7 +5,7 @@ use super::context::AdminContext;
 use super::reply::AdminRefusal;
 use tero_admin_api::endpoints::{DrainOrigin, Origins, ResumeOrigin};
 use tero_admin_api::{OriginReport, OriginRequest, OriginState, OriginsResponse};
-use tero_edge::origin::HopFigures;
+use tero_edge::origin::{HopCondition, HopFigures};
 use tero_edge::request::site::Site;
 
 /// All origins.
@@ -87,12 +87,12 @@ fn report(site: String, hop: HopFigures) -> OriginReport {
         site,
         origin: hop.name,
         addresses: hop.addresses,
-        state: match hop.state.state {
-            "trial" => OriginState::Trial,
-            "resting" => OriginState::Resting,
-            "down" => OriginState::Down,
-            "drained" => OriginState::Drained,
-            _ => OriginState::Healthy,
+        state: match hop.state.condition {
+            HopCondition::Healthy => OriginState::Healthy,
+            HopCondition::OnTrial => OriginState::Trial,
+            HopCondition::Resting => OriginState::Resting,
+            HopCondition::Down => OriginState::Down,
+            HopCondition::Drained => OriginState::Drained,
         },
         reason: hop.state.reason.to_owned(),
         rests_for_ms: u64::try_from(hop.state.rests_for.as_millis()).unwrap_or(u64::MAX),

@@ -31,7 +31,7 @@ pub(super) struct Balancer {
 pub(super) struct HopOrder<'h> {
     /// They are asked in this order.
     pub(super) hops: Vec<&'h Arc<NextHop>>,
-    /// A hop whose rest is over, and which a copy of the request may try.
+    /// A hop whose rest is over, and which a request of the edge's own may try.
     pub(super) on_trial: Option<&'h Arc<NextHop>>,
 }
 

@@ -55,9 +55,9 @@ impl Origin {
     /// Takes account of a check, and logs when it changes how the hop does.
     fn tell_check(&self, hop: &NextHop, result: Result<(), &'static str>) {
         let now = self.clock.now();
-        let before = hop.health.shown(now).state;
+        let before = hop.health.shown(now).condition;
         hop.health.record_check(result.is_ok());
-        let after = hop.health.shown(now).state;
+        let after = hop.health.shown(now).condition;
         match (result, before == after) {
             (_, true) => {}
             (Ok(()), false) => tracing::info!(origin = hop.name, "an origin is back"),

@@ -102,11 +102,26 @@ impl HopResult {
     }
 }
 
+/// Whether a hop is asked, and why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HopCondition {
+    /// It is asked.
+    Healthy,
+    /// Its rest is over, and one request tries it.
+    OnTrial,
+    /// It failed, and is asked only if no other is left.
+    Resting,
+    /// It failed its checks, and is asked only if no other is left.
+    Down,
+    /// An operator has taken it out.
+    Drained,
+}
+
 /// The state of a hop, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HopState {
-    /// `healthy`, `trial`, `resting`, `down` or `drained`.
-    pub state: &'static str,
+    /// Whether it is asked.
+    pub condition: HopCondition,
     /// Why it rests or is down; empty if it does not.
     pub reason: &'static str,
     /// For how long it still rests.
@@ -267,16 +282,16 @@ impl HopHealth {
     pub(super) fn shown(&self, now: Timestamp) -> HopState {
         let usability = self.usability(now);
         let state = self.state();
-        let name = match usability {
-            HopUse::Healthy => "healthy",
-            HopUse::OnTrial => "trial",
-            HopUse::Drained => "drained",
-            HopUse::Resting if state.is_down => "down",
-            HopUse::Resting if state.is_tried => "trial",
-            HopUse::Resting => "resting",
+        let condition = match usability {
+            HopUse::Healthy => HopCondition::Healthy,
+            HopUse::OnTrial => HopCondition::OnTrial,
+            HopUse::Drained => HopCondition::Drained,
+            HopUse::Resting if state.is_down => HopCondition::Down,
+            HopUse::Resting if state.is_tried => HopCondition::OnTrial,
+            HopUse::Resting => HopCondition::Resting,
         };
         HopState {
-            state: name,
+            condition,
             reason: if usability == HopUse::Healthy {
                 ""
             } else {

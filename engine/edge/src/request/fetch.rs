@@ -282,7 +282,7 @@ impl Fetch {
             .fetch(
                 request(),
                 ContentSource::AtHand,
-                &visit.exchange.key,
+                key::url_of(&visit.exchange.key),
                 Some(&mut || Some(request())),
             )
             .await;

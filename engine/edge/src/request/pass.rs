@@ -19,7 +19,7 @@ use super::visit::Visit;
 use crate::origin::{self, ContentSource, OriginResponse, RequestBody};
 use crate::store::{PurgeMode, PurgeProgress, PurgeScope, PurgeWatch};
 use tero_semantics::request_fields::{RequestFieldKind, kind_of};
-use tero_semantics::{forwarding, invalidation, storability, validation};
+use tero_semantics::{forwarding, invalidation, key, storability, validation};
 
 /// What the next hop answered to a request that the cache has no part in.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ pub(super) async fn send(
         .fetch(
             request,
             source,
-            &exchange.key,
+            key::url_of(&exchange.key),
             if can_repeat { Some(&mut again) } else { None },
         )
         .await;

@@ -43,7 +43,7 @@ async fn ask(visit: OwnedVisit, validator: HeaderValue, from: u64) -> Option<Box
         .fetch(
             request(),
             ContentSource::AtHand,
-            &visit.exchange.key,
+            key::url_of(&visit.exchange.key),
             Some(&mut || Some(request())),
         )
         .await;

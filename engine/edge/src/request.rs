@@ -27,6 +27,7 @@ mod flight;
 mod hit_for_miss;
 mod hits;
 mod identity;
+mod key_memory;
 pub mod maintenance;
 mod miss;
 mod news;

@@ -13,8 +13,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 use sha2::{Digest, Sha256};
 use tokio_rustls::TlsConnector;
@@ -101,7 +100,7 @@ impl OriginTls {
     /// TLS as `origin` says it.
     ///
     /// # Errors
-    /// [`OriginTlsError`]: a file can't be used, or nobody is trusted.
+    /// [`OriginTlsError`]: a file can't be used, or no authority is trusted.
     pub(super) fn new(origin: &Origin) -> Result<OriginTls, OriginTlsError> {
         let name = match (&origin.tls_name, &origin.url.endpoint) {
             (Some(name), _) => name.clone(),
@@ -199,34 +198,35 @@ fn verifier(
     origin: &Origin,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, OriginTlsError> {
-    if origin.insecure_accept_any_certificate {
-        return Ok(Arc::new(AnyCertificate(Arc::clone(provider))));
-    }
-    let roots = match &origin.ca {
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(path)? {
-                roots
-                    .add(certificate)
-                    .map_err(|error| OriginTlsError::Read {
-                        path: path.clone(),
-                        problem: error.to_string(),
-                    })?;
-            }
-            Arc::new(roots)
-        }
-        None => system_roots()?,
+    let trusted = if origin.insecure_accept_any_certificate {
+        None
+    } else {
+        let builder =
+            WebPkiServerVerifier::builder_with_provider(roots_of(origin)?, Arc::clone(provider));
+        Some(builder.build().map_err(OriginTlsError::Roots)?)
     };
-    let webpki = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
-        .build()
-        .map_err(OriginTlsError::Roots)?;
-    if origin.pins.is_empty() {
-        return Ok(webpki);
-    }
-    Ok(Arc::new(PinnedKeys {
-        webpki,
+    Ok(Arc::new(OriginVerifier {
+        trusted,
         pins: origin.pins.clone(),
+        provider: Arc::clone(provider),
     }))
+}
+
+/// The authorities in `ca`, else those of the system.
+fn roots_of(origin: &Origin) -> Result<Arc<RootCertStore>, OriginTlsError> {
+    let Some(path) = &origin.ca else {
+        return system_roots();
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots
+            .add(certificate)
+            .map_err(|error| OriginTlsError::Read {
+                path: path.clone(),
+                problem: error.to_string(),
+            })?;
+    }
+    Ok(Arc::new(roots))
 }
 
 /// The authorities that the system trusts, read once.
@@ -244,14 +244,18 @@ fn system_roots() -> Result<Arc<RootCertStore>, OriginTlsError> {
     Ok(Arc::clone(roots))
 }
 
-/// Valid certificates whose public key is one of these.
+/// Which certificates of an origin are accepted.
 #[derive(Debug)]
-struct PinnedKeys {
-    webpki: Arc<WebPkiServerVerifier>,
+struct OriginVerifier {
+    /// By whom they must be signed; `None` accepts every certificate
+    /// (`insecure_accept_any_certificate`).
+    trusted: Option<Arc<WebPkiServerVerifier>>,
+    /// Of which public keys they must have one; empty for any.
     pins: Vec<KeyPin>,
+    provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for PinnedKeys {
+impl ServerCertVerifier for OriginVerifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -260,62 +264,18 @@ impl ServerCertVerifier for PinnedKeys {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified =
-            self.webpki
-                .verify_server_cert(certificate, intermediates, name, ocsp, now)?;
-        let parsed = X509Certificate::from_der(certificate);
-        let (_, parsed) = parsed.map_err(|_| Error::from(CertificateError::BadEncoding))?;
-        let key = Sha256::digest(parsed.public_key().raw);
-        if self.pins.iter().any(|pin| pin.0 == key[..]) {
-            return Ok(verified);
+        if let Some(trusted) = &self.trusted {
+            trusted.verify_server_cert(certificate, intermediates, name, ocsp, now)?;
         }
-        Err(Error::General(
-            "its public key is not one of `pins`".to_owned(),
-        ))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki
-            .verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki
-            .verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
-    }
-
-    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
-        self.webpki.root_hint_subjects()
-    }
-}
-
-/// Every certificate: `insecure_accept_any_certificate`.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+        if !self.pins.is_empty() {
+            let parsed = X509Certificate::from_der(certificate);
+            let (_, parsed) = parsed.map_err(|_| Error::from(CertificateError::BadEncoding))?;
+            let key = Sha256::digest(parsed.public_key().raw);
+            if !self.pins.iter().any(|pin| pin.0 == key[..]) {
+                let problem = "its public key is not one of `pins`";
+                return Err(Error::General(problem.to_owned()));
+            }
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -325,7 +285,7 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
@@ -335,11 +295,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
     }
 }

@@ -5,29 +5,18 @@
 //! request asks in the background. Where nothing is stored, the failure itself is remembered for
 //! `error_ttl`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
-
 use super::failure::Failure;
-use crate::store::Key;
+use super::key_memory::KeyMemory;
 use tero_config as config;
 use tero_semantics::disposition::OriginOutlook;
 use tero_semantics::timestamp::Timestamp;
 
-/// Bytes of keys that are remembered, at most.
-const MAX_BYTES: u64 = 8 * 1024 * 1024;
-/// What an entry costs beside its key, in bytes.
-const OVERHEAD_BYTES: usize = 200;
-
 /// The memory of failures.
 #[derive(Debug)]
 pub(super) struct FailingKeys {
-    keys: Cache<Key, FailingKey, foldhash::quality::RandomState>,
-    /// Whether anything was ever remembered. Set before the first one can be found.
-    had_any: AtomicBool,
+    keys: KeyMemory<FailingKey>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,16 +29,8 @@ struct FailingKey {
 
 impl FailingKeys {
     pub(super) fn new() -> FailingKeys {
-        let keys = Cache::builder()
-            .max_capacity(MAX_BYTES)
-            .weigher(|key: &Key, _: &FailingKey| {
-                u32::try_from(key.as_bytes().len() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
-            })
-            .eviction_policy(EvictionPolicy::lru())
-            .build_with_hasher(foldhash::quality::RandomState::default());
         FailingKeys {
-            keys,
-            had_any: AtomicBool::new(false),
+            keys: KeyMemory::new(),
         }
     }
 
@@ -62,7 +43,6 @@ impl FailingKeys {
         settings: &config::Health,
         now: Timestamp,
     ) {
-        self.had_any.store(true, Ordering::Release);
         let first = settings.rest.min(settings.max_rest);
         let rest = self.keys.get(key).map_or(first, |known| known.next_rest);
         let wish = failure.next_hop.and_then(|reply| reply.retry_after);
@@ -75,21 +55,16 @@ impl FailingKeys {
             rests_until: now.saturating_add(lasts),
             next_rest: rest.saturating_mul(2).min(settings.max_rest),
         };
-        self.keys.insert(Key::new(key), failing);
+        self.keys.remember(key, failing);
     }
 
     /// Forgets it: a fetch for `key` has succeeded.
     pub(super) fn succeeded(&self, key: &[u8]) {
-        if self.had_any.load(Ordering::Acquire) {
-            self.keys.invalidate(key);
-        }
+        self.keys.forget(key);
     }
 
     /// Whether the origin is expected to answer for `key`.
     pub(super) fn outlook(&self, key: &[u8], now: Timestamp) -> OriginOutlook {
-        if !self.had_any.load(Ordering::Acquire) {
-            return OriginOutlook::Good;
-        }
         match self.keys.get(key) {
             None => OriginOutlook::Good,
             Some(failing) if failing.rests_until > now => OriginOutlook::Resting,
@@ -105,9 +80,6 @@ impl FailingKeys {
         error_ttl: Duration,
         now: Timestamp,
     ) -> Option<Failure> {
-        if !self.had_any.load(Ordering::Acquire) {
-            return None;
-        }
         let failing = self.keys.get(key)?;
         let holds = failing.failure.is_of_origin() && now.since(failing.failed_at) < error_ttl;
         holds.then_some(failing.failure)

@@ -1,18 +1,9 @@
 //! Keys whose answers turned out not to be storable, so that requests do not queue for them again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
-
-use crate::store::Key;
+use super::key_memory::KeyMemory;
 use tero_semantics::timestamp::Timestamp;
-
-/// Bytes of keys that are remembered, at most.
-const MAX_BYTES: u64 = 8 * 1024 * 1024;
-/// What an entry costs beside its key, in bytes.
-const OVERHEAD_BYTES: usize = 150;
 
 /// The end of the key under which it is remembered that answers to requests with cookies are not
 /// storable: a third line, which the key of a request never has.
@@ -21,35 +12,22 @@ const WITH_COOKIES: &[u8] = b"\nwith cookies";
 /// The memory of "not storable".
 #[derive(Debug)]
 pub(super) struct HitForMiss {
-    until: Cache<Key, Timestamp, foldhash::quality::RandomState>,
+    until: KeyMemory<Timestamp>,
     ttl: Duration,
-    /// Whether anything was ever remembered: many edges never do, and need not look. Set before the
-    /// first one can be found.
-    had_any: AtomicBool,
 }
 
 impl HitForMiss {
     /// Remembers each key for `ttl`.
     pub(super) fn new(ttl: Duration) -> HitForMiss {
-        let until = Cache::builder()
-            .max_capacity(MAX_BYTES)
-            .weigher(|key: &Key, _: &Timestamp| {
-                u32::try_from(key.as_bytes().len() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
-            })
-            .eviction_policy(EvictionPolicy::lru())
-            .build_with_hasher(foldhash::quality::RandomState::default());
         HitForMiss {
-            until,
+            until: KeyMemory::new(),
             ttl,
-            had_any: AtomicBool::new(false),
         }
     }
 
     /// Remembers that the answer for `key` could not be stored.
     pub(super) fn remember(&self, key: &[u8], now: Timestamp) {
-        self.had_any.store(true, Ordering::Release);
-        self.until
-            .insert(Key::new(key), now.saturating_add(self.ttl));
+        self.until.remember(key, now.saturating_add(self.ttl));
     }
 
     /// Remembers that the answer for `key` to a request with cookies could not be stored. Others are
@@ -60,12 +38,12 @@ impl HitForMiss {
 
     /// Forgets it: an answer could be stored, to a request with cookies or without.
     pub(super) fn forget(&self, key: &[u8], has_cookies: bool) {
-        if !self.had_any.load(Ordering::Acquire) {
+        if !self.until.had_any() {
             return;
         }
-        self.until.invalidate(key);
+        self.until.forget(key);
         if has_cookies {
-            self.until.invalidate(&*[key, WITH_COOKIES].concat());
+            self.until.forget(&[key, WITH_COOKIES].concat());
         }
     }
 
@@ -73,8 +51,7 @@ impl HitForMiss {
     /// without.
     pub(super) fn expects(&self, key: &[u8], has_cookies: bool, now: Timestamp) -> bool {
         let lasts = |key: &[u8]| self.until.get(key).is_some_and(|until| until > now);
-        self.had_any.load(Ordering::Acquire)
-            && (lasts(key) || has_cookies && lasts(&[key, WITH_COOKIES].concat()))
+        self.until.had_any() && (lasts(key) || has_cookies && lasts(&[key, WITH_COOKIES].concat()))
     }
 }
 

@@ -28,11 +28,11 @@ pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use self::sections::{
     AccessLog, AccessLogField, AccessLogFormat, Acme, AcmeChallenge, Admin, AtMostRule, Balance,
     BalanceBy, BasicAuth, Cache, CertificateFiles, ClientAddressForm, ClientCertificate, Compress,
-    Credential, ErrorPage, ErrorStatus, FieldEdits, Health, Hsts, HttpsRedirect, KeyPin, Limit,
-    LimitHours, LimitMemory, ListenAddress, Listener, ListenerTls, LocalTime, MissedRunAction,
-    ModuleSource, NeverRule, Origin, OriginCodings, OriginHttp2, Plan, PlanVariants, Policy,
-    PolicyHost, PolicyLimits, Redirect, RedirectQuery, RefreshAhead, Respond, Retry, RetryMethod,
-    RetryOn, Route, Server, Site, SitePurge, StatusRange, TlsVersion, UnderscoreFields, WhenOff,
+    Credential, ErrorPage, ErrorStatus, Health, Hsts, HttpsRedirect, KeyPin, Limit, LimitHours,
+    LimitMemory, ListenAddress, Listener, ListenerTls, LocalTime, MissedRunAction, ModuleSource,
+    NeverRule, Origin, OriginCodings, OriginHttp2, Plan, PlanVariants, Policy, PolicyHost,
+    PolicyLimits, Redirect, RedirectQuery, RefreshAhead, Respond, Retry, RetryMethod, RetryOn,
+    Route, Server, Site, SitePurge, StatusRange, TlsVersion, UnderscoreFields, WhenOff,
 };
 pub use self::units::Share;
 pub use ipnet::IpNet;

@@ -41,7 +41,6 @@ pub use self::basic_auth::{BasicAuth, Credential};
 pub use self::cache::Cache;
 pub use self::compress::{Compress, OriginCodings};
 pub use self::error_page::{ErrorPage, ErrorStatus};
-pub use self::field_edits::FieldEdits;
 pub use self::hsts::Hsts;
 pub use self::https_redirect::HttpsRedirect;
 pub use self::limit::{Limit, LimitHours, LimitMemory};

@@ -123,6 +123,7 @@ pub(super) fn requests(
         variant: variant.map(|joined| shared(&joined)),
         query: query.cloned().unwrap_or_default(),
         reason: reasons(answers, |answer| answer.reason.as_deref()),
+        extended: None,
     }
 }
 
@@ -147,8 +148,8 @@ pub(super) fn responses(
         stale_if_error: first(given, DecisionField::StaleIfError, rulings, |answer| {
             answer.stale_if_error
         }),
-        tags: Vec::new(),
         reason: reasons(given, |answer| answer.reason.as_deref()),
+        ..ResponseDecision::default()
     };
     ResponseDecision {
         tags: bounded_tags(&mut answers, rulings),

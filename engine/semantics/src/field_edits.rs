@@ -1,9 +1,40 @@
-//! Which fields an operator's rules may set and remove, and which have a meaning that such a rule
-//! would break: framing, identity, caching (RFC 9110 §6.4, §7.6; RFC 9111).
+//! Fields that an operator's rules and policies set and remove, and which of them have a meaning that
+//! such an edit would break: framing, identity, caching (RFC 9110 §6.4, §7.6; RFC 9111).
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::request_fields::{RequestFieldKind, kind_of};
+
+/// Fields that are set and removed. A name occurs once, and only if it is not [`untouchable`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FieldEdits {
+    /// Fields with the one value that they get.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// Fields that are removed.
+    pub remove: Vec<HeaderName>,
+}
+
+impl FieldEdits {
+    /// Whether nothing is set or removed.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
+
+    /// Whether a field is set or removed.
+    pub fn names(&self, name: &HeaderName) -> bool {
+        self.remove.contains(name) || self.set.iter().any(|(other, _)| other == name)
+    }
+
+    /// Changes the fields of a message.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        for name in &self.remove {
+            headers.remove(name);
+        }
+        for (name, value) in &self.set {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+}
 
 /// The message whose fields are edited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,28 +6,12 @@ use crate::forms;
 use crate::mistakes::{Mistake, did_you_mean};
 use crate::raw::{RawKind, RawValue};
 use crate::reader::TableReader;
-use tero_semantics::field_edits::{EditedMessage, untouchable};
+use tero_semantics::field_edits::{EditedMessage, FieldEdits, untouchable};
 
 /// The most fields that one table sets or removes.
 const MAX_EDITS: usize = 64;
 /// The longest value that is set, in bytes.
 const MAX_VALUE: usize = 4_096;
-
-/// Fields that are set and removed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FieldEdits {
-    /// Fields with the one value that they get.
-    pub set: Vec<(HeaderName, HeaderValue)>,
-    /// Fields that are removed.
-    pub remove: Vec<HeaderName>,
-}
-
-impl FieldEdits {
-    /// Whether nothing is set or removed.
-    pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.remove.is_empty()
-    }
-}
 
 /// Reads the edits of requests.
 pub(super) fn of_requests(reader: &TableReader<'_>, key: &str) -> Option<FieldEdits> {

@@ -7,12 +7,13 @@ use http::HeaderValue;
 use ipnet::IpNet;
 
 use super::basic_auth::BasicAuth;
-use super::field_edits::{self, FieldEdits};
+use super::field_edits;
 use super::redirect::Redirect;
 use super::respond::Respond;
 use crate::forms;
 use tero_semantics::decision::QueryRule;
 use tero_semantics::default_ttl::DefaultTtls;
+use tero_semantics::field_edits::FieldEdits;
 use tero_semantics::path::PathPattern;
 
 section! {

@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderValue};
 
 use super::route_table::RouteIndex;
 use tero_config as config;
-use tero_config::FieldEdits;
 use tero_semantics::authority::Scheme;
+use tero_semantics::field_edits::FieldEdits;
 
 /// The number of the next edits. Ready-made heads are kept by it, so that none outlives a reload.
 static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -20,8 +20,7 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 pub(super) struct ResponseEdits {
     /// Different for any two; 0 if nothing is changed.
     pub(super) id: u32,
-    set: Vec<(HeaderName, HeaderValue)>,
-    remove: Vec<HeaderName>,
+    edits: FieldEdits,
     /// Fields beside `Cache-Control` that let shared caches keep a response; `None` if such caches may
     /// keep it. Otherwise not everybody may have it.
     private: Option<Arc<[HeaderName]>>,
@@ -84,26 +83,23 @@ impl ResponseEdits {
         private: Option<Arc<[HeaderName]>>,
     ) -> ResponseEdits {
         let of_site = &site.response_fields;
-        let of_route = |name: &HeaderName| {
-            route.remove.contains(name) || route.set.iter().any(|(other, _)| other == name)
-        };
         // What the route says of a field goes before what the site does.
-        let own = of_site.set.iter().filter(|(name, _)| !of_route(name));
+        let own = of_site.set.iter().filter(|(name, _)| !route.names(name));
         let mut set: Vec<_> = own.chain(&route.set).cloned().collect();
         let hsts = site.hsts.as_ref().filter(|_| scheme == Scheme::Https);
         let hsts = hsts.and_then(|hsts| HeaderValue::try_from(hsts.value()).ok());
         set.extend(hsts.map(|value| (STRICT_TRANSPORT_SECURITY, value)));
-        let own = of_site.remove.iter().filter(|name| !of_route(name));
+        let own = of_site.remove.iter().filter(|name| !route.names(name));
         let remove: Vec<_> = own.chain(&route.remove).cloned().collect();
-        let changes = private.is_some() || !set.is_empty() || !remove.is_empty();
+        let edits = FieldEdits { set, remove };
+        let changes = private.is_some() || !edits.is_empty();
         ResponseEdits {
             id: if changes {
                 NEXT.fetch_add(1, Ordering::Relaxed).max(1)
             } else {
                 0
             },
-            set,
-            remove,
+            edits,
             private,
         }
     }
@@ -111,12 +107,7 @@ impl ResponseEdits {
     /// Changes the fields of a response.
     #[cold]
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
-        for name in &self.remove {
-            headers.remove(name);
-        }
-        for (name, value) in &self.set {
-            headers.insert(name.clone(), value.clone());
-        }
+        self.edits.apply(headers);
         let Some(targeted) = &self.private else {
             return;
         };

@@ -21,7 +21,7 @@ use super::site::Site;
 use super::site_rules::{SiteRules, is_restricting};
 use crate::telemetry::rule_counters::RuleKind;
 use tero_config as config;
-use tero_config::{FieldEdits, IpNet, RedirectQuery};
+use tero_config::{IpNet, RedirectQuery};
 use tero_semantics::authority::Scheme;
 use tero_semantics::purge_request::is_purge;
 use tero_semantics::redirect::{https_url, rest_of};
@@ -366,12 +366,7 @@ fn respond(exchange: &Exchange) -> Option<Box<RuleAnswer>> {
 pub(super) fn edit_request(exchange: &Exchange, headers: &mut HeaderMap) {
     let of_route = exchange.route().map(|route| &route.settings.request_fields);
     let edits = [Some(&exchange.site.settings.request_fields), of_route];
-    for FieldEdits { set, remove } in edits.into_iter().flatten() {
-        for name in remove {
-            headers.remove(name);
-        }
-        for (name, value) in set {
-            headers.insert(name.clone(), value.clone());
-        }
+    for edits in edits.into_iter().flatten() {
+        edits.apply(headers);
     }
 }

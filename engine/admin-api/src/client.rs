@@ -82,7 +82,7 @@ pub enum ClientError {
     /// TLS can't be set up.
     #[error("can't set up TLS: {0}")]
     TlsStart(#[source] rustls::Error),
-    /// There is no trustworthy TLS connection.
+    /// No trustworthy TLS connection could be made.
     #[error("the admin interface at {authority} can't be used: {trouble}")]
     Tls {
         /// Host and port.

@@ -157,7 +157,7 @@ fn year_at(time: Timestamp) -> i32 {
         .year()
 }
 
-/// The calendar that a file extends by this name; `file` finds it if it is no shipped one.
+/// The calendar that a file extends by this name; `file` finds it if it isn't shipped.
 fn base(
     name: &str,
     file: impl FnOnce(&str) -> Result<Arc<Calendar>, Mistake>,

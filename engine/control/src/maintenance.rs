@@ -116,7 +116,7 @@ impl SavedOrder {
         }
     }
 
-    /// The order; networks that can't be read are nobody's.
+    /// The order; networks that can't be read match no client.
     fn order(&self) -> MaintenanceOrder {
         let networks = self.exempt.iter();
         MaintenanceOrder {

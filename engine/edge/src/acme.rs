@@ -35,7 +35,7 @@ pub struct AcmeResponder {
 pub struct IssuedCertificates {
     /// By name, in lower case.
     pub by_name: HashMap<Arc<str>, Arc<CertifiedKey>>,
-    /// For clients that name nobody; `None` refuses them.
+    /// For clients that send no server name; `None` refuses them.
     pub default: Option<Arc<CertifiedKey>>,
 }
 
@@ -138,7 +138,7 @@ impl AcmeResponder {
     }
 
     /// The issued certificate for a client that asks for `name`. Without one the client gets an
-    /// alert: a placeholder that nobody trusts would teach visitors to click warnings away.
+    /// alert: an untrusted placeholder would teach visitors to click warnings away.
     pub(crate) fn certificate(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let certificates = self.certificates.load();
         match name {

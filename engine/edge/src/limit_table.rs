@@ -1,7 +1,7 @@
 //! The buckets of rate limits, in a table that never grows.
 //!
 //! A bucket lies in one of two sets of four, chosen by a keyed hash of limit and client, so that
-//! nobody can aim at the buckets of others. A set is one line of the processor's cache: a request of
+//! a client can't aim at those of others. A set is one line of the processor's cache: a request of
 //! a known client touches one line and takes no lock. A bucket that has become full says nothing
 //! any more, and gives its place to the next client. If all eight places are in use, the client has
 //! no bucket: its request passes, and is counted.
@@ -79,7 +79,7 @@ impl LimitTable {
 
     /// Changes the bucket of a limit and client: `change` says the new state and a result, or
     /// that it stays. It may be called again, if another thread changes the bucket meanwhile. `None`
-    /// if there is no place for the bucket.
+    /// if the table has no room for the bucket.
     #[inline]
     pub fn change<T>(
         &self,
@@ -112,7 +112,7 @@ impl LimitTable {
             .made
             .get_or_init(|| (0..self.sets).map(|_| BucketSet::default()).collect());
         let hash = self.hasher.hash_one(owner);
-        // The lowest bit is set in each: 0 is nobody.
+        // The lowest bit is set in each: 0 is a free place.
         let owner = hash | 1;
         // Two halves of the hash choose the sets. All bits but the lowest tell owners apart.
         let (one, other) = ((hash >> 32) as usize, (hash >> 1) as usize);

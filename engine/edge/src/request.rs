@@ -330,7 +330,7 @@ enum Route {
     Pass(Forward),
     /// To another protocol.
     Upgrade,
-    /// Nowhere: it asks for a purge.
+    /// Isn't forwarded: it asks for a purge.
     Purge,
 }
 

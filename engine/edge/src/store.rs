@@ -386,7 +386,7 @@ impl Store {
     }
 
     /// Puts `new`, which a 304 has freshened (§4.3.4), in place of the response with the id `old`.
-    /// Does nothing if that one is no longer stored, or if a purge that `purges` has seen meant it.
+    /// Does nothing if that one isn't stored any more, or if a purge that `purges` has seen meant it.
     pub fn replace(&self, key: &Key, old: u64, new: Arc<StoredResponse>, purges: &PurgeWatch) {
         {
             let _lock = self.lock(key);

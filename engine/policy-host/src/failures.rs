@@ -224,7 +224,7 @@ impl FailureHistory {
             None => self.loaded.elapsed(),
         };
         state.counts[question.hook as usize].begin(question.answered, running, now);
-        // Where nobody else asks, nothing is taken from anybody else.
+        // A client that is alone takes nothing from others.
         let question = &FailedQuestion {
             client: question.client.filter(|_| self.askers.are_several(now)),
             ..*question

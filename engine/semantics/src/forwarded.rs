@@ -148,7 +148,7 @@ fn walk(
     is_trusted: impl Fn(IpAddr) -> bool,
 ) -> usize {
     let mut hops = 0;
-    // Text that is no address, such as `unknown`, ends the walk: the proxy that wrote it is the last
+    // Text that isn't an address, such as `unknown`, ends the walk: the proxy that wrote it is the last
     // that is known.
     for address in addresses.map_while(|address| address) {
         facts.proxies.extend(facts.client);
@@ -527,7 +527,7 @@ mod tests {
             (&["[2001:db8::1]:4711"], "2001:db8::1", "10.0.0.1"),
             (&["2001:db8::1"], "2001:db8::1", "10.0.0.1"),
             (&["::ffff:192.0.2.1"], "192.0.2.1", "10.0.0.1"),
-            // Text that is no address ends the walk, so that nothing to its left is believed.
+            // Text that isn't an address ends the walk, so that nothing to its left is believed.
             (&["6.6.6.6, unknown"], "10.0.0.1", ""),
             (&["6.6.6.6, _x, 10.0.0.2"], "10.0.0.2", "10.0.0.1"),
             (&["6.6.6.6, [::1, 10.0.0.2"], "10.0.0.2", "10.0.0.1"),

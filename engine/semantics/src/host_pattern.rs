@@ -38,7 +38,7 @@ pub fn covers(named: &str, host: &str) -> bool {
 }
 
 /// Whether a site that names the hosts `own` answers for `host`, beside sites that name `others`:
-/// the most exact host decides. One that several sites name is nobody's.
+/// the most exact host decides. One that several sites name belongs to none of them.
 ///
 /// ```
 /// use tero_semantics::host_pattern::belongs;

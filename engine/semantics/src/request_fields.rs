@@ -13,7 +13,7 @@ use http::HeaderName;
 pub enum RequestFieldKind {
     /// It goes on.
     Ordinary,
-    /// Only a proxy may set it, or nobody may spell it so: a client's is dropped.
+    /// A client's is dropped: only a proxy may set it, or the spelling is never allowed.
     OfProxies,
     /// It stands for another method. It is dropped where a response is stored by the method that the
     /// request line names.

@@ -181,7 +181,7 @@ impl Clock {
         }
     }
 
-    /// Waits until [`Clock::wall`] shows `time`, as far as nobody sets the clock meanwhile; returns at
+    /// Waits until [`Clock::wall`] shows `time`, unless the clock is set meanwhile; returns at
     /// once if it has passed.
     pub async fn sleep_until_wall(&self, time: Timestamp) {
         match &self.0 {

@@ -62,7 +62,7 @@ pub enum ScheduleError {
         /// What to write instead.
         cure: String,
     },
-    /// The expression begins with @ and is no nickname.
+    /// The expression begins with @ and isn't a known nickname.
     #[error("`{text}` is not a nickname of a schedule")]
     Nickname {
         /// The expression.

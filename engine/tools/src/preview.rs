@@ -91,7 +91,7 @@ impl Preview {
     }
 }
 
-/// Why there is no preview.
+/// Why a preview failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PreviewError {
     /// A policy of the configuration can't be used.

@@ -364,7 +364,7 @@ fn measure(
 /// The bytes that each of `count` idle connections takes.
 fn idle(running: &Running, count: u32, http2: bool) -> Result<f64, String> {
     let path = format!("/img/{KIB}.bin");
-    // What the first connections make the server allocate is no connection's.
+    // What the first connections make the server allocate isn't counted for a connection.
     drop(handshakes::idle(running.tls, &path, 64, http2)?);
     std::thread::sleep(SETTLING);
     let before = running.memory();

@@ -127,7 +127,7 @@ fn gets_a_certificate_by(challenge: &str) {
     let report_now = report(&edge_before, HOST);
     assert_eq!((report_now.failures, report_now.reason), (0, None));
     assert!(edge_before.metric("tero_acme_orders_total", &["outcome=\"issued\""]) >= 1.0);
-    // A name that is no host of a site has none.
+    // A name that isn't a site's host has none.
     assert!(shown_certificate(tls_address(&edge_before), "other.example").is_err());
     let file = certificate_file(state.path(), HOST);
     assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);

@@ -57,7 +57,7 @@ fn what_can_not_be_opened_is_told_by_the_check() {
         std::fs::write(folder.path().join("tero.toml"), text).unwrap();
         run_in(folder.path(), &["check"])
     };
-    // An address of a network for documentation is nobody's.
+    // An address of a network for documentation, never in use.
     let public = "listen = [\"192.0.2.1:8080\"]";
     let admin = "[admin]\ntoken = \"a-token-of-the-test\"\nlisten = \"192.0.2.1:9090\"";
     for (text, key, words) in [

@@ -191,7 +191,7 @@ fn only_its_networks_and_those_with_the_token_may_purge() {
         ("Sec-Fetch-Site", "cross-site"),
     ];
     assert_eq!(purge(&page), 403);
-    // Nobody is believed without a proxy.
+    // The fields count from trusted proxies alone.
     let direct = Edge::before(&origin).site(keys).start();
     let claimed = request("PURGE", "/a", &[("X-Forwarded-For", "10.0.0.5")]);
     assert_eq!(direct.send(&claimed).status, 403);

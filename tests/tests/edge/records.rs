@@ -293,7 +293,7 @@ fn every_answer_has_a_line_and_is_counted_by_its_status() {
     }
     let all = edge.metric("tero_responses_total", &[]);
     assert_eq!(all, cases.len() as f64);
-    // A status that nobody has registered is counted by its class.
+    // An unregistered status is counted by its class.
     edge.get("/odd");
     assert_eq!(
         edge.metric("tero_responses_total", &["site=\"site\"", "status=\"5xx\""]),

@@ -84,7 +84,7 @@ enum Shift {
     NearFriday,
     /// It is a holiday only on these weekdays.
     Only(&'static [Weekday]),
-    /// It is no holiday on a Sunday.
+    /// On a Sunday it isn't a holiday.
     NoSunday,
     /// From Sunday to Monday.
     SundayToMonday,
@@ -131,7 +131,7 @@ impl LawDay {
         LawDay { years, ..self }
     }
 
-    /// Its date in a year; `None` if it is no holiday then.
+    /// Its date in a year; `None` if it isn't a holiday then.
     fn date_in(&self, year: i32, is_holiday: impl Fn(NaiveDate) -> bool) -> Option<NaiveDate> {
         if !self.years.contain(year) {
             return None;

@@ -139,7 +139,7 @@ pub fn content_type(text: &str) -> FormResult<HeaderValue> {
         })
 }
 
-/// The mistake of a status that sends nobody elsewhere.
+/// The mistake of a status that isn't a redirect.
 pub(crate) fn not_a_redirect(status: impl std::fmt::Display) -> Mistake {
     let problem = format!("{status} is not the status of a redirect");
     Mistake::new(problem, "write 301, 302, 303, 307 or 308")

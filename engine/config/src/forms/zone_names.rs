@@ -51,7 +51,7 @@ const ABBREVIATIONS: [(&str, &str); 42] = [
     ("WET", "Europe/Lisbon"),
 ];
 
-/// What to write instead of a text that is no zone.
+/// What to write instead of a text that isn't a time zone.
 pub(super) fn cure_for(text: &str) -> String {
     if let Some(place) = place_of(text) {
         return format!("did you mean \"{place}\"? An abbreviation is not a zone");

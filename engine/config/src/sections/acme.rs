@@ -12,7 +12,7 @@ section! {
     [acme]
     pub struct Acme in base_dir {
         /// The URL of the directory. `https://acme-staging-v02.api.letsencrypt.org/directory` is for
-        /// tries: its certificates are trusted by nobody, and its limits are wide.
+        /// tries: clients don't trust its certificates, and its limits are wide.
         directory: String = "https://acme-v02.api.letsencrypt.org/directory",
             Text("`https://HOST/…`") => forms::directory;
         /// Whether you agree to the terms of the directory. Nothing is ordered without it.

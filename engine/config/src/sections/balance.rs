@@ -63,7 +63,7 @@ section! {
         timeout: Duration = "2s", Duration("10ms", "1min");
         /// Good checks in a row after which an origin is asked again.
         rise: u32 = 2, Count(1, 100);
-        /// Bad checks in a row after which an origin is no longer asked.
+        /// Bad checks in a row after which requests stop going to an origin.
         fall: u32 = 3, Count(1, 100);
         /// Failures in a row after which an origin rests: resets, malformed responses, and the
         /// statuses 502 to 504. A refused connection or a timeout is enough alone.

@@ -11,7 +11,7 @@ const MAX_USERS: usize = 10_000;
 
 section! {
     /// Asks clients for a name and a password (RFC 7617), also for what is stored. The origin is not
-    /// told them, and responses are stored as if nobody had been asked.
+    /// told them, and responses are stored as if no password were needed.
     #[derive(Clone, Debug, PartialEq)]
     [site.route.auth]
     pub struct BasicAuth in base_dir {

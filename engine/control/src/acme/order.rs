@@ -25,7 +25,7 @@ const MAX_POLLS: usize = 60;
 /// The longest text of a failure, in characters.
 const MAX_REASON: usize = 400;
 
-/// Why there is no certificate.
+/// Why the order gave no certificate.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OrderError {
     /// The name can't be certified, as things are.
@@ -140,7 +140,7 @@ impl OrderContext<'_> {
         Ok(open)
     }
 
-    /// Waits until an order is no longer in the state `from`, nor in one before it.
+    /// Waits until an order has left the state `from` and those before it.
     async fn wait(&self, order: &mut Order, from: OrderStatus) -> Result<OrderStatus, OrderError> {
         for _ in 0..MAX_POLLS {
             let status = order.state().status;

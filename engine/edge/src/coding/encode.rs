@@ -71,7 +71,7 @@ impl Encoding {
         Encoding { coding, level }
     }
 
-    /// The most effort, for `length` bytes that nobody waits for.
+    /// The most effort, for `length` bytes that no client waits for.
     pub fn best(coding: ContentCoding, length: u64) -> Encoding {
         match coding {
             ContentCoding::Br if length <= LONGEST_AT_BEST => Encoding { coding, level: 11 },
@@ -256,7 +256,7 @@ mod tests {
         for coding in ContentCoding::ALL {
             for length in [500, 5_000, 65_536, 300_000] {
                 let page = page(length);
-                // In pieces that are no multiple of a slice.
+                // In pieces whose length isn't a multiple of a slice.
                 let pieces: Vec<Bytes> = page.chunks(70_001).map(Bytes::copy_from_slice).collect();
                 let mut slices = 0;
                 let pause = |_| {

@@ -2,7 +2,7 @@
 //! wait to find that out once more.
 //!
 //! It opens when failures of several keys are a large share of all fetches in a while. Each key counts
-//! once per window, so that nobody can open it with one URL. While it is open, what may be served
+//! once per window, so that one URL can't open it. While it is open, what may be served
 //! stale is; after its rest, one fetch at a time tries whether the origins are back.
 
 use std::collections::HashSet;

@@ -276,7 +276,7 @@ impl NextHop {
 
 #[cfg(test)]
 impl NextHop {
-    /// A hop of that name and weight, which nobody connects to.
+    /// A hop of that name and weight; it is never connected to.
     pub(super) fn for_test(name: &str, weight: u32) -> NextHop {
         let address = config::OriginAddress::parse("http://127.0.0.1:1").expect("it is an address");
         let origin = config::Origin {

@@ -132,7 +132,7 @@ pub(super) fn keep(hop: &NextHop, connection: NextHopConnection, now: Timestamp)
 
 impl ThreadConnections {
     /// Drops closed and old connections of all hops, once in a while: a reload makes new hops, and
-    /// nobody asks for the connections to the old ones any more.
+    /// the connections to the old ones are never asked for again.
     fn sweep(&mut self, now: Timestamp) {
         if now.since(self.swept) < IDLE_TIMEOUT && now >= self.swept {
             return;
@@ -143,7 +143,7 @@ impl ThreadConnections {
                 !list.is_empty()
             });
         }
-        // A lock that nobody holds can be made again.
+        // A lock that isn't held can be made again.
         self.opening.retain(|_, lock| Arc::strong_count(lock) > 1);
         self.swept = now;
     }

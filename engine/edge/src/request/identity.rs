@@ -104,7 +104,7 @@ impl RequestIdentity {
         })
     }
 
-    /// Leaves the port out of the authority: nobody listens there.
+    /// Leaves the port out of the authority: the edge has no listener there.
     #[cold]
     pub(super) fn forget_port(&mut self) {
         self.authority = self.authority.without_port();

@@ -12,7 +12,7 @@ use tero_semantics::request_id::told_id;
 pub struct RequestId(Box<str>);
 
 /// Where a worker draws ids from. The keys of the hashers come from the system's source of random
-/// numbers, so that nobody can tell an id from those before it, and no two workers share ids.
+/// numbers, so that an id can't be guessed from those before it, and no two workers share ids.
 struct IdSource {
     hashers: [RandomState; 2],
     drawn: Cell<u64>,

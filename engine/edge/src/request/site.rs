@@ -36,7 +36,7 @@ pub struct Site {
     pub settings: config::Site,
     /// What holds above its policies; `None` if nothing does.
     pub floor: Option<Box<OperatorFloor>>,
-    /// Who may purge it by request; `None` if nobody may.
+    /// Who may purge it by request; `None` turns it off.
     pub purge: Option<Box<PurgeAccess>>,
     /// What the configuration says of some of its paths.
     pub routes: Option<Box<RouteTable>>,

@@ -166,7 +166,7 @@ pub fn bind(
 }
 
 /// Refuses an address at which another process listens. With `SO_REUSEPORT`, which the workers need,
-/// the kernel would share its visitors between the two, and nobody would know.
+/// the kernel would share its visitors between the two, without a word.
 fn refuse_taken(address: SocketAddr, dual_stack: bool) -> io::Result<()> {
     socket(address, dual_stack)?.bind(&address.into())
 }

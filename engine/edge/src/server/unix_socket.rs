@@ -2,7 +2,7 @@
 //!
 //! The file is made under another name and takes its place whole: with its permissions set and
 //! accepting connections. So a file that a process left behind is replaced without a gap, and
-//! nobody can connect before the permissions hold.
+//! a client can't connect before the permissions hold.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -21,7 +21,7 @@ pub(super) struct SocketFile {
     identity: (u64, u64),
 }
 
-/// Listens at `path`. A socket that nobody listens on any more is replaced.
+/// Listens at `path`. A socket left by a process that has ended is replaced.
 ///
 /// # Errors
 /// If another process listens there, if the file is not a socket, or if the folder can't be written

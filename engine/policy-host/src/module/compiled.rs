@@ -61,8 +61,8 @@ impl CompiledFolder {
         module: &[u8],
     ) -> Result<Component, PolicyError> {
         /// Compiling takes all cores and much memory, so one module is compiled at a time. Whoever
-        /// compiles keeps the place until the compiler has ended, even if nobody waits for it any
-        /// more. A thread that waited for the same module finds it on disk.
+        /// compiles keeps the place until the compiler has ended, even if its caller has stopped
+        /// waiting. A thread that waited for the same module finds it on disk.
         static COMPILING: Mutex<()> = Mutex::new(());
 
         let engine = &runtime.engine;

@@ -33,7 +33,7 @@ pub(super) fn is_component(module: &[u8]) -> bool {
 
 /// The binary of a component: the module itself, or made from a core module that names its
 /// contract. Custom sections that say nothing about the contract are left out: they mean nothing
-/// for what the module does, so a malformed one is no reason to refuse it.
+/// for what the module does, so a malformed one doesn't refuse it.
 pub(super) fn encode(policy: &Arc<str>, module: &[u8]) -> Result<Vec<u8>, PolicyError> {
     if is_component(module) {
         return Ok(package::without_custom_sections(module, |_| false).into_owned());

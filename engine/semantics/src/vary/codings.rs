@@ -1,7 +1,7 @@
 //! `Accept-Encoding` as the set of known codings that a client accepts (RFC 9110 §12.5.3).
 //!
 //! Weights, unknown codings and a refusal of `identity` are left out: they would split what is
-//! stored by spellings, and nobody serves what they ask for. The next hop is asked for exactly what
+//! stored by spellings, and what they ask for is never served. The next hop is asked for exactly what
 //! is compared.
 
 use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};

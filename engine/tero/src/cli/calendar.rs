@@ -323,7 +323,7 @@ fn read(path: &Path) -> std::io::Result<String> {
             .take(limit)
             .read_to_end(&mut bytes)?;
     }
-    // A byte order mark is no part of the text.
+    // A byte order mark isn't part of the text.
     let text = String::from_utf8(bytes)
         .map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not UTF-8"))?;
     Ok(text.trim_start_matches('\u{feff}').to_owned())

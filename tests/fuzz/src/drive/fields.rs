@@ -407,7 +407,7 @@ fn cache_control_rule(request: &Block<'_>, response: &Block<'_>) {
 fn proxies(request: &HeaderMap) {
     let peer = IpAddr::from([10, 0, 0, 1]);
     let direct = forwarded_facts(request, Some(peer), |_| false);
-    // Nobody but the peer is trusted: what it says of its own peer is the end of the walk.
+    // The peer alone is trusted: what it says of its own peer is the end of the walk.
     assert!(direct.proxies.is_empty() || direct.proxies == [peer]);
     let facts = forwarded_facts(request, Some(peer), |address| address.is_loopback());
     let between = facts

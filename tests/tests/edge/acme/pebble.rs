@@ -109,7 +109,7 @@ impl Drop for Pebble {
     }
 }
 
-/// An address that nobody listens on at the moment.
+/// An address that is free at the moment.
 pub(super) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()

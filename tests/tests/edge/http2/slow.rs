@@ -145,7 +145,7 @@ fn a_stalled_upload_is_answered_with_408_and_its_connection_goes_on() {
     client.send(DATA, 0, 1, b"ten bytes!");
     let mut sent = 0;
     edge.advance_until(90, || {
-        // Frames without content are no progress.
+        // Frames without content don't count as progress.
         client.send(PING, 0, 0, &[0; 8]);
         sent += 1;
         sent > 60

@@ -75,7 +75,7 @@ impl Authority {
         self.sign(params)
     }
 
-    /// A certificate that nobody but its own key has signed.
+    /// A certificate signed by its own key.
     pub(super) fn self_signed(&self, names: &[&str]) -> Certificate {
         let key = KeyPair::generate().unwrap();
         let certificate = params(names).self_signed(&key).unwrap();

@@ -101,7 +101,7 @@ pub(super) fn answer<'c>(
                 context.waker().wake_by_ref();
                 open_tunnel(of, respond, response.map(|_| ()), record, connect)
             }
-            // Nobody but a CONNECT asks for it.
+            // Asked for by a CONNECT alone.
             None => StreamStep::gone(),
         };
     }

@@ -63,7 +63,7 @@ impl CertificateSet {
     }
 
     /// The certificate for a client that asks for `name` and understands these signatures. `None`
-    /// only if there is no certificate at all.
+    /// only if the set is empty.
     pub(super) fn choose(
         &self,
         name: Option<&str>,

@@ -27,6 +27,7 @@ mod route;
 mod server;
 mod site;
 mod site_purge;
+mod table;
 mod time;
 mod warm;
 
@@ -58,6 +59,7 @@ pub use self::route::Route;
 pub use self::server::Server;
 pub use self::site::{Site, UnderscoreFields};
 pub use self::site_purge::SitePurge;
+pub use self::table::{TableFormat, TableKind};
 pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 

@@ -8,6 +8,7 @@ use crate::module::compiler::Compiler;
 use crate::module::load::{Inspection, ModuleLoader};
 use crate::policy::Policy;
 use crate::runtime::Runtime;
+use crate::tables::TableSet;
 use tero_config as config;
 
 /// What all policies share: the WebAssembly engine, the compiled modules and the remembered
@@ -17,6 +18,7 @@ pub struct Host {
     loader: ModuleLoader,
     decisions: Arc<Decisions>,
     shadow_decisions: Arc<Decisions>,
+    tables: Arc<TableSet>,
 }
 
 /// Memory for the decisions of shadows, in bytes.
@@ -59,6 +61,7 @@ impl Host {
             loader: ModuleLoader::new(runtime, config, compiler.clone()),
             decisions: Arc::new(Decisions::new(config.decision_cache)),
             shadow_decisions: Arc::new(Decisions::new(SHADOW_DECISIONS_BYTES)),
+            tables: Arc::default(),
         })
     }
 
@@ -101,6 +104,11 @@ impl Host {
     /// The size of the largest module that is loaded, in bytes.
     pub fn max_module(&self) -> u64 {
         self.loader.max_module()
+    }
+
+    /// The data tables of all policies.
+    pub fn tables(&self) -> &Arc<TableSet> {
+        &self.tables
     }
 
     pub(crate) fn shadow_decisions(&self) -> &Arc<Decisions> {

@@ -38,6 +38,7 @@ mod policy;
 mod question;
 mod real_time;
 mod runtime;
+pub mod tables;
 mod trace;
 mod trial;
 mod usage;

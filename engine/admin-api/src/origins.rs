@@ -20,6 +20,10 @@ pub struct OriginReport {
     pub site: String,
     /// The name of the origin: the written one, or host and port.
     pub origin: String,
+    /// The names of the routes that have origins of their own, this one among them.
+    pub routes: Vec<String>,
+    /// Whether it gets no other requests than those for which it is named.
+    pub only_by_name: bool,
     /// Its addresses, as far as they are known.
     pub addresses: Vec<String>,
     /// How it does.

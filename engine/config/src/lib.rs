@@ -32,7 +32,7 @@ pub use self::sections::{
     LimitMemory, ListenAddress, Listener, ListenerTls, LocalTime, MissedRunAction, ModuleSource,
     NeverRule, Origin, OriginCodings, OriginHttp2, Plan, PlanVariants, Policy, PolicyHost,
     PolicyLimits, Redirect, RedirectQuery, RefreshAhead, Respond, Retry, RetryMethod, RetryOn,
-    Route, Server, Site, SitePurge, StatusRange, TableFormat, TableKind, TlsVersion,
+    Route, RouteCompress, Server, Site, SitePurge, StatusRange, TableFormat, TableKind, TlsVersion,
     UnderscoreFields, WhenOff,
 };
 pub use self::units::Share;

@@ -40,7 +40,7 @@ pub use self::at_most::AtMostRule;
 pub use self::balance::{Balance, BalanceBy, Health, Retry, RetryMethod, RetryOn, StatusRange};
 pub use self::basic_auth::{BasicAuth, Credential};
 pub use self::cache::Cache;
-pub use self::compress::{Compress, OriginCodings};
+pub use self::compress::{Compress, OriginCodings, RouteCompress};
 pub use self::error_page::{ErrorPage, ErrorStatus};
 pub use self::hsts::Hsts;
 pub use self::https_redirect::HttpsRedirect;

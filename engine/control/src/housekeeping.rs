@@ -86,8 +86,8 @@ impl Housekeeping {
             let now = clock.now();
             let mut next = now.saturating_add(LOOK_AT_ORIGINS_EVERY);
             for site in self.edge.sites.load().iter() {
-                if site.origin.is_checked() {
-                    next = next.min(site.origin.check_due(now));
+                if site.hops.is_checked() {
+                    next = next.min(site.hops.check_due(now));
                 }
             }
             clock.sleep_until(next).await;

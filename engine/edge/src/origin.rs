@@ -19,6 +19,7 @@ mod permits;
 mod pool;
 mod retry;
 mod sending;
+mod site_hops;
 mod socket;
 mod stream;
 mod tls;
@@ -46,11 +47,13 @@ use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
 pub(crate) use breaker::BreakerPosition;
+pub use connection::ConnectionSettings;
 pub use error::OriginError;
 pub(crate) use error::is_slow_client;
 pub use health::{HopCondition, HopState};
 pub use hop_counters::HopFigures;
 pub use permits::FetchPermit;
+pub use site_hops::{SiteHopSettings, SiteHops};
 pub use tls::OriginTlsError;
 
 /// A failure of a streamed body.
@@ -61,25 +64,17 @@ pub type RequestBody = UnsyncBoxBody<Bytes, BodyError>;
 /// Makes the same request again; `None` if that is impossible.
 pub type RequestCopy<'a> = dyn FnMut() -> Option<Request<RequestBody>> + Send + 'a;
 
-/// How requests reach the next hops of a site.
+/// How requests reach some next hops of a site.
 #[derive(Clone, Debug)]
 pub struct OriginSettings {
-    /// The next hops.
-    pub hops: Vec<config::Origin>,
     /// How one of them is chosen.
     pub balance: config::Balance,
-    /// When they rest.
+    /// When the circuit breaker opens.
     pub health: config::Health,
-    /// The `Host` of checks.
-    pub check_host: String,
     /// When a request is sent to another one.
     pub retry: config::Retry,
-    /// The time for a request without a body, over all hops that are tried.
-    pub deadline: Duration,
-    /// How often their names are looked up.
-    pub look_up_every: Duration,
-    /// How long a connection is used for further requests.
-    pub max_connection_age: Duration,
+    /// How long a request waits, unless it says otherwise itself.
+    pub times: FetchTimes,
     /// Requests under way at the same time, at most.
     pub max_fetches: usize,
     /// Connections in use at the same time, at most, also by requests that have given back their
@@ -89,17 +84,21 @@ pub struct OriginSettings {
     pub max_waiting: usize,
     /// How long a request that waits for its client keeps its place among `max_fetches`.
     pub release_after: Duration,
-    /// How long a request waits for one of the `max_fetches`, and how long for a connection.
-    pub connect_timeout: Duration,
-    /// The time from the end of the request to the head of the response, at most.
-    pub response_timeout: Duration,
-    /// The head of a response, at most, in bytes.
-    pub max_header_bytes: usize,
-    /// Fields in the head of a response, at most.
-    pub max_headers: usize,
 }
 
-/// The next hops of a site.
+/// How long a request to the next hops waits for what. As an extension of a request: in place of
+/// what the site says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchTimes {
+    /// For one of the `max_fetches`, and for a connection.
+    pub connect: Duration,
+    /// From the end of the request to the head of the response.
+    pub response: Duration,
+    /// For a request without a body, over all hops that are tried.
+    pub deadline: Duration,
+}
+
+/// Some next hops of a site, and what requests to them share: those of the site, or of a route.
 #[derive(Debug)]
 pub struct Origin {
     hops: Vec<Arc<NextHop>>,
@@ -108,6 +107,7 @@ pub struct Origin {
     breaker: Breaker,
     permits: Arc<PermitPool>,
     settings: OriginSettings,
+    connection: ConnectionSettings,
     clock: Clock,
 }
 
@@ -135,7 +135,7 @@ pub enum ContentSource {
 pub struct OriginResponse {
     /// Head and body.
     pub response: Response<Incoming>,
-    /// The place of the next hop that answered among those of the site.
+    /// The place of the next hop that answered among those that could.
     pub hop: usize,
     /// The request's place among the site's `max_fetches`: hold it until the body was read.
     pub permit: FetchPermit,
@@ -150,36 +150,30 @@ pub fn check(origin: &config::Origin) -> Result<(), OriginTlsError> {
 }
 
 impl Origin {
-    /// The next hops of `settings`. Those that were there `before`, with the same settings, keep what
-    /// is known of them.
-    ///
-    /// # Errors
-    /// [`OriginTlsError`]: TLS to one of them can't be set up.
+    /// The next hops of a site for which `is_asked` holds.
     pub fn new(
         settings: OriginSettings,
-        clock: Clock,
-        before: Option<&Origin>,
-    ) -> Result<Origin, OriginTlsError> {
+        site: &SiteHops,
+        is_asked: impl Fn(&config::Origin) -> bool,
+    ) -> Origin {
         let limits = PermitLimits {
             fetches: settings.max_fetches,
             connections: settings.max_connections,
             waiting: settings.max_waiting,
             release_after: settings.release_after,
         };
-        let hops = settings.hops.iter().map(|hop| {
-            let before = before.and_then(|before| before.hop(&hop.shown_name()));
-            NextHop::new(hop, &settings.health, settings.look_up_every, before).map(Arc::new)
-        });
-        let hops: Vec<_> = hops.collect::<Result<_, _>>()?;
-        Ok(Origin {
+        let hops = site.hops.iter().filter(|hop| is_asked(hop.settings()));
+        let hops: Vec<_> = hops.map(Arc::clone).collect();
+        Origin {
             balancer: Balancer::new(settings.balance.by, &hops),
             hops,
             retries: RetryBudget::new(settings.retry.budget),
             breaker: Breaker::new(&settings.health),
             permits: PermitPool::new(limits),
             settings,
-            clock,
-        })
+            connection: site.settings.connection,
+            clock: site.clock.clone(),
+        }
     }
 
     /// What the fetches of the site say of its origins together.
@@ -206,31 +200,15 @@ impl Origin {
             .then(|| BreakerPass(Arc::clone(self)))
     }
 
-    fn hop(&self, name: &str) -> Option<&NextHop> {
-        self.hops
-            .iter()
-            .map(|hop| &**hop)
-            .find(|hop| hop.name == name)
-    }
-
-    /// Takes a next hop out, or puts it back: no further requests go to it, and those under way end
-    /// in order. Returns whether there is one of that name.
-    pub fn set_drained(&self, name: &str, is_drained: bool) -> bool {
-        let hop = self.hop(name);
-        hop.inspect(|hop| hop.health.set_drained(is_drained))
-            .is_some()
-    }
-
     /// Whether there is room for a fetch that no visitor waits for: a quarter of `max_fetches` is
     /// reserved for visitors.
     pub fn has_room(&self) -> bool {
         self.permits.available(self.clock.now()) > self.settings.max_fetches / 4
     }
 
-    /// The figures of each next hop.
-    pub fn figures(&self) -> Vec<HopFigures> {
-        let now = self.clock.now();
-        self.hops.iter().map(|hop| hop.figures(now)).collect()
+    /// The names of the next hops, in the order of the configuration.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.hops.iter().map(|hop| &*hop.name)
     }
 
     /// Sends a request and waits for the head of its response. `request` has an origin-form target
@@ -247,7 +225,9 @@ impl Origin {
         url: &str,
         mut again: Option<&mut RequestCopy<'_>>,
     ) -> Result<OriginResponse, OriginError> {
-        let patience = self.settings.connect_timeout;
+        let own = request.extensions().get::<FetchTimes>();
+        let times = own.copied().unwrap_or(self.settings.times);
+        let patience = times.connect;
         let permit = self
             .permits
             .take(&self.clock, url.as_bytes(), patience)
@@ -261,16 +241,17 @@ impl Origin {
         let begun_at = self.clock.now();
         let order = self.balancer.order(&self.hops, url.as_bytes(), begun_at);
         if let Some(hop) = order.on_trial {
-            self.try_in_background(hop, &request);
+            self.try_in_background(hop, &request, times);
         }
         let method = request.method().clone();
-        let deadline = begun_at.saturating_add(self.settings.deadline);
+        let deadline = begun_at.saturating_add(times.deadline);
         let mut last_error = OriginError::Busy;
         let mut hops = order.hops.into_iter().peekable();
         while let Some(hop) = hops.next() {
             let attempt = Attempt {
                 hop,
-                settings: &self.settings,
+                times,
+                connection: self.connection,
                 clock: &self.clock,
                 sending: sending.as_ref(),
                 deadline,
@@ -357,7 +338,12 @@ impl Origin {
     }
 
     /// Has a request of the edge's own try whether a hop is back, so that no visitor waits for that.
-    fn try_in_background(self: &Arc<Self>, hop: &Arc<NextHop>, request: &Request<RequestBody>) {
+    fn try_in_background(
+        self: &Arc<Self>,
+        hop: &Arc<NextHop>,
+        request: &Request<RequestBody>,
+        times: FetchTimes,
+    ) {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return;
         }
@@ -370,10 +356,11 @@ impl Origin {
             let asked_at = origin.clock.now();
             let attempt = Attempt {
                 hop: &hop,
-                settings: &origin.settings,
+                times,
+                connection: origin.connection,
                 clock: &origin.clock,
                 sending: None,
-                deadline: asked_at.saturating_add(origin.settings.deadline),
+                deadline: asked_at.saturating_add(times.deadline),
             };
             let answer = attempt.run(request, None).await;
             drop(trial);
@@ -392,15 +379,8 @@ fn trial_of(request: &Request<RequestBody>) -> Request<RequestBody> {
     for name in [COOKIE, AUTHORIZATION] {
         trial.headers_mut().remove(name);
     }
-    if let Some(timeout) = request.extensions().get::<ResponseTimeout>() {
-        trial.extensions_mut().insert(*timeout);
-    }
     trial
 }
-
-/// An extension of a request: how long its response is waited for, in place of `response_timeout`.
-#[derive(Clone, Copy, Debug)]
-pub struct ResponseTimeout(pub Duration);
 
 /// A copy of a request without a body; `None` if it has one.
 pub fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
@@ -420,31 +400,4 @@ pub fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 pub fn empty() -> RequestBody {
     use http_body_util::{BodyExt, Empty};
     Empty::new().map_err(|never| match never {}).boxed_unsync()
-}
-
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-
-    /// Settings without hops.
-    pub(super) fn settings() -> OriginSettings {
-        OriginSettings {
-            hops: vec![],
-            balance: config::Balance::default(),
-            health: config::Health::default(),
-            check_host: String::new(),
-            retry: config::Retry::default(),
-            deadline: Duration::from_secs(60),
-            look_up_every: Duration::from_secs(30),
-            max_connection_age: Duration::from_secs(600),
-            max_fetches: 1,
-            max_connections: 1,
-            max_waiting: 1,
-            release_after: Duration::from_secs(1),
-            connect_timeout: Duration::from_secs(1),
-            response_timeout: Duration::from_secs(1),
-            max_header_bytes: 8_192,
-            max_headers: 100,
-        }
-    }
 }

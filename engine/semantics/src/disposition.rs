@@ -27,6 +27,8 @@ pub struct RequestFacts<'r> {
     pub asks_for_upgrade: bool,
     /// Whether the operator's floor says that its path is never looked up.
     pub is_never: bool,
+    /// Whether it goes to another origin than a GET for its URL.
+    pub is_apart: bool,
     /// What the policies decided.
     pub lookup: LookupDecision,
     /// Whether it has a cookie that makes it a pass, by the operator's word.
@@ -101,6 +103,8 @@ pub enum PassReason {
     Cookie,
     /// It is a GET or HEAD with content.
     Content,
+    /// It is a HEAD that goes to another origin than a GET for its URL.
+    Apart,
     /// Nothing is ever stored for its method.
     Method,
 }
@@ -109,9 +113,11 @@ impl PassReason {
     /// Why the request goes forward (RFC 9211 §2.2).
     pub fn forward(self) -> Forward {
         match self {
-            PassReason::Never | PassReason::Policy | PassReason::Cookie | PassReason::Content => {
-                Forward::Bypass
-            }
+            PassReason::Never
+            | PassReason::Policy
+            | PassReason::Cookie
+            | PassReason::Content
+            | PassReason::Apart => Forward::Bypass,
             PassReason::Method => Forward::Method,
         }
     }
@@ -183,6 +189,7 @@ impl RevalidationReason {
 ///     has_content: false,
 ///     asks_for_upgrade: false,
 ///     is_never: false,
+///     is_apart: false,
 ///     lookup: LookupDecision::Cache,
 ///     has_pass_cookie: false,
 ///     directives: &RequestDirectives::default(),
@@ -221,7 +228,9 @@ fn passes(request: &RequestFacts<'_>) -> Option<PassReason> {
         _ if request.lookup == LookupDecision::Pass => Some(PassReason::Policy),
         _ if request.has_pass_cookie => Some(PassReason::Cookie),
         // Content in a GET has no meaning that a key could tell apart (RFC 9110 §9.3.1).
-        Method::GET | Method::HEAD => request.has_content.then_some(PassReason::Content),
+        Method::GET | Method::HEAD if request.has_content => Some(PassReason::Content),
+        Method::HEAD if request.is_apart => Some(PassReason::Apart),
+        Method::GET | Method::HEAD => None,
         _ => Some(PassReason::Method),
     }
 }
@@ -408,6 +417,7 @@ mod tests {
             has_content: false,
             asks_for_upgrade: false,
             is_never: false,
+            is_apart: false,
             lookup: LookupDecision::Cache,
             has_pass_cookie: false,
             directives,

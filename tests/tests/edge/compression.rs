@@ -821,3 +821,44 @@ fn a_full_queue_leaves_codings_out_until_they_are_wanted_again() {
     assert!(skipped >= 8.0, "{skipped}");
     assert_eq!(edge.metric("tero_coding_waiting", &[]), 1.0);
 }
+
+#[test]
+fn a_route_is_compressed_as_it_says() {
+    let origin = origin();
+    let routes = "[[site.route]]\nmatch = [\"/secret/*\"]\ncompress = false\n\
+                  [[site.route]]\nmatch = [\"/api/*\"]\ncompress = { codings = [\"gzip\"], min = \"100B\", ask_origin = \"identity\" }";
+    let edge = compressing(&origin).site(routes).start();
+    let ask = |path: &str| get(path).header("Accept-Encoding", BROWSER);
+    check_plain(&edge.send(&ask("/secret/1")), &page(0));
+    let again = edge.send(&ask("/secret/1"));
+    check_plain(&again, &page(0));
+    assert_eq!(again.header("vary"), None);
+    assert_eq!(made(&edge, "zstd") + made(&edge, "gzip"), 0.0);
+    edge.send(&ask("/api/1"));
+    check_coded(
+        &until_coded(&edge, &ask("/api/1"), "gzip"),
+        "gzip",
+        &page(0),
+    );
+    let asked = origin.only("/api/1").header("accept-encoding");
+    assert_eq!(asked.as_deref(), Some("identity"));
+    assert_ne!(origin.only("/secret/1").header("accept-encoding"), asked);
+    edge.send(&ask("/x"));
+    check_coded(&until_coded(&edge, &ask("/x"), "zstd"), "zstd", &page(0));
+}
+
+#[test]
+fn a_route_is_compressed_on_a_site_that_is_not() {
+    let origin = origin();
+    let route = "[[site.route]]\nmatch = [\"/api/*\"]\ncompress = { min = \"100B\" }";
+    let edge = Edge::before(&origin).site(route).start();
+    let ask = |path: &str| get(path).header("Accept-Encoding", BROWSER);
+    edge.send(&ask("/api/1"));
+    check_coded(
+        &until_coded(&edge, &ask("/api/1"), "zstd"),
+        "zstd",
+        &page(0),
+    );
+    edge.send(&ask("/x"));
+    check_plain(&edge.send(&ask("/x")), &page(0));
+}

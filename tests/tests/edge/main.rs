@@ -58,6 +58,7 @@ mod ranges;
 mod records;
 mod reloading;
 mod revalidation;
+mod route_origins;
 mod routes;
 mod scrape;
 mod set_back;

@@ -1,9 +1,13 @@
 //! `[site.compress]`.
 
 use std::ops::RangeInclusive;
+use std::path::Path;
 
+use crate::files::BaseDir;
 use crate::forms;
 use crate::mistakes::Mistake;
+use crate::raw::RawKind;
+use crate::reader::TableReader;
 use crate::units::show_size;
 use tero_semantics::content_coding::ContentCoding;
 use tero_semantics::media_type::MediaTypePattern;
@@ -51,6 +55,39 @@ pub enum OriginCodings {
     Accepted,
     /// None.
     Identity,
+}
+
+/// Whether stored responses of a route are compressed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum RouteCompress {
+    /// As those of its site.
+    #[default]
+    OfSite,
+    /// Not at all.
+    Off,
+    /// By settings of its own.
+    Own(Compress),
+}
+
+/// Reads `compress` of a route: `false`, or a table in the place of the site's.
+pub(super) fn of_route(reader: &TableReader<'_>, key: &str) -> Option<RouteCompress> {
+    match reader.written(key)?.kind {
+        RawKind::Flag(false) => Some(RouteCompress::Off),
+        RawKind::Flag(true) => {
+            let problem = "`true` doesn't say how";
+            let cure =
+                "write compress = {} for the defaults, or leave it out for what the site says";
+            reader.refuse(key, Mistake::new(problem, cure));
+            None
+        }
+        _ => {
+            let table = reader.nested(key)?;
+            Some(RouteCompress::Own(Compress::read(
+                &table,
+                BaseDir(Path::new("")),
+            )))
+        }
+    }
 }
 
 /// A length that leaves something between the two.

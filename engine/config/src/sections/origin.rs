@@ -26,6 +26,9 @@ section! {
         weight: u32 = 1, Count(1, 1_000);
         /// Whether it is asked only while all others rest.
         backup: bool = false, Flag;
+        /// Whether it is asked only for those who name it, such as `origins` of a route, and gets
+        /// no other requests of the site.
+        only_by_name: bool = false, Flag;
         /// The name that its certificate must be for, and that it is asked for (SNI).
         tls_name: Option<String> = rule("the host of its `url`"), Text("a host name")
             => forms::server_name;
@@ -96,6 +99,7 @@ impl Origin {
             url,
             weight: 1,
             backup: false,
+            only_by_name: false,
             tls_name: None,
             ca: None,
             client_cert: None,
@@ -190,12 +194,21 @@ pub(super) fn next_hops(
         }
         names.push(name);
     }
-    if !next_hops.is_empty() && next_hops.iter().all(|origin| origin.backup) {
-        let problem = "every origin is a backup";
-        reader.refuse(
-            "origin",
-            Mistake::new(problem, "leave `backup` out for one of them"),
-        );
+    let mut general = next_hops.iter().filter(|origin| !origin.only_by_name);
+    let mistake = match general.next() {
+        _ if next_hops.is_empty() => None,
+        None => Some((
+            "every origin is asked by its name only, and none for the other paths",
+            "leave `only_by_name` out for one of them",
+        )),
+        Some(first) if first.backup && general.all(|origin| origin.backup) => Some((
+            "every origin is a backup",
+            "leave `backup` out for one of them",
+        )),
+        Some(_) => None,
+    };
+    if let Some((problem, cure)) = mistake {
+        reader.refuse("origin", Mistake::new(problem, cure));
     }
     next_hops
 }

@@ -6,11 +6,16 @@ use std::time::Duration;
 use http::HeaderValue;
 use ipnet::IpNet;
 
+use super::balance::{Balance, Retry};
 use super::basic_auth::BasicAuth;
+use super::compress::{self, Compress, RouteCompress};
 use super::field_edits;
+use super::origin::Origin;
 use super::redirect::Redirect;
 use super::respond::Respond;
 use crate::forms;
+use crate::mistakes::{Mistake, did_you_mean};
+use crate::reader::TableReader;
 use tero_semantics::decision::QueryRule;
 use tero_semantics::default_ttl::DefaultTtls;
 use tero_semantics::field_edits::FieldEdits;
@@ -46,6 +51,21 @@ section! {
         redirect: Option<Redirect> = rule("none"), Nested(Redirect);
         /// See `[site.route.respond]`.
         respond: Option<Respond> = rule("none"), Nested(Respond);
+        /// The names of the origins that its requests go to, in place of the site's. They rest and
+        /// fail by themselves; `max_fetches`, the retry budget and the circuit breaker are the
+        /// route's own. See origins.md.
+        origins: Vec<Arc<str>> = rule("those of the site", Vec::new()),
+            Texts("the name of a `[[site.origin]]`") => forms::name, distinct();
+        /// As `[site.balance]`, in its place.
+        balance: Option<Balance> = rule("that of the site"), Nested(Balance);
+        /// As `[site.retry]`, in its place as a whole.
+        retry: Option<Retry> = rule("that of the site"), Nested(Retry);
+        /// As `max_fetches` of the site, for the requests of the route alone.
+        max_fetches: Option<usize> = rule("that of the site"), Count(1, 100_000);
+        /// Maximum time to open a connection to an origin, in place of the site's.
+        connect_timeout: Option<Duration> = rule("that of the site"), Duration("10ms", "1min");
+        /// Maximum time for a request without a body over all origins, in place of the site's.
+        deadline: Option<Duration> = rule("that of the site"), Duration("100ms", "1h");
         /// Maximum time to the head of the origin's response, in place of the site's.
         response_timeout: Option<Duration> = rule("that of the site"), Duration("10ms", "10min");
         /// Maximum time between two pieces of a body, in place of the site's.
@@ -67,7 +87,68 @@ section! {
         query: Option<QueryRule> = rule("that of the site"),
             Text("`\"all\"`, `\"none\"`, `{ keep = [\"page\"] }` or `{ drop = [\"utm_*\"] }`")
             by forms::query_rule;
+        /// `false`, or a table as `[site.compress]`, in its place.
+        compress: RouteCompress = rule("as the site says", RouteCompress::default()),
+            Nested(Compress) by compress::of_route;
         /// As `default_ttl` of the site, which counts for what this one doesn't name.
         default_ttl: DefaultTtls = {}, Table => forms::default_ttl;
+    }
+}
+
+impl Route {
+    /// The keys that are written and say which origins its requests go to, or how.
+    fn keys_of_origins(&self) -> Vec<&'static str> {
+        [
+            ("origins", !self.origins.is_empty()),
+            ("balance", self.balance.is_some()),
+            ("retry", self.retry.is_some()),
+            ("max_fetches", self.max_fetches.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(key, is_written)| is_written.then_some(key))
+        .collect()
+    }
+
+    /// Whether its requests reach origins by themselves: with places, a retry budget and a circuit
+    /// breaker of their own.
+    pub fn has_own_origins(&self) -> bool {
+        !self.keys_of_origins().is_empty()
+    }
+
+    /// Refuses origins that the site doesn't have, and a route that could not be told of.
+    pub(super) fn check_origins(&self, reader: &TableReader<'_>, site: &[Origin]) {
+        if let (Some(key), None) = (self.keys_of_origins().first(), &self.name) {
+            let problem = "a route with origins of its own has no name";
+            let cure = "write name = \"…\": metrics and `tero origins` use it";
+            reader.refuse(key, Mistake::new(problem, cure));
+        }
+        let names = || site.iter().filter_map(|origin| origin.name.as_deref());
+        let unknown = self
+            .origins
+            .iter()
+            .find(|name| !names().any(|own| own == &***name));
+        if let Some(name) = unknown {
+            let known: Vec<&str> = names().collect();
+            let cure = match (did_you_mean(name, names()), known.is_empty()) {
+                (Some(meant), _) => format!("did you mean `{meant}`?"),
+                (None, true) => "write [[site.origin]] with a name and its url".to_owned(),
+                (None, false) => format!("the names of [[site.origin]] are {}", known.join(", ")),
+            };
+            let problem = format!("the site has no origin with the name {name}");
+            reader.refuse("origins", Mistake::new(problem, cure));
+            return;
+        }
+        let mut own = site.iter().filter(|origin| self.names(origin)).peekable();
+        if own.peek().is_some() && own.all(|origin| origin.backup) {
+            let problem = "every origin of the route is a backup";
+            let cure = "name one without `backup` too";
+            reader.refuse("origins", Mistake::new(problem, cure));
+        }
+    }
+
+    /// Whether `origins` names this one.
+    pub fn names(&self, origin: &Origin) -> bool {
+        let mut own = self.origins.iter();
+        own.any(|name| origin.name.as_deref() == Some(&**name))
     }
 }

@@ -244,10 +244,14 @@ fn codings(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result 
 fn breakers(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
     let (mut opened, mut open, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
     for site in sites {
-        waiting.push((vec![site_label(site)], site.origin.waiting() as u64));
-        let (count, is_open) = site.origin.breaker_figures();
-        opened.push((vec![site_label(site)], count));
-        open.push((vec![site_label(site)], u64::from(is_open)));
+        for (route, origin) in site.origins() {
+            let of_route = route.map(|route| ("route", route.to_owned()));
+            let labels: Vec<_> = [site_label(site)].into_iter().chain(of_route).collect();
+            waiting.push((labels.clone(), origin.waiting() as u64));
+            let (count, is_open) = origin.breaker_figures();
+            opened.push((labels.clone(), count));
+            open.push((labels, u64::from(is_open)));
+        }
     }
     let help =
         "How often the origins failed for so many pages that stale ones were served without asking";
@@ -263,7 +267,7 @@ fn hops(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
     let (mut results, mut spent, mut opened) = (Vec::new(), Vec::new(), Vec::new());
     let (mut resting, mut ends) = (Vec::new(), Vec::new());
     for site in sites {
-        for hop in site.origin.figures() {
+        for hop in site.hops.figures() {
             let labels = vec![site_label(site), ("origin", hop.name)];
             for (result, count) in hop.results {
                 let result = vec![("result", result.to_owned())];

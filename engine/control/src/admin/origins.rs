@@ -51,7 +51,7 @@ fn set_drained(
             "write one of those",
         )
     })?;
-    found.origin.set_drained(origin, is_drained);
+    found.hops.set_drained(origin, is_drained);
     let all = reports(found);
     let names: Vec<String> = all.iter().map(|report| report.origin.clone()).collect();
     let report = all.into_iter().find(|report| report.origin == *origin);
@@ -72,19 +72,29 @@ fn set_drained(
 }
 
 fn reports(site: &Site) -> Vec<OriginReport> {
-    let name = site.settings.name.to_string();
-    let figures = site.origin.figures().into_iter();
-    figures.map(|hop| report(name.clone(), hop)).collect()
+    let figures = site.hops.figures().into_iter();
+    figures.map(|hop| report(site, hop)).collect()
+}
+
+/// The routes that have origins of their own, this one among them.
+fn routes_to(site: &Site, origin: &str) -> Vec<String> {
+    let routes = site.origins().filter_map(|(route, origins)| {
+        let is_asked = origins.names().any(|name| name == origin);
+        route.filter(|_| is_asked).map(str::to_owned)
+    });
+    routes.collect()
 }
 
 #[allow(clippy::cast_precision_loss)] // A mean with three digits is shown.
-fn report(site: String, hop: HopFigures) -> OriginReport {
+fn report(site: &Site, hop: HopFigures) -> OriginReport {
     let requests: u64 = hop.results.iter().map(|(_, count)| count).sum();
     let failed = hop.results.iter();
     let failed = failed.filter(|(result, _)| !matches!(*result, "1xx" | "2xx" | "3xx" | "4xx"));
     let mean_ms = hop.seconds * 1_000.0 / requests as f64;
     OriginReport {
-        site,
+        site: site.settings.name.to_string(),
+        routes: routes_to(site, &hop.name),
+        only_by_name: !site.origin.names().any(|name| name == hop.name),
         origin: hop.name,
         addresses: hop.addresses,
         state: match hop.state.condition {

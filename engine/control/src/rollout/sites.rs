@@ -10,7 +10,9 @@ use tokio::sync::Semaphore;
 use super::error::RolloutError;
 use super::version_set::{PolicyVersions, VersionSet};
 use tero_config as config;
-use tero_edge::origin::{self, Origin};
+use tero_edge::origin::{
+    ConnectionSettings, FetchTimes, Origin, OriginSettings, SiteHopSettings, SiteHops,
+};
 use tero_edge::request::Edge;
 use tero_edge::request::canary::Canary;
 use tero_edge::request::purge_access::PurgeAccess;
@@ -100,13 +102,29 @@ struct SiteDraft<'a> {
     limits: &'a RateLimits,
 }
 
+/// The next hops of a site.
+struct SiteOrigins {
+    hops: Arc<SiteHops>,
+    /// Those of requests without a route that has its own.
+    site: Arc<Origin>,
+    /// Those of each route.
+    routes: Vec<Option<Arc<Origin>>>,
+    /// Tunnels that opened under an old configuration hold permits of that one.
+    tunnels: Arc<Semaphore>,
+}
+
 impl SiteDraft<'_> {
     fn finish(&self, index: usize) -> Result<Site, RolloutError> {
         let before = self.before;
         let active = self.versions().map(|versions| Arc::clone(&versions.active));
         let policies = self.chain(active.collect(), before.map(|site| &site.policies))?;
         let canary = self.canary()?;
-        let (origin, tunnels) = self.origin()?;
+        let SiteOrigins {
+            hops,
+            site: origin,
+            routes,
+            tunnels,
+        } = self.origins()?;
         let trial = canary.as_ref().map(|canary| &canary.chain);
         Ok(Site {
             index,
@@ -119,12 +137,14 @@ impl SiteDraft<'_> {
                 &self.settings.routes,
                 before.and_then(|site| site.routes.as_deref()),
                 self.builder.workers,
+                |place, _| routes.get(place).cloned().flatten(),
             ),
             needs_device: policies.needs_device() || trial.is_some_and(Chain::needs_device),
             policy_cookies: cookies_of([Some(&policies), trial]),
             device_models: Arc::clone(&self.state.settings.device_models),
             shadows: self.shadows()?,
             limits: self.limits.of_site(&self.settings.name),
+            hops,
             origin,
             tunnels,
             counters: self.counters(&policies, trial),
@@ -217,28 +237,47 @@ impl SiteDraft<'_> {
         }
     }
 
-    /// The origin and the permits for tunnels. Tunnels that opened under an old configuration hold
-    /// permits of that one.
-    fn origin(&self) -> Result<(Arc<Origin>, Arc<Semaphore>), RolloutError> {
-        match self.before {
-            Some(before) if self.change == SiteChange::Versions => {
-                Ok((Arc::clone(&before.origin), Arc::clone(&before.tunnels)))
-            }
-            _ => {
-                let settings = origin_settings(self.settings, &self.state.settings.server);
-                let origin = Origin::new(
-                    settings,
-                    self.builder.clock.clone(),
-                    self.before.map(|before| &*before.origin),
-                );
-                let origin = origin.map_err(|source| RolloutError::OriginTls {
-                    site: self.settings.name.to_string(),
-                    source,
-                })?;
-                let tunnels = Semaphore::new(self.settings.max_tunnels);
-                Ok((Arc::new(origin), Arc::new(tunnels)))
-            }
+    /// The next hops. They stay where only versions of policies change.
+    fn origins(&self) -> Result<SiteOrigins, RolloutError> {
+        if let Some(before) = self.before
+            && self.change == SiteChange::Versions
+        {
+            let table = before.routes.as_ref();
+            let of_route = |place| table.and_then(|table| table.origin_at(place)).cloned();
+            return Ok(SiteOrigins {
+                hops: Arc::clone(&before.hops),
+                site: Arc::clone(&before.origin),
+                routes: (0..self.settings.routes.len()).map(of_route).collect(),
+                tunnels: Arc::clone(&before.tunnels),
+            });
         }
+        let site = self.settings;
+        let hops = SiteHops::new(
+            hop_settings(site, &self.state.settings.server),
+            self.builder.clock.clone(),
+            self.before.map(|before| &*before.hops),
+        );
+        let hops = hops.map_err(|source| RolloutError::OriginTls {
+            site: site.name.to_string(),
+            source,
+        })?;
+        let general = |hop: &config::Origin| !hop.only_by_name;
+        let of_route = |route: &config::Route| {
+            route.has_own_origins().then(|| {
+                let settings = origin_settings(site, Some(route));
+                let is_asked = |hop: &config::Origin| match route.origins.is_empty() {
+                    true => general(hop),
+                    false => route.names(hop),
+                };
+                Arc::new(Origin::new(settings, &hops, is_asked))
+            })
+        };
+        Ok(SiteOrigins {
+            site: Arc::new(Origin::new(origin_settings(site, None), &hops, general)),
+            routes: site.routes.iter().map(of_route).collect(),
+            tunnels: Arc::new(Semaphore::new(site.max_tunnels)),
+            hops: Arc::new(hops),
+        })
     }
 
     /// The counters, with the variants of the policies and of the canary. If a configuration changes
@@ -304,24 +343,44 @@ fn chains(sites: &Sites) -> Vec<&Chain> {
     chains
 }
 
-fn origin_settings(site: &config::Site, server: &config::Server) -> origin::OriginSettings {
-    origin::OriginSettings {
+/// How the next hops of a site are reached.
+fn hop_settings(site: &config::Site, server: &config::Server) -> SiteHopSettings {
+    SiteHopSettings {
         hops: site.next_hops.clone(),
-        balance: site.balance.clone(),
         health: site.health.clone(),
         check_host: check_host(site),
-        retry: site.retry.clone(),
-        deadline: site.deadline,
         look_up_every: site.look_up_every,
-        max_connection_age: site.max_connection_age,
-        max_fetches: site.max_fetches,
-        max_connections: site.max_origin_connections,
+        connection: ConnectionSettings {
+            max_age: site.max_connection_age,
+            max_header_bytes: server.max_header_bytes,
+            max_headers: server.max_headers,
+        },
+    }
+}
+
+/// How requests of a site, or of one of its routes, reach their next hops.
+fn origin_settings(site: &config::Site, route: Option<&config::Route>) -> OriginSettings {
+    let own_fetches = route.and_then(|route| route.max_fetches);
+    OriginSettings {
+        balance: route
+            .and_then(|route| route.balance.clone())
+            .unwrap_or_else(|| site.balance.clone()),
+        health: site.health.clone(),
+        retry: route
+            .and_then(|route| route.retry.clone())
+            .unwrap_or_else(|| site.retry.clone()),
+        times: FetchTimes {
+            connect: site.connect_timeout,
+            response: site.response_timeout,
+            deadline: site.deadline,
+        },
+        max_fetches: own_fetches.unwrap_or(site.max_fetches),
+        // Never fewer than the fetches need.
+        max_connections: site
+            .max_origin_connections
+            .max(own_fetches.unwrap_or_default()),
         max_waiting: site.max_waiting,
         release_after: site.release_fetch_after,
-        connect_timeout: site.connect_timeout,
-        response_timeout: site.response_timeout,
-        max_header_bytes: server.max_header_bytes,
-        max_headers: server.max_headers,
     }
 }
 

@@ -167,8 +167,8 @@ pub trait RequestPath: Send + Sync + 'static {
     /// Looks up the stored response, and fetches nothing.
     fn look(&self, page: &Page, device: Device, purpose: FetchPurpose) -> WarmLookup;
 
-    /// Whether the requests of visitors leave room at the site's origin.
-    fn has_room(&self, site: usize) -> bool;
+    /// Whether the requests of visitors leave room at the origins that a page of the site comes from.
+    fn has_room(&self, site: usize, page: &Page) -> bool;
 
     /// Reads the content of a page, of at most `max_bytes`, for `run`. A stored response is
     /// revalidated first, whatever its lifetime.

@@ -134,12 +134,13 @@ impl RequestPath for EdgeRequestPath {
         })
     }
 
-    fn has_room(&self, site: usize) -> bool {
+    fn has_room(&self, site: usize, page: &Page) -> bool {
+        let path = page.target.split('?').next().unwrap_or_default();
         self.0
             .sites
             .load()
             .at(site)
-            .is_none_or(|site| site.origin.has_room())
+            .is_none_or(|site| site.origin_of_get(path).has_room())
     }
 
     fn read(

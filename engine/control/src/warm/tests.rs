@@ -173,7 +173,7 @@ impl RequestPath for FakePath {
             .unwrap_or(WarmLookup::Absent)
     }
 
-    fn has_room(&self, site: usize) -> bool {
+    fn has_room(&self, site: usize, _: &Page) -> bool {
         assert_eq!(site, 3);
         !self.full.load(Ordering::Relaxed)
     }

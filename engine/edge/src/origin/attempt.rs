@@ -8,13 +8,13 @@ use http::header::{AUTHORIZATION, UPGRADE, WWW_AUTHENTICATE};
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
-use super::connection::{self, NextHopConnection, SendResult, StreamPlace};
+use super::connection::{self, ConnectionSettings, NextHopConnection, SendResult, StreamPlace};
 use super::error::{self, OriginError, SendError};
 use super::next_hop::NextHop;
 use super::pool;
 use super::sending::SendingContent;
 use super::socket::PlainSocket;
-use super::{OriginSettings, RequestBody, RequestCopy, ResponseTimeout};
+use super::{FetchTimes, RequestBody, RequestCopy};
 use tero_semantics::forwarding;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::{Clock, TimeoutError};
@@ -47,7 +47,8 @@ impl TakenConnection {
 #[derive(Clone, Copy)]
 pub(super) struct Attempt<'a> {
     pub(super) hop: &'a NextHop,
-    pub(super) settings: &'a OriginSettings,
+    pub(super) times: FetchTimes,
+    pub(super) connection: ConnectionSettings,
     pub(super) clock: &'a Clock,
     /// How far the content of the request has been sent; `None` without content.
     pub(super) sending: Option<&'a Arc<SendingContent>>,
@@ -109,7 +110,7 @@ impl Attempt<'_> {
     /// An open connection that can take a request.
     fn take_open(self, only_http1: bool, can_repeat: bool) -> Option<TakenConnection> {
         let hop = self.hop;
-        let (now, max_age) = (self.clock.now(), self.settings.max_connection_age);
+        let (now, max_age) = (self.clock.now(), self.connection.max_age);
         if hop.may_share()
             && !only_http1
             && let Some((connection, stream)) = pool::join_shared(hop, now, max_age)
@@ -128,10 +129,7 @@ impl Attempt<'_> {
     async fn open_shared(self) -> Result<TakenConnection, OriginError> {
         let hop = self.hop;
         let turn = pool::opening(hop);
-        let turn = self
-            .clock
-            .timeout(self.settings.connect_timeout, turn.lock())
-            .await;
+        let turn = self.clock.timeout(self.times.connect, turn.lock()).await;
         let Ok(_turn) = turn else {
             return Err(OriginError::ConnectTimeout {
                 origin: hop.name.clone(),
@@ -140,7 +138,7 @@ impl Attempt<'_> {
         if !hop.may_share() {
             return self.open(false).await.map(TakenConnection::alone);
         }
-        let (now, max_age) = (self.clock.now(), self.settings.max_connection_age);
+        let (now, max_age) = (self.clock.now(), self.connection.max_age);
         if let Some((connection, stream)) = pool::join_shared(hop, now, max_age) {
             return Ok(TakenConnection {
                 connection,
@@ -184,11 +182,11 @@ impl Attempt<'_> {
                 origin: origin(),
                 source,
             })?;
-            let (settings, now) = (self.settings, self.clock.now());
+            let (settings, now) = (&self.connection, self.clock.now());
             let spoken = connection::speak(secured.socket, secured.spoken, settings, now).await;
             spoken.map_err(|source| OriginError::connect(origin(), source))
         };
-        let timeout = self.settings.connect_timeout;
+        let timeout = self.times.connect;
         let opened = self.clock.timeout(timeout, opening).await;
         let connection = opened.map_err(|_| OriginError::ConnectTimeout { origin: origin() })??;
         hop.counters.opened();
@@ -213,7 +211,7 @@ impl Attempt<'_> {
             Ok(SendResult::Answered(mut response))
                 if response.status() != StatusCode::SWITCHING_PROTOCOLS =>
             {
-                if response.headers().len() > self.settings.max_headers {
+                if response.headers().len() > self.connection.max_headers {
                     return Err(SendError::sent(OriginError::TooManyFields {
                         origin: origin(),
                     }));
@@ -263,8 +261,7 @@ impl Attempt<'_> {
         connection: &mut NextHopConnection,
         request: Request<RequestBody>,
     ) -> Result<SendResult, TimeoutError> {
-        let own = request.extensions().get::<ResponseTimeout>();
-        let timeout = own.map_or(self.settings.response_timeout, |own| own.0);
+        let timeout = self.times.response;
         let Some(sending) = self.sending else {
             let timeout = timeout.min(self.deadline.since(self.clock.now()));
             let answered = connection.send(request, None);

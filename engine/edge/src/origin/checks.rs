@@ -12,14 +12,14 @@ use hyper::body::Incoming;
 
 use super::attempt::Attempt;
 use super::next_hop::NextHop;
-use super::{Origin, empty};
+use super::{FetchTimes, SiteHops, empty};
 use tero_config as config;
 use tero_semantics::timestamp::Timestamp;
 
 /// How much of a body a text is looked for in.
 const MAX_BODY: usize = 64 * 1024;
 
-impl Origin {
+impl SiteHops {
     /// Whether its hops are checked.
     pub fn is_checked(&self) -> bool {
         self.settings.health.path.is_some()
@@ -43,10 +43,10 @@ impl Origin {
             let (interval, longest) = (jittered(health.interval), health.timeout);
             hop.set_check_due(now.saturating_add(interval.max(longest)));
             next = next.min(hop.check_due());
-            let (origin, hop, path) = (Arc::clone(self), Arc::clone(hop), Arc::clone(path));
+            let (site, hop, path) = (Arc::clone(self), Arc::clone(hop), Arc::clone(path));
             tokio::spawn(async move {
-                let result = origin.check(&hop, &path).await;
-                origin.tell_check(&hop, result);
+                let result = site.check(&hop, &path).await;
+                site.tell_check(&hop, result);
             });
         }
         next
@@ -84,7 +84,12 @@ impl Origin {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         let attempt = Attempt {
             hop,
-            settings: &self.settings,
+            times: FetchTimes {
+                connect: health.timeout,
+                response: health.timeout,
+                deadline: health.timeout,
+            },
+            connection: self.settings.connection,
             clock: &self.clock,
             sending: None,
             deadline: self.clock.now().saturating_add(health.timeout),

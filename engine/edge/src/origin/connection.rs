@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
@@ -12,10 +13,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
+use super::RequestBody;
 use super::sending::SendingContent;
 use super::socket::HopSocket;
 use super::stream::{NextHopStream, RequestProgress};
-use super::{OriginSettings, RequestBody};
 use tero_semantics::authority::Scheme;
 use tero_semantics::timestamp::Timestamp;
 
@@ -32,6 +33,17 @@ const OF_CONNECTION: [HeaderName; 5] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
+
+/// How connections to next hops are used.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionSettings {
+    /// How long one is used for further requests.
+    pub max_age: Duration,
+    /// The head of a response, at most, in bytes.
+    pub max_header_bytes: usize,
+    /// Fields in the head of a response, at most.
+    pub max_headers: usize,
+}
 
 /// An open connection.
 #[derive(Debug)]
@@ -266,7 +278,7 @@ fn was_not_handled(error: &hyper::Error) -> bool {
 pub(super) async fn speak(
     socket: HopSocket,
     spoken: SpokenProtocol,
-    settings: &OriginSettings,
+    settings: &ConnectionSettings,
     now: Timestamp,
 ) -> io::Result<NextHopConnection> {
     let peer = socket.peer();
@@ -281,7 +293,10 @@ pub(super) async fn speak(
     })
 }
 
-async fn speak_http1(socket: HopSocket, settings: &OriginSettings) -> io::Result<RequestSender> {
+async fn speak_http1(
+    socket: HopSocket,
+    settings: &ConnectionSettings,
+) -> io::Result<RequestSender> {
     let progress = Arc::new(RequestProgress::default());
     let handshake = http1::Builder::new()
         .max_buf_size(settings.max_header_bytes.max(8192))
@@ -300,7 +315,7 @@ async fn speak_http1(socket: HopSocket, settings: &OriginSettings) -> io::Result
 async fn speak_http2(
     socket: HopSocket,
     scheme: Scheme,
-    settings: &OriginSettings,
+    settings: &ConnectionSettings,
 ) -> io::Result<RequestSender> {
     let max_header_bytes = u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX);
     let handshake = http2::Builder::new(TokioExecutor::new())

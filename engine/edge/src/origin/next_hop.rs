@@ -148,6 +148,11 @@ impl NextHop {
         })
     }
 
+    /// What the configuration says of it.
+    pub(super) fn settings(&self) -> &config::Origin {
+        &self.settings
+    }
+
     /// Takes the place of the one request that tries a hop after its rest; `None` if no trial is
     /// due, or one is under way.
     pub(super) fn begin_trial(&self, now: Timestamp) -> Option<HopTrial> {

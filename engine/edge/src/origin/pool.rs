@@ -151,9 +151,8 @@ impl ThreadConnections {
 
 #[cfg(test)]
 mod tests {
-    use super::super::connection::{SpokenProtocol, speak};
+    use super::super::connection::{ConnectionSettings, SpokenProtocol, speak};
     use super::super::socket::{HopSocket, PlainSocket};
-    use super::super::{OriginSettings, tests::settings};
     use super::*;
     use tero_config as config;
 
@@ -169,17 +168,18 @@ mod tests {
         .unwrap()
     }
 
-    async fn connect(
-        hop: &NextHop,
-        settings: &OriginSettings,
-        now: Timestamp,
-    ) -> NextHopConnection {
+    async fn connect(hop: &NextHop, now: Timestamp) -> NextHopConnection {
+        let settings = ConnectionSettings {
+            max_age: Duration::from_secs(600),
+            max_header_bytes: 8_192,
+            max_headers: 100,
+        };
         let clock = tero_time::clock::Clock::by_hand(now);
         let socket: PlainSocket = hop.connect(&clock).await.unwrap();
         speak(
             HopSocket::Plain(socket),
             SpokenProtocol::Http1,
-            settings,
+            &settings,
             now,
         )
         .await
@@ -196,7 +196,6 @@ mod tests {
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let port = listener.local_addr().unwrap().port();
-            let settings = settings();
             let (first, second) = (hop(port), hop(port));
             let now = Timestamp::from_unix_secs(1_000);
             for (hop, now, expected) in [
@@ -205,7 +204,7 @@ mod tests {
                 (&second, now, 3),
                 (&second, now.saturating_add(IDLE_TIMEOUT), 1),
             ] {
-                keep(hop, connect(hop, &settings, now).await, now);
+                keep(hop, connect(hop, now).await, now);
                 assert_eq!(kept(), expected);
             }
         });

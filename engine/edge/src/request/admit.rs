@@ -151,15 +151,20 @@ pub(super) fn admit_to<T>(
     };
     let told = &site.settings.surrogate_keys_to;
     let is_told_keys = !told.is_empty() && source.peer.is_some_and(|peer| is_in(told, peer));
-    let route = match &site.routes {
-        None => None,
-        Some(routes) => routes.first(&parts.method, parts.uri.path()),
+    let (route, is_apart) = match &site.routes {
+        None => (None, false),
+        Some(routes) => {
+            let asked = (&parts.method, parts.uri.path());
+            let route = routes.first(asked.0, asked.1);
+            (route, routes.is_apart(route, asked))
+        }
     };
     let decision = Arc::clone(&edge.no_decision);
     fields.content |= source.has_content;
     let mut exchange = Exchange {
         site,
         route,
+        is_apart,
         is_restricted: false,
         parts,
         scheme: identity.scheme,

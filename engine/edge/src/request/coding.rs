@@ -20,7 +20,6 @@ use crate::coding::{CodingJob, Encoded, Encoding, NotEncoded, encode};
 use crate::store::Key;
 use crate::store::stored::{StoredBody, StoredHead, StoredResponse};
 use crate::telemetry::coding_counters::SkippedCoding;
-use tero_config as config;
 use tero_config::{Compress, OriginCodings};
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::coding_rules::{
@@ -105,7 +104,7 @@ pub(super) fn choice<'s>(
     visit: Visit<'_>,
     stored: &'s StoredResponse,
 ) -> Result<CodingChoice<'s>, Uncoded> {
-    let settings = visit.settings().compress.as_ref().ok_or(Uncoded::Off)?;
+    let settings = visit.exchange.compress().ok_or(Uncoded::Off)?;
     let coded = stored.coded().ok_or(Uncoded::Refused)?;
     let exchange = visit.exchange;
     let asked = &exchange.parts.headers;
@@ -142,7 +141,7 @@ pub(super) fn describe(
     coded: Option<CodedBody<'_>>,
     headers: &mut HeaderMap,
 ) {
-    if !head.may_be_coded || visit.settings().compress.is_none() {
+    if !head.may_be_coded || visit.exchange.compress().is_none() {
         return;
     }
     add_vary(headers);
@@ -151,27 +150,23 @@ pub(super) fn describe(
     }
 }
 
-/// Whether a response may be coded on a site.
+/// Whether a response to a request may be coded.
 pub(super) fn may_be_coded(
-    settings: &config::Site,
+    visit: Visit<'_>,
     response: &CodableHead<'_>,
     directives: &ResponseDirectives,
 ) -> bool {
     let refusal = |compress| refusal(compress, response, directives);
-    settings
-        .compress
-        .as_ref()
-        .is_some_and(|compress| refusal(compress).is_none())
+    let compress = visit.exchange.compress();
+    compress.is_some_and(|compress| refusal(compress).is_none())
 }
 
-/// Why a stored response is not coded on a site; `None` if it may be.
-pub(super) fn refusal_of(
-    settings: &config::Site,
-    stored: &StoredResponse,
-) -> Option<CodingRefusal> {
-    let compress = settings.compress.as_ref()?;
+/// Why a stored response is not coded; `None` if it may be.
+pub(super) fn refusal_of(visit: Visit<'_>, stored: &StoredResponse) -> Option<CodingRefusal> {
+    let compress = visit.exchange.compress()?;
     let headers = stored.head.fields.to_headers(0);
-    let directives = ResponseDirectives::governing(&headers, &settings.targeted_fields);
+    let targets = &visit.settings().targeted_fields;
+    let directives = ResponseDirectives::governing(&headers, targets);
     let response = CodableHead {
         status: stored.head.status,
         headers: &headers,
@@ -195,16 +190,16 @@ fn refusal(
     })
 }
 
-/// Whether a stored response is whole, and of a length that is coded on a site.
-pub(super) fn fits(settings: &config::Site, stored: &StoredResponse) -> bool {
-    let compress = settings.compress.as_ref();
+/// Whether a stored response is whole, and of a length that is coded.
+pub(super) fn fits(visit: Visit<'_>, stored: &StoredResponse) -> bool {
+    let compress = visit.exchange.compress();
     stored.parts().is_none()
         && compress.is_some_and(|compress| compress.lengths().contains(&stored.body.len()))
 }
 
 /// Whether the next hop is asked for no coding, whatever the client accepts.
 pub(super) fn asks_for_identity(visit: Visit<'_>) -> bool {
-    let compress = visit.settings().compress.as_ref();
+    let compress = visit.exchange.compress();
     compress.is_some_and(|compress| compress.ask_origin == OriginCodings::Identity)
         // What isn't stored can't be coded here.
         && !visit.expects_not_storable()
@@ -216,7 +211,7 @@ pub(super) fn stored_with_coding(
     mut head: StoredHead,
     body: StoredBody,
 ) -> StoredResponse {
-    let Some(compress) = &visit.settings().compress else {
+    let Some(compress) = visit.exchange.compress() else {
         return StoredResponse::new(head, body);
     };
     if head.may_be_coded && !compress.lengths().contains(&body.len()) {
@@ -235,7 +230,7 @@ pub(super) fn stored_with_coding(
 
 /// Has made in the background what is to be made of a response that was just stored.
 pub(super) fn make_after_storing(visit: Visit<'_>, stored: &Arc<StoredResponse>) {
-    let Some(compress) = &visit.settings().compress else {
+    let Some(compress) = visit.exchange.compress() else {
         return;
     };
     if !stored.head.may_be_coded {
@@ -275,7 +270,7 @@ fn coded_at_once(
 
 #[cold]
 fn count_refusal(visit: Visit<'_>, stored: &StoredResponse) {
-    if let Some(refusal) = refusal_of(visit.settings(), stored) {
+    if let Some(refusal) = refusal_of(visit, stored) {
         let counters = &visit.site().counters.coding;
         counters.skipped(SkippedCoding::Refused(refusal));
     }

@@ -16,8 +16,9 @@ use super::rate_limits::{ExceededLimit, LimitedRequest};
 use super::request_id::RequestId;
 use super::route_table::{CompiledRoute, RouteIndex};
 use super::site::Site;
-use crate::origin::{OriginError, OriginResponse};
+use crate::origin::{Origin, OriginError, OriginResponse};
 use crate::run_id::RunId;
+use tero_config::{Compress, RouteCompress};
 use tero_policy_host::device::Device;
 use tero_policy_host::{Chain, PolicyRequest};
 use tero_semantics::authority::{Authority, Scheme};
@@ -37,6 +38,9 @@ pub struct Exchange {
     pub site: Arc<Site>,
     /// The route of the site that its path and method select.
     pub route: Option<RouteIndex>,
+    /// Whether it goes to other next hops than a GET for its URL, since the routes of the two
+    /// differ: then it has no part in what is stored for the URL.
+    pub is_apart: bool,
     /// Whether rules of the site keep some clients from what is asked for.
     pub is_restricted: bool,
     /// The head of the request: as it came, without the fields that don't go on.
@@ -82,7 +86,7 @@ pub struct Exchange {
     pub(super) contact: OriginContact,
 }
 
-/// Which of the site's next hops answered a request, and how long that took.
+/// Which of its next hops answered a request, and how long that took.
 #[derive(Debug, Default)]
 pub struct OriginContact {
     /// One more than the place of the hop; 0 if none has answered.
@@ -104,7 +108,7 @@ impl OriginContact {
         self.hop.store(hop + 1, Ordering::Relaxed);
     }
 
-    /// The place of the hop among those of the site, and the time to the head of its response in
+    /// The place of the hop among those of [`Exchange::origin`], and the time to the head of its response in
     /// microseconds; `None` if none has answered.
     pub(super) fn latest(&self) -> Option<(usize, u64)> {
         let hop = self.hop.load(Ordering::Relaxed).checked_sub(1)?;
@@ -210,6 +214,29 @@ impl Exchange {
     pub fn route(&self) -> Option<&CompiledRoute> {
         let index = self.route?;
         Some(self.site.routes.as_ref()?.at(index))
+    }
+
+    /// The next hops that it goes to: those of its route, or of its site.
+    pub fn origin(&self) -> &Arc<Origin> {
+        let own = self.route().and_then(|route| route.origin.as_ref());
+        own.unwrap_or(&self.site.origin)
+    }
+
+    /// How its stored response is compressed; `None` if it isn't.
+    #[inline]
+    pub(super) fn compress(&self) -> Option<&Compress> {
+        match self.route {
+            None => self.site.settings.compress.as_ref(),
+            Some(_) => self.compress_of_route(),
+        }
+    }
+
+    fn compress_of_route(&self) -> Option<&Compress> {
+        match &self.route()?.settings.compress {
+            RouteCompress::OfSite => self.site.settings.compress.as_ref(),
+            RouteCompress::Off => None,
+            RouteCompress::Own(own) => Some(own),
+        }
     }
 
     /// The policies that answer for this request, from its beginning to its end.

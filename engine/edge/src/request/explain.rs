@@ -325,6 +325,10 @@ fn rules_of_request(
         };
         rules.push(rule("pass-cookies", text.to_owned()));
     }
+    if matches!(disposition, Disposition::Pass(PassReason::Apart)) {
+        let text = "a GET for the URL goes to other origins (origins of site.route), so what is stored for it doesn't count here";
+        rules.push(rule("route-origins", text.to_owned()));
+    }
     let joined = exchange.decision.variant.as_deref().unwrap_or_default();
     let rulings = asked.rulings.iter();
     rules.extend(rulings.map(|ruling| note(ruling, asked, joined)));
@@ -454,7 +458,7 @@ fn rule_of_coding(visit: Visit<'_>, selected: Option<&StoredResponse>) -> Option
     let text = match coding::choice(visit, stored) {
         Err(Uncoded::Off) => return None,
         Err(Uncoded::Refused) => {
-            let refusal = coding::refusal_of(visit.settings(), stored);
+            let refusal = coding::refusal_of(visit, stored);
             let reason = refusal.map_or("it was stored before site.compress was set", CodingRefusal::reason);
             format!("the answer is not coded here: {reason}")
         }
@@ -571,7 +575,11 @@ fn in_words(visit: Visit<'_>, disposition: &Disposition<Arc<StoredResponse>>) ->
     let at = visit.exchange.at;
     match disposition {
         Disposition::Pass(
-            PassReason::Never | PassReason::Policy | PassReason::Cookie | PassReason::Content,
+            PassReason::Never
+            | PassReason::Policy
+            | PassReason::Cookie
+            | PassReason::Content
+            | PassReason::Apart,
         ) => expect(
             "pass",
             "it goes to the origin and back, nothing looked up and nothing stored",

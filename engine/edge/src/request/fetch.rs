@@ -277,8 +277,9 @@ impl Fetch {
             request
         };
         let asked_at = clock.now();
-        let answer = site
-            .origin
+        let answer = visit
+            .exchange
+            .origin()
             .fetch(
                 request(),
                 ContentSource::AtHand,
@@ -390,7 +391,7 @@ impl Fetch {
         if is_failure_of_origin(status) {
             return self.note_failure(Failure::status(reply.next_hop_reply(visit)));
         }
-        visit.site().origin.breaker().succeeded(visit.now());
+        exchange.origin().breaker().succeeded(visit.now());
         if status == StatusCode::TOO_MANY_REQUESTS {
             let failure = Failure::status(reply.next_hop_reply(visit));
             let health = &visit.settings().health;
@@ -416,7 +417,7 @@ impl Fetch {
         let url = key::url_of(&exchange.key);
         let page = url.split('?').next().unwrap_or(url);
         let wish = failure.next_hop.and_then(|reply| reply.retry_after);
-        let breaker = visit.site().origin.breaker();
+        let breaker = exchange.origin().breaker();
         if breaker.failed(page.as_bytes(), wish, now) {
             tracing::warn!(
                 site = %visit.settings().name,

@@ -8,9 +8,10 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::coding;
+use super::exchange::Exchange;
 use super::verdict;
 use super::visit::Visit;
-use crate::origin::{RequestBody, ResponseTimeout};
+use crate::origin::{FetchTimes, RequestBody};
 use tero_semantics::forwarded::{
     ForwardedHops, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
 };
@@ -99,9 +100,8 @@ fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<Re
     let mut request = Request::new(body);
     *request.method_mut() = exchange.parts.method.clone();
     *request.uri_mut() = target(&exchange.parts.uri, query);
-    let route = exchange.route();
-    if let Some(timeout) = route.and_then(|route| route.settings.response_timeout) {
-        request.extensions_mut().insert(ResponseTimeout(timeout));
+    if let Some(times) = own_times(exchange) {
+        request.extensions_mut().insert(times);
     }
     let headers = request.headers_mut();
     *headers = exchange.parts.headers.clone();
@@ -125,6 +125,22 @@ fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<Re
     forwarding::append_via(headers, exchange.parts.version, &edge.name);
     forwarding::append_cdn_loop(headers, &edge.loop_entry);
     request
+}
+
+/// How long the request waits, where its route says that.
+fn own_times(exchange: &Exchange) -> Option<FetchTimes> {
+    let route = &exchange.route()?.settings;
+    let own = [
+        route.connect_timeout,
+        route.response_timeout,
+        route.deadline,
+    ];
+    let site = &exchange.site.settings;
+    own.iter().any(Option::is_some).then(|| FetchTimes {
+        connect: route.connect_timeout.unwrap_or(site.connect_timeout),
+        response: route.response_timeout.unwrap_or(site.response_timeout),
+        deadline: route.deadline.unwrap_or(site.deadline),
+    })
 }
 
 /// Says what is true of the request, and nothing that its key doesn't have but for the client's

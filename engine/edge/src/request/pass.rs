@@ -50,6 +50,7 @@ impl PassedResponse {
             names.any(|name| kind_of(name.as_str()) == RequestFieldKind::MethodOverride)
         };
         let is_post = exchange.parts.method == Method::POST
+            && !exchange.is_apart
             && self.answer.response.status() == StatusCode::OK
             && !is_overridden();
         let url = exchange.url().filter(|_| is_post)?;
@@ -126,8 +127,8 @@ pub(super) async fn send(
     let parts = &exchange.parts;
     let may_be_not_modified = validation::may_be_not_modified(&parts.method, request.headers());
     let asked_at = edge.clock.now();
-    let answer = site
-        .origin
+    let answer = exchange
+        .origin()
         .fetch(
             request,
             source,

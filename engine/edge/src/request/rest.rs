@@ -38,7 +38,7 @@ async fn ask(visit: OwnedVisit, validator: HeaderValue, from: u64) -> Option<Box
     };
     let request = || next_hop_request::for_storing(visit, origin::empty(), &kind);
     let asked_at = visit.now();
-    let origin = &visit.site().origin;
+    let origin = visit.exchange.origin();
     let answer = origin
         .fetch(
             request(),

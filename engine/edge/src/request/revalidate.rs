@@ -27,7 +27,7 @@ pub(super) fn in_background(visit: Visit<'_>, stale: &Arc<StoredResponse>) {
     let Some(lead) = visit.edge.collapse.lead(&visit.exchange.key) else {
         return;
     };
-    let Some(turn) = visit.site().origin.pass_breaker(visit.now()) else {
+    let Some(turn) = visit.exchange.origin().pass_breaker(visit.now()) else {
         return;
     };
     let owned = background::on_behalf_of_all(visit, stale);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+use crate::origin::Origin;
 use crate::telemetry::route_counters::RouteCounters;
 use tero_config::Route;
 use tero_semantics::path::{PathPattern, PathReadings};
@@ -28,23 +29,30 @@ pub struct CompiledRoute {
     pub settings: Route,
     /// What happened to its requests; `None` for a route without a name.
     pub counters: Option<Arc<RouteCounters>>,
+    /// The next hops that its requests go to; `None` where they are those of the site.
+    pub origin: Option<Arc<Origin>>,
 }
 
 /// The routes of a site, in the order of the file.
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Box<[CompiledRoute]>,
+    /// Whether one of them has next hops of its own.
+    has_own_origins: bool,
 }
 
 impl RouteTable {
     /// The table of these routes; `None` if there are none. A route that has a name goes on with
-    /// the counters that `before` has for it; others are made for so many `workers`.
+    /// the counters that `before` has for it; others are made for so many `workers`. `origin` gives
+    /// the next hops of the route at a place, if it has its own.
     pub fn new(
         routes: &[Route],
         before: Option<&RouteTable>,
         workers: usize,
+        origin: impl Fn(usize, &Route) -> Option<Arc<Origin>>,
     ) -> Option<Box<RouteTable>> {
-        let compile = |route: &Route| CompiledRoute {
+        let compile = |(place, route): (usize, &Route)| CompiledRoute {
+            origin: origin(place, route),
             settings: route.clone(),
             counters: route.name.as_deref().map(|name| {
                 let before = before.and_then(|before| before.counters_of(name));
@@ -52,8 +60,11 @@ impl RouteTable {
             }),
         };
         (!routes.is_empty()).then(|| {
-            let routes = routes.iter().map(compile).collect();
-            Box::new(RouteTable { routes })
+            let routes: Box<[_]> = routes.iter().enumerate().map(compile).collect();
+            Box::new(RouteTable {
+                has_own_origins: routes.iter().any(|route| route.origin.is_some()),
+                routes,
+            })
         })
     }
 
@@ -65,6 +76,44 @@ impl RouteTable {
             is_for(methods, method) && paths.iter().any(|pattern| pattern.matches(path))
         })?;
         u16::try_from(place).ok().map(RouteIndex)
+    }
+
+    /// Whether a request on this route goes to other next hops than a GET for its URL. What is
+    /// stored for the URL is no business of such a request.
+    #[cold]
+    pub(super) fn is_apart(
+        &self,
+        route: Option<RouteIndex>,
+        (method, path): (&Method, &str),
+    ) -> bool {
+        let origin = |route: Option<RouteIndex>| {
+            let own = self.at(route?).origin.as_ref()?;
+            Some(Arc::as_ptr(own))
+        };
+        self.has_own_origins
+            && method != Method::GET
+            && origin(route) != origin(self.first(&Method::GET, path))
+    }
+
+    /// The next hops of a route at a place, from 0; `None` where they are those of the site.
+    pub fn origin_at(&self, place: usize) -> Option<&Arc<Origin>> {
+        self.routes.get(place)?.origin.as_ref()
+    }
+
+    /// The next hops that a GET for a path goes to; `None` where they are those of the site.
+    pub(super) fn origin_of_get(&self, path: &str) -> Option<&Arc<Origin>> {
+        if !self.has_own_origins {
+            return None;
+        }
+        self.origin_at(self.first(&Method::GET, path)?.place())
+    }
+
+    /// The next hops of each route that has its own, with its name.
+    pub(super) fn origins(&self) -> impl Iterator<Item = (&str, &Arc<Origin>)> {
+        self.routes.iter().filter_map(|route| {
+            let origin = route.origin.as_ref()?;
+            Some((route.settings.name.as_deref()?, origin))
+        })
     }
 
     /// The routes that a request may be on, one for each way in which an origin may read its path,
@@ -127,7 +176,12 @@ impl fmt::Display for CompiledRoute {
             None => write!(formatter, "the route in line {} applies", place.line)?,
         }
         let paths: Vec<&str> = paths.iter().map(PathPattern::as_str).collect();
-        write!(formatter, ": {}", paths.join(", "))
+        write!(formatter, ": {}", paths.join(", "))?;
+        if let Some(origin) = &self.origin {
+            let names: Vec<&str> = origin.names().collect();
+            write!(formatter, "; its requests go to {}", names.join(", "))?;
+        }
+        Ok(())
     }
 }
 

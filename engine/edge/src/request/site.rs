@@ -14,7 +14,7 @@ use super::rate_limits::{RateLimits, SiteLimits};
 use super::route_table::RouteTable;
 use super::shadow::Shadow;
 use super::site_rules::SiteRules;
-use crate::origin::Origin;
+use crate::origin::{Origin, SiteHops};
 use crate::telemetry::counters::SiteCounters;
 use tero_config as config;
 use tero_config::{IpNet, PeerNetwork};
@@ -58,7 +58,9 @@ pub struct Site {
     pub shadows: Vec<Arc<Shadow>>,
     /// The limits of its clients' requests; `None` if there are none.
     pub limits: Option<Box<SiteLimits>>,
-    /// Its next hops.
+    /// All its next hops.
+    pub hops: Arc<SiteHops>,
+    /// Those that requests go to whose route has none of its own.
     pub origin: Arc<Origin>,
     /// Tunnels that may still be opened.
     pub tunnels: Arc<Semaphore>,
@@ -73,6 +75,21 @@ impl Site {
     #[inline]
     pub(super) fn may_rule(&self) -> bool {
         self.rules.is_some() || self.maintenance.may_be_on()
+    }
+
+    /// Its next hops as requests share them: for those without a route that has its own, and by the
+    /// names of the routes that have.
+    pub fn origins(&self) -> impl Iterator<Item = (Option<&str>, &Arc<Origin>)> {
+        let of_routes = self.routes.iter().flat_map(|routes| routes.origins());
+        let of_routes = of_routes.map(|(name, origin)| (Some(name), origin));
+        std::iter::once((None, &self.origin)).chain(of_routes)
+    }
+
+    /// The next hops that a GET for a path goes to.
+    pub fn origin_of_get(&self, path: &str) -> &Arc<Origin> {
+        let routes = self.routes.as_ref();
+        let own = routes.and_then(|routes| routes.origin_of_get(path));
+        own.unwrap_or(&self.origin)
     }
 
     /// Whether a request has more to do than to be answered.

@@ -96,6 +96,7 @@ impl<'v> Visit<'v> {
             has_content: exchange.fields.content,
             asks_for_upgrade: exchange.fields.unusual && exchange.wanted_protocol().is_some(),
             is_never: exchange.floor.never,
+            is_apart: exchange.is_apart,
             lookup: exchange.decision.lookup,
             has_pass_cookie: exchange.fields.pass_cookie,
             directives: &exchange.directives,
@@ -111,7 +112,7 @@ impl<'v> Visit<'v> {
         let Visit { edge, exchange } = self;
         let now = self.now();
         let of_key = edge.failing_keys.outlook(&exchange.key, now);
-        match self.site().origin.breaker().position(now) {
+        match self.exchange.origin().breaker().position(now) {
             _ if of_key == OriginOutlook::Resting => of_key,
             BreakerPosition::Open => OriginOutlook::Resting,
             BreakerPosition::HalfOpen => OriginOutlook::Doubtful,

@@ -110,7 +110,7 @@ impl NamedOrigin {
 fn table(origins: &[OriginReport]) -> Table {
     let mut table = shown::table();
     table.set_header([
-        "site", "origin", "state", "reason", "now", "requests", "failed", "mean",
+        "site", "origin", "routes", "state", "reason", "now", "requests", "failed", "mean",
     ]);
     for origin in origins {
         let rest = match origin.rests_for_ms {
@@ -120,6 +120,7 @@ fn table(origins: &[OriginReport]) -> Table {
         table.add_row([
             origin.site.clone(),
             origin.origin.clone(),
+            routes(origin),
             format!("{}{rest}", origin.state.as_str()),
             origin.reason.clone(),
             origin.in_flight.to_string(),
@@ -131,4 +132,11 @@ fn table(origins: &[OriginReport]) -> Table {
         ]);
     }
     table
+}
+
+/// Whose requests it gets: those of routes that name it, and of all others.
+fn routes(origin: &OriginReport) -> String {
+    let others = (!origin.only_by_name).then_some("*");
+    let routes = origin.routes.iter().map(String::as_str).chain(others);
+    routes.collect::<Vec<_>>().join(", ")
 }

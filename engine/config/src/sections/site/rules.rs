@@ -1,5 +1,8 @@
 //! Rules across the keys of a site that decide without the origin.
 
+use http::Method;
+
+use super::super::compress::RouteCompress;
 use super::super::route::Route;
 use super::Site;
 use crate::mistakes::Mistake;
@@ -19,6 +22,7 @@ pub(super) fn check(reader: &TableReader<'_>, site: &Site) {
     }
     for (reader, route) in reader.nested_list("route").iter().zip(&site.routes) {
         check_route(reader, route);
+        route.check_origins(reader, &site.next_hops);
     }
 }
 
@@ -31,6 +35,12 @@ fn check_route(reader: &TableReader<'_>, route: &Route) {
     {
         let cure = "write users = [\"NAME:HASH\"], or users_file";
         reader.refuse("auth", Mistake::new("nobody could use the route", cure));
+    }
+    let is_for_get = route.methods.is_empty() || route.methods.contains(&Method::GET);
+    if route.compress != RouteCompress::default() && !is_for_get {
+        let problem = "responses to GET are compressed, and the route is for none";
+        let cure = "leave `compress` out, or add GET to `methods`";
+        reader.refuse("compress", Mistake::new(problem, cure));
     }
     let Some(redirect) = &route.redirect else {
         return;

@@ -132,20 +132,31 @@ impl RunFetches<'_> {
         if self.under_way.len() >= self.pace.concurrency() {
             return None;
         }
-        if self.to_come.is_empty() {
+        let Some(next) = self.next() else {
             let (until, _) = *self.resting.first_key_value()?.0;
             return Some(until.since(now));
-        }
-        let is_full = wait.is_zero() && !self.path.has_room(self.site);
+        };
+        let is_full = wait.is_zero() && !self.path.has_room(self.site, &next.task.page);
         Some(if is_full { FOR_VISITORS } else { wait })
     }
 
-    fn take_next(&mut self) -> Option<Attempt> {
-        if self.failures_in_row < FAILURES_BEFORE_PROBES {
-            self.to_come.pop_front()
-        } else {
-            self.to_come.pop_back()
+    /// The attempt that begins next.
+    fn next(&self) -> Option<&Attempt> {
+        match self.is_probing() {
+            false => self.to_come.front(),
+            true => self.to_come.back(),
         }
+    }
+
+    fn take_next(&mut self) -> Option<Attempt> {
+        match self.is_probing() {
+            false => self.to_come.pop_front(),
+            true => self.to_come.pop_back(),
+        }
+    }
+
+    fn is_probing(&self) -> bool {
+        self.failures_in_row >= FAILURES_BEFORE_PROBES
     }
 
     fn begin(&mut self, attempt: Attempt, now: Timestamp) {

@@ -228,7 +228,7 @@ pub(super) fn stored_head(
             .map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
         site: u32::try_from(exchange.site.index).expect("sites are counted in thousands"),
         warm_run: exchange.requester.run(),
-        may_be_coded: coding::may_be_coded(visit.settings(), &codable, &terms.directives),
+        may_be_coded: coding::may_be_coded(visit, &codable, &terms.directives),
     }
 }
 
@@ -264,7 +264,7 @@ pub(in crate::request) fn merged_head(
     };
     let terms = judge(visit, &received);
     let mut head = stored_head(visit, stored.head.status, merged, &terms);
-    head.may_be_coded &= coding::fits(visit.settings(), stored);
+    head.may_be_coded &= coding::fits(visit, stored);
     (head, terms.storability)
 }
 

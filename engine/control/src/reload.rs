@@ -95,6 +95,7 @@ impl StartedConfig {
             server: config::Server {
                 device_models: new.server.device_models.clone(),
                 trusted_proxies: new.server.trusted_proxies.clone(),
+                trusted_edges: new.server.trusted_edges.clone(),
                 listeners: self.listeners(&new),
                 ..self.server.clone()
             },
@@ -195,7 +196,7 @@ impl Reloader {
     /// under the old ones. Stored responses and pushed versions stay, and so do the counters of a site whose zone is the
     /// same. Returns the keys that wait for a restart: those of `[server]`, `[admin]`, `[cache]`,
     /// `[acme]`, `[access_log]` and `[policies]` that differ from what is in force, but for
-    /// `server.device_models`, `server.trusted_proxies`, the certificates of `server.listener` and of
+    /// `server.device_models`, `server.trusted_proxies`, `server.trusted_edges`, the certificates of `server.listener` and of
     /// `admin.tls`, `admin.token` and `cache.max_policy_variants`.
     ///
     /// # Errors

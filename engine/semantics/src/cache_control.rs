@@ -383,7 +383,7 @@ fn targeted(headers: &HeaderMap, target: &HeaderName) -> Option<ResponseDirectiv
 
 /// The members of a field that is a dictionary (RFC 8941 §3.2), all its lines together; `None` if
 /// it is absent, empty or malformed.
-fn dictionary(headers: &HeaderMap, name: &HeaderName) -> Option<sfv::Dictionary> {
+pub(super) fn dictionary(headers: &HeaderMap, name: &HeaderName) -> Option<sfv::Dictionary> {
     let mut lines = headers.get_all(name).iter();
     let mut value = lines.next()?.as_bytes().to_vec();
     for line in lines {

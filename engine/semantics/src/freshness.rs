@@ -126,6 +126,18 @@ pub struct Freshness {
 impl Freshness {
     /// The freshness of a response that has just come, or that a 304 has just updated.
     pub fn of(input: &FreshnessInput<'_>) -> Freshness {
+        Freshness::made_of(input, None)
+    }
+
+    /// The freshness of a response that a shield has served stale, and says so: it became stale so
+    /// long before it came, whatever its fields and a policy's TTL give it. It has been fresh there,
+    /// so that its stale windows count.
+    #[must_use]
+    pub fn of_stale(input: &FreshnessInput<'_>, stale: Duration) -> Freshness {
+        Freshness::made_of(input, Some(stale))
+    }
+
+    fn made_of(input: &FreshnessInput<'_>, stale: Option<Duration>) -> Freshness {
         let (directives, decision) = (input.directives, input.decision);
         let response_time = input.response_time;
         let age = initial_age(input.response_headers, input.request_time, response_time);
@@ -137,7 +149,11 @@ impl Freshness {
         };
         let rule = StaleRule {
             is_forbidden: directives.forbids_stale(),
-            has_been_fresh: fresh_until > response_time,
+            has_been_fresh: stale.is_some() || fresh_until > response_time,
+        };
+        let fresh_until = match stale {
+            None => fresh_until,
+            Some(stale) => response_time.saturating_sub(stale),
         };
         let can_bridge = input.status.is_success() || input.status.is_redirection();
         let if_error = rule.window(
@@ -267,6 +283,11 @@ impl Freshness {
     #[inline]
     pub fn staleness(&self, now: Timestamp) -> Duration {
         now.since(self.fresh_until)
+    }
+
+    /// Whether freshness ends by this lifetime of the response's own fields, and nothing else.
+    pub(super) fn ends_after(&self, own: Duration) -> bool {
+        self.fresh_until == self.born.saturating_add(own)
     }
 
     /// When freshness ends: the first instant at which the response is stale.

@@ -94,6 +94,10 @@ pub mod purge_request;
 
 pub mod browser_lifetime;
 
+pub mod stale_age;
+
+pub mod tier;
+
 pub mod timestamp;
 
 #[cfg(test)]

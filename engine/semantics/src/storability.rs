@@ -16,6 +16,7 @@ use super::invalidation::same_resource;
 use super::operator_floor::FloorRuling;
 use super::range::Partial;
 use super::surrogate_keys::{KEY_FIELDS, has_surrogate_keys, surrogate_keys};
+use super::tier::{TERO_TIER, TierRefusal, TierResponse};
 use super::timestamp::Timestamp;
 use super::validation::is_about_request;
 use super::vary::Vary;
@@ -90,6 +91,16 @@ impl Storability {
             self
         }
     }
+
+    /// The same for an answer of a shield, which may have told that it is not to be stored.
+    #[must_use]
+    pub fn told_by(self, shield: TierResponse) -> Storability {
+        match shield.refusal {
+            None => self,
+            Some(TierRefusal::ForAll) => Storability::No(Refusal::Shield),
+            Some(TierRefusal::ForRequest) => Storability::No(Refusal::ShieldToRequest),
+        }
+    }
 }
 
 /// Why a response is not stored.
@@ -140,6 +151,10 @@ pub enum Refusal {
     SurrogateKeys,
     /// The response has no lifetime, and no validator to revalidate it by.
     NoLifetime,
+    /// The shield that sent it keeps nothing under its key.
+    Shield,
+    /// The shield that sent it keeps nothing for requests like this one.
+    ShieldToRequest,
 }
 
 impl Refusal {
@@ -163,6 +178,8 @@ impl Refusal {
             Refusal::DefaultTtlToCookie => "default-ttl-to-cookie",
             Refusal::SurrogateKeys => "too-many-surrogate-keys",
             Refusal::NoLifetime => "no-lifetime",
+            Refusal::Shield => "shield",
+            Refusal::ShieldToRequest => "shield-to-request",
         }
     }
 
@@ -177,6 +194,7 @@ impl Refusal {
                 | Refusal::Authorization
                 | Refusal::NoCacheToCookie
                 | Refusal::DefaultTtlToCookie
+                | Refusal::ShieldToRequest
         )
     }
 }
@@ -425,7 +443,8 @@ fn has_explicit_lifetime(exchange: &StorabilityInput<'_>) -> bool {
 
 /// The fields of a response to store (§3.1), but for those with surrogate keys: all except hop-by-hop ones, those that `no-cache` or
 /// `private` names, and `Set-Cookie`. `Age` is left out because it is computed anew for each use,
-/// `Content-Length` because the stored body has its own length, which the cache sends.
+/// `Content-Length` because the stored body has its own length, which the cache sends, `Tero-Tier`
+/// because it is about one answer of a shield.
 ///
 /// ```
 /// use http::header::{AGE, CONTENT_TYPE, HeaderMap, HeaderValue, SET_COOKIE};
@@ -449,6 +468,7 @@ pub fn stored_fields<'h>(
         let is_written_anew = **name == AGE || **name == CONTENT_LENGTH;
         !is_written_anew
             && **name != SET_COOKIE
+            && **name != TERO_TIER
             && !KEY_FIELDS.contains(name)
             && !left_out(directives).any(|left_out| left_out == *name)
     })

@@ -62,6 +62,7 @@ mod route_origins;
 mod routes;
 mod scrape;
 mod set_back;
+mod shield;
 mod site_rules;
 mod slow_clients;
 mod stale;

@@ -41,7 +41,7 @@ section! {
         /// Maximum number of stored responses per key that differ by `Vary`.
         max_variants: usize = 32, Count(1, 1_000);
         /// Maximum number of combined variants of a site: the product of the variants that its
-        /// policies declare.
+        /// policies declare. A shield passes requests of edges with further ones.
         max_policy_variants: usize = 64, Count(1, 10_000);
         /// How long a follower waits for the leader's fetch before it fetches by itself.
         collapse_timeout: Duration = "10s", Duration("10ms", "5min");

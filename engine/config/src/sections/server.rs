@@ -37,6 +37,12 @@ section! {
         trusted_proxies: Vec<PeerNetwork> = [],
             Texts("a network such as `10.0.0.0/8`, an address, or `unix`")
             => forms::peer_network, distinct();
+        /// The edges in front of this server, which then is a shield: their `Tero-Variant` and
+        /// `Tero-Tier` are believed, and what `trusted_proxies` may say as well. From all others
+        /// these fields are removed. `unix` means all peers of Unix sockets. See tiers.md.
+        trusted_edges: Vec<PeerNetwork> = [],
+            Texts("a network such as `10.0.0.0/8`, an address, or `unix`")
+            => forms::peer_network, distinct();
         /// Maximum number of open client connections. Further ones wait in the accept queue.
         max_connections: usize = 10000, Count(1, 1_000_000);
         /// Maximum number of open connections of one client: an IPv4 address, or an IPv6 network of

@@ -15,6 +15,7 @@ use tero_edge::origin::{
 };
 use tero_edge::request::Edge;
 use tero_edge::request::canary::Canary;
+use tero_edge::request::edge_variants::EdgeVariants;
 use tero_edge::request::purge_access::PurgeAccess;
 use tero_edge::request::rate_limits::RateLimits;
 use tero_edge::request::route_table::RouteTable;
@@ -81,7 +82,7 @@ impl SiteBuilder<'_> {
             }
         }
         Ok(Sites::new(list, |site| is_served(state, site))
-            .behind(&state.settings.server.trusted_proxies)
+            .behind(&state.settings.server)
             .limited_by(limits))
     }
 }
@@ -140,6 +141,10 @@ impl SiteDraft<'_> {
                 |place, _| routes.get(place).cloned().flatten(),
             ),
             needs_device: policies.needs_device() || trial.is_some_and(Chain::needs_device),
+            edge_variants: EdgeVariants::new(
+                self.state.settings.max_policy_variants,
+                before.map(|site| &site.edge_variants),
+            ),
             policy_cookies: cookies_of([Some(&policies), trial]),
             device_models: Arc::clone(&self.state.settings.device_models),
             shadows: self.shadows()?,

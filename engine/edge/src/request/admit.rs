@@ -93,6 +93,9 @@ fn consult(exchange: &mut Exchange) {
             ask_canary(exchange);
         }
     }
+    if exchange.edge.is_some() {
+        exchange.take_over_variant();
+    }
     exchange.key = exchange.write_key();
 }
 
@@ -180,6 +183,7 @@ pub(super) fn admit_to<T>(
         at,
         client: identity.client,
         proxies: identity.proxies,
+        edge: identity.edge,
         connection: source.connection,
         requester: source.requester,
         id,
@@ -187,6 +191,9 @@ pub(super) fn admit_to<T>(
         told_reason: OnceLock::new(),
         contact: OriginContact::default(),
     };
+    if exchange.edge.is_some() {
+        exchange.take_over_requester();
+    }
     let decided = decide(&mut exchange);
     Ok((Arc::new(exchange), decided))
 }

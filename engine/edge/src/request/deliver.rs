@@ -18,6 +18,7 @@ use super::news::ResponseInFlight;
 use super::provenance::{Answer, Provenance, ServedLifetime, StatusFacts};
 use super::ready_heads::{self, AddedFields, HeadKey, ReadyHead};
 use super::rest;
+use super::tier;
 use super::visit::Visit;
 use crate::store::fill::FillReader;
 use crate::store::stored::{StoredHead, StoredResponse};
@@ -29,6 +30,7 @@ use tero_semantics::cache_status::CacheStatus;
 use tero_semantics::key;
 use tero_semantics::precondition::{Precondition, not_modified_headers, precondition};
 use tero_semantics::range::{self, Multipart, Selection, SelectionInput, selection};
+use tero_semantics::stale_age::{spend_lifetime, stale_age};
 use tero_semantics::surrogate_keys::{SURROGATE_KEY, remove_surrogate_keys, surrogate_key_value};
 use tero_semantics::timestamp::Timestamp;
 
@@ -77,6 +79,10 @@ pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
     });
     if let Some(log) = &visit.edge.access_log {
         note_reason(log, exchange, &stored.head);
+    }
+    if head.ttl_secs <= 0 && exchange.edge.is_some() {
+        // The edge is told how stale it is, and ready heads are for all.
+        return deliver(visit, BodySource::Stored(stored), provenance, now);
     }
     let make = || lines_of_hit(visit, &stored.head, coded, now);
     match ready_heads::head(head, make, |ready| ready_made(visit, stored, coded, ready)) {
@@ -171,7 +177,8 @@ fn lines_of_hit(
     coded: Option<CodedBody<'_>>,
     now: Timestamp,
 ) -> Vec<u8> {
-    if head.browser_ttl_secs.is_some() || head.may_be_coded || visit.response_edits().is_some() {
+    let is_edited = head.browser_ttl_secs.is_some() || visit.response_edits().is_some();
+    if is_edited || head.may_be_coded || !head.freshness.is_fresh(now) {
         return ready_heads::lines_of(&fields_of_hit(visit, head, coded, now));
     }
     let provenance = Provenance::stored(Outcome::Hit);
@@ -208,6 +215,7 @@ pub(super) fn deliver_as_sent(
     if !exchange.is_told_keys {
         remove_surrogate_keys(headers);
     }
+    tier::tell_of_passed(exchange, &provenance, headers);
     headers.append(VIA, edge.via.clone());
     let reason = exchange.reason();
     if exchange.floor.never
@@ -472,7 +480,12 @@ fn add_own_fields(
     now: Timestamp,
     headers: &mut HeaderMap,
 ) {
-    let age = head.freshness.age(now);
+    tier::tell_of_stored(visit.exchange, head, &provenance, now, headers);
+    let age = if tier::is_served_stale(head, &provenance, now) {
+        say_stale(visit, head, now, headers)
+    } else {
+        head.freshness.age(now)
+    };
     if let Some(ttl) = head.browser_ttl_secs {
         let remaining = head.freshness.remaining_secs(now);
         limit_browser_lifetime(
@@ -487,6 +500,25 @@ fn add_own_fields(
     }
     headers.append(VIA, visit.edge.via.clone());
     status_of_stored(visit.exchange, head, provenance, now).append_to(headers, &visit.edge.name);
+}
+
+/// Has the fields of a response that is served stale leave no recipient any freshness. Returns the
+/// age to tell.
+#[cold]
+fn say_stale(
+    visit: Visit<'_>,
+    head: &StoredHead,
+    now: Timestamp,
+    headers: &mut HeaderMap,
+) -> Duration {
+    let targeted = &visit.settings().targeted_fields;
+    let wall = visit.edge.clock.wall_of(now);
+    let told = stale_age(&head.freshness, headers, targeted, now, wall);
+    // An edge is told so beside the fields, which it will update its stored response with.
+    if told.lacks_lifetime && visit.exchange.edge.is_none() {
+        spend_lifetime(headers);
+    }
+    told.age
 }
 
 /// What `Cache-Status` says of an answer from a stored response.

@@ -24,10 +24,11 @@ use tero_policy_host::{Chain, PolicyRequest};
 use tero_semantics::authority::{Authority, Scheme};
 use tero_semantics::cache_control::RequestDirectives;
 use tero_semantics::cache_control_rule::{CacheControlRule, RuledResponse};
-use tero_semantics::decision::{QueryRule, RequestDecision};
+use tero_semantics::decision::{LookupDecision, QueryRule, RequestDecision};
 use tero_semantics::key::{self, KeyParts};
 use tero_semantics::operator_floor::FloorRuling;
 use tero_semantics::path::PathPattern;
+use tero_semantics::tier::TierRequest;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::upgrade::{is_meant, only_protocol};
 
@@ -71,6 +72,8 @@ pub struct Exchange {
     pub client: Option<IpAddr>,
     /// The trusted proxies between the client and us, the nearest last.
     pub proxies: Box<[IpAddr]>,
+    /// What the edge in front has decided; `None` if the request doesn't come from a trusted edge.
+    pub edge: Option<Box<TierRequest>>,
     /// The connection that waits for the answer; `None` for a plan.
     pub connection: Option<ClientHandle>,
     /// Who asks.
@@ -124,6 +127,8 @@ pub enum Requester {
     Visitor,
     /// A run of a warming plan.
     Plan(RunId),
+    /// A warming plan of an edge in front.
+    PlanOfEdge,
 }
 
 impl Requester {
@@ -133,10 +138,10 @@ impl Requester {
         self != Requester::Visitor
     }
 
-    /// The run that asks; `None` for a visitor.
+    /// The run that asks; `None` for a visitor, and for a run of another edge.
     pub fn run(self) -> Option<RunId> {
         match self {
-            Requester::Visitor => None,
+            Requester::Visitor | Requester::PlanOfEdge => None,
             Requester::Plan(run) => Some(run),
         }
     }
@@ -177,6 +182,38 @@ impl Exchange {
     /// unless a trusted proxy has told one.
     pub fn request_id(&self) -> &RequestId {
         self.id.get_or_init(RequestId::draw)
+    }
+
+    /// Takes over from the edge in front that one of its plans asks. A plan has no address.
+    #[cold]
+    pub(super) fn take_over_requester(&mut self) {
+        if self.edge.as_ref().is_some_and(|edge| edge.is_plan) {
+            (self.requester, self.client) = (Requester::PlanOfEdge, None);
+        }
+    }
+
+    /// Takes over the variant that the edge in front has decided, in the place of what this tier's
+    /// policies say of it. Beyond as many variants as may be known, the request passes.
+    #[cold]
+    pub(super) fn take_over_variant(&mut self) {
+        let Some(edge) = &self.edge else { return };
+        let variants = &self.site.edge_variants;
+        let is_known = edge
+            .variant
+            .as_ref()
+            .is_none_or(|told| variants.learn(told));
+        if is_known && self.decision.variant == edge.variant {
+            return;
+        }
+        let mut decision = RequestDecision::clone(&self.decision);
+        decision.variant = edge.variant.clone();
+        if !is_known {
+            decision.lookup = LookupDecision::Pass;
+            let why = "edges tell more variants than max_policy_variants";
+            let reason = joined_reasons(decision.reason.as_deref(), Some(why));
+            decision.reason = reason.map(|reason| Arc::from(&*reason));
+        }
+        self.decision = Arc::new(decision);
     }
 
     /// The request, as limits see it.

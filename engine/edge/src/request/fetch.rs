@@ -574,8 +574,10 @@ impl Fetch {
             // It says nothing of the answers to come.
         } else if refusal.is_lasting() {
             edge.hit_for_miss.remember(&exchange.key, now);
-        } else if let NotStored::ByRules(Refusal::NoCacheToCookie | Refusal::DefaultTtlToCookie) =
-            refusal
+        } else if let NotStored::ByRules(
+            Refusal::NoCacheToCookie | Refusal::DefaultTtlToCookie | Refusal::ShieldToRequest,
+        ) = refusal
+            && exchange.fields.cookie
         {
             edge.hit_for_miss.remember_with_cookies(&exchange.key, now);
         }

@@ -115,6 +115,7 @@ fn shares(visit: Visit<'_>, refusal: Refusal) -> bool {
     match refusal {
         Refusal::NoCacheToCookie | Refusal::DefaultTtlToCookie => exchange.fields.cookie,
         Refusal::Authorization => exchange.fields.authorization,
+        Refusal::ShieldToRequest => exchange.fields.cookie || exchange.fields.authorization,
         Refusal::RequestNoStore => exchange.directives.no_store,
         _ => true,
     }

@@ -16,9 +16,10 @@ use super::request_id::RequestId;
 use super::site::{Site, Sites};
 use tero_config::UnderscoreFields;
 use tero_semantics::authority::{Authority, NamedAuthority, Scheme};
-use tero_semantics::forwarded::{ForwardedFacts, named_authority};
+use tero_semantics::forwarded::named_authority;
 use tero_semantics::forwarding;
 use tero_semantics::request_fields::{RequestFieldKind, has_underscore, is_essential, kind_of};
+use tero_semantics::tier::TierRequest;
 
 /// Who asks, and for what.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(super) struct RequestIdentity {
     pub(super) proxies: Box<[IpAddr]>,
     /// Whether a trusted proxy opened the connection.
     pub(super) is_of_trusted_peer: bool,
+    /// What the edge in front has decided; `None` if no trusted edge opened the connection.
+    pub(super) edge: Option<Box<TierRequest>>,
 }
 
 /// What the connection tells by itself.
@@ -53,6 +56,8 @@ impl RequestIdentity {
     /// [`AdmissionRefusal::BadHost`] if the authority is malformed.
     ///
     /// [`AdmissionRefusal::OtherScheme`] if the target has another scheme than the connection.
+    ///
+    /// [`AdmissionRefusal::BadTierFields`] if an edge's own fields are malformed.
     #[inline]
     pub(super) fn of(
         parts: &Parts,
@@ -63,11 +68,11 @@ impl RequestIdentity {
         match connection.peer {
             Some(peer) if sites.trust(peer) => {
                 let scheme = scheme_of_target(parts)?.unwrap_or(connection.scheme);
-                RequestIdentity::told(sites.facts_of(parts, Some(peer)), own, scheme)
+                RequestIdentity::told(parts, Some(peer), own, scheme, sites)
             }
             None if connection.is_unix && sites.trust_unix_peers() => {
                 let scheme = scheme_of_target(parts)?.unwrap_or(connection.scheme);
-                RequestIdentity::told(sites.facts_of(parts, None), own, scheme)
+                RequestIdentity::told(parts, None, own, scheme, sites)
             }
             client => {
                 // The target would claim a secured connection, or deny it (RFC 9110 §7.4).
@@ -81,18 +86,29 @@ impl RequestIdentity {
                     client,
                     proxies: Box::default(),
                     is_of_trusted_peer: false,
+                    edge: None,
                 })
             }
         }
     }
 
-    /// The identity that trusted proxies tell.
+    /// The identity that trusted proxies tell. A `peer` that is `None` has no address.
     #[cold]
     fn told(
-        facts: ForwardedFacts<'_>,
+        parts: &Parts,
+        peer: Option<IpAddr>,
         own: &str,
         of_request: Scheme,
+        sites: &Sites,
     ) -> Result<RequestIdentity, AdmissionRefusal> {
+        let facts = sites.facts_of(parts, peer);
+        let edge = match sites.is_edge(peer) {
+            false => None,
+            true => {
+                let told = TierRequest::of(&parts.headers);
+                Some(Box::new(told.map_err(|_| AdmissionRefusal::BadTierFields)?))
+            }
+        };
         let named = named_authority(&facts, Some(own)).ok_or(AdmissionRefusal::BadHost)?;
         let scheme = facts.scheme.unwrap_or(of_request);
         Ok(RequestIdentity {
@@ -101,6 +117,7 @@ impl RequestIdentity {
             client: facts.client,
             proxies: facts.proxies.into(),
             is_of_trusted_peer: true,
+            edge,
         })
     }
 

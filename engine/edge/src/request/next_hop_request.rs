@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::coding;
 use super::exchange::Exchange;
+use super::tier;
 use super::verdict;
 use super::visit::Visit;
 use crate::origin::{FetchTimes, RequestBody};
@@ -17,10 +18,8 @@ use tero_semantics::forwarded::{
 };
 use tero_semantics::request_id::X_REQUEST_ID;
 use tero_semantics::surrogate_keys::remove_surrogate_keys;
+use tero_semantics::tier::TERO_TIER;
 use tero_semantics::{forwarding, key, range, validation, vary};
-
-/// Tells the application which variant to render.
-pub(super) const TERO_VARIANT: HeaderName = HeaderName::from_static("tero-variant");
 
 /// Fields that are added to a client's.
 const ADDED_FIELDS: usize = 10;
@@ -114,14 +113,7 @@ fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<Re
         verdict::edit_request(exchange, headers);
     }
     say_identity(headers, visit);
-    if let Some(variant) = exchange
-        .decision
-        .variant
-        .as_deref()
-        .and_then(|variant| HeaderValue::try_from(variant).ok())
-    {
-        headers.insert(TERO_VARIANT, variant);
-    }
+    tier::tell_next_hop(exchange, headers);
     forwarding::append_via(headers, exchange.parts.version, &edge.name);
     forwarding::append_cdn_loop(headers, &edge.loop_entry);
     request
@@ -194,6 +186,7 @@ pub(super) fn pass_interim_on(visit: Visit<'_>, request: &mut Request<RequestBod
             let mut headers = interim.headers().clone();
             forwarding::strip_response_hop_by_hop(&mut headers);
             remove_surrogate_keys(&mut headers);
+            headers.remove(TERO_TIER);
             headers.append(VIA, via.clone());
             caller.send_interim(interim.status(), &headers);
         }

@@ -28,6 +28,9 @@ pub enum AdmissionRefusal {
     /// §7.4).
     #[error("the TLS handshake was for another host")]
     OtherName,
+    /// A trusted edge has sent `Tero-Variant` or `Tero-Tier` in another form than theirs.
+    #[error("Tero-Variant or Tero-Tier is malformed")]
+    BadTierFields,
     /// No site has this host.
     #[error("no site is configured for this host")]
     UnknownHost,

@@ -129,7 +129,9 @@ pub(super) fn refused(
 ) -> Response<EdgeBody> {
     let reason = refused.to_string();
     let code = match refused {
-        AdmissionRefusal::BadHost | AdmissionRefusal::BadTarget => StatusCode::BAD_REQUEST,
+        AdmissionRefusal::BadHost
+        | AdmissionRefusal::BadTarget
+        | AdmissionRefusal::BadTierFields => StatusCode::BAD_REQUEST,
         AdmissionRefusal::TooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         AdmissionRefusal::Expectation => StatusCode::EXPECTATION_FAILED,
         AdmissionRefusal::Method => StatusCode::METHOD_NOT_ALLOWED,

@@ -8,6 +8,7 @@ use http::request::Parts;
 use tokio::sync::Semaphore;
 
 use super::canary::Canary;
+use super::edge_variants::EdgeVariants;
 use super::maintenance::MaintenanceSwitch;
 use super::purge_access::PurgeAccess;
 use super::rate_limits::{RateLimits, SiteLimits};
@@ -48,6 +49,8 @@ pub struct Site {
     pub policies: Chain,
     /// Whether a policy, or the canary, asks for the class of the device.
     pub needs_device: bool,
+    /// The variants that edges in front have told.
+    pub edge_variants: EdgeVariants,
     /// The cookies that the policies, or the canary, are told.
     pub policy_cookies: Vec<CookiePattern>,
     /// What the models of devices tell.
@@ -131,8 +134,10 @@ pub struct Sites {
     any_host: Option<usize>,
     /// Whether one of the hosts has a port.
     names_ports: bool,
+    /// Those of edges included.
     trusted_proxies: Vec<IpNet>,
     trusts_unix_peers: bool,
+    trusted_edges: Box<[PeerNetwork]>,
     rate_limits: RateLimits,
 }
 
@@ -167,15 +172,19 @@ impl Sites {
         sites
     }
 
-    /// The same sites, behind these proxies.
-    pub fn behind(self, trusted_proxies: &[PeerNetwork]) -> Sites {
-        let networks = trusted_proxies.iter().filter_map(|peers| match peers {
+    /// The same sites, behind the proxies and edges that are trusted.
+    pub fn behind(self, server: &config::Server) -> Sites {
+        let (proxies, edges) = (&server.trusted_proxies, &server.trusted_edges);
+        // An edge is a proxy: it says who its clients are.
+        let peers = || proxies.iter().chain(edges);
+        let networks = peers().filter_map(|peers| match peers {
             PeerNetwork::Ip(network) => Some(*network),
             PeerNetwork::Unix => None,
         });
         Sites {
             trusted_proxies: networks.collect(),
-            trusts_unix_peers: trusted_proxies.contains(&PeerNetwork::Unix),
+            trusts_unix_peers: peers().any(|peers| *peers == PeerNetwork::Unix),
+            trusted_edges: edges.as_slice().into(),
             ..self
         }
     }
@@ -221,6 +230,16 @@ impl Sites {
         let address = address.to_canonical();
         let mut networks = self.trusted_proxies.iter();
         networks.any(|network| network.contains(&address))
+    }
+
+    /// Whether a trusted peer is an edge, whose decisions count. `None` is one without an address.
+    pub(super) fn is_edge(&self, peer: Option<IpAddr>) -> bool {
+        let peer = peer.map(|peer| peer.to_canonical());
+        self.trusted_edges.iter().any(|edges| match (edges, peer) {
+            (PeerNetwork::Ip(network), Some(peer)) => network.contains(&peer),
+            (PeerNetwork::Unix, None) => true,
+            _ => false,
+        })
     }
 
     /// The site that answers for an authority, and whether a site names it with its port.

@@ -16,7 +16,7 @@ use tero_semantics::key::{self, KeyParts};
 /// Every key that an absolute URL of a site may be stored under: by either scheme and at every port
 /// that counts, whichever the URL has, since the application behind them is the same; by each rule
 /// for the query that the site's policies give to some device, and by `rule`; under no variant and
-/// under each that they, or versions before them, have declared.
+/// under each that they, or versions before them, have declared, or that edges in front have told.
 pub fn keys_of_url(edge: &Edge, site: &Site, url: &str, rule: Option<&QueryRule>) -> Vec<Vec<u8>> {
     let Ok(uri) = Uri::try_from(url) else {
         return Vec::new();
@@ -26,7 +26,9 @@ pub fn keys_of_url(edge: &Edge, site: &Site, url: &str, rule: Option<&QueryRule>
         .path_and_query()
         .cloned()
         .unwrap_or(PathAndQuery::from_static("/"));
-    let variants = &site.counters.variants()[1..];
+    let told = site.edge_variants.names();
+    let own = site.counters.variants()[1..].iter();
+    let variants: Vec<_> = own.chain(told.iter()).cloned().collect();
     let mut keys = Vec::new();
     for scheme in Scheme::ALL {
         let authorities = site.authorities_of(&host, scheme, &edge.ports);
@@ -37,7 +39,7 @@ pub fn keys_of_url(edge: &Edge, site: &Site, url: &str, rule: Option<&QueryRule>
             target: &target,
         };
         for rule in page.rules(rule) {
-            keys.extend(page.keys_by_rule(&authorities, &rule, variants));
+            keys.extend(page.keys_by_rule(&authorities, &rule, &variants));
         }
     }
     keys.sort();

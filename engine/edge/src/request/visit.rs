@@ -185,7 +185,7 @@ impl<'v> Visit<'v> {
     pub(super) fn look(self) -> Look {
         match self.exchange.requester {
             Requester::Visitor => Look::Count,
-            Requester::Plan(_) => Look::Peek,
+            Requester::Plan(_) | Requester::PlanOfEdge => Look::Peek,
         }
     }
 

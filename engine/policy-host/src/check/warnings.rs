@@ -18,7 +18,7 @@ use tero_semantics::timestamp::Timestamp;
 /// - cookies that `ignore_cookies` names in vain, since `pass_cookies` has them;
 /// - `default_ttl_with_cookies` of a site that can't tell logged-in visitors;
 /// - networks that may purge and mean everybody, or a proxy;
-/// - `trusted_proxies` that mean everybody.
+/// - `trusted_proxies` and `trusted_edges` that mean everybody.
 pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
     let mut warnings = Vec::new();
     let warn = |place: FilePosition, key: &str, problem: String, cure: String| ConfigError {
@@ -30,15 +30,27 @@ pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
         cure,
         at: 0..0,
     };
-    for network in &config.server.trusted_proxies {
-        if let PeerNetwork::Ip(network) = network
-            && network.prefix_len() == 0
-        {
+    let server = &config.server;
+    for (key, networks, claim, peers) in [
+        (
+            "server.trusted_proxies",
+            &server.trusted_proxies,
+            "which address, scheme and host it has",
+            "proxies",
+        ),
+        (
+            "server.trusted_edges",
+            &server.trusted_edges,
+            "under which variant an answer is stored",
+            "edges",
+        ),
+    ] {
+        for network in ip_networks(networks).filter(|network| network.prefix_len() == 0) {
             warnings.push(warn(
                 FilePosition::default(),
-                "server.trusted_proxies",
-                format!("`{network}` means everybody: every client can say which address, scheme and host it has"),
-                "name the networks of the proxies in front".to_owned(),
+                key,
+                format!("`{network}` means everybody: every client can say {claim}"),
+                format!("name the networks of the {peers} in front"),
             ));
         }
     }
@@ -117,17 +129,22 @@ fn open_to_purge(config: &Config, network: &IpNet) -> Option<(String, String)> {
         let problem = format!("`{network}` means everybody: every client may purge");
         return Some((problem, "name the address of the application".to_owned()));
     }
-    let proxies = config.server.trusted_proxies.iter();
-    let mut proxies = proxies.filter_map(|proxy| match proxy {
-        PeerNetwork::Ip(proxy) => Some(proxy),
-        PeerNetwork::Unix => None,
-    });
+    let server = &config.server;
+    let mut proxies =
+        ip_networks(&server.trusted_proxies).chain(ip_networks(&server.trusted_edges));
     let proxy = proxies.find(|proxy| proxy.contains(network) || network.contains(*proxy))?;
     let problem = format!(
         "`{network}` and the trusted proxies in `{proxy}` overlap: a request whose client such a proxy doesn't tell may purge"
     );
     let cure = "name the address of the application alone".to_owned();
     Some((problem, cure))
+}
+
+fn ip_networks(networks: &[PeerNetwork]) -> impl Iterator<Item = &IpNet> {
+    networks.iter().filter_map(|peers| match peers {
+        PeerNetwork::Ip(network) => Some(network),
+        PeerNetwork::Unix => None,
+    })
 }
 
 /// Whether an origin is where the edge listens, as far as addresses and names tell.

@@ -22,6 +22,7 @@ use tero_semantics::storability::{
     FloorExceptions, Storability, StorabilityInput, storability, stored_fields,
 };
 use tero_semantics::surrogate_keys::surrogate_keys;
+use tero_semantics::tier::TierResponse;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::vary::SecondaryKey;
 
@@ -125,7 +126,8 @@ pub(in crate::request) fn terms(
     // The fields of the response tell times of the system's clock.
     let clock = &exchange.site.clock;
     let wall = clock.wall_of(input.response_time);
-    let freshness = Freshness::of(&FreshnessInput {
+    let shield = TierResponse::of(input.headers);
+    let freshness = FreshnessInput {
         status: input.status,
         response_headers: input.headers,
         directives: input.directives,
@@ -137,7 +139,11 @@ pub(in crate::request) fn terms(
         },
         request_time: clock.wall_of(input.request_time),
         response_time: wall,
-    });
+    };
+    let freshness = match shield.stale {
+        None => Freshness::of(&freshness),
+        Some(stale) => Freshness::of_stale(&freshness, stale),
+    };
     let freshness = freshness.moved(wall, input.response_time);
     let freshness = match exchange.floor.at_most {
         Some(bound) => freshness.bounded(bound),
@@ -161,7 +167,7 @@ pub(in crate::request) fn terms(
         },
         input.floor,
     );
-    (freshness, storability.under(exchange.floor))
+    (freshness, storability.told_by(shield).under(exchange.floor))
 }
 
 /// What the site gives a response without an explicit lifetime.

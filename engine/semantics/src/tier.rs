@@ -1,0 +1,306 @@
+//! What two tiers of tero tell each other: an edge tells a shield the variant that it has decided and
+//! who asks, and the shield tells the edge what its answer's own fields can't say.
+//!
+//! `Tero-Variant` has the variant, as any origin gets it. `Tero-Tier` is a dictionary (RFC 8941 §3.2)
+//! in both directions; members that are not known are ignored. Who may send the fields, and who gets
+//! them, is decided where requests are let in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::cache_control::dictionary;
+
+/// `Tero-Tier`.
+pub const TERO_TIER: HeaderName = HeaderName::from_static("tero-tier");
+
+/// `Tero-Variant`: the variant that the policies decided.
+pub const TERO_VARIANT: HeaderName = HeaderName::from_static("tero-variant");
+
+/// Bytes of the name of one variant.
+const MAX_NAME_BYTES: usize = 32;
+
+/// Bytes of all variants of a request, joined with `+`.
+const MAX_VARIANT_BYTES: usize = 1_024;
+
+/// The request's member for a plan.
+const PLAN: &str = "plan";
+/// The response's member for the seconds since it is stale.
+const STALE: &str = "stale";
+/// The response's member for what must not be stored.
+const STORE: &str = "store";
+
+/// What an edge tells of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TierRequest {
+    /// The variant that it has decided; `None` if there is none.
+    pub variant: Option<Arc<str>>,
+    /// Whether a warming plan asks.
+    pub is_plan: bool,
+}
+
+/// The fields of an edge are malformed: its decision is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierFault;
+
+impl TierRequest {
+    /// What the fields of a request say.
+    ///
+    /// # Errors
+    /// [`TierFault`]: a guess would store an answer under the wrong variant.
+    ///
+    /// ```
+    /// use http::{HeaderMap, HeaderValue};
+    /// use tero_semantics::tier::{TERO_TIER, TERO_VARIANT, TierRequest};
+    ///
+    /// let mut request = HeaderMap::new();
+    /// assert_eq!(TierRequest::of(&request), Ok(TierRequest::default()));
+    /// request.insert(TERO_VARIANT, HeaderValue::from_static("mobile+es"));
+    /// request.insert(TERO_TIER, HeaderValue::from_static("plan"));
+    /// let told = TierRequest::of(&request).unwrap();
+    /// assert_eq!((told.variant.as_deref(), told.is_plan), (Some("mobile+es"), true));
+    /// request.insert(TERO_VARIANT, HeaderValue::from_static("mobile, es"));
+    /// assert!(TierRequest::of(&request).is_err());
+    /// ```
+    pub fn of(headers: &HeaderMap) -> Result<TierRequest, TierFault> {
+        let variant = match single(headers, &TERO_VARIANT)? {
+            None => None,
+            Some(text) if is_variant(text) => Some(text.into()),
+            Some(_) => return Err(TierFault),
+        };
+        let is_plan = match headers.contains_key(TERO_TIER) {
+            false => false,
+            true => {
+                let members = dictionary(headers, &TERO_TIER).ok_or(TierFault)?;
+                flag(&members, PLAN).ok_or(TierFault)?
+            }
+        };
+        Ok(TierRequest { variant, is_plan })
+    }
+
+    /// Sets the fields of a request. A variant that is none is left out.
+    pub fn set(&self, headers: &mut HeaderMap) {
+        let variant = self.variant.as_deref().map(HeaderValue::try_from);
+        if let Some(Ok(variant)) = variant {
+            headers.insert(TERO_VARIANT, variant);
+        }
+        if self.is_plan {
+            headers.insert(TERO_TIER, HeaderValue::from_static(PLAN));
+        }
+    }
+}
+
+/// Whom a shield refuses to store an answer for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TierRefusal {
+    /// Everybody: the next answers are not storable either.
+    ForAll,
+    /// Those who send what this request has, such as cookies.
+    ForRequest,
+}
+
+impl TierRefusal {
+    fn as_str(self) -> &'static str {
+        match self {
+            TierRefusal::ForAll => "never",
+            TierRefusal::ForRequest => "not-this",
+        }
+    }
+}
+
+/// What a shield tells of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TierResponse {
+    /// How long it has been stale, in whole seconds; `None` if it was not served stale.
+    pub stale: Option<Duration>,
+    /// Whether it must not be stored.
+    pub refusal: Option<TierRefusal>,
+}
+
+impl TierResponse {
+    /// What the fields of a response say. A malformed field says nothing (RFC 8941 §4.2).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use http::{HeaderMap, HeaderValue};
+    /// use tero_semantics::tier::{TERO_TIER, TierRefusal, TierResponse};
+    ///
+    /// let of = |value| TierResponse::of(&HeaderMap::from_iter([(TERO_TIER, HeaderValue::from_static(value))]));
+    /// assert_eq!(of("stale=30").stale, Some(Duration::from_secs(30)));
+    /// assert_eq!(of("store=never, new=1").refusal, Some(TierRefusal::ForAll));
+    /// assert_eq!(of("stale=-1, store=maybe"), TierResponse::default());
+    /// assert_eq!(of("stale=30, ;"), TierResponse::default());
+    /// ```
+    pub fn of(headers: &HeaderMap) -> TierResponse {
+        if !headers.contains_key(TERO_TIER) {
+            return TierResponse::default();
+        }
+        let Some(members) = dictionary(headers, &TERO_TIER) else {
+            return TierResponse::default();
+        };
+        let stale = item(&members, STALE).and_then(|item| item.as_integer());
+        let stale = stale.and_then(|secs| u32::try_from(i64::from(secs)).ok());
+        let refusal = item(&members, STORE).and_then(|item| item.as_token());
+        TierResponse {
+            stale: stale.map(|secs| Duration::from_secs(secs.into())),
+            refusal: refusal.and_then(|token| {
+                [TierRefusal::ForAll, TierRefusal::ForRequest]
+                    .into_iter()
+                    .find(|refusal| refusal.as_str() == token.as_str())
+            }),
+        }
+    }
+
+    /// Sets the field of a response, or removes it if there is nothing to tell.
+    pub fn set(self, headers: &mut HeaderMap) {
+        let stale = self.stale.map(|stale| {
+            let secs = u32::try_from(stale.as_secs()).unwrap_or(u32::MAX);
+            format!("{STALE}={secs}")
+        });
+        let refusal = self
+            .refusal
+            .map(|refusal| format!("{STORE}={}", refusal.as_str()));
+        let members: Vec<String> = stale.into_iter().chain(refusal).collect();
+        match HeaderValue::try_from(members.join(", ")) {
+            Ok(value) if !members.is_empty() => headers.insert(TERO_TIER, value),
+            _ => headers.remove(TERO_TIER),
+        };
+    }
+}
+
+/// Whether this is a variant, or several joined with `+`.
+fn is_variant(text: &str) -> bool {
+    let is_name = |name: &str| {
+        (1..=MAX_NAME_BYTES).contains(&name.len())
+            && name
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+    };
+    text.len() <= MAX_VARIANT_BYTES && text.split('+').all(is_name)
+}
+
+/// The text of a field that comes once; `None` if it is absent.
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, TierFault> {
+    let mut lines = headers.get_all(name).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Ok(None),
+        (Some(line), None) => line.to_str().map(Some).map_err(|_| TierFault),
+        _ => Err(TierFault),
+    }
+}
+
+fn item<'m>(members: &'m sfv::Dictionary, name: &str) -> Option<&'m sfv::BareItem> {
+    match members.get(name)? {
+        sfv::ListEntry::Item(item) => Some(&item.bare_item),
+        sfv::ListEntry::InnerList(_) => None,
+    }
+}
+
+/// Whether a member is there and true; `None` if it is of another type.
+fn flag(members: &sfv::Dictionary, name: &str) -> Option<bool> {
+    match members.get(name) {
+        None => Some(false),
+        Some(_) => item(members, name)?.as_boolean(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::headers;
+    use super::*;
+
+    #[test]
+    fn what_is_set_is_read_back() {
+        for variant in [None, Some("mobile"), Some("a-1+b_2")] {
+            for is_plan in [false, true] {
+                let told = TierRequest {
+                    variant: variant.map(Into::into),
+                    is_plan,
+                };
+                let mut request = HeaderMap::new();
+                told.set(&mut request);
+                assert_eq!(TierRequest::of(&request), Ok(told));
+            }
+        }
+        for stale in [None, Some(0), Some(u32::MAX)] {
+            for refusal in [
+                None,
+                Some(TierRefusal::ForAll),
+                Some(TierRefusal::ForRequest),
+            ] {
+                let told = TierResponse {
+                    stale: stale.map(|secs| Duration::from_secs(secs.into())),
+                    refusal,
+                };
+                let mut response = headers(&[("tero-tier", "of another hop")]);
+                told.set(&mut response);
+                assert_eq!(TierResponse::of(&response), told);
+            }
+        }
+    }
+
+    #[test]
+    fn a_variant_has_the_form_of_one() {
+        let long = "x".repeat(MAX_NAME_BYTES + 1);
+        let many = ["abcdefghijklmno"; 80].join("+");
+        for bad in [
+            "", "+", "a+", "a b", "A", "a\tb", "a,b", "\u{e9}", &long, &many,
+        ] {
+            let request = headers(&[("tero-variant", bad)]);
+            assert_eq!(TierRequest::of(&request), Err(TierFault), "{bad}");
+        }
+        let twice = headers(&[("tero-variant", "a"), ("tero-variant", "a")]);
+        assert_eq!(TierRequest::of(&twice), Err(TierFault));
+        let longest = "x".repeat(MAX_NAME_BYTES);
+        assert!(TierRequest::of(&headers(&[("tero-variant", &longest)])).is_ok());
+    }
+
+    #[test]
+    fn a_malformed_request_is_not_guessed_at() {
+        for bad in [
+            "",
+            "plan, ;",
+            "plan=1",
+            "plan=(1 2)",
+            "Plan",
+            "plan=?2",
+            "\"plan\"",
+        ] {
+            let request = headers(&[("tero-tier", bad)]);
+            assert_eq!(TierRequest::of(&request), Err(TierFault), "{bad}");
+        }
+        for (line, is_plan) in [
+            ("plan=?0", false),
+            ("later=7", false),
+            ("plan;x=1, y", true),
+        ] {
+            let told = TierRequest::of(&headers(&[("tero-tier", line)]));
+            assert_eq!(told.map(|told| told.is_plan), Ok(is_plan), "{line}");
+        }
+    }
+
+    #[test]
+    fn nonsense_in_a_response_says_nothing() {
+        for bad in [
+            "",
+            "stale",
+            "stale=x",
+            "stale=1.5",
+            "stale=-1",
+            "stale=4294967296",
+            "stale=(1)",
+            "store",
+            "store=\"never\"",
+            "store=Never",
+            "stale=1 store=never",
+        ] {
+            let response = headers(&[("tero-tier", bad)]);
+            assert_eq!(
+                TierResponse::of(&response),
+                TierResponse::default(),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -10,10 +10,12 @@ mod matching;
 mod read;
 mod report;
 mod run;
+mod seeds;
 
 pub use case::Cases;
 pub use read::GivenCasesError;
 pub use report::{CaseOutcome, CasesReport, Mismatch};
+pub use seeds::CaseSeeds;
 
 #[cfg(test)]
 mod tests;

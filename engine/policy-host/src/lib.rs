@@ -60,6 +60,7 @@ pub use module::component::{Import, ImportBinding};
 pub use module::digest::digest;
 pub use module::load::Inspection;
 pub use module::package::{NotTextError, Package};
+pub use module::wrap::{FixedAnswer, WrapError, WrappedModule, wrap};
 pub use policy::Policy;
 pub use trace::{ChainTrace, PolicyAnswer};
 pub use trial::{HookAnswer, HookQuestion, Trial, TrialAnswer, TrialPair};

@@ -8,3 +8,4 @@ pub(crate) mod component;
 pub(crate) mod digest;
 pub(crate) mod load;
 pub(crate) mod package;
+pub(crate) mod wrap;

@@ -22,6 +22,8 @@ pub struct Cases {
     pub policy: config::Policy,
     /// The zone of `at`. Without it, the policy's own zone is used, or else UTC.
     pub(super) zone: Option<Tz>,
+    /// The files that it names, beside the module: settings and calendar.
+    pub(super) named_files: Vec<std::path::PathBuf>,
     pub(super) cases: Vec<Case>,
 }
 

@@ -1,6 +1,6 @@
 //! Reads a file of test cases into [`Cases`], or reports every mistake in it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::Value as Json;
@@ -191,8 +191,22 @@ fn read<'a>(loader: &Loader<'a>, document: &'a RawValue, file: &str, tried: Test
         text: loader.text.into(),
         policy,
         zone: reader.text_as("zone", forms::zone),
+        named_files: named_files(&reader, loader.base_dir),
         cases: cases.collect(),
     }
+}
+
+/// The files of settings and holidays.
+fn named_files(reader: &TableReader<'_>, base_dir: &Path) -> Vec<PathBuf> {
+    let names = ["settings_file", "calendar"].map(|key| reader.written(key));
+    let texts = names
+        .into_iter()
+        .flatten()
+        .filter_map(|value| match &value.kind {
+            RawKind::Text(text) if !text.starts_with("builtin:") => Some(base_dir.join(text)),
+            _ => None,
+        });
+    texts.collect()
 }
 
 /// The name in messages of a policy that has no name of its own.

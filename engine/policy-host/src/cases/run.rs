@@ -48,9 +48,7 @@ impl Cases {
     /// # Errors
     /// The policy cannot be used: a mistake at the key that names it.
     pub fn run(&self, host: &Host, max_fuel: Option<u64>) -> Result<CasesReport, ConfigErrors> {
-        let policy = host
-            .load(&self.policy)
-            .map_err(|error| self.unusable(&error))?;
+        let policy = self.load_policy(host)?;
         let mut trial = Trial::new(Arc::clone(&policy));
         // One pass without looking, so that the used instance has answered every question before.
         let ask_all = |trial: &mut Trial| {
@@ -77,7 +75,7 @@ impl Cases {
         })
     }
 
-    fn unusable(&self, error: &PolicyError) -> ConfigErrors {
+    pub(super) fn unusable(&self, error: &PolicyError) -> ConfigErrors {
         let mistakes = Mistakes::of(&self.file, &self.text);
         let key = check::key_of(error).trim_start_matches("policy.");
         let line_with = |line: &&str| {

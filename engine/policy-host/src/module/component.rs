@@ -6,9 +6,8 @@ use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, Linker, LinkerInstance, Val, WasmStr};
-use wit_component::ComponentEncoder;
 
-use super::package;
+use super::{package, wrap};
 use crate::contract::ContractVersion;
 use crate::contract::exports::LinkedComponent;
 use crate::error::PolicyError;
@@ -39,21 +38,26 @@ pub(super) fn encode(policy: &Arc<str>, module: &[u8]) -> Result<Vec<u8>, Policy
         return Ok(package::without_custom_sections(module, |_| false).into_owned());
     }
     let module = &*package::without_custom_sections(module, |name| name.starts_with(METADATA));
+    if wrap::is_bare(module) {
+        return wrap::wrap(module, None)
+            .map(|wrapped| wrapped.component)
+            .map_err(|error| PolicyError::NoContract {
+                policy: Arc::clone(policy),
+                reason: error.to_string(),
+            });
+    }
     let found = named_versions(policy, module)?;
     version(policy, found.iter().map(String::as_str))?;
-    ComponentEncoder::default()
-        .module(module)
-        .and_then(|encoder| encoder.validate(true).encode())
-        .map_err(|error| {
-            let policy = Arc::clone(policy);
-            match foreign_import(module) {
-                Some(import) => PolicyError::NotOffered { policy, import },
-                None => PolicyError::NoContract {
-                    policy,
-                    reason: format!("{error:#}"),
-                },
-            }
-        })
+    wrap::encoded(module).map_err(|error| {
+        let policy = Arc::clone(policy);
+        match foreign_import(module) {
+            Some(import) => PolicyError::NotOffered { policy, import },
+            None => PolicyError::NoContract {
+                policy,
+                reason: error.to_string(),
+            },
+        }
+    })
 }
 
 /// The versions of the contract that a core module names; at least one.
@@ -107,7 +111,10 @@ fn foreign_import(module: &[u8]) -> Option<String> {
 
 /// Whether a core module may import from this module.
 fn is_offered(from: &str) -> bool {
-    from == ROOT || from.starts_with(PACKAGE) || from.starts_with(WASI)
+    from == ROOT
+        || from == wrap::preview1::MODULE
+        || from.starts_with(PACKAGE)
+        || from.starts_with(WASI)
 }
 
 /// The newest of the named versions.

@@ -6,7 +6,6 @@
 //! requests for its path reached the origin, so a visitor of the edge sees which requests did.
 //! [`visitors`] sends synthetic traffic to the edge in front.
 
-mod dice;
 mod images;
 mod pages;
 mod screen;

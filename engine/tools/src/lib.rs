@@ -3,6 +3,8 @@
 
 pub mod calendar_import;
 pub mod demo;
+mod dice;
+pub mod fuzz;
 pub mod import;
 pub mod preview;
 pub mod project;

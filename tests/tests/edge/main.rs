@@ -28,6 +28,7 @@ mod explain;
 mod floor;
 mod followers;
 mod freshness;
+mod fuzzing;
 mod harness;
 mod heads;
 mod hostile;

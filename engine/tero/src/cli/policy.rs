@@ -4,12 +4,15 @@
 mod build;
 mod change;
 mod diff;
+mod fuzz;
 mod inspect;
 mod list;
 mod new;
 mod push;
 mod report;
 mod test;
+mod watch;
+mod wrap;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,6 +30,8 @@ Examples:
   tero policy new hours --language python   make a project
   tero policy build                         build its module
   tero policy test                          run the cases of this folder
+  tero policy fuzz                          ask it 100,000 made-up questions
+  tero policy wrap hours.core.wasm          make a policy of a core module
   tero policy inspect hours.wasm            what a module declares
   tero policy diff old.wasm new.wasm --log access.log
   tero policy list                          which version decides
@@ -52,6 +57,7 @@ enum PolicySubcommand {
     Build(build::BuildCommand),
     Canary(change::CanaryCommand),
     Diff(diff::DiffCommand),
+    Fuzz(fuzz::FuzzCommand),
     Inspect(inspect::InspectCommand),
     List(list::ListCommand),
     New(new::NewPolicyCommand),
@@ -59,6 +65,7 @@ enum PolicySubcommand {
     Rollback(change::RollbackCommand),
     Shadow(change::ShadowCommand),
     Test(test::TestCommand),
+    Wrap(wrap::WrapCommand),
 }
 
 impl PolicyCommand {
@@ -68,6 +75,7 @@ impl PolicyCommand {
             PolicySubcommand::Build(build) => build.run(),
             PolicySubcommand::Canary(canary) => canary.run(),
             PolicySubcommand::Diff(diff) => diff.run(),
+            PolicySubcommand::Fuzz(fuzz) => fuzz.run(),
             PolicySubcommand::Inspect(inspect) => inspect.run(),
             PolicySubcommand::List(list) => list.run(),
             PolicySubcommand::New(new) => new.run(),
@@ -75,6 +83,7 @@ impl PolicyCommand {
             PolicySubcommand::Rollback(rollback) => rollback.run(),
             PolicySubcommand::Shadow(shadow) => shadow.run(),
             PolicySubcommand::Test(test) => test.run(),
+            PolicySubcommand::Wrap(wrap) => wrap.run(),
         }
     }
 }

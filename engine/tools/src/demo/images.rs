@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::dice::Dice;
 use super::screen::Screen;
+use crate::dice::Dice;
 
 /// An SVG drawing for `name`. The same name and screen always give the same drawing.
 pub(super) fn shop_front(name: &str, screen: Screen) -> String {

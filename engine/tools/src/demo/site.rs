@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use super::dice::Dice;
 use super::screen::Screen;
 use super::shops::{self, SHOPS, Shop};
 use super::{images, pages};
+use crate::dice::Dice;
 use tero_semantics::timestamp::Timestamp;
 
 /// How long the availability API takes, as with a slow database.

@@ -19,8 +19,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-use super::dice::Dice;
 use super::shops::SHOPS;
+use crate::dice::Dice;
 use tero_time::clock::Clock;
 
 /// The most visitors at a time.

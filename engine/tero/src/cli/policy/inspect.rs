@@ -43,7 +43,7 @@ pub(super) struct InspectCommand {
 
 impl InspectCommand {
     pub(super) fn run(self) -> ExitCode {
-        let policy = match self.policy() {
+        let policy = match policy_of(&self.module, self.settings.as_deref()) {
             Ok(policy) => policy,
             Err(message) => return used_wrongly(&message),
         };
@@ -68,32 +68,6 @@ impl InspectCommand {
             }
             Err(error) => fail(&error.to_string()),
         }
-    }
-
-    fn policy(&self) -> Result<config::Policy, String> {
-        let (name, module) = match self.module.strip_prefix("builtin:") {
-            Some(name) => (name.to_owned(), ModuleSource::Builtin(name.to_owned())),
-            None => {
-                let path = PathBuf::from(&self.module);
-                let stem = path.file_stem().map_or_else(
-                    || "policy".into(),
-                    |stem| stem.to_string_lossy().into_owned(),
-                );
-                (stem, ModuleSource::File(path))
-            }
-        };
-        let settings = self
-            .settings
-            .as_deref()
-            .map_or_else(|| Ok("{}".to_owned()), settings)?;
-        Ok(config::Policy {
-            place: config::FilePosition::default(),
-            name: name.into(),
-            module,
-            settings,
-            calendar: None,
-            limits: PolicyLimits::default(),
-        })
     }
 
     fn table(&self, inspection: &Inspection) -> String {
@@ -123,6 +97,29 @@ impl InspectCommand {
             .map(|line| format!("{}\n", line.trim_end()))
             .collect()
     }
+}
+
+/// The policy of a module, or of a shipped policy as builtin:NAME.
+pub(super) fn policy_of(source: &str, given: Option<&str>) -> Result<config::Policy, String> {
+    let (name, module) = match source.strip_prefix("builtin:") {
+        Some(name) => (name.to_owned(), ModuleSource::Builtin(name.to_owned())),
+        None => {
+            let path = PathBuf::from(source);
+            let stem = path.file_stem().map_or_else(
+                || "policy".into(),
+                |stem| stem.to_string_lossy().into_owned(),
+            );
+            (stem, ModuleSource::File(path))
+        }
+    };
+    Ok(config::Policy {
+        place: config::FilePosition::default(),
+        name: name.into(),
+        module,
+        settings: given.map_or_else(|| Ok("{}".to_owned()), settings)?,
+        calendar: None,
+        limits: PolicyLimits::default(),
+    })
 }
 
 /// A size with one decimal.

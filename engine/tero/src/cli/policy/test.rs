@@ -7,17 +7,22 @@ use clap::Args;
 use comfy_table::CellAlignment;
 use serde::Serialize;
 
-use crate::cli::policy::desk;
+use super::fuzz::{read_log, source_of};
+use super::{desk, watch};
 use crate::cli::shown::table;
 use crate::cli::{colours, fail, print, print_json, report, used_wrongly};
 use tero_config::{ConfigError, ConfigErrors, ModuleSource};
+use tero_policy_host::Host;
 use tero_policy_host::cases::{CaseOutcome, Cases, CasesReport, keys};
+use tero_tools::fuzz::coverage::{CoverageReport, coverage};
 
 const EXAMPLE: &str = "\
 Examples:
   tero policy test                               all cases of this folder
   tero policy test cases.toml --max-fuel 200000  no answer may cost more
   tero policy test cases.toml --module new.wasm  another module
+  tero policy test --watch                       again when a file changes
+  tero policy test --coverage                    rules that no case reaches
   tero policy test --json cases.toml | jq '.files[].outcomes[]'
   tero policy test --keys                        the reference of all keys
 
@@ -38,6 +43,17 @@ pub(super) struct TestCommand {
     /// A module in place of the one that the files name
     #[arg(long, value_name = "FILE.wasm")]
     module: Option<PathBuf>,
+    /// Shows which rules of the policy no case reaches, by the reasons that it gives to made-up
+    /// questions
+    #[arg(long, conflicts_with = "keys")]
+    coverage: bool,
+    /// An access log, whose requests --coverage asks about too
+    #[arg(long, value_name = "FILE", requires = "coverage")]
+    log: Option<PathBuf>,
+    /// Runs the cases again whenever a file changes: the cases, the module, its settings, its
+    /// calendar
+    #[arg(long, conflicts_with_all = ["json", "keys"])]
+    watch: bool,
     /// Prints the result as JSON
     #[arg(long)]
     json: bool,
@@ -59,11 +75,11 @@ impl TestCommand {
             Ok(host) => host,
             Err(error) => return fail(&error.to_string()),
         };
-        let module = self.module.clone().map(ModuleSource::File);
-        let results: Vec<Result<CasesReport, ConfigErrors>> = files
-            .iter()
-            .map(|file| Cases::load(file, module.clone())?.run(&host, self.max_fuel))
-            .collect();
+        if self.watch {
+            let run = || self.show(&self.results(&host, &files));
+            return watch::watch(|| self.watched(&files), run);
+        }
+        let results = self.results(&host, &files);
         let shown = if self.json {
             print_json(&TestReport::of(&results))
         } else {
@@ -74,6 +90,42 @@ impl TestCommand {
         } else {
             ExitCode::FAILURE
         }
+    }
+
+    fn results(&self, host: &Host, files: &[PathBuf]) -> Vec<Result<TestedFile, ConfigErrors>> {
+        files.iter().map(|file| self.tested(host, file)).collect()
+    }
+
+    fn tested(&self, host: &Host, file: &Path) -> Result<TestedFile, ConfigErrors> {
+        let cases = Cases::load(file, self.module.clone().map(ModuleSource::File))?;
+        let report = cases.run(host, self.max_fuel)?;
+        let coverage = self.coverage.then(|| {
+            let mut source = source_of(&cases);
+            if let Some(log) = &self.log
+                && let Err(message) = read_log(&mut source, log)
+            {
+                eprintln!("tero: {message}");
+            }
+            let policy = cases.load_policy(host)?;
+            let (questions, seed) = (COVERAGE_QUESTIONS, COVERAGE_SEED);
+            Ok(coverage(&policy, &report, source, questions, seed))
+        });
+        Ok(TestedFile {
+            report,
+            coverage: coverage.transpose()?,
+        })
+    }
+
+    /// The files whose changes make the cases run again.
+    fn watched(&self, files: &[PathBuf]) -> Vec<PathBuf> {
+        let mut watched = files.to_vec();
+        watched.extend(self.module.clone());
+        for file in files {
+            if let Ok(cases) = Cases::load(file, None) {
+                watched.extend(cases.files());
+            }
+        }
+        watched
     }
 
     /// The files that the arguments name; those of a folder are sorted by name.
@@ -96,11 +148,16 @@ impl TestCommand {
         Ok(files)
     }
 
-    fn show(&self, results: &[Result<CasesReport, ConfigErrors>]) -> ExitCode {
+    fn show(&self, results: &[Result<TestedFile, ConfigErrors>]) -> ExitCode {
         let mut out = String::new();
         for result in results {
             match result {
-                Ok(report) => out.push_str(&tables(report)),
+                Ok(TestedFile { report, coverage }) => {
+                    out.push_str(&tables(report));
+                    if let Some(coverage) = coverage {
+                        out.push_str(&uncovered(coverage));
+                    }
+                }
                 Err(errors) => eprint!("{}", report::report(errors, colours())),
             }
         }
@@ -140,12 +197,12 @@ struct TestReport<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum FileReport<'a> {
-    Cases(&'a CasesReport),
+    Cases(&'a TestedFile),
     Mistakes { errors: &'a [ConfigError] },
 }
 
 impl TestReport<'_> {
-    fn of(results: &[Result<CasesReport, ConfigErrors>]) -> TestReport<'_> {
+    fn of(results: &[Result<TestedFile, ConfigErrors>]) -> TestReport<'_> {
         let files = results.iter().map(|result| match result {
             Ok(report) => FileReport::Cases(report),
             Err(errors) => FileReport::Mistakes {
@@ -159,8 +216,53 @@ impl TestReport<'_> {
     }
 }
 
-fn has_passed(result: &Result<CasesReport, ConfigErrors>) -> bool {
-    result.as_ref().is_ok_and(CasesReport::has_passed)
+fn has_passed(result: &Result<TestedFile, ConfigErrors>) -> bool {
+    result
+        .as_ref()
+        .is_ok_and(|tested| tested.report.has_passed())
+}
+
+/// How many questions `--coverage` makes up.
+const COVERAGE_QUESTIONS: u64 = 20_000;
+const COVERAGE_SEED: u64 = 1;
+
+/// The outcomes of a file, and what they cover.
+#[derive(Serialize)]
+struct TestedFile {
+    #[serde(flatten)]
+    report: CasesReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coverage: Option<CoverageReport>,
+}
+
+/// The rules with how many cases reach them, and a case for each that none reaches.
+fn uncovered(coverage: &CoverageReport) -> String {
+    let mut table = table();
+    table.set_header(["hook", "rule, by its reason", "cases", "questions"]);
+    for rule in &coverage.rules {
+        let (cases, questions) = (rule.cases.to_string(), rule.questions.to_string());
+        table.add_row([rule.hook, &rule.reason, &cases, &questions]);
+    }
+    let missing: Vec<&str> = (coverage.rules.iter())
+        .filter_map(|rule| rule.case.as_deref())
+        .collect();
+    let mut out = format!("{table}\n");
+    if coverage.without_reason > 0 {
+        out.push_str(&format!(
+            "{} of {} answers gave no reason: rules without one can't be told apart\n",
+            coverage.without_reason, coverage.questions
+        ));
+    }
+    out.push_str(&match missing.as_slice() {
+        [] => "the cases reach every rule that was found\n\n".to_owned(),
+        missing => format!(
+            "{} of {} rules are reached by no case. Cases that reach them:\n\n{}\n",
+            missing.len(),
+            coverage.rules.len(),
+            missing.join("\n")
+        ),
+    });
+    out
 }
 
 /// A line for each question, then the unexpected answers, then how many passed.

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::endpoints::Upgrade;
 use crate::{Answer, Endpoint, PathError, Problem, Question, WASM, path_of};
 
 pub use tls::{IdentityFiles, TlsFiles, TlsTrouble};
@@ -24,6 +25,8 @@ pub use tls::{IdentityFiles, TlsFiles, TlsTrouble};
 /// How long an answer may take; to a version that is pushed and has to be compiled.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(900);
+/// A new process may warm its cache first; `[server] upgrade_timeout` bounds that.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(3 * 3_600);
 
 /// The longest answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
@@ -202,6 +205,8 @@ impl Client {
         let target = path_of::<E>(parameters)? + &request.query();
         let timeout = if E::Request::MEDIA_TYPE == Some(WASM) {
             UPLOAD_TIMEOUT
+        } else if E::PATH == Upgrade::PATH {
+            UPGRADE_TIMEOUT
         } else {
             TIMEOUT
         };

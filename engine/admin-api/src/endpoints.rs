@@ -10,7 +10,7 @@ use crate::{
     PushResponse, ReadyRequest, ReloadResponse, RollbackResponse, ShadowReport, StartCanaryRequest,
     StartCanaryResponse, StartMaintenanceRequest, StartMaintenanceResponse, StartShadowRequest,
     StartShadowResponse, StartWarmRequest, StartWarmResponse, StatsResponse, TrialEndResponse,
-    WarmPlansResponse, WarmRunReport, WarmRunsResponse,
+    UpgradeResponse, WarmPlansResponse, WarmRunReport, WarmRunsResponse,
 };
 
 /// Declares endpoints: `Name = "name": METHOD "/path", Request => STATUS Response`, then the
@@ -110,6 +110,12 @@ endpoints! {
     /// As SIGHUP does: sites, policies and plans. Pushed versions stay active. On a mistake the
     /// old configuration stays, and the answer lists every mistake.
     Reload = "reload": POST "/reload", () => OK ReloadResponse, [409, 422], false;
+
+    /// Starts the program again, and leaves serving to that process once it is ready.
+    ///
+    /// No request is lost. If the new process can't serve, this one serves on, and the answer says
+    /// why. What is stored, and counters, begin anew.
+    Upgrade = "upgrade": POST "/upgrade", () => OK UpgradeResponse, [409, 503], false;
 
     /// Lists the policies, the version that decides, and the results of their decisions.
     Policies = "policies": GET "/policies", () => OK PoliciesResponse, [], false;

@@ -38,6 +38,7 @@ mod purge;
 mod reload;
 mod stats;
 mod trials;
+mod upgrade;
 mod warm;
 
 pub use certificates::{AcmeReport, CertificateFileReport, CertificatesResponse};
@@ -74,6 +75,7 @@ pub use trials::{
     StartCanaryResponse, StartShadowRequest, StartShadowResponse, TrialEndResponse,
     VersionComparison,
 };
+pub use upgrade::UpgradeResponse;
 pub use warm::{
     CancelWarmResponse, DryRunPage, PageFailure, RunState, RunTrigger, RunValue, StartWarmRequest,
     StartWarmResponse, WarmPlanReport, WarmPlansResponse, WarmRunReport, WarmRunsResponse,

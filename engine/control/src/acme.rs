@@ -142,7 +142,7 @@ impl CertificateOrders {
                 runtime.block_on(async {
                     tokio::select! {
                         biased;
-                        _ = stages.wait_for(|stage| *stage != ShutdownStage::Running) => {}
+                        _ = stages.wait_for(|stage| *stage > ShutdownStage::Running) => {}
                         () = orders.run() => {}
                     }
                 });

@@ -34,12 +34,14 @@ mod stats;
 #[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
 pub mod subject;
 mod trials;
+mod upgrade;
 mod versions;
 mod warm;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -89,6 +91,7 @@ const UPLOADS: usize = 1;
 const LONG_THREADS: usize = 4;
 const COMPILING_THREADS: usize = 2;
 const UNDOING_THREADS: usize = 2;
+const UPGRADING_THREADS: usize = 1;
 /// How long the accept loop rests after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -110,6 +113,7 @@ struct Lanes {
     long: Arc<Semaphore>,
     compiling: Arc<Semaphore>,
     undoing: Arc<Semaphore>,
+    upgrading: Arc<Semaphore>,
 }
 
 impl Lanes {
@@ -118,6 +122,7 @@ impl Lanes {
             long: Arc::new(Semaphore::new(LONG_THREADS)),
             compiling: Arc::new(Semaphore::new(COMPILING_THREADS)),
             undoing: Arc::new(Semaphore::new(UNDOING_THREADS)),
+            upgrading: Arc::new(Semaphore::new(UPGRADING_THREADS)),
         }
     }
 
@@ -128,6 +133,7 @@ impl Lanes {
             Work::Long => Some(&self.long),
             Work::Compiling | Work::Upload => Some(&self.compiling),
             Work::Undoing => Some(&self.undoing),
+            Work::Upgrading => Some(&self.upgrading),
         }
     }
 }
@@ -155,7 +161,9 @@ pub fn start(
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(LONG_THREADS + COMPILING_THREADS + UNDOING_THREADS)
+        .max_blocking_threads(
+            LONG_THREADS + COMPILING_THREADS + UNDOING_THREADS + UPGRADING_THREADS,
+        )
         .build()?;
     std::thread::Builder::new()
         .name("admin".to_owned())
@@ -172,10 +180,14 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
         Err(error) => return tracing::error!(%error, "the admin listener can't be used"),
     };
     let mut stage = admin.context.stage.clone();
+    let _ = stage
+        .wait_for(|stage| *stage >= ShutdownStage::Running)
+        .await;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stage.wait_for(|stage| *stage == ShutdownStage::Stopped) => return,
+            () = admin.handed_over() => break,
         };
         match accepted {
             Ok((stream, client)) => {
@@ -201,6 +213,11 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
             }
         }
     }
+    // The other process accepts now. Answers under way still go out, that to `POST /upgrade` among them.
+    drop(listener);
+    let _ = stage
+        .wait_for(|stage| *stage == ShutdownStage::Stopped)
+        .await;
 }
 
 async fn connection(admin: &Arc<Admin>, slot: &ConnectionSlot, stream: TcpStream) {
@@ -227,8 +244,15 @@ async fn serve(
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEADER_BYTES)
         .max_headers(MAX_HEADERS);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = admin.handed_over() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "an admin connection ended early");
     }
 }
@@ -250,6 +274,7 @@ fn router() -> Router<Arc<Handler>> {
         handler(Work::Long, maintenance::end),
         handler(Work::Long, explain::answer),
         handler(Work::Compiling, versions::reload),
+        handler(Work::Upgrading, upgrade::upgrade),
         handler(Work::Long, policies::policies),
         handler(Work::Long, policies::policy),
         handler(Work::Upload, versions::push),
@@ -327,7 +352,25 @@ impl Admin {
             let access = self.guard.admit(&request.headers, proof);
             access.inspect_err(|refusal| self.record_denial(refusal, slot))?;
         }
-        self.router.find(&request.method, path)
+        let found = self.router.find(&request.method, path)?;
+        if self.context.handover.is_under_way() && upgrade::is_put_off(&request.method, path) {
+            return Err(upgrade::put_off(self.is_handed_over()));
+        }
+        Ok(found)
+    }
+
+    /// Waits until another process serves.
+    async fn handed_over(&self) {
+        let mut stage = self.context.stage.clone();
+        let is_there = stage.wait_for(|_| self.is_handed_over()).await.is_ok();
+        if !is_there {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether another process serves.
+    fn is_handed_over(&self) -> bool {
+        self.context.edge.succession.is_handed_over()
     }
 
     /// Counts a request that has no access, and tells of it once a minute: somebody may be trying

@@ -73,7 +73,7 @@ impl Housekeeping {
         };
         tokio::select! {
             biased;
-            _ = stages.wait_for(|stage| *stage != ShutdownStage::Running) => {}
+            _ = stages.wait_for(|stage| *stage > ShutdownStage::Running) => {}
             _ = chores => {}
         }
         self.popularity.save(&self.edge).await;

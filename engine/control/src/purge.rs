@@ -72,7 +72,9 @@ pub(crate) fn drop_never_stored(edge: &Edge, before: &Sites) {
             }],
             mode: PurgeMode::Hard,
         };
-        let purged = purge.apply(edge);
+        let Ok(purged) = purge.apply(edge) else {
+            return;
+        };
         tracing::info!(site = %site.settings.name, purged, "dropped what is never stored now");
     }
 }

@@ -9,6 +9,7 @@ use crate::admin_token::AdminToken;
 use crate::certificates::{CertificateUpkeep, certificate_warnings};
 use crate::purge;
 use crate::rollout::{Rollout, RolloutError};
+use crate::supervisor;
 use crate::warm::Warmer;
 use tero_config as config;
 use tero_config::keys::Section;
@@ -202,7 +203,9 @@ impl Reloader {
     /// # Errors
     /// [`ReloadError`]; the old configuration stays then.
     pub fn reload(&self, config: Config) -> Result<Vec<String>, ReloadError> {
+        supervisor::tell_reloading();
         let result = self.apply(config);
+        supervisor::tell_ready();
         let count = match &result {
             Ok(_) => &self.applied,
             Err(_) => &self.refused,

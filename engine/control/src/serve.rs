@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -12,27 +13,36 @@ use crate::acme::CertificateOrders;
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::certificates::CertificateUpkeep;
+use crate::handover::{
+    Handover, HandoverParts, HeldSockets, Launch, Predecessor, PredecessorError, Successor,
+    UpgradeError,
+};
 use crate::housekeeping::{Housekeeping, SavedPopularity};
 use crate::maintenance::MaintenanceMemory;
 use crate::reload::{ReloadError, ReloadedParts, Reloader, log_zone_data, warn};
 use crate::rollout::{LoadedVersions, Rollout, RolloutError, tell_popularity};
 use crate::warm::Warmer;
 use crate::warm::plan_memory::PlanMemory;
-use crate::{admin, descriptors, warm};
+use crate::{admin, descriptors, supervisor, warm};
 use tero_config::{Config, ListenAddress};
 use tero_edge::acme::AcmeResponder;
 use tero_edge::coding;
 use tero_edge::request::{Edge, EdgeParts};
 use tero_edge::server::listener::{self, BoundListeners, ListenError};
+use tero_edge::server::open_sockets::{ListenSocket, OpenSocketSet, OpenSockets, SocketRole};
 use tero_edge::server::tls::TlsTerminator;
 use tero_edge::server::tls::file_error::TlsFileError;
 use tero_edge::server::tls::material::TlsMaterial;
 use tero_edge::server::{self, ShutdownStage};
+use tero_edge::store::{PurgeMode, PurgeScope};
 use tero_edge::telemetry::access_log::AccessLog;
 use tero_policy_host::{Compiler, Host, PolicyError};
 use tero_state::dir::{DirError, StateDir};
 use tero_time::clock::Clock;
 use tero_time::zones::{self, ZoneDataError};
+
+/// How often a successor looks whether its plans have run.
+const LOOK_AT_PLANS_EVERY: Duration = Duration::from_millis(50);
 
 /// Why an edge could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +95,25 @@ pub enum ServeError {
     /// A warming plan can't be used.
     #[error("{0}")]
     Plan(String),
+    /// systemd has opened a socket that is not in the configuration.
+    #[error(
+        "systemd has opened {0}, and no listener has that address; write it into the configuration as it is in the unit (ListenStream), or take it out there"
+    )]
+    StrangeSocket(ListenAddress),
+    /// The process before does not leave its turn.
+    #[error(transparent)]
+    Predecessor(#[from] PredecessorError),
+}
+
+/// How an edge is started.
+#[derive(Debug, Default)]
+pub struct StartTerms {
+    /// Sockets that systemd has opened.
+    pub sockets: Vec<OpenSockets>,
+    /// The process to succeed.
+    pub predecessor: Option<Predecessor>,
+    /// How a successor is started; `None` for an edge inside of another program.
+    pub launch: Option<Launch>,
 }
 
 /// What to do about an address that can't be listened on.
@@ -112,12 +141,12 @@ pub struct Server {
     rollout: Arc<Rollout>,
     reloader: Arc<Reloader>,
     workers: usize,
+    handover: Arc<Handover>,
     stage: watch::Sender<ShutdownStage>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Starts an edge, and returns when it accepts requests. Modules of policies are compiled as
-/// `compiler` says.
+/// Starts an edge inside of another program, see [`serve_on_terms`].
 ///
 /// # Errors
 /// [`ServeError`]; nothing is left running then.
@@ -127,17 +156,49 @@ pub fn serve(
     compiler: &Compiler,
     build: BuildInfo,
 ) -> Result<Server, ServeError> {
+    serve_on_terms(config, clock, compiler, build, &mut StartTerms::default())
+}
+
+/// Starts an edge, and returns when it accepts requests. Modules of policies are compiled as
+/// `compiler` says. An edge that succeeds another process has run the plans of `[admin]
+/// ready_after` before it takes over, or `ready_within` has passed.
+///
+/// # Errors
+/// [`ServeError`]; nothing is left running then, and the process before serves on.
+pub fn serve_on_terms(
+    config: Config,
+    clock: Clock,
+    compiler: &Compiler,
+    build: BuildInfo,
+    terms: &mut StartTerms,
+) -> Result<Server, ServeError> {
+    let mut open = OpenSocketSet::new(std::mem::take(&mut terms.sockets));
+    if let Some(predecessor) = &mut terms.predecessor {
+        open = predecessor.take_sockets();
+    }
+    let lock = terms.predecessor.as_mut().and_then(Predecessor::take_lock);
     let zone_data = zones::choose(&config.time.zoneinfo, &clock)?;
     zone_data.install();
     log_zone_data(&zone_data);
     let host = Host::with_compiler(&config.policy_host, compiler)?;
     let state_dir = config.policy_host.state_dir.as_deref();
-    let state_dir = state_dir.map(StateDir::open).transpose()?.map(Arc::new);
+    let state_dir = state_dir.map(|dir| match lock {
+        Some(lock) => StateDir::take_over(dir, lock),
+        None => StateDir::open(dir),
+    });
+    let state_dir = state_dir.transpose()?.map(Arc::new);
     let loaded = LoadedVersions::new(&config, &host, state_dir.as_ref(), &clock)?;
     warn(&config, clock.wall());
     let sites = loaded.sites(&clock)?;
     let acme = Arc::new(AcmeResponder::default());
-    let listeners = Listeners::bind(&config, &acme, &clock)?;
+    let listeners = Listeners::bind(&config, &mut open, &acme, &clock)?;
+    if let Some(strange) = open.left().next()
+        && terms.predecessor.is_none()
+    {
+        return Err(ServeError::StrangeSocket(strange.clone()));
+    }
+    // A listener of the process before that is not in the configuration any more is closed.
+    drop(open);
     let addresses: Vec<_> = listeners.addresses().collect();
     let paths = listeners.paths().collect();
     let urls = listeners.urls().collect();
@@ -178,7 +239,25 @@ pub fn serve(
         },
     ));
     let max_connections = descriptors::client_connections(&config);
-    let (stage, stages) = watch::channel(ShutdownStage::Running);
+    let (stage, stages) = watch::channel(ShutdownStage::Starting);
+    let handover = Handover::new(HandoverParts {
+        edge: Arc::clone(&edge),
+        state_dir,
+        popularity: popularity.clone(),
+        stage: stage.clone(),
+        sockets: HeldSockets {
+            public: listeners.public.kept,
+            admin: (
+                config.admin.listen.into(),
+                listeners
+                    .admin
+                    .try_clone()
+                    .map_err(start("the admin listener"))?,
+            ),
+        },
+        launch: terms.launch.take(),
+        timeout: config.server.upgrade_timeout,
+    });
     let housekeeping = Housekeeping {
         edge: Arc::clone(&edge),
         warmer: Arc::clone(&warmer),
@@ -196,10 +275,12 @@ pub fn serve(
         max_connections,
         certificates,
         orders: orders.clone(),
+        handover: Arc::clone(&handover),
         build,
         token,
         stage: stages.clone(),
     };
+    let readiness = admin.ready.clone();
     let workers = config.server.workers;
     let settings = tero_config::Server {
         max_connections,
@@ -218,7 +299,7 @@ pub fn serve(
     threads.push(housekeeping.start(stages).map_err(start("housekeeping"))?);
     let admin = admin::start(admin, listeners.admin, admin_tls.clone());
     threads.push(admin.map_err(start("the admin interface"))?);
-    Ok(Server {
+    let server = Server {
         addresses,
         paths,
         urls,
@@ -231,9 +312,44 @@ pub fn serve(
         rollout,
         reloader,
         workers,
+        handover,
         stage,
         threads: Mutex::new(threads),
-    })
+    };
+    if let Some(predecessor) = &terms.predecessor {
+        warm_up(&warmer, &readiness, &server.edge.clock);
+        if predecessor.take_over(build)? {
+            drop_everything(&server.edge);
+        }
+    }
+    if let Some(predecessor) = terms.predecessor.take() {
+        let followed = predecessor.follow(&server.edge);
+        followed.map_err(start("the thread that follows the process before"))?;
+        server.handover.own_files();
+    }
+    server.stage.send_replace(ShutdownStage::Running);
+    Ok(server)
+}
+
+/// Waits until the plans have run that the edge waits for. It need not be ready before it serves, so
+/// it takes over warm.
+fn warm_up(warmer: &Warmer, rule: &admin::ReadinessRule, clock: &Clock) {
+    let is_due = |plan: &Arc<str>| warmer.has_run(plan) == Some(false);
+    while clock.now() < rule.at_last && rule.after.iter().any(is_due) {
+        std::thread::park_timeout(LOOK_AT_PLANS_EVERY);
+    }
+}
+
+/// Drops what was stored before the edge took over: there were purges meanwhile, which only the
+/// process before has seen.
+fn drop_everything(edge: &Edge) {
+    let now = edge.clock.now();
+    let sites = edge.sites.load();
+    let scopes = sites.iter().map(|site| PurgeScope::Site(site.index));
+    let dropped: u64 = scopes
+        .map(|scope| edge.store.purge(&scope, PurgeMode::Hard, now))
+        .sum();
+    tracing::info!(dropped, "there were purges while this process started");
 }
 
 /// The sockets of an edge.
@@ -247,10 +363,14 @@ struct Listeners {
 impl Listeners {
     fn bind(
         config: &Config,
+        open: &mut OpenSocketSet,
         acme: &Arc<AcmeResponder>,
         clock: &Clock,
     ) -> Result<Listeners, ServeError> {
-        let public = listener::bind(&config.server, acme, clock).map_err(|error| match error {
+        // First: a port that systemd has opened may be told by its address alone.
+        let admin = open.take(SocketRole::Admin, &config.admin.listen.into(), false);
+        let public = listener::bind(&config.server, open, acme, clock);
+        let public = public.map_err(|error| match error {
             ListenError::Address { address, source } => ServeError::Listen { address, source },
             ListenError::Tls(error) => ServeError::Tls(error),
         })?;
@@ -261,7 +381,11 @@ impl Listeners {
         });
         let admin_tls = admin_tls.transpose().map_err(ServeError::Tls)?;
         let address = config.admin.listen;
-        let admin = TcpListener::bind(address).map_err(|source| ServeError::Listen {
+        let admin = match admin.and_then(|mut admin| admin.sockets.pop()) {
+            Some(ListenSocket::Tcp(admin)) => Ok(admin),
+            _ => TcpListener::bind(address),
+        };
+        let admin = admin.map_err(|source| ServeError::Listen {
             address: address.into(),
             source,
         })?;
@@ -378,17 +502,30 @@ impl Server {
         self.reloader.reload_file()
     }
 
+    /// Leaves serving to another process, see [`Handover::upgrade`].
+    ///
+    /// # Errors
+    /// [`UpgradeError`]; this process serves on then.
+    pub fn upgrade(&self) -> Result<Successor, UpgradeError> {
+        self.handover.upgrade()
+    }
+
     /// Stops accepting connections, and closes each open one after its request.
     pub fn shutdown(&self) {
-        self.stage.send_if_modified(|stage| {
-            let running = *stage == ShutdownStage::Running;
+        self.handover.stop();
+        let was_main = self.stage.send_if_modified(|stage| {
+            let is_new = *stage < ShutdownStage::Draining;
             *stage = (*stage).max(ShutdownStage::Draining);
-            running
+            is_new
         });
+        if was_main && !self.edge.succession.is_handed_over() {
+            supervisor::tell_stopping();
+        }
     }
 
     /// Closes all connections at once.
     pub fn stop(&self) {
+        self.handover.stop();
         self.stage.send_replace(ShutdownStage::Stopped);
         self.rollout.stop();
         self.edge.coder.stop();

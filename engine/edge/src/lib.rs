@@ -20,4 +20,5 @@ pub mod request;
 pub mod run_id;
 pub mod server;
 pub mod store;
+pub mod succession;
 pub mod telemetry;

@@ -12,6 +12,7 @@ mod event_stream;
 mod http1;
 mod http2;
 pub mod listener;
+pub mod open_sockets;
 mod proxy_header;
 pub mod tls;
 pub mod unix_socket;
@@ -34,12 +35,25 @@ use tls::HandshakeSlots;
 /// request may be on its way, and it could not tell whether that was read.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
-/// The stages of shutdown, in order.
+/// For this time after another process has taken the listeners over, connections that wait for a
+/// request stay open: a request that is on its way is answered, with the word that the connection
+/// ends.
+pub const HANDOVER_GRACE: Duration = Duration::from_secs(2);
+
+/// So long after a handover, requests that come by the old connections may still be answered.
+pub const QUIET_AFTER: Duration = Duration::from_secs(4);
+
+/// The stages in the life of a process, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ShutdownStage {
+    /// Everything is made, and no connection is accepted yet.
+    Starting,
     /// The edge serves.
     #[default]
     Running,
+    /// Another process accepts the connections, and this one ends each open connection with its next
+    /// request.
+    HandedOver,
     /// It accepts no more connections, and ends each open one after the request under way.
     Draining,
     /// It closes all connections.
@@ -66,6 +80,11 @@ impl WorkerContext {
     fn reached(&self, stage: ShutdownStage) -> impl Future<Output = bool> + use<> {
         let mut current = self.stage.clone();
         async move { current.wait_for(|current| *current >= stage).await.is_ok() }
+    }
+
+    /// Whether a stage was not reached yet.
+    fn is_before(&self, stage: ShutdownStage) -> bool {
+        *self.stage.borrow() < stage
     }
 }
 
@@ -113,8 +132,11 @@ fn start_worker(
         })
 }
 
-/// Accepts connections until the edge drains, then waits for the open ones.
+/// Accepts connections while the edge runs, then waits for the open ones.
 async fn work(context: &Arc<WorkerContext>, queues: Vec<AcceptQueue>) {
+    if !context.reached(ShutdownStage::Running).await {
+        return;
+    }
     // Each accept loop and each connection holds a sender: the last one to end closes the channel.
     let (open, mut all_closed) = mpsc::channel::<()>(1);
     for queue in queues {

@@ -5,8 +5,9 @@
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::replace::is_unfinished;
 use crate::trusted;
@@ -32,8 +33,15 @@ pub enum DirError {
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
+    is_handed_over: AtomicBool,
 }
+
+/// A file of the state directory can't be written: another process has taken the directory over, or
+/// is about to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another process takes the state directory over")]
+pub struct StateOwnerError;
 
 impl StateDir {
     /// Locks the directory. If it is missing, makes it so that only its owner may enter. Removes
@@ -50,12 +58,54 @@ impl StateDir {
             .mode(0o700)
             .create(path)
             .map_err(at(path))?;
-        let lock = lock(path)?;
+        Ok(StateDir::locked(path, lock(path)?))
+    }
+
+    /// Takes the directory over by the lock of the process that has it ([`StateDir::lock_to_share`]).
+    /// If that is the lock of another directory, as [`StateDir::open`].
+    ///
+    /// # Errors
+    /// As [`StateDir::open`].
+    pub fn take_over(path: &Path, lock: File) -> Result<StateDir, DirError> {
+        let identity = |file: fs::Metadata| (file.dev(), file.ino());
+        let theirs = lock.metadata().map(identity).map_err(at(path))?;
+        match fs::metadata(lock_path(path)).map(identity) {
+            Ok(ours) if ours == theirs => Ok(StateDir::locked(path, lock)),
+            _ => StateDir::open(path),
+        }
+    }
+
+    fn locked(path: &Path, lock: File) -> StateDir {
         remove_unfinished(path);
-        Ok(StateDir {
+        StateDir {
             path: path.to_owned(),
-            _lock: lock,
-        })
+            lock,
+            is_handed_over: AtomicBool::new(false),
+        }
+    }
+
+    /// The lock for another process, which then has the directory too, beside this one.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn lock_to_share(&self) -> io::Result<File> {
+        self.lock.try_clone()
+    }
+
+    /// Says whether the directory is another process's to write. Meanwhile our files are not written.
+    pub fn hand_over(&self, is_handed_over: bool) {
+        self.is_handed_over.store(is_handed_over, Ordering::Release);
+    }
+
+    /// Whether the files may be written.
+    ///
+    /// # Errors
+    /// [`StateOwnerError`] if they are another process's.
+    pub fn check_ours(&self) -> Result<(), StateOwnerError> {
+        match self.is_handed_over.load(Ordering::Acquire) {
+            true => Err(StateOwnerError),
+            false => Ok(()),
+        }
     }
 
     /// Its path.
@@ -78,7 +128,7 @@ impl StateDir {
 
 /// Locks the directory until the returned file is closed, at the latest when the process ends.
 fn lock(dir: &Path) -> Result<File, DirError> {
-    let path = dir.join("lock");
+    let path = lock_path(dir);
     let lock = File::options()
         .create(true)
         .truncate(false)
@@ -90,6 +140,10 @@ fn lock(dir: &Path) -> Result<File, DirError> {
         Err(TryLockError::WouldBlock) => Err(DirError::Taken(dir.to_owned())),
         Err(TryLockError::Error(source)) => Err(DirError::Io { path, source }),
     }
+}
+
+fn lock_path(dir: &Path) -> PathBuf {
+    dir.join("lock")
 }
 
 fn remove_unfinished(folder: &Path) {
@@ -127,6 +181,27 @@ mod tests {
         assert!(matches!(&error, DirError::Taken(taken) if *taken == path));
         drop(file);
         StateDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_shared_and_stays_with_the_last_one() {
+        let top = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let old = Arc::new(StateDir::open(top.path()).unwrap());
+        let file = StateFile::new(&old, "file.json", 100);
+        let new = StateDir::take_over(top.path(), old.lock_to_share().unwrap()).unwrap();
+        old.hand_over(true);
+        let refused = file.replace(&1).unwrap_err();
+        assert!(refused.to_string().contains("another process"), "{refused}");
+        old.hand_over(false);
+        file.replace(&1).unwrap();
+        // Another directory is not opened by this lock.
+        let elsewhere = StateDir::take_over(other.path(), old.lock_to_share().unwrap()).unwrap();
+        assert!(StateDir::open(other.path()).is_err());
+        drop((old, file, elsewhere));
+        assert!(StateDir::open(top.path()).is_err());
+        drop(new);
+        StateDir::open(top.path()).unwrap();
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::dir::StateDir;
+use crate::dir::{StateDir, StateOwnerError};
 use crate::replace::replace;
 
 /// The format version that is read and written.
@@ -35,6 +35,9 @@ pub enum FileError {
     /// It has this format version, which another version of tero wrote.
     #[error("it has format version {0}, not {VERSION}")]
     Version(u32),
+    /// It is another process's to write.
+    #[error(transparent)]
+    HandedOver(#[from] StateOwnerError),
 }
 
 /// A file in the state directory. It keeps the directory locked.
@@ -42,7 +45,7 @@ pub enum FileError {
 pub struct StateFile {
     path: PathBuf,
     max_bytes: u64,
-    _dir: Arc<StateDir>,
+    dir: Arc<StateDir>,
 }
 
 /// The JSON of a file.
@@ -66,7 +69,7 @@ impl StateFile {
         StateFile {
             path: dir.path().join(name),
             max_bytes,
-            _dir: Arc::clone(dir),
+            dir: Arc::clone(dir),
         }
     }
 
@@ -92,8 +95,10 @@ impl StateFile {
     ///
     /// # Errors
     /// [`FileError::Io`] if it can't be written, [`FileError::Content`] if JSON can't express
-    /// `content`. The file keeps its old content then.
+    /// `content`, [`FileError::HandedOver`] if another process has it. The file keeps its old content
+    /// then.
     pub fn replace<T: Serialize>(&self, content: &T) -> Result<(), FileError> {
+        self.dir.check_ours()?;
         let bytes = to_bytes(content)?;
         Ok(replace(&self.path, &[&bytes], STATE_FILE_MODE)?)
     }

@@ -17,15 +17,18 @@ mod demo;
 mod explain;
 mod import;
 mod maintenance;
+mod man;
 mod new;
 mod origins;
 mod policy;
 mod purge;
+mod reload;
 mod report;
 mod schedule;
 mod serve;
 mod shown;
 mod stats;
+mod upgrade;
 mod warm;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -74,16 +77,20 @@ enum Command {
     Check(check::CheckCommand),
     #[command(name = compile::NAME, hide = true)]
     Compile(compile::CompileCommand),
+    Completions(man::CompletionsCommand),
     Demo(demo::DemoCommand),
     Explain(explain::ExplainCommand),
     Import(import::ImportCommand),
     Maintenance(maintenance::MaintenanceCommand),
+    Man(man::ManCommand),
     New(new::NewCommand),
     Origins(origins::OriginsCommand),
     Policy(policy::PolicyCommand),
     Purge(purge::PurgeCommand),
+    Reload(reload::ReloadCommand),
     Schedule(schedule::ScheduleCommand),
     Stats(stats::StatsCommand),
+    Upgrade(upgrade::UpgradeCommand),
     Warm(warm::WarmCommand),
 }
 
@@ -97,16 +104,20 @@ pub fn run() -> ExitCode {
         Command::Certificates(certificates) => certificates.run(),
         Command::Check(check) => check.run(),
         Command::Compile(compile) => compile.run(),
+        Command::Completions(completions) => completions.run(),
         Command::Demo(demo) => demo.run(),
         Command::Explain(explain) => explain.run(),
         Command::Import(import) => import.run(),
         Command::Maintenance(maintenance) => maintenance.run(),
+        Command::Man(man) => man.run(),
         Command::New(new) => new.run(),
         Command::Origins(origins) => origins.run(),
         Command::Policy(policy) => policy.run(),
         Command::Purge(purge) => purge.run(),
+        Command::Reload(reload) => reload.run(),
         Command::Schedule(schedule) => schedule.run(),
         Command::Stats(stats) => stats.run(),
+        Command::Upgrade(upgrade) => upgrade.run(),
         Command::Warm(warm) => warm.run(),
     }
 }

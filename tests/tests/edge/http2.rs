@@ -1,7 +1,7 @@
 //! HTTP/2 to clients (RFC 9113): the same answers as over HTTP/1.1, bounds for what a client can
 //! cost, and real clients.
 
-mod client;
+pub(crate) mod client;
 mod equality;
 mod floods;
 mod heads;

@@ -73,6 +73,7 @@ mod templates;
 mod tls;
 mod tunnels;
 mod unix_sockets;
+mod upgrade;
 mod variants;
 mod warm_window;
 mod warming;

@@ -103,8 +103,16 @@ impl Serving {
         Serving::start_by(command, configuration)
     }
 
-    fn start_by(mut command: Command, configuration: &str) -> Serving {
-        let folder = tero_tests::folder();
+    pub(crate) fn start_by(command: Command, configuration: &str) -> Serving {
+        Serving::start_in(tero_tests::folder(), command, configuration)
+    }
+
+    /// Starts a command in a folder, where it finds this configuration.
+    pub(crate) fn start_in(
+        folder: tempfile::TempDir,
+        mut command: Command,
+        configuration: &str,
+    ) -> Serving {
         std::fs::write(folder.path().join("tero.toml"), configuration)
             .expect("the folder can be written");
         command
@@ -226,7 +234,7 @@ impl Log {
 }
 
 /// The last address in a line.
-fn address_in(line: &str) -> SocketAddr {
+pub(crate) fn address_in(line: &str) -> SocketAddr {
     let words = line.split(|char: char| !(char.is_ascii_digit() || char == '.' || char == ':'));
     let addresses: Vec<SocketAddr> = words
         .filter_map(|word| word.trim_end_matches('.').parse().ok())

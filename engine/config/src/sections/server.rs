@@ -70,6 +70,9 @@ section! {
         min_rate: u64 = "256B", Size("0B", "1MiB");
         /// Maximum time that requests in progress may take after a stop signal.
         drain: Duration = "30s", Duration("0s", "10min");
+        /// Maximum time until a process that is to succeed this one is ready. It includes `[admin]
+        /// ready_within`.
+        upgrade_timeout: Duration = "10min", Duration("1s", "2h");
         /// Maximum number of requests that a connection of HTTP/2 has under way.
         http2_max_streams: usize = 100, Count(1, 1_000);
         /// Maximum number of requests in a minute that a connection of HTTP/2 takes back. Beyond it,

@@ -36,7 +36,7 @@ const MAX_CERTIFICATE_BYTES: u64 = 256 << 10;
 pub(super) struct AcmeFiles {
     folder: PathBuf,
     /// Keeps the state directory locked.
-    _dir: Arc<StateDir>,
+    dir: Arc<StateDir>,
 }
 
 /// An account with what was told of it. The key is among the credentials.
@@ -82,7 +82,7 @@ impl AcmeFiles {
         dir.folder(&below("certificates"))?;
         Ok(AcmeFiles {
             folder,
-            _dir: Arc::clone(dir),
+            dir: Arc::clone(dir),
         })
     }
 
@@ -99,6 +99,7 @@ impl AcmeFiles {
     /// # Errors
     /// The system's.
     pub(super) fn keep_account(&self, account: &StoredAccount) -> Result<(), FileError> {
+        self.dir.check_ours()?;
         let bytes = file::to_bytes(account)?;
         Ok(trusted::write(&self.account_path(), &[&bytes])?)
     }
@@ -108,6 +109,7 @@ impl AcmeFiles {
     /// # Errors
     /// The system's.
     pub(super) fn retire_account(&self) -> io::Result<()> {
+        self.dir.check_ours().map_err(io::Error::other)?;
         fs::rename(self.account_path(), self.folder.join("account.json.gone"))
     }
 
@@ -128,6 +130,7 @@ impl AcmeFiles {
     /// # Errors
     /// The system's.
     pub(super) fn keep_failures(&self, records: &FailureRecords) -> Result<(), FileError> {
+        self.dir.check_ours()?;
         let bytes = file::to_bytes(records)?;
         Ok(trusted::write(&self.failures_path(), &[&bytes])?)
     }
@@ -149,6 +152,7 @@ impl AcmeFiles {
     /// # Errors
     /// The system's.
     pub(super) fn keep_certificate(&self, name: &str, pem: &str) -> io::Result<()> {
+        self.dir.check_ours().map_err(io::Error::other)?;
         trusted::write(&self.certificate_path(name), &[pem.as_bytes()])
     }
 

@@ -12,6 +12,8 @@ use tero_admin_api::{Endpoint, EndpointInfo, Question as _};
 /// From the end of the header to the answer; if policies are compiled first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Above the greatest `[server] upgrade_timeout`, which ends it first.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(3 * 3_600);
 
 /// How much work an answer takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub(super) enum Work {
     Undoing,
     /// A version is uploaded, and compiled.
     Upload,
+    /// It waits for another process.
+    Upgrading,
 }
 
 impl Work {
@@ -35,6 +39,7 @@ impl Work {
         match self {
             Work::AtOnce | Work::Long => ANSWER_TIMEOUT,
             Work::Compiling | Work::Undoing | Work::Upload => COMPILE_TIMEOUT,
+            Work::Upgrading => UPGRADE_TIMEOUT,
         }
     }
 }

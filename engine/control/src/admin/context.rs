@@ -8,6 +8,7 @@ use crate::acme::CertificateOrders;
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::certificates::CertificateUpkeep;
+use crate::handover::Handover;
 use crate::maintenance::MaintenanceMemory;
 use crate::reload::Reloader;
 use crate::rollout::Rollout;
@@ -40,6 +41,8 @@ pub struct AdminContext {
     pub(crate) certificates: Arc<CertificateUpkeep>,
     /// Orders of certificates by ACME; `None` if no listener has such.
     pub orders: Option<Arc<CertificateOrders>>,
+    /// Leaves serving to another process.
+    pub handover: Arc<Handover>,
     /// What the program is made of.
     pub build: BuildInfo,
     /// The token that opens the interface.

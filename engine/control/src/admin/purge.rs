@@ -14,6 +14,7 @@ pub(super) fn purge(
     let request = call.read()?;
     let purge = purge::resolve(&context.edge, &request).map_err(refusal)?;
     let purged = purge.apply(&context.edge);
+    let purged = purged.map_err(|_| AdminRefusal::handed_over())?;
     tracing::info!(target = ?request.target, soft = request.soft, purged, "purged");
     Ok(PurgeResponse { purged })
 }

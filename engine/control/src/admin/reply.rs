@@ -92,6 +92,11 @@ impl AdminRefusal {
         AdminRefusal::new(StatusCode::SERVICE_UNAVAILABLE, error, cure)
     }
 
+    /// Another process serves, and this one changes nothing any more.
+    pub(super) fn handed_over() -> AdminRefusal {
+        AdminRefusal::not_ready("another process has taken over", "ask again: it answers")
+    }
+
     pub(super) fn unauthorized(error: impl Into<String>, cure: impl Into<String>) -> AdminRefusal {
         AdminRefusal {
             field: Some(RefusalField::Authenticate),

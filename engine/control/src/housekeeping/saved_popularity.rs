@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tero_edge::request::{self, Edge};
 use tero_edge::telemetry::popularity::saved::SavedSite;
 use tero_state::dir::StateDir;
-use tero_state::file::StateFile;
+use tero_state::file::{FileError, StateFile};
 
 const FILE_NAME: &str = "popularity.json";
 
@@ -54,6 +54,13 @@ impl SavedPopularity {
         }
     }
 
+    /// Saves the counts of an edge on this thread, which waits for the disk.
+    pub(crate) fn save_now(&self, edge: &Edge) {
+        if let Some(file) = &self.0 {
+            save(file, edge);
+        }
+    }
+
     fn read(&self) -> Option<BTreeMap<String, SavedSite>> {
         let file = self.0.as_ref()?;
         file.read().unwrap_or_else(|error| {
@@ -65,8 +72,12 @@ impl SavedPopularity {
 
 fn save(file: &StateFile, edge: &Edge) {
     request::count_hits(edge);
-    if let Err(error) = file.replace(&by_site(edge)) {
-        tracing::warn!(file = %file.path().display(), %error, "popularity can't be saved");
+    match file.replace(&by_site(edge)) {
+        // The other process counts from what was saved before it began.
+        Ok(()) | Err(FileError::HandedOver(_)) => {}
+        Err(error) => {
+            tracing::warn!(file = %file.path().display(), %error, "popularity can't be saved");
+        }
     }
 }
 

@@ -54,7 +54,7 @@ pub enum VersionStoreError {
 pub(super) struct VersionStore {
     versions: PathBuf,
     records: PathBuf,
-    _dir: Arc<StateDir>,
+    dir: Arc<StateDir>,
 }
 
 impl VersionStore {
@@ -66,7 +66,7 @@ impl VersionStore {
         Ok(VersionStore {
             versions: dir.folder("versions")?,
             records: dir.folder("policies")?,
-            _dir: Arc::clone(dir),
+            dir: Arc::clone(dir),
         })
     }
 
@@ -123,6 +123,7 @@ impl VersionStore {
         record: &PolicyRecord,
     ) -> Result<(), VersionStoreError> {
         let path = self.record_path(policy);
+        self.check_ours(&path)?;
         let text = record
             .to_bytes()
             .map_err(|source| VersionStoreError::Record {
@@ -167,11 +168,15 @@ impl VersionStore {
         content: &[u8],
     ) -> Result<(), VersionStoreError> {
         let path = self.version_path(policy, digest);
+        self.check_ours(&path)?;
         trusted::write(&path, &[content]).map_err(at(&path))
     }
 
     /// Removes the versions of a policy that its record does not name.
     pub(super) fn thin_out(&self, policy: &str, record: &PolicyRecord) {
+        if self.dir.check_ours().is_err() {
+            return;
+        }
         for path in files(&self.versions) {
             let digest = path
                 .file_name()
@@ -181,6 +186,11 @@ impl VersionStore {
                 tracing::warn!(path = %path.display(), %error, "an old version could not be removed");
             }
         }
+    }
+
+    fn check_ours(&self, path: &Path) -> Result<(), VersionStoreError> {
+        let is_ours = self.dir.check_ours().map_err(io::Error::other);
+        is_ours.map_err(at(path))
     }
 
     fn record_path(&self, policy: &str) -> PathBuf {

@@ -67,7 +67,7 @@ impl Warmer {
             self.start_first_runs_again(clock.wall());
             tokio::select! {
                 biased;
-                _ = stages.wait_for(|stage| *stage != ShutdownStage::Running) => break,
+                _ = stages.wait_for(|stage| *stage > ShutdownStage::Running) => break,
                 woken = woken.recv() => match woken {
                     Some(WarmerEvent::Run(run)) => {
                         runs.spawn(execute(Arc::clone(&self.path), run, Arc::clone(&self.ledger)));

@@ -20,6 +20,7 @@ use crate::acme::AcmeResponder;
 use crate::coding::Coder;
 use crate::collapse::Collapse;
 use crate::store::Store;
+use crate::succession::Succession;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::edge_counters::EdgeCounters;
 use crate::telemetry::popularity::Popularity;
@@ -72,6 +73,8 @@ pub struct Edge {
     pub ports: Box<[u16]>,
     /// Issued certificates, and answers to the challenges of ACME.
     pub acme: Arc<AcmeResponder>,
+    /// The processes before and after this one.
+    pub succession: Succession,
     pub(super) collapse: Arc<Collapse<FlightNews>>,
     pub(super) hit_for_miss: HitForMiss,
     /// Keys whose fetches have failed lately.
@@ -133,6 +136,7 @@ impl Edge {
             min_rate: server.min_rate,
             ports: parts.ports,
             acme: parts.acme,
+            succession: Succession::default(),
             collapse: Arc::new(Collapse::new()),
             hit_for_miss: HitForMiss::new(cache.hit_for_miss),
             failing_keys: FailingKeys::new(),

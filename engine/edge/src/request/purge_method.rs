@@ -66,7 +66,7 @@ async fn purge(visit: Visit<'_>) -> Result<u64, PurgeRefusal> {
         let edge = Arc::clone(&shared);
         tokio::task::spawn_blocking(move || order.apply(&edge)).await
     });
-    let Ok(Ok(count)) = work.await else {
+    let Ok(Ok(Ok(count))) = work.await else {
         return Err(PurgeRefusal::Stopping);
     };
     let client = exchange.client.map(tracing::field::display);

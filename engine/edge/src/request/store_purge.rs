@@ -5,6 +5,7 @@ use super::edge::Edge;
 use super::site::Site;
 use super::url_keys::keys_of_url;
 use crate::store::{PurgeMode, PurgeScope};
+use crate::succession::HandedOverError;
 use tero_semantics::authority::Scheme;
 
 /// A purge of this edge's store.
@@ -19,12 +20,16 @@ pub struct StorePurge {
 impl StorePurge {
     /// Purges, and returns the number of stored responses that were dropped or marked stale. Not for
     /// a thread that serves requests.
-    pub fn apply(&self, edge: &Edge) -> u64 {
+    ///
+    /// # Errors
+    /// If another process serves: its store is another one.
+    pub fn apply(&self, edge: &Edge) -> Result<u64, HandedOverError> {
+        let _under_way = edge.succession.begin_purge()?;
         let now = edge.clock.now();
         let scopes = self.scopes.iter();
-        scopes
+        Ok(scopes
             .map(|scope| edge.store.purge(scope, self.mode, now))
-            .sum()
+            .sum())
     }
 }
 

@@ -13,7 +13,8 @@ use super::client_socket::ClientSocket;
 use super::clients::ClientPlace;
 use super::connection_facts::ConnectionFacts;
 use super::http2::{self, FirstBytes};
-use super::listener::{AcceptQueue, ListenSocket, Listener};
+use super::listener::{AcceptQueue, Listener};
+use super::open_sockets::ListenSocket;
 use super::tls::{TlsTerminator, handshake};
 use super::{DRAIN_GRACE, ShutdownStage, WorkerContext, http1, proxy_header};
 use crate::request::Edge;
@@ -22,7 +23,7 @@ use crate::telemetry::edge_counters::EdgeCounters;
 /// The pause of an accept loop after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until the edge drains, and serves each in a task that holds a clone of
+/// Accepts connections while the edge runs, and serves each in a task that holds a clone of
 /// `open`.
 pub(super) async fn run(context: Arc<WorkerContext>, queue: AcceptQueue, open: mpsc::Sender<()>) {
     let AcceptQueue { listener, socket } = queue;
@@ -30,7 +31,7 @@ pub(super) async fn run(context: Arc<WorkerContext>, queue: AcceptQueue, open: m
         Ok(socket) => socket,
         Err(error) => return tracing::error!(%error, "a listener can't be used"),
     };
-    let mut draining = pin!(context.reached(ShutdownStage::Draining));
+    let mut ended = pin!(context.reached(ShutdownStage::HandedOver));
     loop {
         let accepted = async {
             // The permit first: connections beyond the bound wait in the kernel's queue.
@@ -39,7 +40,7 @@ pub(super) async fn run(context: Arc<WorkerContext>, queue: AcceptQueue, open: m
         };
         let (accepted, permit) = tokio::select! {
             accepted = accepted => accepted,
-            _ = &mut draining => return,
+            _ = &mut ended => return,
         };
         match (accepted, permit) {
             (Ok((socket, opened_by)), Ok(permit)) => {

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::open_sockets::{ListenSocket, OpenSocketSet, OpenSockets, SocketRole};
 use super::tls::TlsTerminator;
 use super::tls::file_error::TlsFileError;
 use super::tls::material::TlsMaterial;
@@ -26,8 +26,9 @@ pub struct Listener {
     settings: config::Listener,
     address: ListenAddress,
     tls: Option<Arc<TlsTerminator>>,
-    /// Removed when nothing accepts connections any more.
-    _file: Option<SocketFile>,
+    /// Removed when nothing accepts connections any more. `None` without a Unix socket, or if that is
+    /// another's.
+    file: Option<SocketFile>,
 }
 
 /// The queue of connections that one worker accepts from a listener.
@@ -37,14 +38,10 @@ pub struct AcceptQueue {
     pub(super) socket: ListenSocket,
 }
 
-/// The socket of a queue. Each worker has its own for an address, and they share that of a path.
-#[derive(Debug)]
-pub(super) enum ListenSocket {
-    /// Of an address.
-    Tcp(TcpListener),
-    /// Of a path.
-    Unix(UnixListener),
-}
+/// The sockets of the listeners by further numbers, for a successor. While they are kept, the
+/// system completes connections.
+#[derive(Debug, Default)]
+pub struct KeptSockets(Vec<(Arc<Listener>, Vec<ListenSocket>)>);
 
 /// Why a listener can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -68,8 +65,10 @@ pub enum ListenError {
 pub struct BoundListeners {
     /// The listeners, in the configuration's order.
     pub listeners: Vec<Arc<Listener>>,
-    /// For each worker a queue of every listener.
+    /// For each worker a queue of every listener, or several.
     pub of_workers: Vec<Vec<AcceptQueue>>,
+    /// The same sockets, for a successor.
+    pub kept: KeptSockets,
 }
 
 impl Listener {
@@ -118,20 +117,56 @@ impl Listener {
     }
 }
 
-/// Binds each listener: an address once per worker, of which with port 0 the first worker gets a
-/// free port, and the others share it; a path once. Listeners with
-/// certificates by ACME get them from `acme`.
+impl KeptSockets {
+    /// The sockets by still further numbers, as they are handed over.
+    ///
+    /// # Errors
+    /// If there are no more numbers.
+    pub fn to_hand_over(&self) -> io::Result<Vec<OpenSockets>> {
+        let handed = |(listener, sockets): &(Arc<Listener>, Vec<ListenSocket>)| {
+            let sockets = sockets.iter().map(ListenSocket::try_clone);
+            Ok(OpenSockets {
+                role: Some(SocketRole::Public),
+                address: listener.settings.address.clone(),
+                dual_stack: Some(listener.settings.dual_stack),
+                owns_file: listener.file.is_some(),
+                sockets: sockets.collect::<io::Result<_>>()?,
+            })
+        };
+        self.0.iter().map(handed).collect()
+    }
+
+    /// Says whose the files of Unix sockets are: ours, or a successor's.
+    pub fn own_files(&self, are_ours: bool) {
+        for file in self
+            .0
+            .iter()
+            .filter_map(|(listener, _)| listener.file.as_ref())
+        {
+            file.own(are_ours);
+        }
+    }
+}
+
+/// Opens each listener: what `open` has of it is taken. Otherwise an address is bound once per
+/// worker, of which with port 0 the first worker gets a free port, and the others share it; a path
+/// once. Listeners with certificates by ACME get them from `acme`.
+///
+/// Every queue that was taken is read, also if there are fewer workers now: connections may wait in
+/// it. The files of Unix sockets that were taken stay the other's until [`KeptSockets::own_files`].
 ///
 /// # Errors
 /// [`ListenError`]
 pub fn bind(
     settings: &config::Server,
+    open: &mut OpenSocketSet,
     acme: &Arc<AcmeResponder>,
     clock: &Clock,
 ) -> Result<BoundListeners, ListenError> {
     let mut bound = BoundListeners {
         listeners: Vec::new(),
         of_workers: (0..settings.workers).map(|_| Vec::new()).collect(),
+        kept: KeptSockets::default(),
     };
     for configured in settings.all_listeners() {
         let tls = configured.tls.as_ref();
@@ -140,26 +175,30 @@ pub fn bind(
             TlsTerminator::new(material, configured.http2, acme, clock).map(Arc::new)
         });
         let tls = tls.transpose()?;
-        let OpenSockets {
+        let ListenerSockets {
             address,
             file,
             sockets,
-        } = open(&configured, settings.workers).map_err(|source| ListenError::Address {
-            address: configured.address.clone(),
-            source,
+            kept,
+        } = sockets_of(&configured, settings.workers, open).map_err(|source| {
+            ListenError::Address {
+                address: configured.address.clone(),
+                source,
+            }
         })?;
         let listener = Arc::new(Listener {
             settings: configured,
             address,
             tls,
-            _file: file,
+            file,
         });
-        for (queues, socket) in bound.of_workers.iter_mut().zip(sockets) {
-            queues.push(AcceptQueue {
+        for (place, socket) in sockets.into_iter().enumerate() {
+            bound.of_workers[place % settings.workers].push(AcceptQueue {
                 listener: Arc::clone(&listener),
                 socket,
             });
         }
+        bound.kept.0.push((Arc::clone(&listener), kept));
         bound.listeners.push(listener);
     }
     Ok(bound)
@@ -171,19 +210,90 @@ fn refuse_taken(address: SocketAddr, dual_stack: bool) -> io::Result<()> {
     socket(address, dual_stack)?.bind(&address.into())
 }
 
-/// The sockets of a listener, one for each worker.
-struct OpenSockets {
+/// The sockets of a listener.
+struct ListenerSockets {
     address: ListenAddress,
     file: Option<SocketFile>,
+    /// At least one for each worker.
     sockets: Vec<ListenSocket>,
+    /// The same ones once more.
+    kept: Vec<ListenSocket>,
 }
 
-fn open(configured: &config::Listener, workers: usize) -> io::Result<OpenSockets> {
+fn sockets_of(
+    configured: &config::Listener,
+    workers: usize,
+    open: &mut OpenSocketSet,
+) -> io::Result<ListenerSockets> {
+    let taken = open.take(
+        SocketRole::Public,
+        &configured.address,
+        configured.dual_stack,
+    );
+    let (address, file, sockets) = match taken {
+        Some(taken) => adopt(configured, workers, taken)?,
+        None => open_new(configured, workers, open.has(&configured.address))?,
+    };
+    let kept = sockets.iter().map(ListenSocket::try_clone);
+    Ok(ListenerSockets {
+        kept: kept.collect::<io::Result<_>>()?,
+        address,
+        file,
+        sockets,
+    })
+}
+
+type NewSockets = (ListenAddress, Option<SocketFile>, Vec<ListenSocket>);
+
+/// Takes sockets that listen already. Workers beyond their number get queues of their own where the
+/// address can be shared, and otherwise accept from one that others read.
+fn adopt(
+    configured: &config::Listener,
+    workers: usize,
+    taken: OpenSockets,
+) -> io::Result<NewSockets> {
+    let OpenSockets {
+        owns_file,
+        mut sockets,
+        ..
+    } = taken;
+    let (mut address, mut file) = (configured.address.clone(), None);
+    let mut shared = None;
+    for socket in &sockets {
+        socket.set_nonblocking()?;
+        match socket {
+            ListenSocket::Tcp(socket) => {
+                let bound_to = socket.local_addr()?;
+                address = ListenAddress::Tcp(bound_to);
+                shared = SockRef::from(socket).reuse_port()?.then_some(bound_to);
+            }
+            ListenSocket::Unix(_) if owns_file => {
+                file = address.unix().map(SocketFile::of_another).transpose()?;
+            }
+            ListenSocket::Unix(_) => {}
+        }
+    }
+    let opened = sockets.len();
+    for place in opened..workers {
+        sockets.push(match shared {
+            Some(address) => ListenSocket::Tcp(listen(address, configured.dual_stack)?),
+            None => sockets[place % opened].try_clone()?,
+        });
+    }
+    Ok((address, file, sockets))
+}
+
+/// Opens sockets. `is_ours`: sockets of the same address are open, and not those of a stranger.
+fn open_new(
+    configured: &config::Listener,
+    workers: usize,
+    is_ours: bool,
+) -> io::Result<NewSockets> {
     let mut sockets = Vec::with_capacity(workers);
-    let (address, file) = match &configured.address {
+    match &configured.address {
         ListenAddress::Tcp(wanted) => {
             let mut address = *wanted;
-            if wanted.port() != 0 {
+            if wanted.port() != 0 && !is_ours {
                 refuse_taken(*wanted, configured.dual_stack)?;
             }
             for _ in 0..workers {
@@ -191,7 +301,7 @@ fn open(configured: &config::Listener, workers: usize) -> io::Result<OpenSockets
                 address = socket.local_addr()?;
                 sockets.push(ListenSocket::Tcp(socket));
             }
-            (ListenAddress::Tcp(address), None)
+            Ok((ListenAddress::Tcp(address), None, sockets))
         }
         ListenAddress::Unix(path) => {
             let (socket, file) = unix_socket::listen(path, configured.unix_mode, BACKLOG)?;
@@ -199,14 +309,9 @@ fn open(configured: &config::Listener, workers: usize) -> io::Result<OpenSockets
                 sockets.push(ListenSocket::Unix(socket.try_clone()?));
             }
             sockets.push(ListenSocket::Unix(socket));
-            (configured.address.clone(), Some(file))
+            Ok((configured.address.clone(), Some(file), sockets))
         }
-    };
-    Ok(OpenSockets {
-        address,
-        file,
-        sockets,
-    })
+    }
 }
 
 fn socket(address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {

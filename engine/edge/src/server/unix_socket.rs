@@ -9,16 +9,37 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// The file of a socket that we listen on. Dropping it removes the file, unless another process has
-/// put its own in its place.
+/// The file of a socket that we listen on. Dropping it removes the file, unless it belongs to another
+/// process, or another has put its own in its place.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
     /// Device and number of the file.
     identity: (u64, u64),
+    is_ours: AtomicBool,
+}
+
+impl SocketFile {
+    /// The file at `path`, which is that of a process that we may succeed.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub(super) fn of_another(path: &Path) -> io::Result<SocketFile> {
+        Ok(SocketFile {
+            path: path.to_owned(),
+            identity: identity(path)?,
+            is_ours: AtomicBool::new(false),
+        })
+    }
+
+    /// Says whether the file is ours.
+    pub(super) fn own(&self, is_ours: bool) {
+        self.is_ours.store(is_ours, Ordering::Release);
+    }
 }
 
 /// Listens at `path`. A socket left by a process that has ended is replaced.
@@ -48,6 +69,7 @@ pub(super) fn listen(
     let file = SocketFile {
         path: path.to_owned(),
         identity: identity(path)?,
+        is_ours: AtomicBool::new(true),
     };
     Ok((socket.into(), file))
 }
@@ -84,7 +106,8 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+        let is_ours = self.is_ours.load(Ordering::Acquire);
+        if is_ours && identity(&self.path).is_ok_and(|found| found == self.identity) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -127,6 +150,23 @@ mod tests {
         UnixStream::connect(&path).expect("the file of the newer one stays");
         drop(newer);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_file_of_a_process_that_is_succeeded_goes_with_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("http.sock");
+        let (_listener, old) = listen(&path, 0o660, 8).unwrap();
+        let new = SocketFile::of_another(&path).unwrap();
+        drop(SocketFile::of_another(&path).unwrap());
+        UnixStream::connect(&path).expect("a successor that fails leaves the file alone");
+        new.own(true);
+        old.own(false);
+        drop(old);
+        UnixStream::connect(&path).expect("it is the successor's");
+        drop(new);
+        assert!(!path.exists());
+        assert!(SocketFile::of_another(&path).is_err());
     }
 
     #[test]

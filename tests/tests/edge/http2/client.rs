@@ -25,7 +25,7 @@ fn within<F: Future>(future: F) -> tokio::time::Timeout<F> {
 
 /// A connection.
 #[derive(Debug)]
-pub(super) struct Http2Client {
+pub(crate) struct Http2Client {
     handle: Handle,
     sender: SendRequest<Bytes>,
     /// How the connection ended, once it has.
@@ -36,41 +36,41 @@ pub(super) struct Http2Client {
 
 /// A request that was sent.
 #[derive(Debug)]
-pub(super) struct Http2Request {
+pub(crate) struct Http2Request {
     handle: Handle,
     response: ResponseFuture,
     /// Where its content goes.
-    pub(super) content: SendStream<Bytes>,
+    pub(crate) content: SendStream<Bytes>,
 }
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub(super) struct Http2Answer {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-    pub(super) trailers: Option<HeaderMap>,
+pub(crate) struct Http2Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Option<HeaderMap>,
     /// The content came to its end.
-    pub(super) whole: bool,
+    pub(crate) whole: bool,
 }
 
 impl Http2Answer {
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 }
 
 /// A GET for the site.
-pub(super) fn get(path: &str) -> Request<()> {
+pub(crate) fn get(path: &str) -> Request<()> {
     request("GET", path)
 }
 
 /// A request for the site.
-pub(super) fn request(method: &str, path: &str) -> Request<()> {
+pub(crate) fn request(method: &str, path: &str) -> Request<()> {
     Request::builder()
         .method(method)
         .uri(format!("http://{HOST}{path}"))
@@ -80,7 +80,7 @@ pub(super) fn request(method: &str, path: &str) -> Request<()> {
 
 impl Http2Client {
     /// Connects to a listener in the clear.
-    pub(super) fn connect(address: SocketAddr) -> Http2Client {
+    pub(crate) fn connect(address: SocketAddr) -> Http2Client {
         let (to_handle, handle) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
@@ -116,12 +116,12 @@ impl Http2Client {
     }
 
     /// Sends a request without content, and reads the answer.
-    pub(super) fn send(&self, request: Request<()>) -> Http2Answer {
+    pub(crate) fn send(&self, request: Request<()>) -> Http2Answer {
         self.start(request, true).answer()
     }
 
     /// Sends a request with content, and reads the answer.
-    pub(super) fn send_with(&self, request: Request<()>, content: impl AsRef<[u8]>) -> Http2Answer {
+    pub(crate) fn send_with(&self, request: Request<()>, content: impl AsRef<[u8]>) -> Http2Answer {
         let mut sent = self.start(request, false);
         let content = Bytes::copy_from_slice(content.as_ref());
         sent.content.send_data(content, true).unwrap();
@@ -129,13 +129,13 @@ impl Http2Client {
     }
 
     /// Sends the head of a request.
-    pub(super) fn start(&self, request: Request<()>, ends: bool) -> Http2Request {
+    pub(crate) fn start(&self, request: Request<()>, ends: bool) -> Http2Request {
         self.try_start(request, ends)
             .expect("the edge takes the request")
     }
 
     /// Sends the head of a request, unless the connection has ended.
-    pub(super) fn try_start(
+    pub(crate) fn try_start(
         &self,
         request: Request<()>,
         ends: bool,
@@ -153,12 +153,12 @@ impl Http2Client {
     }
 
     /// Whether the edge offers extended CONNECT (RFC 8441 §3). The settings come after a while.
-    pub(super) fn may_connect(&self) -> bool {
+    pub(crate) fn may_connect(&self) -> bool {
         self.sender.is_extended_connect_protocol_enabled()
     }
 
     /// How the connection ended; `None` if it goes on.
-    pub(super) fn ended(&self) -> Option<Result<(), String>> {
+    pub(crate) fn ended(&self) -> Option<Result<(), String>> {
         self.ended.lock().unwrap().clone()
     }
 }
@@ -174,12 +174,12 @@ impl Drop for Http2Client {
 
 impl Http2Request {
     /// Reads the answer to its end.
-    pub(super) fn answer(self) -> Http2Answer {
+    pub(crate) fn answer(self) -> Http2Answer {
         self.try_answer().expect("the edge answers")
     }
 
     /// Reads the answer, unless the stream is reset before its head.
-    pub(super) fn try_answer(self) -> Result<Http2Answer, h2::Error> {
+    pub(crate) fn try_answer(self) -> Result<Http2Answer, h2::Error> {
         let Http2Request {
             handle,
             response,
@@ -192,7 +192,7 @@ impl Http2Request {
     }
 
     /// Waits for an interim response.
-    pub(super) fn interim(&mut self) -> Response<()> {
+    pub(crate) fn interim(&mut self) -> Response<()> {
         let response = &mut self.response;
         self.handle.block_on(async {
             let interim = std::future::poll_fn(|context| response.poll_informational(context));
@@ -205,7 +205,7 @@ impl Http2Request {
     }
 
     /// Waits for the head of the answer, and leaves the content.
-    pub(super) fn head(self) -> (Response<RecvStream>, SendStream<Bytes>, Handle) {
+    pub(crate) fn head(self) -> (Response<RecvStream>, SendStream<Bytes>, Handle) {
         let response = self.response;
         let head = self.handle.block_on(async {
             let response = within(response);

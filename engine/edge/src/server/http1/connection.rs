@@ -25,6 +25,7 @@ use super::stream::ClientStream;
 use super::watchdog::{ClientTimeouts, Watchdog};
 use super::watched_body::WatchedBody;
 use crate::request::admit::RequestSource;
+use crate::request::body::EdgeBody;
 use crate::request::client::ClientHandle;
 use crate::request::content::RequestContent;
 use crate::request::open_record::RecordedResponse;
@@ -51,36 +52,46 @@ pub(in crate::server) async fn serve(
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    let mut draining = PollWhenWoken::new(context.reached(ShutdownStage::Draining));
+    let mut draining = PollWhenWoken::new(context.reached(ShutdownStage::HandedOver));
     let mut timed_out = PollWhenWoken::new(state.watchdog.run());
-    tokio::select! {
-        biased;
-        // An error is the client's: a malformed request was answered with a 4xx, or the connection
-        // broke.
-        ended = state.watchdog.watch(connection.as_mut()) => if ended.is_err() { return },
-        () = &mut timed_out => {
-            if state.watchdog.is_in_head() {
-                state.head_is_late();
-                // The refusal is a few bytes: what the client doesn't take now is not waited for.
-                let _ = poll_once(state.watchdog.watch(connection.as_mut())).await;
+    loop {
+        tokio::select! {
+            biased;
+            // An error is the client's: a malformed request was answered with a 4xx, or the connection
+            // broke.
+            ended = state.watchdog.watch(connection.as_mut()) => match ended {
+                Ok(()) => break,
+                Err(_) => return,
+            },
+            () = &mut timed_out => {
+                if state.watchdog.is_in_head() {
+                    state.head_is_late();
+                    // The refusal is a few bytes: what the client doesn't take now is not waited for.
+                    let _ = poll_once(state.watchdog.watch(connection.as_mut())).await;
+                }
+                return;
             }
-            return;
-        }
-        _ = &mut draining => {
-            if state.has_asked_nothing() {
+            _ = &mut draining => {
+                if !state.ends_with_next() && context.is_before(ShutdownStage::Draining) {
+                    state.end_with_next();
+                    draining = PollWhenWoken::new(context.reached(ShutdownStage::Draining));
+                    continue;
+                }
+                if state.has_asked_nothing() {
+                    tokio::select! {
+                        biased;
+                        _ = state.watchdog.watch(connection.as_mut()) => return,
+                        () = context.edge.clock.sleep(DRAIN_GRACE) => {}
+                    }
+                }
+                connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     biased;
-                    _ = state.watchdog.watch(connection.as_mut()) => return,
-                    () = context.edge.clock.sleep(DRAIN_GRACE) => {}
+                    _ = state.watchdog.watch(connection) => {}
+                    () = timed_out => {}
                 }
+                return;
             }
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                biased;
-                _ = state.watchdog.watch(connection) => {}
-                () = timed_out => {}
-            }
-            return;
         }
     }
     if let Some(tunnel) = state.take_tunnel() {
@@ -198,6 +209,16 @@ fn last_reply(
     }))
 }
 
+/// Another process has the listener: the connection ends with this response (RFC 9112 §9.6).
+#[cold]
+fn say_last(response: &mut Response<EdgeBody>) {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
 /// A response that tells `state` when all of it is at hand. Its date is the origin's, or now (RFC
 /// 9110 §6.6.1).
 fn watched(
@@ -210,6 +231,9 @@ fn watched(
         record,
     } = recorded;
     state.response_begins();
+    if state.ends_with_next() {
+        say_last(&mut response);
+    }
     match response.body_mut().take_lines() {
         Some(lines) => state.put_lines(lines),
         None => forwarding::ensure_date(response.headers_mut(), context.edge.clock.wall()),

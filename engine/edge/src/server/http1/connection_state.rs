@@ -30,6 +30,8 @@ pub(super) struct ConnectionState {
     answered: AtomicU64,
     /// A read waits until the response under way was sent.
     read_waits: AtomicBool,
+    /// The connection ends with the next response that begins.
+    ends_with_next: AtomicBool,
     /// Bytes received from now on are passed on as they are.
     unchecked: AtomicBool,
     /// The lines of the head under way, if it was only glanced at; otherwise 0.
@@ -64,6 +66,7 @@ impl ConnectionState {
             waker,
             answered: AtomicU64::new(0),
             read_waits: AtomicBool::new(false),
+            ends_with_next: AtomicBool::new(false),
             unchecked: AtomicBool::new(false),
             glanced_lines: AtomicUsize::new(0),
             has_interim: AtomicBool::new(false),
@@ -88,6 +91,16 @@ impl ConnectionState {
             // before it any more.
             drop(self.take_interim());
         }
+    }
+
+    /// Ends the connection with the next response that begins.
+    pub(super) fn end_with_next(&self) {
+        self.ends_with_next.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`ConnectionState::end_with_next`] was called.
+    pub(super) fn ends_with_next(&self) -> bool {
+        self.ends_with_next.load(Ordering::Relaxed)
     }
 
     /// Whether no request has begun to come.

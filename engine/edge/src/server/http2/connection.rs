@@ -57,7 +57,8 @@ pub(in crate::server) async fn serve(
     let socket = SharedSocket::new(socket, first, frame_limits(settings), clock.now());
     let watch = &ConnectionWatch::new(clock.clone(), StreamTimeouts::of(settings));
     let mut connection = Http2Connection::new(context, facts, socket.clone(), watch);
-    let mut draining = PollWhenWoken::new(context.reached(ShutdownStage::Draining));
+    // The protocol can tell a client which requests were not taken, so it need not wait for one.
+    let mut draining = PollWhenWoken::new(context.reached(ShutdownStage::HandedOver));
     let mut timed_out = PollWhenWoken::new(watch.run(&socket));
     let mut is_draining = false;
     loop {

@@ -132,9 +132,8 @@ fn compile(root: &Path, crates: &[&str], folder: &Path) -> Result<(), String> {
     for (name, _) in std::env::vars_os().filter(|(name, _)| !is_for_guests(name)) {
         cargo.env_remove(name);
     }
-    // An empty value differs from an absent one: it also suppresses the flags of configuration
-    // files.
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", "");
+    // It also suppresses the flags of configuration files.
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", without_paths(root, folder)?);
     let answer = cargo
         .stdin(Stdio::null())
         .output()
@@ -147,6 +146,35 @@ fn compile(root: &Path, crates: &[&str], folder: &Path) -> Result<(), String> {
         "the policies could not be compiled to WebAssembly: see the output of `cargo build --profile guest --target {TARGET} --package {}`",
         crates.join(" --package ")
     ))
+}
+
+/// Flags by which a module says nothing of the machine that made it, and is the same from any folder:
+/// panics name source files. Where several prefixes fit, the last one holds.
+fn without_paths(root: &Path, folder: &Path) -> Result<OsString, String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let answer = Command::new(rustc)
+        .args(["--print", "sysroot"])
+        .output()
+        .map_err(|error| format!("rustc could not be started: {error}"))?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&answer.stdout).trim());
+    let home = std::env::home_dir().unwrap_or_default();
+    let cargo_home = std::env::var_os("CARGO_HOME").map_or(home.join(".cargo"), PathBuf::from);
+    let mut flags = OsString::new();
+    for (path, stand_in) in [
+        (root, "/tero"),
+        (&cargo_home, "/cargo"),
+        (&sysroot, "/rust"),
+        (folder, "/target"),
+    ] {
+        if !flags.is_empty() {
+            flags.push("\u{1f}");
+        }
+        flags.push("--remap-path-prefix=");
+        flags.push(path);
+        flags.push("=");
+        flags.push(stand_in);
+    }
+    Ok(flags)
 }
 
 fn is_for_guests(name: &OsString) -> bool {

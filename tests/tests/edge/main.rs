@@ -45,6 +45,7 @@ mod maintenance;
 mod memory;
 mod methods;
 mod origins;
+mod packaging;
 mod pki;
 mod platform;
 mod policy;

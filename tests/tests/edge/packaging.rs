@@ -252,7 +252,7 @@ fn shipped_modules_name_no_folder_of_the_machine_that_made_them() {
     let folders = [root(), home.join(".cargo"), home.join(".rustup")];
     for name in tero_policy_host::builtin_names() {
         let module = tero_policy_host::builtin(name).expect("it is built in");
-        let text = String::from_utf8_lossy(&module);
+        let text = String::from_utf8_lossy(module);
         for folder in &folders {
             let folder = folder.display().to_string();
             assert!(!text.contains(&folder), "{name} names {folder}");

@@ -54,7 +54,7 @@ impl NetworkKey {
         };
         key.bytes[0] = u8::try_from(class).expect("33 and 128 are less than 256");
         key.bytes[1..=whole].copy_from_slice(&octets[..whole]);
-        if bits % 8 != 0 {
+        if !bits.is_multiple_of(8) {
             key.bytes[1 + whole] = octets[whole] & !(0xFF >> (bits % 8));
         }
         key

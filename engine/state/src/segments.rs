@@ -1,0 +1,20 @@
+//! Records on disk that outlive a restart: segments that are only appended to.
+//!
+//! A folder holds segments, files of a bounded size with ascending numbers. A record goes to the end
+//! of the newest segment and never changes. When the folder is full, its oldest segment is removed
+//! with all its records. Records prove themselves by checksums, so a damaged one is missing, never
+//! wrong; the footer of a segment only makes opening fast. [`layout`] describes the bytes.
+//!
+//! What a record's key and head mean is its user's business. The index of all records is in memory:
+//! whether a key may be there is known without reading.
+
+mod index;
+pub mod layout;
+mod segment;
+mod store;
+
+pub use self::index::RecordPlace;
+pub use self::segment::{ReadError, ReadMode, StoredRecord};
+pub use self::store::{
+    AppendError, NewRecord, OpenError, OpenReport, SegmentSettings, SegmentStore, StoreUsage,
+};

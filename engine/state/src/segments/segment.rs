@@ -1,0 +1,452 @@
+//! One segment, open for reading: its records, its footer, and what is left of a damaged one.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+use super::index::RecordPlace;
+use super::layout::{
+    ALIGNMENT, CHECKSUM_BYTES, ENTRY_BYTES, EXTENT_BYTES, Extent, FooterEntry, FooterTrailer,
+    HEADER_BYTES, PIECE_BYTES, RECORD_MAGIC, RecordHeader, RecordKind, StoreSecret, TRAILER_BYTES,
+    piece_checksum,
+};
+
+/// A record up to this length is read as a whole at once.
+const READ_AT_ONCE: usize = 68 << 10;
+/// How much of a segment is read at once when it is searched for records.
+const SCAN_BYTES: usize = 1 << 20;
+
+/// Whether a read may wait for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadMode {
+    /// It gives [`ReadError::WouldWait`] instead of waiting, so a thread that serves others may do
+    /// it.
+    NoWait,
+    /// It waits.
+    Wait,
+}
+
+/// Why a record, or a piece of its content, can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It isn't in the system's page cache. Read it again on a thread that may wait.
+    #[error("it would have to wait for the disk")]
+    WouldWait,
+    /// It is damaged, or belongs to another key.
+    #[error("it is damaged")]
+    Damaged,
+    /// Its segment, or one with its content, has been removed.
+    #[error("its segment has been removed")]
+    Gone,
+    /// The disk fails.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A segment that is open for reading. Its file may be removed meanwhile: what is open stays
+/// readable.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) number: u32,
+    file: File,
+    /// What has been written, in bytes. Nothing behind it is read.
+    end: AtomicU64,
+    /// Whether reads without waiting have failed, since the file system doesn't offer them.
+    must_wait: AtomicBool,
+}
+
+/// A record that has been read: its key and head, and where its content is.
+#[derive(Debug)]
+pub struct StoredRecord {
+    /// Its beginning.
+    pub header: RecordHeader,
+    /// What was read: the header, the key, the head, the extents, and the content of a short record.
+    bytes: Vec<u8>,
+    content: Vec<ContentPart>,
+}
+
+/// Content that follows one record.
+#[derive(Debug)]
+struct ContentPart {
+    segment: Arc<Segment>,
+    /// The header of the record that it follows.
+    header: [u8; HEADER_BYTES],
+    /// Where that record begins in the segment, in bytes.
+    record: u64,
+    /// Where the content begins, in bytes.
+    start: u64,
+    /// In bytes.
+    length: u64,
+}
+
+impl ContentPart {
+    fn pieces(&self) -> u64 {
+        self.length.div_ceil(PIECE_BYTES as u64)
+    }
+}
+
+impl Segment {
+    pub(super) fn new(number: u32, file: File, end: u64) -> Segment {
+        Segment {
+            number,
+            file,
+            end: AtomicU64::new(end),
+            must_wait: AtomicBool::new(false),
+        }
+    }
+
+    /// What has been written, in bytes.
+    pub(super) fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Lets readers have what has been written up to here.
+    pub(super) fn set_end(&self, end: u64) {
+        self.end.store(end, Ordering::Release);
+    }
+
+    /// Writes bytes that readers don't have yet.
+    pub(super) fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    /// Writes a footer with these entries, and has all of it on disk. Nothing is appended afterwards.
+    pub(super) fn seal(&self, entries: &[FooterEntry]) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(entries.len() * ENTRY_BYTES + TRAILER_BYTES);
+        for entry in entries {
+            bytes.extend_from_slice(&entry.encode());
+        }
+        let offset = self.end();
+        let trailer = FooterTrailer {
+            entries: entries.len() as u32,
+            checksum: crc32c::crc32c(&bytes),
+            offset,
+        };
+        bytes.extend_from_slice(&trailer.encode());
+        self.write_at(&bytes, offset)?;
+        let end = offset + bytes.len() as u64;
+        // Behind it may be the rest of a record that was cut off.
+        self.file.set_len(end)?;
+        self.set_end(end);
+        self.file.sync_data()
+    }
+
+    /// Fills `bytes` from `offset` on.
+    fn read_at(&self, bytes: &mut [u8], offset: u64, mode: ReadMode) -> Result<(), ReadError> {
+        let is_there = offset
+            .checked_add(bytes.len() as u64)
+            .is_some_and(|end| end <= self.end());
+        if !is_there {
+            return Err(ReadError::Damaged);
+        }
+        match mode {
+            ReadMode::Wait => self.file.read_exact_at(bytes, offset).map_err(cut_off),
+            ReadMode::NoWait => self.read_without_waiting(bytes, offset),
+        }
+    }
+
+    fn read_without_waiting(&self, bytes: &mut [u8], offset: u64) -> Result<(), ReadError> {
+        let mut done = 0;
+        while done < bytes.len() {
+            if self.must_wait.load(Ordering::Relaxed) {
+                return Err(ReadError::WouldWait);
+            }
+            let rest = &mut [IoSliceMut::new(&mut bytes[done..])];
+            match preadv2(
+                &self.file,
+                rest,
+                offset + done as u64,
+                ReadWriteFlags::NOWAIT,
+            ) {
+                // Under pressure it may give nothing where there is something.
+                Ok(0) | Err(Errno::AGAIN) => return Err(ReadError::WouldWait),
+                Ok(read) => done += read,
+                Err(Errno::INTR) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+                    self.must_wait.store(true, Ordering::Relaxed);
+                }
+                Err(error) => return Err(ReadError::Io(error.into())),
+            }
+        }
+        Ok(())
+    }
+
+    /// The header of the record at a place, and its bytes.
+    fn header_at(
+        &self,
+        secret: &StoreSecret,
+        offset: u64,
+        mode: ReadMode,
+    ) -> Result<(RecordHeader, [u8; HEADER_BYTES]), ReadError> {
+        let mut bytes = [0; HEADER_BYTES];
+        self.read_at(&mut bytes, offset, mode)?;
+        let place = (u64::from(self.number), offset);
+        let header = RecordHeader::decode(&bytes, secret, place).ok_or(ReadError::Damaged)?;
+        Ok((header, bytes))
+    }
+
+    /// The entries of its footer; `None` if it has none, or a damaged one.
+    pub(super) fn footer(&self) -> io::Result<Option<Vec<FooterEntry>>> {
+        let read = |bytes: &mut [u8], offset| match self.read_at(bytes, offset, ReadMode::Wait) {
+            Ok(()) => Ok(true),
+            Err(ReadError::Io(error)) => Err(error),
+            Err(_) => Ok(false),
+        };
+        let Some(at) = self.end().checked_sub(TRAILER_BYTES as u64) else {
+            return Ok(None);
+        };
+        let mut trailer = [0; TRAILER_BYTES];
+        if !read(&mut trailer, at)? {
+            return Ok(None);
+        }
+        let Some(trailer) = FooterTrailer::decode(&trailer) else {
+            return Ok(None);
+        };
+        let length = u64::from(trailer.entries) * ENTRY_BYTES as u64;
+        if trailer.offset.checked_add(length) != Some(at) {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; length as usize];
+        if !read(&mut bytes, trailer.offset)? || crc32c::crc32c(&bytes) != trailer.checksum {
+            return Ok(None);
+        }
+        let (entries, _) = bytes.as_chunks();
+        Ok(Some(entries.iter().map(FooterEntry::decode).collect()))
+    }
+
+    /// Searches it for records, from its beginning to its end. `found` hears of each entry, with the
+    /// hash of its key. Where bytes are damaged, the search goes on at the next record. Returns where
+    /// the last record ends.
+    pub(super) fn scan(
+        &self,
+        secret: &StoreSecret,
+        mut found: impl FnMut(u64, RecordPlace),
+    ) -> io::Result<u64> {
+        let (mut at, end) = (HEADER_BYTES as u64, self.end());
+        let (mut window, mut start) = (Vec::new(), at);
+        let mut last = at;
+        while at + HEADER_BYTES as u64 <= end {
+            let read = self.window(&mut window, &mut start, at, HEADER_BYTES)?;
+            let header: &[u8; HEADER_BYTES] = read.try_into().expect("of that length");
+            let place = (u64::from(self.number), at);
+            let header = RecordHeader::decode(header, secret, place)
+                .filter(|header| header.record_len() <= end - at);
+            let Some(header) = header else {
+                at = match self.next_magic(&mut window, &mut start, at + ALIGNMENT)? {
+                    Some(next) => next,
+                    None => break,
+                };
+                continue;
+            };
+            let text = HEADER_BYTES + header.text_len();
+            let text = &self.window(&mut window, &mut start, at, text)?[HEADER_BYTES..];
+            let length = header.record_len();
+            if crc32c::crc32c(text) == header.text_checksum {
+                if header.kind == RecordKind::Entry {
+                    let place = RecordPlace {
+                        segment: self.number,
+                        offset: at as u32,
+                        length: length as u32,
+                    };
+                    found(secret.hash(&text[..header.key_len as usize]), place);
+                }
+                last = at + length;
+            }
+            at += length;
+        }
+        Ok(last)
+    }
+
+    /// So many bytes from `at` on, out of a window that moves with them.
+    fn window<'w>(
+        &self,
+        window: &'w mut Vec<u8>,
+        start: &mut u64,
+        at: u64,
+        length: usize,
+    ) -> io::Result<&'w [u8]> {
+        if at < *start || at + length as u64 > *start + window.len() as u64 {
+            let rest = (self.end() - at) as usize;
+            window.resize(rest.min(length.max(SCAN_BYTES)), 0);
+            self.file.read_exact_at(window, at)?;
+            *start = at;
+        }
+        let from = (at - *start) as usize;
+        Ok(&window[from..from + length])
+    }
+
+    /// Where the next bytes are that begin like a record, from `at` on.
+    fn next_magic(
+        &self,
+        window: &mut Vec<u8>,
+        start: &mut u64,
+        mut at: u64,
+    ) -> io::Result<Option<u64>> {
+        while at + HEADER_BYTES as u64 <= self.end() {
+            let magic = self.window(window, start, at, RECORD_MAGIC.len())?;
+            if *magic == RECORD_MAGIC {
+                return Ok(Some(at));
+            }
+            at += ALIGNMENT;
+        }
+        Ok(None)
+    }
+}
+
+/// A file that ends too early is damaged.
+fn cut_off(error: io::Error) -> ReadError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => ReadError::Damaged,
+        _ => ReadError::Io(error),
+    }
+}
+
+impl StoredRecord {
+    /// Reads the record at a place, with the content of a short one. `segment_of` gives the segments
+    /// with its content.
+    pub(super) fn read(
+        segment: Arc<Segment>,
+        place: RecordPlace,
+        secret: &StoreSecret,
+        mode: ReadMode,
+        segment_of: impl Fn(u64) -> Option<Arc<Segment>>,
+    ) -> Result<StoredRecord, ReadError> {
+        let offset = u64::from(place.offset);
+        let mut bytes = vec![0; (place.length as usize).min(READ_AT_ONCE)];
+        segment.read_at(&mut bytes, offset, mode)?;
+        let sealed: [u8; HEADER_BYTES] = *bytes.first_chunk().ok_or(ReadError::Damaged)?;
+        let at = (u64::from(segment.number), offset);
+        let header = RecordHeader::decode(&sealed, secret, at).ok_or(ReadError::Damaged)?;
+        if header.record_len() != u64::from(place.length) {
+            return Err(ReadError::Damaged);
+        }
+        let text_end = HEADER_BYTES + header.text_len();
+        let read = bytes.len();
+        if read < text_end {
+            bytes.resize(text_end, 0);
+            segment.read_at(&mut bytes[read..], offset + read as u64, mode)?;
+        }
+        if crc32c::crc32c(&bytes[HEADER_BYTES..text_end]) != header.text_checksum {
+            return Err(ReadError::Damaged);
+        }
+        let mut record = StoredRecord {
+            header,
+            bytes,
+            content: Vec::new(),
+        };
+        if header.extents == 0 {
+            record.content.push(ContentPart {
+                segment,
+                header: sealed,
+                record: offset,
+                start: offset + header.content_start(),
+                length: header.content_len,
+            });
+            return Ok(record);
+        }
+        let extents = text_end - header.extents as usize * EXTENT_BYTES..text_end;
+        let (extents, _) = record.bytes[extents].as_chunks();
+        let extents: Vec<Extent> = extents.iter().map(Extent::decode).collect();
+        for extent in extents {
+            let segment = segment_of(extent.segment).ok_or(ReadError::Gone)?;
+            let (header, sealed) = segment.header_at(secret, extent.offset, mode)?;
+            if header.content_len != extent.content_len || header.extents != 0 {
+                return Err(ReadError::Damaged);
+            }
+            record.content.push(ContentPart {
+                segment,
+                header: sealed,
+                record: extent.offset,
+                start: extent.offset + header.content_start(),
+                length: extent.content_len,
+            });
+        }
+        Ok(record)
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &[u8] {
+        &self.bytes[HEADER_BYTES..HEADER_BYTES + self.header.key_len as usize]
+    }
+
+    /// Its head.
+    pub fn head(&self) -> &[u8] {
+        let start = HEADER_BYTES + self.header.key_len as usize;
+        &self.bytes[start..start + self.header.head_len as usize]
+    }
+
+    /// The length of its content, in bytes.
+    pub fn content_len(&self) -> u64 {
+        self.content.iter().map(|part| part.length).sum()
+    }
+
+    /// The number of pieces of its content. All but the last of each extent have [`PIECE_BYTES`].
+    pub fn pieces(&self) -> u64 {
+        self.content.iter().map(ContentPart::pieces).sum()
+    }
+
+    /// Where its content lies, for a record with a new head for it.
+    pub fn extents(&self) -> Vec<Extent> {
+        let of = |part: &ContentPart| Extent {
+            segment: u64::from(part.segment.number),
+            offset: part.record,
+            content_len: part.length,
+        };
+        self.content.iter().map(of).collect()
+    }
+
+    /// The bytes of a piece of its content, counted from 0.
+    ///
+    /// # Errors
+    /// [`ReadError`]; `Damaged` too if there is no such piece.
+    pub fn piece(&self, piece: u64, mode: ReadMode) -> Result<Vec<u8>, ReadError> {
+        let mut number = piece;
+        for part in &self.content {
+            if number < part.pieces() {
+                return self.piece_of(part, number, mode);
+            }
+            number -= part.pieces();
+        }
+        Err(ReadError::Damaged)
+    }
+
+    fn piece_of(
+        &self,
+        part: &ContentPart,
+        number: u64,
+        mode: ReadMode,
+    ) -> Result<Vec<u8>, ReadError> {
+        let length = (part.length - number * PIECE_BYTES as u64).min(PIECE_BYTES as u64) as usize;
+        let skipped = number * (PIECE_BYTES + CHECKSUM_BYTES) as u64;
+        let mut bytes = match self.read_already(number, length) {
+            Some(bytes) => bytes.to_vec(),
+            None => {
+                let mut bytes = vec![0; length + CHECKSUM_BYTES];
+                part.segment
+                    .read_at(&mut bytes, part.start + skipped, mode)?;
+                bytes
+            }
+        };
+        let (content, checksum) = bytes.split_at(length);
+        let expected = piece_checksum(&part.header, number as u32, content);
+        if checksum != expected.to_le_bytes() {
+            return Err(ReadError::Damaged);
+        }
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
+    /// A piece with its checksum, if it was read together with the head.
+    fn read_already(&self, number: u64, length: usize) -> Option<&[u8]> {
+        if self.header.extents != 0 {
+            return None;
+        }
+        let start = self.header.content_start() + number * (PIECE_BYTES + CHECKSUM_BYTES) as u64;
+        let start = usize::try_from(start).ok()?;
+        self.bytes.get(start..start + length + CHECKSUM_BYTES)
+    }
+}

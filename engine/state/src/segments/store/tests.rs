@@ -1,0 +1,522 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::FileExt as _;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::segments::layout::{MAX_EXTENTS, RECORD_MAGIC};
+
+const SEGMENT_BYTES: u32 = 256 << 10;
+
+fn settings(folder: &tempfile::TempDir) -> SegmentSettings {
+    SegmentSettings {
+        path: folder.path().join("disk"),
+        size: u64::from(SEGMENT_BYTES) * 4,
+        segment_bytes: SEGMENT_BYTES,
+    }
+}
+
+fn open(folder: &tempfile::TempDir) -> (SegmentStore, OpenReport) {
+    SegmentStore::open(settings(folder)).unwrap()
+}
+
+fn entry<'a>(key: &'a [u8], head: &'a [u8], content: &'a [&'a [u8]]) -> NewRecord<'a> {
+    NewRecord {
+        kind: RecordKind::Entry,
+        key,
+        head,
+        mark: [7; 16],
+        content,
+        extents: &[],
+    }
+}
+
+/// The content of the newest record of a key; `None` if it isn't found or can't be read.
+fn content(store: &SegmentStore, key: &[u8]) -> Option<Vec<u8>> {
+    let places = store.find(store.hash(key));
+    places.into_iter().find_map(|place| {
+        let record = store.read(key, place, ReadMode::Wait).ok()?;
+        let pieces = (0..record.pieces()).map(|piece| record.piece(piece, ReadMode::Wait));
+        Some(pieces.collect::<Result<Vec<_>, _>>().ok()?.concat())
+    })
+}
+
+/// Bytes that differ everywhere.
+fn bytes(seed: usize, length: usize) -> Vec<u8> {
+    (0..length)
+        .map(|at| (seed.wrapping_mul(31) ^ at.wrapping_mul(2_654_435_761) >> 7) as u8)
+        .collect()
+}
+
+fn files(folder: &tempfile::TempDir) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder.path().join("disk")).unwrap();
+    let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    files.retain(|file| number_of(file).is_some());
+    files.sort();
+    files
+}
+
+#[test]
+fn what_was_appended_is_found_now_and_after_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let lengths = [0, 1, 65_535, 65_536, 65_537, 150_000];
+    for is_closed in [true, false] {
+        let (store, _) = open(&folder);
+        for length in lengths {
+            let whole = bytes(length, length);
+            let (first, rest) = whole.split_at(length / 3);
+            let key = format!("{is_closed} {length}");
+            let content = [first, &[], rest];
+            let place = store
+                .append(&entry(key.as_bytes(), b"head", &content))
+                .unwrap();
+            let record = store.read(key.as_bytes(), place, ReadMode::Wait).unwrap();
+            assert_eq!((record.head(), record.header.mark), (&b"head"[..], [7; 16]));
+            assert_eq!(record.content_len(), length as u64);
+        }
+        if is_closed {
+            store.close().unwrap();
+        }
+        drop(store);
+        let (store, report) = open(&folder);
+        // Of the segments of one round, only the newest isn't sealed.
+        assert_eq!(report.searched, usize::from(!is_closed), "{report:?}");
+        for length in lengths {
+            let key = format!("{is_closed} {length}");
+            assert_eq!(
+                content(&store, key.as_bytes()),
+                Some(bytes(length, length)),
+                "{key}"
+            );
+        }
+        assert_eq!(content(&store, b"other"), None);
+        drop(store);
+        let (_, report) = open(&folder);
+        assert_eq!(report.searched, 0, "a search leaves a footer behind");
+    }
+}
+
+#[test]
+fn the_newest_record_of_a_key_comes_first_and_a_forgotten_one_is_not_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder);
+    let old = store.append(&entry(b"key", b"old", &[b"a"])).unwrap();
+    let new = store.append(&entry(b"key", b"new", &[b"b"])).unwrap();
+    let hash = store.hash(b"key");
+    assert!(store.may_have(hash) && !store.may_have(store.hash(b"other")));
+    assert_eq!(store.find(hash), [new, old]);
+    assert!(store.forget(hash, new));
+    assert_eq!(content(&store, b"key"), Some(b"a".to_vec()));
+}
+
+#[test]
+fn a_new_head_shares_the_content_of_an_old_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder);
+    let whole = bytes(1, 100_000);
+    let old = store.append(&entry(b"key", b"old", &[&whole])).unwrap();
+    let old = store.read(b"key", old, ReadMode::Wait).unwrap();
+    let before = store.usage().bytes;
+    let update = NewRecord {
+        extents: &old.extents(),
+        ..entry(b"key", b"new", &[])
+    };
+    let place = store.append(&update).unwrap();
+    assert!(store.usage().bytes - before < 200);
+    let new = store.read(b"key", place, ReadMode::Wait).unwrap();
+    assert_eq!((new.head(), new.content_len()), (&b"new"[..], 100_000));
+    // An update of the update names the content itself.
+    let again = NewRecord {
+        extents: &new.extents(),
+        ..entry(b"key", b"newer", &[])
+    };
+    store.append(&again).unwrap();
+    drop(store);
+    assert_eq!(content(&open(&folder).0, b"key"), Some(whole));
+}
+
+#[test]
+fn content_in_parts_is_one_and_gone_with_its_oldest_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder);
+    let parts: Vec<Vec<u8>> = [70_000, 1, 200_000]
+        .map(|length| bytes(length, length))
+        .to_vec();
+    let mut extents = Vec::new();
+    for part in &parts {
+        let place = store
+            .append(&NewRecord {
+                kind: RecordKind::Extent,
+                ..entry(b"", b"", &[part])
+            })
+            .unwrap();
+        extents.push(Extent {
+            segment: u64::from(place.segment),
+            offset: u64::from(place.offset),
+            content_len: part.len() as u64,
+        });
+    }
+    store
+        .append(&NewRecord {
+            extents: &extents,
+            ..entry(b"large", b"", &[])
+        })
+        .unwrap();
+    assert_eq!(content(&store, b"large"), Some(parts.concat()));
+    assert_eq!(content(&store, b""), None, "an extent is found by no key");
+    // Others fill the store until the first part is removed.
+    let mut number = 0;
+    while store.segment(extents[0].segment as u32).is_some() {
+        let key = format!("{number}");
+        let filler = bytes(number, 50_000);
+        store
+            .append(&entry(key.as_bytes(), b"", &[&filler]))
+            .unwrap();
+        number += 1;
+    }
+    assert!(store.may_have(store.hash(b"large")));
+    assert_eq!(content(&store, b"large"), None);
+    assert!(
+        !store.may_have(store.hash(b"large")),
+        "it was found to be gone"
+    );
+}
+
+#[test]
+fn a_full_store_loses_its_oldest_segment_and_stays_within_its_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder);
+    let whole = bytes(3, 10_000);
+    for number in 0..500 {
+        let key = format!("{number}");
+        store
+            .append(&entry(key.as_bytes(), b"", &[&whole]))
+            .unwrap();
+        let on_disk: u64 = files(&folder)
+            .iter()
+            .map(|file| fs::metadata(file).unwrap().len())
+            .sum();
+        assert!(on_disk <= settings(&folder).size, "{on_disk}");
+        assert_eq!(content(&store, key.as_bytes()).as_ref(), Some(&whole));
+    }
+    assert_eq!(content(&store, b"0"), None);
+    assert_eq!(store.usage().segments, files(&folder).len());
+    let found =
+        (0..500).filter(|number| store.may_have(store.hash(format!("{number}").as_bytes())));
+    assert_eq!(found.count(), store.usage().records);
+}
+
+#[test]
+fn records_within_the_bounds_are_stored_and_others_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder);
+    let extent = Extent {
+        segment: 1,
+        offset: 64,
+        content_len: 1,
+    };
+    let (key, head) = (vec![1; MAX_KEY_BYTES + 1], vec![2; MAX_HEAD_BYTES + 1]);
+    let is_too_large =
+        |record: &NewRecord<'_>| matches!(store.append(record), Err(AppendError::TooLarge));
+    assert!(!is_too_large(&entry(&key[1..], b"", &[])));
+    assert!(is_too_large(&entry(&key, b"", &[])));
+    let with = |count: usize| vec![extent; count];
+    let extents = with(MAX_EXTENTS);
+    assert!(!is_too_large(&NewRecord {
+        extents: &extents,
+        ..entry(b"", b"", &[])
+    }));
+    let extents = with(MAX_EXTENTS + 1);
+    assert!(is_too_large(&NewRecord {
+        extents: &extents,
+        ..entry(b"", b"", &[])
+    }));
+    assert!(is_too_large(&NewRecord {
+        extents: &[extent],
+        ..entry(b"", b"", &[b"content as well"])
+    }));
+    // The longest record that a segment holds.
+    let frame = 2 * HEADER_BYTES + ENTRY_BYTES + TRAILER_BYTES + 4 * CHECKSUM_BYTES;
+    let longest = vec![3; SEGMENT_BYTES as usize - frame];
+    assert!(!is_too_large(&entry(b"", b"", &[&longest])));
+    assert_eq!(content(&store, b""), Some(longest.clone()));
+    assert!(is_too_large(&entry(b"", b"", &[&longest, &[3; 8]])));
+
+    let large = tempfile::tempdir().unwrap();
+    let (store, _) = SegmentStore::open(SegmentSettings {
+        segment_bytes: 8 << 20,
+        size: 64 << 20,
+        ..settings(&large)
+    })
+    .unwrap();
+    assert!(store.append(&entry(b"", &head[1..], &[])).is_ok());
+    assert!(store.append(&entry(b"", &head, &[])).is_err());
+}
+
+#[test]
+fn a_folder_belongs_to_one_store_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(&folder);
+    let error = SegmentStore::open(settings(&folder)).unwrap_err();
+    assert!(error.to_string().contains("in use by another"), "{error}");
+    drop(first);
+    open(&folder);
+}
+
+#[test]
+fn segments_of_other_versions_and_stores_are_left_alone() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for folder in [&folder, &other] {
+        let (store, _) = open(folder);
+        store.append(&entry(b"key", b"", &[b"content"])).unwrap();
+        store.close().unwrap();
+    }
+    let own = files(&folder)[0].clone();
+    let foreign = path_of(own.parent().unwrap(), 0);
+    fs::copy(&files(&other)[0], &foreign).unwrap();
+    let future = path_of(own.parent().unwrap(), 8);
+    let mut bytes = fs::read(&own).unwrap();
+    bytes[8] = 2;
+    fs::write(&future, &bytes).unwrap();
+    let (store, report) = open(&folder);
+    // A copy of another store's segment has another number in its header.
+    assert_eq!(report.foreign, [foreign.clone(), future.clone()]);
+    assert_eq!(content(&store, b"key"), Some(b"content".to_vec()));
+    let place = store.append(&entry(b"new", b"", &[])).unwrap();
+    assert_eq!(place.segment, 9, "a number that was never used");
+    assert!(foreign.exists() && fs::read(&future).unwrap() == bytes);
+}
+
+#[test]
+fn segments_that_were_removed_by_hand_are_missed_only_by_their_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder);
+    let whole = bytes(3, 100_000);
+    for key in [b"a", b"b", b"c", b"d", b"e"] {
+        store.append(&entry(key, b"", &[&whole])).unwrap();
+    }
+    drop(store);
+    fs::remove_file(&files(&folder)[0]).unwrap();
+    let (store, report) = open(&folder);
+    assert_eq!(report.segments, 2);
+    assert_eq!((content(&store, b"a"), content(&store, b"b")), (None, None));
+    assert_eq!(content(&store, b"e"), Some(whole));
+}
+
+#[test]
+fn content_that_looks_like_a_record_is_not_taken_for_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder);
+    // Content with a whole record of another store, in which everything but the secret is right.
+    let header = RecordHeader {
+        kind: RecordKind::Entry,
+        key_len: 6,
+        head_len: 0,
+        extents: 0,
+        content_len: 0,
+        mark: [0; 16],
+        segment: 1,
+        text_checksum: crc32c::crc32c(b"victim"),
+    };
+    let offset = (2 * HEADER_BYTES + 8) as u64;
+    let forged = [
+        &header.encode(&StoreSecret([0; 16]), offset)[..],
+        b"victim\0\0",
+    ]
+    .concat();
+    let real = store.append(&entry(b"attacker", b"", &[&forged])).unwrap();
+    store.append(&entry(b"next", b"", &[b"sound"])).unwrap();
+    drop(store);
+    let file = &files(&folder)[0];
+    let written = fs::read(file).unwrap();
+    assert_eq!(written[offset as usize..][..8], RECORD_MAGIC);
+    // The real header is damaged, so that the segment is searched through the content.
+    let file = OpenOptions::new().write(true).open(file).unwrap();
+    file.write_all_at(b"x", u64::from(real.offset)).unwrap();
+    let (store, report) = open(&folder);
+    assert_eq!((report.searched, report.records), (1, 1));
+    assert_eq!(content(&store, b"victim"), None);
+    assert_eq!(content(&store, b"next"), Some(b"sound".to_vec()));
+}
+
+#[test]
+fn a_segment_that_is_cut_off_anywhere_keeps_the_records_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder);
+    let mut ends = Vec::new();
+    for number in 0..4_usize {
+        let whole = bytes(number, number * 10);
+        let key = format!("{number}");
+        let place = store
+            .append(&entry(key.as_bytes(), b"h", &[&whole]))
+            .unwrap();
+        ends.push(u64::from(place.offset + place.length));
+    }
+    store.close().unwrap();
+    drop(store);
+    let path = files(&folder)[0].clone();
+    let written = fs::read(&path).unwrap();
+    for cut in 0..written.len() {
+        fs::write(&path, &written[..cut]).unwrap();
+        let (store, _) = open(&folder);
+        for (number, end) in ends.iter().enumerate() {
+            let expected = (*end <= cut as u64).then(|| bytes(number, number * 10));
+            assert_eq!(
+                content(&store, format!("{number}").as_bytes()),
+                expected,
+                "{cut}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_lost_secret_is_found_in_the_segments() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder);
+    store.append(&entry(b"key", b"", &[b"content"])).unwrap();
+    drop(store);
+    let secret = folder.path().join("disk/secret");
+    let written = fs::read(&secret).unwrap();
+    for damage in [
+        |path: &Path| fs::remove_file(path),
+        |path: &Path| fs::write(path, "?"),
+    ] {
+        damage(&secret).unwrap();
+        let (store, report) = open(&folder);
+        assert_eq!(report.foreign, Vec::<PathBuf>::new());
+        assert_eq!(content(&store, b"key"), Some(b"content".to_vec()));
+        assert_eq!(fs::read(&secret).unwrap(), written, "it is written again");
+    }
+}
+
+#[test]
+fn a_read_that_must_not_wait_gives_the_content_or_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder);
+    let whole = bytes(5, 100_000);
+    let place = store.append(&entry(b"key", b"", &[&whole])).unwrap();
+    match store.read(b"key", place, ReadMode::NoWait) {
+        Ok(record) => {
+            let pieces = (0..record.pieces()).map(|piece| record.piece(piece, ReadMode::NoWait));
+            let read: Result<Vec<_>, _> = pieces.collect();
+            match read {
+                Ok(read) => assert_eq!(read.concat(), whole),
+                Err(error) => assert!(matches!(error, ReadError::WouldWait)),
+            }
+        }
+        Err(error) => assert!(matches!(error, ReadError::WouldWait), "{error}"),
+    }
+    assert!(store.may_have(store.hash(b"key")), "waiting loses nothing");
+}
+
+#[test]
+fn a_verification_reads_everything_and_tells_what_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder);
+    let whole = bytes(5, 100_000);
+    let places: Vec<RecordPlace> = [b"a", b"b", b"c"]
+        .iter()
+        .map(|key| store.append(&entry(*key, b"", &[&whole])).unwrap())
+        .collect();
+    let file = OpenOptions::new()
+        .write(true)
+        .open(&files(&folder)[0])
+        .unwrap();
+    file.write_all_at(b"\0x", u64::from(places[1].offset) + 90_000)
+        .unwrap();
+    let (mut sound, mut damaged) = (Vec::new(), Vec::new());
+    let verified = store.verify(|place, read| match read {
+        Ok(record) => sound.push(record.key().to_vec()),
+        Err(error) => damaged.push((place, error.to_string())),
+    });
+    verified.unwrap();
+    assert_eq!(sound, [b"a", b"c"]);
+    assert_eq!(damaged, [(places[1], "it is damaged".to_owned())]);
+}
+
+/// What happens to a store.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A record of one of a few keys is appended.
+    Append { key: u8, length: usize },
+    /// It is opened again, sealed or not.
+    Reopen { is_closed: bool },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => (0_u8..12, 0_usize..90_000).prop_map(|(key, length)| Event::Append { key, length }),
+        1 => any::<bool>().prop_map(|is_closed| Event::Reopen { is_closed }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// A key's newest content, or nothing: the same as in a map, but for what the size has pushed out.
+    #[test]
+    fn a_store_is_a_map_that_forgets_the_oldest(events in prop::collection::vec(event(), 1..60)) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = open(&folder).0;
+        let mut expected: BTreeMap<u8, (RecordPlace, Vec<u8>)> = BTreeMap::new();
+        for (number, event) in events.into_iter().enumerate() {
+            match event {
+                Event::Append { key, length } => {
+                    let whole = bytes(number, length);
+                    let place = store.append(&entry(&[key], b"", &[&whole])).unwrap();
+                    expected.insert(key, (place, whole));
+                }
+                Event::Reopen { is_closed } => {
+                    if is_closed {
+                        store.close().unwrap();
+                    }
+                    drop(store);
+                    store = open(&folder).0;
+                }
+            }
+            for (key, (place, whole)) in &expected {
+                let found = content(&store, &[*key]);
+                let is_there = store.segment(place.segment).is_some();
+                prop_assert_eq!(found, is_there.then(|| whole.clone()));
+            }
+        }
+    }
+
+    /// Flipped bits lose records, at most two each; they never change one.
+    #[test]
+    fn flipped_bits_lose_at_most_two_records_each(
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 1..5),
+        is_closed in any::<bool>(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).0;
+        let keys: BTreeSet<u8> = (0..40).collect();
+        for key in &keys {
+            let whole = bytes(usize::from(*key), usize::from(*key) * 100);
+            store.append(&entry(&[*key], b"head", &[&whole])).unwrap();
+        }
+        if is_closed {
+            store.close().unwrap();
+        }
+        drop(store);
+        let path = files(&folder)[0].clone();
+        let mut written = fs::read(&path).unwrap();
+        for (at, bit) in &flips {
+            let at = at.index(written.len());
+            written[at] ^= 1 << bit;
+        }
+        // The version of a segment is not damage.
+        prop_assume!(written[8..12] == super::super::layout::VERSION.to_le_bytes());
+        fs::write(&path, &written).unwrap();
+        let store = open(&folder).0;
+        let mut lost = 0;
+        for key in &keys {
+            match content(&store, &[*key]) {
+                Some(found) => prop_assert_eq!(found, bytes(usize::from(*key), usize::from(*key) * 100)),
+                None => lost += 1,
+            }
+        }
+        prop_assert!(lost <= 2 * flips.len(), "{lost}");
+    }
+}

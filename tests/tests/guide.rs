@@ -101,7 +101,7 @@ fn code_in_the_guide_comes_from_the_examples() {
             );
         }
     }
-    let contract = include_str!("../../sdk/wit/policy.wit");
+    let contract = include_str!("../../sdk/wit/0.2/policy.wit");
     for (page, block) in blocks("wit") {
         assert!(
             contract.contains(&block),
@@ -134,7 +134,7 @@ fn commands_in_the_guide_exist() {
 #[test]
 fn the_guide_explains_every_field_of_the_contract() {
     let page = &pages()["contract.md"];
-    let contract = include_str!("../../sdk/wit/policy.wit");
+    let contract = include_str!("../../sdk/wit/0.2/policy.wit");
     let lines = contract
         .lines()
         .map(str::trim)

@@ -1,30 +1,34 @@
 //! The answers of guests, checked against the contract and turned into the types of the engine. One
 //! value out of bounds makes the whole answer a bad one.
 
+mod edits;
+mod manifest;
+mod query;
+mod request;
+
+pub(super) use manifest::manifest;
+pub(super) use request::request;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
-
 use crate::contract::types;
 use crate::device::Device;
-use crate::manifest::{Hook, Manifest};
-use tero_semantics::decision::{LookupDecision, QueryParameters, QueryRule, StoringDecision};
+use crate::manifest::Manifest;
+use tero_semantics::decision::{
+    Expiry, ExtendedDecision, LookupDecision, QueryRule, StoringDecision,
+};
+use tero_semantics::field_edits::FieldEdits;
+use tero_semantics::timestamp::Timestamp;
 
-/// The most names in one list of a manifest.
-const MAX_NAMES: usize = 32;
-/// The longest name of a cookie, in bytes.
-const MAX_COOKIE_NAME_BYTES: usize = 128;
-/// The longest name of a variant, in bytes.
-const MAX_VARIANT_BYTES: usize = 32;
 /// The longest lifetime: a year.
 const MAX_TTL_SECS: u32 = 31_536_000;
 /// The most tags in one answer, and the longest tag in bytes.
 const MAX_TAGS: usize = 64;
 const MAX_TAG_BYTES: usize = 128;
-/// The most query patterns in one answer, and the longest pattern in bytes.
-const MAX_PATTERNS: usize = 128;
-const MAX_PATTERN_BYTES: usize = 256;
+/// The last instant that may end a stored response, in seconds since the Unix epoch: the end of the
+/// year 9999.
+const MAX_EXPIRY_SECS: u64 = 253_402_300_799;
 /// The longest reason, in bytes.
 const MAX_REASON_BYTES: usize = 200;
 /// The most URLs in one answer to `plan-warm`, the longest URL in bytes, and the most variants of
@@ -42,6 +46,8 @@ pub struct RequestAnswer {
     pub variant: Option<Arc<str>>,
     /// The rule for the query.
     pub query: Option<QueryRule>,
+    /// What else it decides; `None` for nothing. It isn't [sealed](ExtendedDecision::seal).
+    pub extended: Option<Box<ExtendedDecision>>,
     /// The reason: 1 to 200 bytes of printable ASCII.
     pub reason: Option<String>,
 }
@@ -60,6 +66,14 @@ pub struct ResponseAnswer {
     pub stale_while_revalidate: Option<Duration>,
     /// How long it is served stale if the origin fails (RFC 5861 §4); at most a year.
     pub stale_if_error: Option<Duration>,
+    /// How long a response with a status of 400 or above is fresh; at most a year.
+    pub error_ttl: Option<Duration>,
+    /// When it ends at the latest.
+    pub expiry: Option<Expiry>,
+    /// Whether it is worth a place in the store.
+    pub admit: Option<bool>,
+    /// Fields that it gets and loses before it is stored; each is one of the manifest's.
+    pub fields: FieldEdits,
     /// Surrogate keys: at most 64, 1 to 128 bytes of visible ASCII each.
     pub tags: Vec<Box<str>>,
     /// The reason: 1 to 200 bytes of printable ASCII.
@@ -77,170 +91,18 @@ pub struct WarmUrl {
     pub priority: u8,
 }
 
-/// Checks a manifest.
-///
-/// # Errors
-/// The rule that it breaks.
-pub(super) fn manifest(raw: &types::Manifest) -> Result<Manifest, String> {
-    for (what, names) in [
-        ("request fields", &raw.headers),
-        ("cookies", &raw.cookies),
-        ("response fields", &raw.response_headers),
-        ("variants", &raw.variants),
-    ] {
-        if names.len() > MAX_NAMES {
-            return Err(format!(
-                "{} {what}; at most {MAX_NAMES} are allowed",
-                names.len()
-            ));
-        }
-    }
-    let asked = raw.hooks.iter().map(hook).collect::<Vec<_>>();
-    Ok(Manifest {
-        hooks: Hook::ALL
-            .into_iter()
-            .filter(|hook| asked.contains(hook))
-            .collect(),
-        headers: distinct(&raw.headers, field)?,
-        cookies: distinct(&raw.cookies, cookie)?,
-        response_headers: distinct(&raw.response_headers, field)?,
-        query: raw.query,
-        device: raw.device,
-        zone: raw.zone.as_deref().map(zone).transpose()?,
-        variants: variants(&raw.variants)?,
-    })
-}
-
-/// Checks the names, and keeps each once, in the order of the manifest.
-fn distinct<T: PartialEq>(
-    names: &[String],
-    check: impl Fn(&str) -> Result<T, String>,
-) -> Result<Vec<T>, String> {
-    names
-        .iter()
-        .try_fold(Vec::with_capacity(names.len()), |mut checked, name| {
-            let name = check(name)?;
-            if !checked.contains(&name) {
-                checked.push(name);
-            }
-            Ok(checked)
-        })
-}
-
-fn hook(raw: &types::Hook) -> Hook {
-    match raw {
-        types::Hook::OnRequest => Hook::OnRequest,
-        types::Hook::OnResponse => Hook::OnResponse,
-        types::Hook::PlanWarm => Hook::PlanWarm,
-    }
-}
-
-fn field(name: &str) -> Result<HeaderName, String> {
-    HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| format!("{} is not a field name", quoted(name)))
-}
-
-fn cookie(name: &str) -> Result<Box<str>, String> {
-    // A cookie's name is a token, like the name of a field (RFC 6265 §4.1.1).
-    if name.len() > MAX_COOKIE_NAME_BYTES || HeaderName::from_bytes(name.as_bytes()).is_err() {
-        return Err(format!("{} is not the name of a cookie", quoted(name)));
-    }
-    Ok(name.into())
-}
-
-fn zone(name: &str) -> Result<chrono_tz::Tz, String> {
-    tero_config::forms::zone(name)
-        .map_err(|mistake| format!("{} is not a time zone ({})", quoted(name), mistake.cure))
-}
-
-fn variants(names: &[String]) -> Result<Vec<Arc<str>>, String> {
-    let variants = distinct(names, variant)?;
-    if variants.len() < names.len() {
-        return Err("a variant is declared twice".to_owned());
-    }
-    Ok(variants)
-}
-
-fn variant(name: &str) -> Result<Arc<str>, String> {
-    if name.is_empty() || name.len() > MAX_VARIANT_BYTES || !name.bytes().all(is_of_variant) {
-        return Err(format!(
-            "{} is not the name of a variant (1 to {MAX_VARIANT_BYTES} of a-z, 0-9, - and _)",
-            quoted(name)
-        ));
-    }
-    Ok(name.into())
-}
-
-fn is_of_variant(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')
-}
-
-/// Checks an answer to `on-request`.
-///
-/// # Errors
-/// The rule that it breaks.
-pub(super) fn request(
-    raw: types::RequestDecision,
-    manifest: &Manifest,
-) -> Result<RequestAnswer, String> {
-    let declared = |name: String| match manifest
-        .variants
-        .iter()
-        .find(|declared| ***declared == *name)
-    {
-        Some(declared) => Ok(Arc::clone(declared)),
-        None => Err(format!(
-            "the variant {} is not in its manifest",
-            quoted(&name)
-        )),
-    };
-    Ok(RequestAnswer {
-        lookup: raw.lookup.map(|lookup| match lookup {
-            types::Lookup::Cache => LookupDecision::Cache,
-            types::Lookup::Pass => LookupDecision::Pass,
-        }),
-        variant: raw.variant_name.map(declared).transpose()?,
-        query: raw.query.map(query_rule).transpose()?,
-        reason: raw.reason.map(reason).transpose()?,
-    })
-}
-
-fn query_rule(raw: types::QueryRule) -> Result<QueryRule, String> {
-    let parameters = match raw.parameters {
-        types::QueryParameters::All => QueryParameters::All,
-        types::QueryParameters::Ignore(names) => QueryParameters::Ignore(patterns(names)?),
-        types::QueryParameters::Only(names) => QueryParameters::Only(patterns(names)?),
-    };
-    Ok(QueryRule {
-        parameters,
-        sort: raw.sort,
-    })
-}
-
-fn patterns(patterns: Vec<String>) -> Result<Vec<String>, String> {
-    if patterns.len() > MAX_PATTERNS {
-        return Err(format!(
-            "{} names of query parameters; at most {MAX_PATTERNS} are allowed",
-            patterns.len()
-        ));
-    }
-    match patterns
-        .iter()
-        .find(|pattern| pattern.is_empty() || pattern.len() > MAX_PATTERN_BYTES)
-    {
-        Some(pattern) => Err(format!(
-            "{} is not the name of a query parameter (1 to {MAX_PATTERN_BYTES} bytes)",
-            quoted(pattern)
-        )),
-        None => Ok(patterns),
-    }
-}
-
 /// Checks an answer to `on-response`.
 ///
 /// # Errors
 /// The rule that it breaks.
-pub(super) fn response(raw: types::ResponseDecision) -> Result<ResponseAnswer, String> {
+pub(super) fn response(
+    raw: types::ResponseDecision,
+    manifest: &Manifest,
+) -> Result<ResponseAnswer, String> {
+    let may = manifest.abilities;
+    able("admission", may.admission, raw.admit.is_some())?;
+    able("error-ttl", may.error_ttl, raw.error_ttl_secs.is_some())?;
+    able("expiry", may.expiry, raw.expiry.is_some())?;
     if raw.tags.len() > MAX_TAGS {
         return Err(format!(
             "{} tags; at most {MAX_TAGS} are allowed",
@@ -260,6 +122,10 @@ pub(super) fn response(raw: types::ResponseDecision) -> Result<ResponseAnswer, S
             raw.stale_while_revalidate_secs,
         )?,
         stale_if_error: lifetime("stale-if-error-secs", raw.stale_if_error_secs)?,
+        error_ttl: lifetime("error-ttl-secs", raw.error_ttl_secs)?,
+        expiry: raw.expiry.map(expiry).transpose()?,
+        admit: raw.admit,
+        fields: edits::edits(raw.edits, &manifest.stored_edits, "stored-edits")?,
         tags: raw.tags.into_iter().map(tag).collect::<Result<_, _>>()?,
         reason: raw.reason.map(reason).transpose()?,
     })
@@ -272,6 +138,31 @@ fn lifetime(field: &str, secs: Option<u32>) -> Result<Option<Duration>, String> 
         )),
         secs => Ok(secs.map(|secs| Duration::from_secs(u64::from(secs)))),
     }
+}
+
+fn expiry(raw: types::Expiry) -> Result<Expiry, String> {
+    let (types::Expiry::PurgeAt(secs) | types::Expiry::StaleAt(secs)) = raw;
+    let at = i64::try_from(secs)
+        .ok()
+        .filter(|_| secs <= MAX_EXPIRY_SECS)
+        .map(Timestamp::from_unix_secs)
+        .ok_or_else(|| {
+            format!("an expiry at {secs}; at most {MAX_EXPIRY_SECS} (the year 9999) is allowed")
+        })?;
+    Ok(match raw {
+        types::Expiry::PurgeAt(_) => Expiry::PurgeAt(at),
+        types::Expiry::StaleAt(_) => Expiry::StaleAt(at),
+    })
+}
+
+/// Checks that the manifest names an ability that an answer uses.
+fn able(ability: &str, is_named: bool, is_used: bool) -> Result<(), String> {
+    if is_used && !is_named {
+        return Err(format!(
+            "its manifest does not name the ability `{ability}`"
+        ));
+    }
+    Ok(())
 }
 
 fn tag(tag: String) -> Result<Box<str>, String> {

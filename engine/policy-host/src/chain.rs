@@ -58,7 +58,7 @@ impl Chain {
         Ok(Chain {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             variants: combine::variants(&declared, max_policy_variants)?,
-            inputs: DecisionInputs::of(asked_about_requests(&policies)),
+            inputs: DecisionInputs::of(asked_about_requests(&policies), host.tables()),
             decides_requests: policies
                 .iter()
                 .any(|policy| policy.manifest().has(Hook::OnRequest)),
@@ -202,9 +202,19 @@ impl Chain {
             .collect()
     }
 
-    /// Whether any policy depends on the device class.
+    /// Whether any policy depends on the device class, or on how it was found.
     pub fn needs_device(&self) -> bool {
-        self.policies.iter().any(|policy| policy.manifest().device)
+        self.any_manifest(|manifest| manifest.device || manifest.device_source)
+    }
+
+    /// Whether any policy depends on the client's country or region.
+    pub fn needs_country(&self) -> bool {
+        self.any_manifest(|manifest| manifest.country || manifest.region)
+    }
+
+    fn any_manifest(&self, is_meant: impl Fn(&Manifest) -> bool) -> bool {
+        let mut policies = self.policies.iter();
+        policies.any(|policy| is_meant(policy.manifest()))
     }
 
     /// Every variant that the policies can choose together, sorted.

@@ -1,6 +1,8 @@
 //! How the answers of several policies become one decision: for each field the first that answers
-//! wins; `pass` and `never` win over all; tags add up; variants join. An explanation hears the
+//! wins; `pass` and `never` win over all; tags add up; variants, parts of the key and changes of fields join. An explanation hears the
 //! rulings; the request path does not, and pays nothing for them.
+
+mod extended;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -62,6 +64,14 @@ pub enum Precedence {
     VariantsJoin,
     /// All tags are joined; of those, [`MAX_TAGS`] are kept.
     TagsBounded,
+    /// An answer of a policy's own wins over a pass.
+    AnswerWins,
+    /// A response that one policy doesn't admit isn't kept.
+    RefusalWins,
+    /// The earliest end wins.
+    EarliestWins,
+    /// All are joined; the first policy that names a part of the key or a field decides it.
+    NamesJoin,
 }
 
 /// A rule that decided between policies. Policies are told by their place among the answers.
@@ -123,7 +133,7 @@ pub(super) fn requests(
         variant: variant.map(|joined| shared(&joined)),
         query: query.cloned().unwrap_or_default(),
         reason: reasons(answers, |answer| answer.reason.as_deref()),
-        extended: None,
+        extended: extended::requests(answers, passing.is_some(), rulings),
     }
 }
 
@@ -148,8 +158,14 @@ pub(super) fn responses(
         stale_if_error: first(given, DecisionField::StaleIfError, rulings, |answer| {
             answer.stale_if_error
         }),
+        error_ttl: first(given, DecisionField::ErrorTtl, rulings, |answer| {
+            answer.error_ttl
+        }),
+        expiry: extended::expiry(given, rulings),
+        admit: extended::admit(given, rulings),
+        fields: extended::stored_fields(given, rulings),
         reason: reasons(given, |answer| answer.reason.as_deref()),
-        ..ResponseDecision::default()
+        tags: Vec::new(),
     };
     ResponseDecision {
         tags: bounded_tags(&mut answers, rulings),
@@ -328,12 +344,14 @@ mod tests {
             variant: Some("m".into()),
             query: Some(rule("first")),
             reason: Some("one".into()),
+            ..RequestAnswer::default()
         };
         let second = RequestAnswer {
             lookup: Some(LookupDecision::Pass),
             variant: Some("ar".into()),
             query: Some(rule("second")),
             reason: Some("two".into()),
+            ..RequestAnswer::default()
         };
         let decision = requests(
             &[("a", first), ("b", RequestAnswer::default()), ("c", second)],
@@ -442,7 +460,7 @@ mod tests {
             lookup,
             query,
             variant: variant.map(Arc::from),
-            reason: None,
+            ..RequestAnswer::default()
         })
     }
 
@@ -463,7 +481,7 @@ mod tests {
                     stale_while_revalidate,
                     stale_if_error,
                     tags: tags.into_iter().map(|tag| tag.to_string().into()).collect(),
-                    reason: None,
+                    ..ResponseAnswer::default()
                 }
             },
         )

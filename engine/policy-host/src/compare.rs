@@ -1,12 +1,14 @@
 //! Compares the decisions of two versions about the same questions, field by field: how often they
 //! agree, and samples of the differences.
 
+mod words;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tero_semantics::decision::{
-    LookupDecision, QueryParameters, QueryRule, RequestDecision, ResponseDecision, StoringDecision,
-};
+pub use self::words::{admit, answer, edits, expiry, key_parts, lookup, query, rewrite, storing};
+
+use tero_semantics::decision::{ExtendedDecision, RequestDecision, ResponseDecision};
 use tero_semantics::timestamp::Timestamp;
 
 /// How many samples are kept of each field: the latest ones.
@@ -23,6 +25,22 @@ pub enum DecisionField {
     Variant,
     /// The rule for the query.
     Query,
+    /// Parts of the key.
+    KeyParts,
+    /// The path and the query that the origin is asked for.
+    Rewrite,
+    /// The origin.
+    Origin,
+    /// Changes of the request to the origin.
+    RequestEdits,
+    /// Changes of the response to the client.
+    ResponseEdits,
+    /// The policy's own answer.
+    Answer,
+    /// The word for the access log.
+    LogTag,
+    /// The class of the rate limit.
+    RateClass,
     /// Whether the response is stored.
     Storing,
     /// How long the response is fresh at the edge.
@@ -33,6 +51,14 @@ pub enum DecisionField {
     StaleWhileRevalidate,
     /// How long it is served stale if the origin fails (RFC 5861 §4).
     StaleIfError,
+    /// How long an error is fresh.
+    ErrorTtl,
+    /// When the stored response ends.
+    Expiry,
+    /// Whether it is worth a place in the store.
+    Admit,
+    /// Changes of the response before it is stored.
+    StoredEdits,
     /// The surrogate keys.
     Tags,
     /// The reason.
@@ -41,15 +67,27 @@ pub enum DecisionField {
 
 impl DecisionField {
     /// Every field.
-    pub const ALL: [DecisionField; 10] = [
+    pub const ALL: [DecisionField; 22] = [
         DecisionField::Lookup,
         DecisionField::Variant,
         DecisionField::Query,
+        DecisionField::KeyParts,
+        DecisionField::Rewrite,
+        DecisionField::Origin,
+        DecisionField::RequestEdits,
+        DecisionField::ResponseEdits,
+        DecisionField::Answer,
+        DecisionField::LogTag,
+        DecisionField::RateClass,
         DecisionField::Storing,
         DecisionField::Ttl,
         DecisionField::BrowserTtl,
         DecisionField::StaleWhileRevalidate,
         DecisionField::StaleIfError,
+        DecisionField::ErrorTtl,
+        DecisionField::Expiry,
+        DecisionField::Admit,
+        DecisionField::StoredEdits,
         DecisionField::Tags,
         DecisionField::Reason,
     ];
@@ -60,11 +98,23 @@ impl DecisionField {
             DecisionField::Lookup => "lookup",
             DecisionField::Variant => "variant",
             DecisionField::Query => "query",
+            DecisionField::KeyParts => "key_parts",
+            DecisionField::Rewrite => "rewrite",
+            DecisionField::Origin => "origin",
+            DecisionField::RequestEdits => "request_edits",
+            DecisionField::ResponseEdits => "response_edits",
+            DecisionField::Answer => "answer",
+            DecisionField::LogTag => "log_tag",
+            DecisionField::RateClass => "rate_class",
             DecisionField::Storing => "storing",
             DecisionField::Ttl => "ttl",
             DecisionField::BrowserTtl => "browser_ttl",
             DecisionField::StaleWhileRevalidate => "stale_while_revalidate",
             DecisionField::StaleIfError => "stale_if_error",
+            DecisionField::ErrorTtl => "error_ttl",
+            DecisionField::Expiry => "expiry",
+            DecisionField::Admit => "admit",
+            DecisionField::StoredEdits => "stored_edits",
             DecisionField::Tags => "tags",
             DecisionField::Reason => "reason",
         }
@@ -152,6 +202,7 @@ impl Comparison {
             left.query == right.query,
             || (query(&left.query), query(&right.query)),
         );
+        self.extended(about, left.extended.as_deref(), right.extended.as_deref());
         self.reason(about, left.reason.as_deref(), right.reason.as_deref());
     }
 
@@ -177,6 +228,24 @@ impl Comparison {
         for ((field, left), (_, right)) in lifetimes(left).into_iter().zip(lifetimes(right)) {
             self.count(field, about, left == right, || (secs(left), secs(right)));
         }
+        self.count(
+            DecisionField::Expiry,
+            about,
+            left.expiry == right.expiry,
+            || (expiry(left.expiry), expiry(right.expiry)),
+        );
+        self.count(
+            DecisionField::Admit,
+            about,
+            left.admit == right.admit,
+            || (admit(left.admit), admit(right.admit)),
+        );
+        self.count(
+            DecisionField::StoredEdits,
+            about,
+            left.fields == right.fields,
+            || (edits(&left.fields), edits(&right.fields)),
+        );
         self.count(DecisionField::Tags, about, left.tags == right.tags, || {
             (words(&left.tags), words(&right.tags))
         });
@@ -195,6 +264,21 @@ impl Comparison {
             .filter(|field| *field != DecisionField::Reason)
             .map(|field| self.field(field).different)
             .sum()
+    }
+
+    fn extended(
+        &mut self,
+        about: &ComparedRequest<'_>,
+        left: Option<&ExtendedDecision>,
+        right: Option<&ExtendedDecision>,
+    ) {
+        let nothing = ExtendedDecision::default();
+        let (left, right) = (left.unwrap_or(&nothing), right.unwrap_or(&nothing));
+        for (field, same, shown) in PARTS {
+            self.count(field, about, same(left, right), || {
+                (shown(left), shown(right))
+            });
+        }
     }
 
     fn reason(&mut self, about: &ComparedRequest<'_>, left: Option<&str>, right: Option<&str>) {
@@ -232,8 +316,60 @@ impl Comparison {
     }
 }
 
+/// A field of what else is decided: whether two decisions agree on it, and the value for people.
+type Part = (
+    DecisionField,
+    fn(&ExtendedDecision, &ExtendedDecision) -> bool,
+    fn(&ExtendedDecision) -> String,
+);
+
+const PARTS: [Part; 8] = [
+    (
+        DecisionField::KeyParts,
+        |left, right| left.key_parts == right.key_parts,
+        |it| key_parts(&it.key_parts),
+    ),
+    (
+        DecisionField::Rewrite,
+        |left, right| {
+            (&left.origin.path, &left.origin.query) == (&right.origin.path, &right.origin.query)
+        },
+        |it| rewrite(&it.origin),
+    ),
+    (
+        DecisionField::Origin,
+        |left, right| left.origin.origin == right.origin.origin,
+        |it| optional(it.origin.origin.as_deref()),
+    ),
+    (
+        DecisionField::RequestEdits,
+        |left, right| left.origin.fields == right.origin.fields,
+        |it| edits(&it.origin.fields),
+    ),
+    (
+        DecisionField::ResponseEdits,
+        |left, right| left.response_fields == right.response_fields,
+        |it| edits(&it.response_fields),
+    ),
+    (
+        DecisionField::Answer,
+        |left, right| left.answer == right.answer,
+        |it| optional(it.answer.as_deref().map(answer).as_deref()),
+    ),
+    (
+        DecisionField::LogTag,
+        |left, right| left.log_tag == right.log_tag,
+        |it| optional(it.log_tag.as_deref()),
+    ),
+    (
+        DecisionField::RateClass,
+        |left, right| left.rate_class == right.rate_class,
+        |it| optional(it.rate_class.as_deref()),
+    ),
+];
+
 /// The fields of a decision that are lifetimes.
-fn lifetimes(decision: &ResponseDecision) -> [(DecisionField, Option<Duration>); 4] {
+fn lifetimes(decision: &ResponseDecision) -> [(DecisionField, Option<Duration>); 5] {
     [
         (DecisionField::Ttl, decision.ttl),
         (DecisionField::BrowserTtl, decision.browser_ttl),
@@ -242,40 +378,8 @@ fn lifetimes(decision: &ResponseDecision) -> [(DecisionField, Option<Duration>);
             decision.stale_while_revalidate,
         ),
         (DecisionField::StaleIfError, decision.stale_if_error),
+        (DecisionField::ErrorTtl, decision.error_ttl),
     ]
-}
-
-/// The word of the contract.
-pub fn storing(storing: StoringDecision) -> &'static str {
-    match storing {
-        StoringDecision::ByHeaders => "by-headers",
-        StoringDecision::Never => "never",
-        StoringDecision::Always => "always",
-    }
-}
-
-/// The word of the contract.
-pub fn lookup(lookup: LookupDecision) -> String {
-    match lookup {
-        LookupDecision::Cache => "cache",
-        LookupDecision::Pass => "pass",
-    }
-    .to_owned()
-}
-
-/// A rule for the query in words: `all`, or `ignore utm_*, fbclid; sorted`.
-pub fn query(rule: &QueryRule) -> String {
-    let parameters = match &rule.parameters {
-        QueryParameters::All => "all".to_owned(),
-        QueryParameters::Ignore(names) => format!("ignore {}", names.join(", ")),
-        QueryParameters::Only(names) if names.is_empty() => "none".to_owned(),
-        QueryParameters::Only(names) => format!("only {}", names.join(", ")),
-    };
-    if rule.sort {
-        format!("{parameters}; sorted")
-    } else {
-        parameters
-    }
 }
 
 fn secs(duration: Option<Duration>) -> String {
@@ -304,6 +408,7 @@ fn shown(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tero_semantics::decision::{KeyPart, LookupDecision};
 
     const ABOUT: ComparedRequest<'static> = ComparedRequest {
         at: Timestamp::from_unix_secs(60),
@@ -338,7 +443,9 @@ mod tests {
             (DecisionField::Lookup, 1, 1),
             (DecisionField::Variant, 2, 0),
             (DecisionField::Query, 2, 0),
+            (DecisionField::KeyParts, 2, 0),
             (DecisionField::Ttl, 0, 1),
+            (DecisionField::Admit, 1, 0),
             (DecisionField::Tags, 1, 0),
             (DecisionField::Reason, 2, 1),
         ] {
@@ -356,6 +463,28 @@ mod tests {
             [&sample.url, &sample.left, &sample.right],
             ["h/x?y", "60 s", "-"]
         );
+    }
+
+    #[test]
+    fn a_decision_that_does_more_differs_from_one_that_does_not() {
+        let mut comparison = Comparison::default();
+        let right = RequestDecision {
+            extended: Some(Box::new(ExtendedDecision {
+                key_parts: vec![KeyPart {
+                    name: "market".into(),
+                    value: "ar".into(),
+                }],
+                ..ExtendedDecision::default()
+            })),
+            ..RequestDecision::default()
+        };
+        comparison.request(&ABOUT, &RequestDecision::default(), &right);
+        comparison.request(&ABOUT, &right, &right);
+        let tally = comparison.field(DecisionField::KeyParts);
+        assert_eq!((tally.same, tally.different), (1, 1));
+        let sample = &tally.samples[0];
+        assert_eq!((&*sample.left, &*sample.right), ("-", "market=ar"));
+        assert_eq!(comparison.differences(), 1);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(crate) mod exports;
 )]
 pub mod types;
 mod v0_1;
+mod v0_2;
 
 use wasmtime::component::InstancePre;
 
@@ -25,10 +26,9 @@ static VERSIONS: &[ContractVersion] = &[
         number: "0.1",
         link: v0_1::link,
     },
-    #[cfg(test)]
     ContractVersion {
         number: "0.2",
-        link: super::tests::next::link,
+        link: v0_2::link,
     },
 ];
 

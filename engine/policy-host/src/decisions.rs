@@ -13,10 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use foldhash::quality::RandomState;
+use http::{HeaderName, HeaderValue};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use tero_semantics::decision::{QueryParameters, RequestDecision};
+use tero_semantics::decision::{ExtendedDecision, QueryParameters, RequestDecision};
+use tero_semantics::field_edits::FieldEdits;
 
 /// The bytes that the cache needs for an entry beyond key and decision: its nodes and its share of
 /// the tables.
@@ -157,8 +159,42 @@ fn weight(key: &[u8], decision: &RequestDecision) -> u32 {
     // The variant's name belongs to the chain and is shared.
     let decided = size_of::<RequestDecision>()
         + decision.reason.as_ref().map_or(0, |reason| reason.len())
+        + decision.extended.as_deref().map_or(0, extended_weight)
         + patterns;
     u32::try_from(key.len() + decided + ENTRY_BYTES).unwrap_or(u32::MAX)
+}
+
+/// The bytes of what else was decided. Names of origins and classes belong to the policies and are
+/// shared.
+fn extended_weight(extended: &ExtendedDecision) -> usize {
+    let parts: usize = extended
+        .key_parts
+        .iter()
+        .map(|part| size_of_val(part) + part.name.len() + part.value.len())
+        .sum();
+    let origin = &extended.origin;
+    let texts = [&origin.path, &origin.query].into_iter().flatten();
+    let answer = extended.answer.as_deref().map_or(0, |answer| {
+        size_of_val(answer) + fields_weight(&answer.fields) + answer.body.len()
+    });
+    size_of_val(extended)
+        + parts
+        + texts.map(|text| text.len()).sum::<usize>()
+        + edits_weight(&origin.fields)
+        + edits_weight(&extended.response_fields)
+        + answer
+        + extended.log_tag.as_ref().map_or(0, |tag| tag.len())
+        + extended.sealed_suffix.as_ref().map_or(0, |it| it.len())
+}
+
+fn edits_weight(edits: &FieldEdits) -> usize {
+    let removed = edits.remove.iter();
+    fields_weight(&edits.set) + removed.map(size_of_val).sum::<usize>()
+}
+
+fn fields_weight(fields: &[(HeaderName, HeaderValue)]) -> usize {
+    let names = |(name, value): &(HeaderName, HeaderValue)| name.as_str().len() + value.len();
+    size_of_val(fields) + fields.iter().map(names).sum::<usize>()
 }
 
 /// The index of this thread's counters.
@@ -173,6 +209,7 @@ fn stripe() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tero_semantics::decision::PolicyAnswer;
 
     #[test]
     fn a_full_cache_takes_new_decisions_and_stays_within_its_bytes() {
@@ -191,6 +228,26 @@ mod tests {
         assert!(decisions.counters().bytes <= 64 << 10);
         assert!(decisions.recall(&2_999_u32.to_le_bytes()).is_some());
         assert!(!decisions.cache.contains_key(&0_u32.to_le_bytes()[..]));
+    }
+
+    #[test]
+    fn a_decision_weighs_all_that_it_holds() {
+        let plain = weight(b"k", &RequestDecision::default());
+        let body: Arc<[u8]> = vec![b'x'; 60_000].into();
+        let answering = RequestDecision {
+            extended: Some(Box::new(ExtendedDecision {
+                answer: Some(Arc::new(PolicyAnswer {
+                    status: http::StatusCode::OK,
+                    fields: Vec::new(),
+                    body,
+                })),
+                sealed_suffix: Some(vec![b's'; 5_000].into()),
+                ..ExtendedDecision::default()
+            })),
+            ..RequestDecision::default()
+        };
+        let weighed = weight(b"k", &answering);
+        assert!((65_000..66_000).contains(&(weighed - plain)), "{weighed}");
     }
 
     #[test]

@@ -69,6 +69,43 @@ impl Device {
     }
 }
 
+/// How a device class was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DeviceSource {
+    /// By client hints.
+    ClientHints,
+    /// By the user agent.
+    UserAgent,
+    /// By nothing: the client does not say what it is.
+    #[default]
+    Nothing,
+}
+
+impl DeviceSource {
+    /// Every source.
+    pub const ALL: [DeviceSource; 3] = [
+        DeviceSource::ClientHints,
+        DeviceSource::UserAgent,
+        DeviceSource::Nothing,
+    ];
+
+    /// The name in the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeviceSource::ClientHints => "client-hints",
+            DeviceSource::UserAgent => "user-agent",
+            DeviceSource::Nothing => "nothing",
+        }
+    }
+
+    /// The source with this name; `None` if there is none.
+    pub fn from_name(name: &str) -> Option<DeviceSource> {
+        DeviceSource::ALL
+            .into_iter()
+            .find(|source| source.as_str() == name)
+    }
+}
+
 /// The bytes of a user agent that are read. The words that name the class stand well before this
 /// limit.
 pub const MAX_USER_AGENT_BYTES: usize = 1024;

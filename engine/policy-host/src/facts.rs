@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::device::Device;
+use crate::device::{Device, DeviceSource};
 
 /// A request as policies may see it. Each policy is told only the parts that its manifest names.
 #[derive(Clone, Copy, Debug)]
@@ -27,11 +27,40 @@ pub struct PolicyRequest<'a> {
     /// The device class. Its value is ignored if
     /// [`Chain::needs_device`](crate::Chain::needs_device) is false.
     pub device: Device,
-    /// The client's address. No policy is told; failures are counted by it.
-    pub client: Option<IpAddr>,
+    /// How the device class was found, under the same condition.
+    pub device_source: DeviceSource,
+    /// Who asks.
+    pub client: ClientFacts<'a>,
+    /// The name of the route that matched, if it has one.
+    pub route: Option<&'a str>,
     /// The variant that `on_request` decided. Only
     /// [`Chain::on_response`](crate::Chain::on_response) reads it.
     pub variant: Option<&'a str>,
+}
+
+/// The client of a request. Of its address policies are told the network that their manifests name,
+/// and the bucket that is made of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientFacts<'a> {
+    /// Its address. Failures of policies are counted by it.
+    pub address: Option<IpAddr>,
+    /// Its country, two capital letters (ISO 3166-1). Its value is ignored if
+    /// [`Chain::needs_country`](crate::Chain::needs_country) is false.
+    pub country: Option<&'a str>,
+    /// Its region, what follows the hyphen in ISO 3166-2, under the same condition.
+    pub region: Option<&'a str>,
+    /// The bucket of the visitor where a test case gives it; `None` to make it of cookie and address.
+    pub bucket: Option<u16>,
+}
+
+impl ClientFacts<'_> {
+    /// A client of which only the address is known.
+    pub fn of(address: Option<IpAddr>) -> Self {
+        ClientFacts {
+            address,
+            ..ClientFacts::default()
+        }
+    }
 }
 
 /// A response as policies may see it.

@@ -19,7 +19,7 @@ use tero_semantics::timestamp::Timestamp;
 use tero_time::moment::Moment;
 
 use failure::GuestFailure;
-use state::GuestState;
+use state::{GuestState, PolicyTables};
 
 /// How many deadlines `configure` and `plan-warm` may take.
 const LONG_CALL_DEADLINES: u32 = 20;
@@ -52,6 +52,8 @@ pub(crate) struct Guest {
     pub(crate) answered: u32,
     /// The moment that each hook was told last.
     moments: [Option<Arc<Moment>>; 3],
+    /// The data tables that it sees in place of the policy's; `None` for those.
+    tables: Option<Arc<PolicyTables>>,
 }
 
 /// A manifest as the guest gave it, unchecked.
@@ -85,6 +87,7 @@ impl GuestTemplate {
                     exports,
                     answered: 0,
                     moments: Default::default(),
+                    tables: None,
                 }),
                 manifest,
             )),
@@ -124,18 +127,22 @@ impl GuestTemplate {
         GuestFailure::of(error, store.data(), &self.limits, stack_bytes, otherwise)
     }
 
-    /// Asks an instance about a request.
+    /// Asks an instance about a request. Spans point into `texts`.
     ///
     /// # Errors
     /// The guest fails. It must then be dropped.
     pub(crate) fn on_request(
         &self,
         guest: &mut Guest,
+        tables: &PolicyTables,
+        texts: &str,
         request: types::Request<'_>,
         now: types::Moment<'_>,
     ) -> Result<types::RequestDecision, GuestFailure> {
-        let _running = guest.begin(self, 1, self.limits.answer);
-        let answer = guest.exports.on_request(&mut guest.store, request, now);
+        let _running = guest.begin(self, tables, 1, self.limits.answer);
+        let (exports, store) = (&guest.exports, &mut guest.store);
+        let answer = exports.on_request(store, texts, request, now);
+        guest.store.data_mut().end();
         answer.map_err(|error| self.failed(&guest.store, &error, FailureKind::BadAnswer))
     }
 
@@ -146,32 +153,35 @@ impl GuestTemplate {
     pub(crate) fn on_response(
         &self,
         guest: &mut Guest,
-        request: types::Request<'_>,
-        response: types::Response<'_>,
+        tables: &PolicyTables,
+        texts: &str,
+        about: (types::Request<'_>, types::Response<'_>),
         now: types::Moment<'_>,
     ) -> Result<types::ResponseDecision, GuestFailure> {
-        let _running = guest.begin(self, 1, self.limits.answer);
-        let answer = guest
-            .exports
-            .on_response(&mut guest.store, request, response, now);
+        let _running = guest.begin(self, tables, 1, self.limits.answer);
+        let (exports, store) = (&guest.exports, &mut guest.store);
+        let answer = exports.on_response(store, texts, about, now);
+        guest.store.data_mut().end();
         answer.map_err(|error| self.failed(&guest.store, &error, FailureKind::BadAnswer))
     }
 
-    /// Asks an instance which pages to warm.
+    /// Asks an instance which pages to warm. `about` is the name of the plan and the pages that
+    /// visitors requested.
     ///
     /// # Errors
     /// The guest fails. It must then be dropped.
     pub(crate) fn plan_warm(
         &self,
         guest: &mut Guest,
-        plan: &str,
-        popular: &[types::PopularPage<'_>],
+        tables: &PolicyTables,
+        texts: &str,
+        about: (types::Span, &[types::PopularPage]),
         now: types::Moment<'_>,
     ) -> Result<Vec<types::WarmUrl>, GuestFailure> {
-        let _running = guest.begin(self, LONG_CALL_DEADLINES, self.limits.plan);
-        let answer = guest
-            .exports
-            .plan_warm(&mut guest.store, plan, popular, now);
+        let _running = guest.begin(self, tables, LONG_CALL_DEADLINES, self.limits.plan);
+        let (exports, store) = (&guest.exports, &mut guest.store);
+        let answer = exports.plan_warm(store, texts, about, now);
+        guest.store.data_mut().end();
         answer.map_err(|error| self.failed(&guest.store, &error, FailureKind::BadAnswer))
     }
 }
@@ -198,6 +208,11 @@ impl Guest {
         self.store.get_fuel().map_or(0, |left| u64::MAX - left)
     }
 
+    /// Has it see these data tables in place of the policy's.
+    pub(crate) fn see_tables(&mut self, tables: &Arc<PolicyTables>) {
+        self.tables = Some(Arc::clone(tables));
+    }
+
     /// The memory that it holds, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.store.data().limits().memory_used()
@@ -206,11 +221,13 @@ impl Guest {
     fn begin<'a>(
         &mut self,
         template: &'a GuestTemplate,
+        tables: &PolicyTables,
         deadlines: u32,
         answer_bytes: u64,
     ) -> RunningGuard<'a> {
         self.answered = self.answered.saturating_add(1);
-        self.store.data_mut().begin(deadlines);
+        let tables = self.tables.as_deref().unwrap_or(tables);
+        self.store.data_mut().begin(deadlines, tables);
         self.store.set_hostcall_fuel(to_usize(answer_bytes));
         self.store.set_epoch_deadline(1);
         template.runtime.enter()

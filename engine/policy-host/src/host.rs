@@ -57,11 +57,12 @@ impl Host {
     }
 
     fn on(runtime: Runtime, config: &config::PolicyHost, compiler: &Compiler) -> Arc<Host> {
+        let tables = Arc::default();
         Arc::new(Host {
-            loader: ModuleLoader::new(runtime, config, compiler.clone()),
+            loader: ModuleLoader::new(runtime, &tables, config, compiler.clone()),
             decisions: Arc::new(Decisions::new(config.decision_cache)),
             shadow_decisions: Arc::new(Decisions::new(SHADOW_DECISIONS_BYTES)),
-            tables: Arc::default(),
+            tables,
         })
     }
 

@@ -1,10 +1,12 @@
 //! The manifest of a policy: the hooks that it answers, the inputs that its decisions depend on,
-//! and the finite set of its variants. A [`Manifest`] is always checked.
+//! the finite set of its variants, and what it may do. A [`Manifest`] is always checked.
 
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 use http::HeaderName;
+
+use tero_semantics::decision::QueryRule;
 
 /// A question that a policy answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +33,45 @@ impl Hook {
     }
 }
 
+/// How much of a client's address is told: so many bits of an IPv4 or of an IPv6 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NetworkPrefix {
+    /// 0 to 32.
+    pub ipv4: u8,
+    /// 0 to 128.
+    pub ipv6: u8,
+}
+
+/// How visitors are divided into buckets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BucketRule {
+    /// The experiment: 1 to 64 bytes of visible ASCII.
+    pub experiment: Box<str>,
+    /// The number of buckets: 2 to 10,000.
+    pub buckets: u16,
+    /// A cookie that stays with a visitor.
+    pub cookie: Option<Box<str>>,
+    /// The network, for visitors without the cookie.
+    pub network: NetworkPrefix,
+}
+
+/// What else a policy may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// Give the path and the query that the origin is asked for.
+    pub rewrite: bool,
+    /// Answer by itself.
+    pub answer: bool,
+    /// Give a word for the access log.
+    pub log_tag: bool,
+    /// Refuse a place in the store.
+    pub admission: bool,
+    /// Give errors a lifetime.
+    pub error_ttl: bool,
+    /// Give an instant at which the stored response ends.
+    pub expiry: bool,
+}
+
 /// A policy's manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
@@ -46,10 +87,40 @@ pub struct Manifest {
     pub query: bool,
     /// Whether decisions depend on the device class.
     pub device: bool,
+    /// Whether decisions depend on how the device class was found.
+    pub device_source: bool,
     /// The zone whose local time decisions depend on.
     pub zone: Option<Tz>,
+    /// How much of the client's address decisions depend on.
+    pub network: Option<NetworkPrefix>,
+    /// Whether decisions depend on the client's country.
+    pub country: bool,
+    /// Whether decisions depend on the client's region.
+    pub region: bool,
+    /// How decisions depend on the visitor's bucket.
+    pub bucket: Option<BucketRule>,
+    /// Whether decisions depend on the route that matched.
+    pub route: bool,
+    /// The data tables that it looks things up in; at most 16.
+    pub tables: Vec<Arc<str>>,
     /// Every variant that it may choose; at most 32. A policy may always choose no variant.
     pub variants: Vec<Arc<str>>,
+    /// Rules for the query that it may choose by their places; at most 32.
+    pub query_rules: Vec<QueryRule>,
+    /// The names of the parts that it may add to the key; at most 8.
+    pub key_parts: Vec<Arc<str>>,
+    /// The origins that it may choose; at most 32.
+    pub origins: Vec<Arc<str>>,
+    /// The classes of rate limits that it may choose; at most 32.
+    pub rate_classes: Vec<Arc<str>>,
+    /// Fields that it may set and remove in the request to the origin; at most 32.
+    pub request_edits: Vec<HeaderName>,
+    /// Fields that it may set and remove in every response to a client; at most 32.
+    pub response_edits: Vec<HeaderName>,
+    /// Fields that it may set and remove in a response before it is stored; at most 32.
+    pub stored_edits: Vec<HeaderName>,
+    /// What else it may do.
+    pub abilities: Abilities,
 }
 
 impl Manifest {

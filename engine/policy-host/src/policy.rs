@@ -11,10 +11,12 @@ use crate::facts::{PlanRequest, PolicyRequest, PolicyResponse};
 use crate::failures::clients::ClientNetwork;
 use crate::failures::{FailedQuestion, FailureHistory, QuestionId};
 use crate::guest::failure::GuestFailure;
+use crate::guest::state::PolicyTables;
 use crate::guest::{ConfigureResult, Guest, GuestTemplate, RawManifest};
 use crate::manifest::{Hook, Manifest};
-use crate::question::{self, DecisionInputs, MessageFields};
+use crate::question::{self, DecisionInputs, QuestionBuffer};
 use crate::real_time::real_time;
+use crate::tables::TableSet;
 use crate::usage::UsageCounters;
 use tero_config::WhenOff;
 use tero_config::units::show_duration;
@@ -33,6 +35,8 @@ pub struct Policy {
     module: PolicyModule,
     /// The inputs that its own answers depend on.
     inputs: DecisionInputs,
+    /// The places of the data tables that its manifest names.
+    tables: Box<PolicyTables>,
     tally: PolicyTally,
     history: FailureHistory,
     last_logged: [AtomicI64; 4],
@@ -47,6 +51,8 @@ pub(super) struct PolicyModule {
     /// The manifest of the first instance. Every other instance must give the same.
     pub(super) raw_manifest: RawManifest,
     pub(super) calendar: Arc<Calendar>,
+    /// The data tables of all policies.
+    pub(super) tables: Arc<TableSet>,
 }
 
 /// The result of asking a policy.
@@ -93,7 +99,13 @@ impl Policy {
 
         Policy {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            inputs: DecisionInputs::of(std::iter::once(&module.manifest)),
+            inputs: DecisionInputs::of(std::iter::once(&module.manifest), &module.tables),
+            tables: module
+                .manifest
+                .tables
+                .iter()
+                .map(|name| (Arc::clone(name), module.tables.slot(name)))
+                .collect(),
             tally: PolicyTally::default(),
             history: FailureHistory::new(module.template.limits),
             last_logged: std::array::from_fn(|_| AtomicI64::new(i64::MIN)),
@@ -119,6 +131,11 @@ impl Policy {
     /// Its manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.module.manifest
+    }
+
+    /// The places of the data tables that its manifest names.
+    pub(super) fn tables(&self) -> &PolicyTables {
+        &self.tables
     }
 
     /// Its calendar. Without one in the configuration, this is a calendar that covers no year.
@@ -246,9 +263,6 @@ impl Policy {
         request: &PolicyRequest<'_>,
         now: Timestamp,
     ) -> Result<RequestAnswer, GuestFailure> {
-        let headers = MessageFields::of(request.headers, &self.module.manifest.headers);
-        let cookies = MessageFields::cookies(request.headers, &self.module.manifest.cookies);
-        let (headers, cookies) = (headers.pairs(), cookies.pairs());
         // The policy is told only what the key of a remembered decision holds: the minute, if a
         // zone is declared, and no variant.
         let at = if self.module.manifest.zone.is_some() {
@@ -260,12 +274,15 @@ impl Policy {
             variant: None,
             ..*request
         };
-        let request = question::request(&request, &self.module.manifest, &headers, &cookies);
+        let manifest = &self.module.manifest;
         let moment = self.moment(guest, Hook::OnRequest, at);
-        let nearby = question::nearby_holidays(&moment);
-        let now = question::moment(&moment, &nearby);
-        let raw = self.module.template.on_request(guest, request, now)?;
-        answer::request(raw, &self.module.manifest).map_err(GuestFailure::bad_answer)
+        let raw = with_buffer(|buffer| {
+            let (texts, request, now) = buffer.request(&request, manifest, &moment);
+            self.module
+                .template
+                .on_request(guest, &self.tables, texts, request, now)
+        })?;
+        answer::request(raw, manifest).map_err(GuestFailure::bad_answer)
     }
 
     /// The checked answer of this instance about a response.
@@ -276,21 +293,15 @@ impl Policy {
         response: &PolicyResponse<'_>,
         now: Timestamp,
     ) -> Result<ResponseAnswer, GuestFailure> {
-        let headers = MessageFields::of(request.headers, &self.module.manifest.headers);
-        let cookies = MessageFields::cookies(request.headers, &self.module.manifest.cookies);
-        let (headers, cookies) = (headers.pairs(), cookies.pairs());
-        let request = question::request(request, &self.module.manifest, &headers, &cookies);
-        let headers = MessageFields::of(response.headers, &self.module.manifest.response_headers);
-        let headers = headers.pairs();
-        let response = question::response(response, &headers);
+        let manifest = &self.module.manifest;
         let moment = self.moment(guest, Hook::OnResponse, now);
-        let nearby = question::nearby_holidays(&moment);
-        let now = question::moment(&moment, &nearby);
-        let raw = self
-            .module
-            .template
-            .on_response(guest, request, response, now)?;
-        answer::response(raw).map_err(GuestFailure::bad_answer)
+        let raw = with_buffer(|buffer| {
+            let (texts, about, now) = buffer.response(request, response, manifest, &moment);
+            self.module
+                .template
+                .on_response(guest, &self.tables, texts, about, now)
+        })?;
+        answer::response(raw, manifest).map_err(GuestFailure::bad_answer)
     }
 
     /// The checked pages that this instance wants warmed.
@@ -300,18 +311,13 @@ impl Policy {
         request: &PlanRequest<'_>,
         now: Timestamp,
     ) -> Result<Vec<WarmUrl>, GuestFailure> {
-        let popular = request
-            .popular
-            .iter()
-            .map(question::popular_page)
-            .collect::<Vec<_>>();
         let moment = self.moment(guest, Hook::PlanWarm, now);
-        let nearby = question::nearby_holidays(&moment);
-        let now = question::moment(&moment, &nearby);
-        let raw = self
-            .module
-            .template
-            .plan_warm(guest, request.plan, &popular, now)?;
+        let raw = with_buffer(|buffer| {
+            let (texts, about, now) = buffer.plan(request, &moment);
+            self.module
+                .template
+                .plan_warm(guest, &self.tables, texts, about, now)
+        })?;
         answer::warm_urls(raw, request.variants).map_err(GuestFailure::bad_answer)
     }
 
@@ -481,10 +487,18 @@ impl Asker {
     fn of(hook: Hook, request: &PolicyRequest<'_>, now: Timestamp) -> Asker {
         Asker {
             hook,
-            client: request.client.map(ClientNetwork::of),
+            client: request.client.address.map(ClientNetwork::of),
             now,
         }
     }
+}
+
+/// Asks with this thread's buffer for questions.
+fn with_buffer<T>(ask: impl FnOnce(&mut QuestionBuffer) -> T) -> T {
+    thread_local! {
+        static BUFFER: RefCell<QuestionBuffer> = RefCell::default();
+    }
+    BUFFER.with_borrow_mut(ask)
 }
 
 thread_local! {

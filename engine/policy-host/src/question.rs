@@ -1,136 +1,324 @@
 //! The questions as policies see them: exactly the inputs that the manifest names, in the types of
-//! the contract. The same inputs form the key under which a decision is remembered.
+//! the contract. All texts of a question lie in one buffer, which is used again for the next one,
+//! so a question allocates nothing. The same inputs form the key under which a decision is
+//! remembered ([`DecisionInputs`]).
 
-use std::borrow::Cow;
+mod client;
+mod inputs;
+
+pub(super) use inputs::{DecisionInputs, cut_to_minute, encode_response};
+
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
 use crate::contract::types;
 use crate::cookies::cookies;
-use crate::device::Device;
-use crate::facts::{PolicyRequest, PolicyResponse, PopularPage};
+use crate::device::{Device, DeviceSource};
+use crate::facts::{PlanRequest, PolicyRequest, PolicyResponse};
 use crate::manifest::Manifest;
+use client::Network;
 use tero_semantics::key;
-use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::{Holiday, HolidayKind};
 use tero_time::moment::Moment;
 
-/// The fields and cookies of a message that a manifest names. If a value is not UTF-8, the policy
-/// sees U+FFFD in place of the invalid bytes; the key of a remembered decision holds the bytes
-/// themselves.
-pub(super) struct MessageFields<'a>(Vec<(&'a str, Cow<'a, str>)>);
+/// The bytes of texts that a buffer keeps between questions. A plan may have many more.
+const KEPT_BYTES: usize = 64 << 10;
 
-impl<'a> MessageFields<'a> {
-    /// The values of these fields: by name in the order of the manifest, then by line.
-    pub(super) fn of(headers: &'a HeaderMap, names: &'a [HeaderName]) -> MessageFields<'a> {
-        let lines = names.iter().flat_map(|name| {
-            headers
-                .get_all(name)
-                .iter()
-                .map(move |value| (name.as_str(), value))
+/// The texts and lists of one question. If a value is not UTF-8, the policy sees U+FFFD in place of
+/// the invalid bytes; the key of a remembered decision holds the bytes themselves.
+#[derive(Debug, Default)]
+pub(super) struct QuestionBuffer {
+    texts: String,
+    headers: Vec<types::Field>,
+    cookies: Vec<types::Field>,
+    response_headers: Vec<types::Field>,
+    nearby_holidays: Vec<types::NearbyHoliday>,
+    popular: Vec<types::PopularPage>,
+}
+
+impl QuestionBuffer {
+    /// Forgets the last question.
+    fn clear(&mut self) {
+        self.texts.clear();
+        self.texts.shrink_to(KEPT_BYTES);
+        self.headers.clear();
+        self.cookies.clear();
+        self.response_headers.clear();
+        self.nearby_holidays.clear();
+        self.popular = Vec::new();
+    }
+
+    /// A question about a request, as a policy with this manifest may see it: its texts, and the
+    /// records that point into them.
+    pub(super) fn request(
+        &mut self,
+        request: &PolicyRequest<'_>,
+        manifest: &Manifest,
+        now: &Moment,
+    ) -> (&str, types::Request<'_>, types::Moment<'_>) {
+        self.clear();
+        let head = self.head(request, manifest);
+        let now = self.now(now);
+        (
+            &self.texts,
+            head.with_lists(&self.headers, &self.cookies),
+            now.with_list(&self.nearby_holidays),
+        )
+    }
+
+    /// A question about a response.
+    pub(super) fn response(
+        &mut self,
+        request: &PolicyRequest<'_>,
+        response: &PolicyResponse<'_>,
+        manifest: &Manifest,
+        now: &Moment,
+    ) -> (
+        &str,
+        (types::Request<'_>, types::Response<'_>),
+        types::Moment<'_>,
+    ) {
+        self.clear();
+        let head = self.head(request, manifest);
+        let (names, headers) = (&manifest.response_headers, response.headers);
+        lines(&mut self.texts, &mut self.response_headers, headers, names);
+        let now = self.now(now);
+        let response = types::Response {
+            status: response.status.as_u16(),
+            headers: &self.response_headers,
+            length: response.length,
+            header_ttl_secs: response.header_ttl.map(secs),
+            header_browser_ttl_secs: response.header_browser_ttl.map(secs),
+            key_hash: key::hash(response.key),
+        };
+        (
+            &self.texts,
+            (head.with_lists(&self.headers, &self.cookies), response),
+            now.with_list(&self.nearby_holidays),
+        )
+    }
+
+    /// A question about a plan.
+    pub(super) fn plan(
+        &mut self,
+        request: &PlanRequest<'_>,
+        now: &Moment,
+    ) -> (
+        &str,
+        (types::Span, &[types::PopularPage]),
+        types::Moment<'_>,
+    ) {
+        self.clear();
+        let texts = &mut self.texts;
+        let plan = text(texts, request.plan);
+        let pages = request.popular.iter().map(|page| types::PopularPage {
+            url: text(texts, &page.url),
+            requests: page.requests,
+            variant_name: page.variant.as_deref().map(|name| text(texts, name)),
         });
-        MessageFields(
-            lines
-                .map(|(name, value)| (name, String::from_utf8_lossy(value.as_bytes())))
-                .collect(),
+        self.popular.extend(pages);
+        let now = self.now(now);
+        (
+            &self.texts,
+            (plan, &self.popular),
+            now.with_list(&self.nearby_holidays),
         )
     }
 
-    /// The values of these cookies, in the order in which the client sent them.
-    pub(super) fn cookies(headers: &'a HeaderMap, names: &'a [Box<str>]) -> MessageFields<'a> {
-        let sent = cookies(headers, names);
-        MessageFields(
-            sent.map(|cookie| (cookie.name, String::from_utf8_lossy(cookie.value)))
-                .collect(),
-        )
+    fn head(&mut self, request: &PolicyRequest<'_>, manifest: &Manifest) -> RequestHead {
+        let texts = &mut self.texts;
+        let method = text(texts, request.method.as_str());
+        let scheme = text(texts, request.scheme);
+        let host = text(texts, request.host);
+        let path = text(texts, request.path);
+        let query = request.query.filter(|_| manifest.query);
+        let query = query.map(|query| text(texts, query));
+        lines(texts, &mut self.headers, request.headers, &manifest.headers);
+        for cookie in cookies(request.headers, &manifest.cookies) {
+            let name = text(texts, cookie.name);
+            let value = bytes(texts, cookie.value);
+            self.cookies.push(types::Field { name, value });
+        }
+        RequestHead {
+            method,
+            scheme,
+            host,
+            path,
+            query,
+            device: device(Some(request.device).filter(|_| manifest.device)),
+            device_source: source(Some(request.device_source).filter(|_| manifest.device_source)),
+            client: client(texts, request, manifest),
+            route: told(texts, request.route, manifest.route),
+            variant_name: request.variant.map(|name| text(texts, name)),
+        }
     }
 
-    /// The pairs of name and value that the contract takes.
-    pub(super) fn pairs(&self) -> Vec<(&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (*name, &**value))
-            .collect()
+    fn now(&mut self, now: &Moment) -> LocalNow {
+        let texts = &mut self.texts;
+        for (days_ahead, near) in &now.nearby_holidays {
+            self.nearby_holidays.push(types::NearbyHoliday {
+                days_ahead: *days_ahead,
+                holiday: holiday(texts, near),
+            });
+        }
+        LocalNow {
+            unix_secs: now.unix_secs,
+            year: now.year,
+            month: now.month,
+            day: now.day,
+            weekday: weekday(now.weekday),
+            hour: now.hour,
+            minute: now.minute,
+            second: now.second,
+            utc_offset_mins: now.utc_offset_mins,
+            next_offset_change: now.next_offset_change.map(|change| types::OffsetChange {
+                unix_secs: u64::try_from(change.unix_secs).unwrap_or(0),
+                utc_offset_mins: change.utc_offset_mins,
+            }),
+            holiday: now.holiday.as_deref().map(|today| holiday(texts, today)),
+        }
     }
 }
 
-/// A request as a policy with this manifest may see it.
-pub(super) fn request<'a>(
-    request: &PolicyRequest<'a>,
-    manifest: &Manifest,
-    headers: &'a [(&'a str, &'a str)],
-    cookies: &'a [(&'a str, &'a str)],
-) -> types::Request<'a> {
-    types::Request {
-        method: request.method.as_str(),
-        scheme: request.scheme,
-        host: request.host,
-        path: request.path,
-        query: request.query.filter(|_| manifest.query),
-        headers,
-        cookies,
-        device: device(if manifest.device {
-            request.device
-        } else {
-            Device::Unknown
+/// A request without its lists, which are borrowed once all texts are written.
+struct RequestHead {
+    method: types::Span,
+    scheme: types::Span,
+    host: types::Span,
+    path: types::Span,
+    query: Option<types::Span>,
+    device: types::Device,
+    device_source: types::DeviceSource,
+    client: types::Client,
+    route: Option<types::Span>,
+    variant_name: Option<types::Span>,
+}
+
+impl RequestHead {
+    fn with_lists<'b>(
+        self,
+        headers: &'b [types::Field],
+        cookies: &'b [types::Field],
+    ) -> types::Request<'b> {
+        types::Request {
+            method: self.method,
+            scheme: self.scheme,
+            host: self.host,
+            path: self.path,
+            query: self.query,
+            headers,
+            cookies,
+            device: self.device,
+            device_source: self.device_source,
+            client: self.client,
+            route: self.route,
+            variant_name: self.variant_name,
+        }
+    }
+}
+
+/// A moment without its list.
+struct LocalNow {
+    unix_secs: u64,
+    year: u16,
+    month: u8,
+    day: u8,
+    weekday: types::Weekday,
+    hour: u8,
+    minute: u8,
+    second: u8,
+    utc_offset_mins: i16,
+    next_offset_change: Option<types::OffsetChange>,
+    holiday: Option<types::Holiday>,
+}
+
+impl LocalNow {
+    fn with_list(self, nearby_holidays: &[types::NearbyHoliday]) -> types::Moment<'_> {
+        types::Moment {
+            unix_secs: self.unix_secs,
+            year: self.year,
+            month: self.month,
+            day: self.day,
+            weekday: self.weekday,
+            hour: self.hour,
+            minute: self.minute,
+            second: self.second,
+            utc_offset_mins: self.utc_offset_mins,
+            next_offset_change: self.next_offset_change,
+            holiday: self.holiday,
+            nearby_holidays,
+        }
+    }
+}
+
+/// Appends a text.
+fn text(texts: &mut String, text: &str) -> types::Span {
+    let start = texts.len();
+    texts.push_str(text);
+    span(start, texts)
+}
+
+/// Appends bytes that should be UTF-8.
+fn bytes(texts: &mut String, bytes: &[u8]) -> types::Span {
+    match std::str::from_utf8(bytes) {
+        Ok(good) => text(texts, good),
+        Err(_) => text(texts, &String::from_utf8_lossy(bytes)),
+    }
+}
+
+/// What was written from `start` on. The server limits what it reads, so a question is far below
+/// 4 GiB.
+fn span(start: usize, texts: &str) -> types::Span {
+    let number = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
+    types::Span {
+        start: number(start),
+        length: number(texts.len() - start),
+    }
+}
+
+/// Appends a text that the manifest may name.
+fn told(texts: &mut String, it: Option<&str>, is_named: bool) -> Option<types::Span> {
+    it.filter(|_| is_named).map(|it| text(texts, it))
+}
+
+/// Appends the lines of these fields: by name in the order of the manifest, then by line.
+fn lines(
+    texts: &mut String,
+    list: &mut Vec<types::Field>,
+    headers: &HeaderMap,
+    names: &[HeaderName],
+) {
+    for name in names {
+        for value in headers.get_all(name) {
+            let name = text(texts, name.as_str());
+            let value = bytes(texts, value.as_bytes());
+            list.push(types::Field { name, value });
+        }
+    }
+}
+
+fn client(texts: &mut String, request: &PolicyRequest<'_>, manifest: &Manifest) -> types::Client {
+    let client = &request.client;
+    let network = manifest.network.zip(client.address);
+    types::Client {
+        network: network.map(|(prefix, address)| {
+            let start = texts.len();
+            Network::of(address, prefix).write(texts);
+            span(start, texts)
         }),
-        variant_name: request.variant,
+        country: told(texts, client.country, manifest.country),
+        region: told(texts, client.region, manifest.region),
+        bucket: manifest
+            .bucket
+            .as_ref()
+            .and_then(|rule| client::bucket(rule, request.headers, client)),
     }
 }
 
-/// A response as a policy may see it.
-pub(super) fn response<'a>(
-    response: &PolicyResponse<'_>,
-    headers: &'a [(&'a str, &'a str)],
-) -> types::Response<'a> {
-    types::Response {
-        status: response.status.as_u16(),
-        headers,
-        length: response.length,
-        header_ttl_secs: response.header_ttl.map(secs),
-        header_browser_ttl_secs: response.header_browser_ttl.map(secs),
-        key_hash: key::hash(response.key),
-    }
-}
-
-fn secs(duration: Duration) -> u32 {
-    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
-}
-
-/// A popular page as a policy may see it.
-pub(super) fn popular_page(page: &PopularPage) -> types::PopularPage<'_> {
-    types::PopularPage {
-        url: &page.url,
-        requests: page.requests,
-        variant_name: page.variant.as_deref(),
-    }
-}
-
-fn device(device: Device) -> types::Device {
-    match device {
-        Device::Desktop => types::Device::Desktop,
-        Device::Mobile => types::Device::Mobile,
-        Device::Tablet => types::Device::Tablet,
-        Device::Tv => types::Device::Tv,
-        Device::Bot => types::Device::Bot,
-        Device::Unknown => types::Device::Unknown,
-    }
-}
-
-/// The calendar entries of the days around a moment, as a policy may see them.
-pub(super) fn nearby_holidays(moment: &Moment) -> Vec<types::NearbyHoliday<'_>> {
-    let near = moment.nearby_holidays.iter();
-    near.map(|(days_ahead, it)| types::NearbyHoliday {
-        days_ahead: *days_ahead,
-        holiday: holiday(it),
-    })
-    .collect()
-}
-
-fn holiday(holiday: &Holiday) -> types::Holiday<'_> {
+fn holiday(texts: &mut String, holiday: &Holiday) -> types::Holiday {
     types::Holiday {
-        name: &holiday.name,
+        name: text(texts, &holiday.name),
         open: match holiday.kind {
             HolidayKind::Closed => None,
             HolidayKind::HalfDay {
@@ -144,27 +332,26 @@ fn holiday(holiday: &Holiday) -> types::Holiday<'_> {
     }
 }
 
-/// A moment as a policy may see it.
-pub(super) fn moment<'a>(
-    moment: &'a Moment,
-    nearby_holidays: &'a [types::NearbyHoliday<'a>],
-) -> types::Moment<'a> {
-    types::Moment {
-        unix_secs: moment.unix_secs,
-        year: moment.year,
-        month: moment.month,
-        day: moment.day,
-        weekday: weekday(moment.weekday),
-        hour: moment.hour,
-        minute: moment.minute,
-        second: moment.second,
-        utc_offset_mins: moment.utc_offset_mins,
-        next_offset_change: moment.next_offset_change.map(|change| types::OffsetChange {
-            unix_secs: u64::try_from(change.unix_secs).unwrap_or(0),
-            utc_offset_mins: change.utc_offset_mins,
-        }),
-        holiday: moment.holiday.as_deref().map(holiday),
-        nearby_holidays,
+fn secs(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+fn device(device: Option<Device>) -> types::Device {
+    match device.unwrap_or_default() {
+        Device::Desktop => types::Device::Desktop,
+        Device::Mobile => types::Device::Mobile,
+        Device::Tablet => types::Device::Tablet,
+        Device::Tv => types::Device::Tv,
+        Device::Bot => types::Device::Bot,
+        Device::Unknown => types::Device::Unknown,
+    }
+}
+
+fn source(source: Option<DeviceSource>) -> types::DeviceSource {
+    match source.unwrap_or_default() {
+        DeviceSource::ClientHints => types::DeviceSource::ClientHints,
+        DeviceSource::UserAgent => types::DeviceSource::UserAgent,
+        DeviceSource::Nothing => types::DeviceSource::Nothing,
     }
 }
 
@@ -178,129 +365,6 @@ fn weekday(weekday: chrono::Weekday) -> types::Weekday {
         chrono::Weekday::Sat => types::Weekday::Saturday,
         chrono::Weekday::Sun => types::Weekday::Sunday,
     }
-}
-
-/// The inputs that the decisions of several policies about a request depend on: the union of their
-/// manifests.
-#[derive(Clone, Debug, Default)]
-pub(super) struct DecisionInputs {
-    headers: Vec<HeaderName>,
-    cookies: Vec<Box<str>>,
-    query: bool,
-    device: bool,
-    time: bool,
-}
-
-impl DecisionInputs {
-    pub(super) fn of<'a>(manifests: impl Iterator<Item = &'a Manifest>) -> DecisionInputs {
-        let mut inputs = DecisionInputs::default();
-        for manifest in manifests {
-            inputs.headers.extend(manifest.headers.iter().cloned());
-            inputs.cookies.extend(manifest.cookies.iter().cloned());
-            inputs.query |= manifest.query;
-            inputs.device |= manifest.device;
-            inputs.time |= manifest.zone.is_some();
-        }
-        inputs
-            .headers
-            .sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
-        inputs.headers.dedup();
-        inputs.cookies.sort_unstable();
-        inputs.cookies.dedup();
-        inputs
-    }
-
-    /// Appends the inputs to `key`. Two questions that may have different answers never get the
-    /// same bytes: every text is written with its length, every list with an end.
-    pub(super) fn encode(&self, request: &PolicyRequest<'_>, now: Timestamp, key: &mut Vec<u8>) {
-        if self.time {
-            key.extend_from_slice(&minute(now).to_le_bytes());
-        }
-        if self.device {
-            key.push(request.device as u8);
-        }
-        for text in [
-            request.method.as_str(),
-            request.scheme,
-            request.host,
-            request.path,
-        ] {
-            push(key, text.as_bytes());
-        }
-        if self.query {
-            if let Some(query) = request.query {
-                key.push(MORE);
-                push(key, query.as_bytes());
-            } else {
-                key.push(END);
-            }
-        }
-        for name in &self.headers {
-            for value in request.headers.get_all(name) {
-                key.push(MORE);
-                push(key, value.as_bytes());
-            }
-            key.push(END);
-        }
-        if !self.cookies.is_empty() {
-            for cookie in cookies(request.headers, &self.cookies) {
-                key.push(MORE);
-                // Each policy names at most 32 cookies, so their number fits in a `u16`.
-                let place = u16::try_from(cookie.place).unwrap_or(u16::MAX);
-                key.extend_from_slice(&place.to_le_bytes());
-                if let Some(rest) = cookie.rest {
-                    push(key, rest);
-                }
-                push(key, cookie.value);
-            }
-            key.push(END);
-        }
-    }
-}
-
-/// Appends what a policy is told about a response, but for the time, to `key`.
-pub(super) fn encode_response(
-    variant: Option<&str>,
-    response: &PolicyResponse<'_>,
-    names: &[HeaderName],
-    key: &mut Vec<u8>,
-) {
-    key.extend_from_slice(&response.status.as_u16().to_le_bytes());
-    push(key, variant.unwrap_or_default().as_bytes());
-    for number in [
-        response.length,
-        response.header_ttl.map(|ttl| ttl.as_secs()),
-        response.header_browser_ttl.map(|ttl| ttl.as_secs()),
-    ] {
-        key.extend_from_slice(&number.unwrap_or(u64::MAX).to_le_bytes());
-    }
-    for name in names {
-        for value in response.headers.get_all(name) {
-            key.push(MORE);
-            push(key, value.as_bytes());
-        }
-        key.push(END);
-    }
-}
-
-const END: u8 = 0;
-const MORE: u8 = 1;
-
-fn push(key: &mut Vec<u8>, bytes: &[u8]) {
-    // The server limits the header, so every part is far below 4 GiB.
-    key.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
-    key.extend_from_slice(bytes);
-}
-
-/// Minutes since the Unix epoch. Offsets from UTC are whole minutes, so the minute changes
-/// everywhere at once.
-fn minute(now: Timestamp) -> i64 {
-    now.unix_secs().div_euclid(60)
-}
-
-/// The beginning of the current minute.
-pub(super) fn cut_to_minute(now: Timestamp) -> Timestamp {
-    Timestamp::from_unix_secs(minute(now).saturating_mul(60))
 }
 
 #[cfg(test)]

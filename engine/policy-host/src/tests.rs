@@ -1,11 +1,13 @@
+mod any_bytes;
 mod asking;
 mod by_hand;
 mod compiling;
+mod crafted;
 mod failures;
 mod loading;
-pub(super) mod next;
 mod nonsense;
 mod shipped;
+mod tables;
 mod versions;
 mod wasi;
 
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use tero_config as config;
 
 use super::*;
-use crate::device::Device;
+use crate::device::{Device, DeviceSource};
 use tero_semantics::decision::{
     LookupDecision, RequestDecision, ResponseDecision, StoringDecision,
 };
@@ -65,7 +67,9 @@ fn ask<'a>(path: &'a str, headers: &'a HeaderMap) -> PolicyRequest<'a> {
         query,
         headers,
         device: Device::Unknown,
-        client: None,
+        device_source: DeviceSource::default(),
+        client: ClientFacts::default(),
+        route: None,
         variant: None,
     }
 }

@@ -9,9 +9,11 @@ use crate::counters::FailureKind;
 use crate::facts::{PlanRequest, PolicyRequest, PolicyResponse, PopularPage};
 use crate::guest::Guest;
 use crate::guest::failure::GuestFailure;
+use crate::guest::state::PolicyTables;
 use crate::manifest::Hook;
 use crate::policy::Policy;
 use crate::real_time::real_time;
+use crate::tables::TableSet;
 use tero_semantics::timestamp::Timestamp;
 
 /// How often a question is asked before a missed deadline counts. A desktop is busier than an edge.
@@ -80,12 +82,34 @@ pub struct TrialPair {
 pub struct Trial {
     policy: Arc<Policy>,
     used: Option<Box<Guest>>,
+    /// The data tables that instances see in place of the policy's; `None` for those.
+    tables: Option<Arc<PolicyTables>>,
 }
 
 impl Trial {
     /// Starts a trial of this policy.
     pub fn new(policy: Arc<Policy>) -> Trial {
-        Trial { policy, used: None }
+        Trial {
+            policy,
+            used: None,
+            tables: None,
+        }
+    }
+
+    /// The same trial, in which the tables of `given` stand in for the policy's own of the same names.
+    pub fn with_tables(self, given: &TableSet) -> Trial {
+        let own = self.policy.tables().iter();
+        let tables = own.map(|(name, slot)| {
+            let slot = match given.table(name) {
+                Some(_) => given.slot(name),
+                None => Arc::clone(slot),
+            };
+            (Arc::clone(name), slot)
+        });
+        Trial {
+            tables: Some(tables.collect()),
+            ..self
+        }
     }
 
     /// Asks a fresh instance and the used one; `None` if the policy does not answer this hook.
@@ -93,9 +117,7 @@ impl Trial {
         if !self.policy.manifest().has(question.hook()) {
             return None;
         }
-        let fresh = self
-            .patiently(|trial| trial.policy.fresh_guest(), question, now)
-            .0;
+        let fresh = self.patiently(|trial| trial.fresh(), question, now).0;
         let (used, guest) = self.patiently(Trial::used, question, now);
         self.used = guest;
         Some(TrialPair { fresh, used })
@@ -106,8 +128,16 @@ impl Trial {
     fn used(&mut self) -> Result<Box<Guest>, GuestFailure> {
         match self.used.take() {
             Some(guest) => Ok(guest),
-            None => self.policy.fresh_guest(),
+            None => self.fresh(),
         }
+    }
+
+    fn fresh(&self) -> Result<Box<Guest>, GuestFailure> {
+        let mut guest = self.policy.fresh_guest()?;
+        if let Some(tables) = &self.tables {
+            guest.see_tables(tables);
+        }
+        Ok(guest)
     }
 
     fn patiently(

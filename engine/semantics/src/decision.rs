@@ -4,6 +4,7 @@
 //! the response and the safety floor. Without policies, the `Default` of each type leaves every
 //! decision to the fields, as RFC 9111 has it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ pub struct RequestDecision {
 ///
 /// The response depends on [`key_parts`](Self::key_parts) and [`origin`](Self::origin) alone, so
 /// these are part of the key ([`key_suffix`](Self::key_suffix)). The rest concerns one answer.
+/// A remembered decision is [sealed](Self::seal): its part of the key is made once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExtendedDecision {
     /// Parts of the key beyond the variant, in the order of the policies.
@@ -78,6 +80,8 @@ pub struct ExtendedDecision {
     pub log_tag: Option<Arc<str>>,
     /// The class by which the configuration limits the rate of such requests.
     pub rate_class: Option<Arc<str>>,
+    /// [`key_suffix`](Self::key_suffix), ready made; `None` before [`seal`](Self::seal).
+    pub sealed_suffix: Option<Box<[u8]>>,
 }
 
 /// A part of the key.
@@ -136,7 +140,19 @@ impl ExtendedDecision {
     ///
     /// Each part is a letter, its length in bytes, and its bytes. It contains no line feed, which
     /// ends the parts of a key.
-    pub fn key_suffix(&self) -> Vec<u8> {
+    pub fn key_suffix(&self) -> Cow<'_, [u8]> {
+        match &self.sealed_suffix {
+            Some(ready) => Cow::Borrowed(ready),
+            None => Cow::Owned(self.made_suffix()),
+        }
+    }
+
+    /// Makes the suffix ready, for a decision that is remembered and doesn't change any more.
+    pub fn seal(&mut self) {
+        self.sealed_suffix = Some(self.made_suffix().into());
+    }
+
+    fn made_suffix(&self) -> Vec<u8> {
         let mut suffix = Vec::new();
         for KeyPart { name, value } in &self.key_parts {
             push(&mut suffix, b'k', name.as_bytes());
@@ -238,7 +254,10 @@ mod tests {
     fn suffix(change: impl FnOnce(&mut ExtendedDecision)) -> Vec<u8> {
         let mut decision = ExtendedDecision::default();
         change(&mut decision);
-        decision.key_suffix()
+        let made = decision.key_suffix().into_owned();
+        decision.seal();
+        assert_eq!(*decision.key_suffix(), *made);
+        made
     }
 
     fn part(name: &str, value: &str) -> KeyPart {

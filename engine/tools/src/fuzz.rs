@@ -17,8 +17,10 @@ use serde::Serialize;
 
 pub use self::questions::QuestionSource;
 use self::questions::{MadeQuestion, QuestionMaker};
+use tero_policy_host::device::DeviceSource;
 use tero_policy_host::{
-    Hook, HookAnswer, HookQuestion, Policy, PolicyRequest, PolicyResponse, Trial, TrialPair,
+    ClientFacts, Hook, HookAnswer, HookQuestion, Policy, PolicyRequest, PolicyResponse, Trial,
+    TrialPair,
 };
 
 /// Every question of this number is asked again, after [`LATER`] others.
@@ -308,7 +310,9 @@ impl questions::MadeRequest {
             query: self.query.as_deref(),
             headers: &self.headers,
             device: self.device,
-            client: None,
+            device_source: DeviceSource::default(),
+            client: ClientFacts::default(),
+            route: None,
             variant: None,
         }
     }

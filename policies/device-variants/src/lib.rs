@@ -107,7 +107,7 @@ impl Policy for DeviceVariants {
         match self.rules.iter().find(|rule| rule.fits(request)) {
             Some(rule) => RequestDecision::new()
                 .variant(&rule.name)
-                .because(format!("{}: {}", rule.name, request.device)),
+                .because([rule.name.as_str(), ": ", request.device.as_str()].concat()),
             None => RequestDecision::new(),
         }
     }

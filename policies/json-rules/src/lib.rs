@@ -83,7 +83,8 @@ impl Policy for JsonRules {
         let mut manifest = Manifest::new()
             .on_request()
             .on_response()
-            .variants(self.variants.iter().map(|variant| &variant.name));
+            .variants(self.variants.iter().map(|variant| &variant.name))
+            .query_rules(self.query.clone());
         if let Some(zone) = &self.zone {
             manifest = manifest.zone(zone);
         }
@@ -111,15 +112,11 @@ impl Policy for JsonRules {
                 RequestDecision::pass().because(rule.reason("never"))
             }
             _ if self.is_known(request) => {
-                let name = rule.map_or("pass_cookies", |rule| &rule.name);
-                RequestDecision::pass().because(format!("{name}: cookie"))
+                let name = rule.map_or("pass_cookies", |rule| rule.name.as_str());
+                RequestDecision::pass().because([name, ": cookie"].concat())
             }
-            _ => self
-                .query
-                .iter()
-                .fold(RequestDecision::new(), |decision, rule| {
-                    decision.query(rule.clone())
-                }),
+            _ if self.query.is_some() => RequestDecision::new().declared_query(0),
+            _ => RequestDecision::new(),
         };
         if let Some(variant) = variant {
             decision = decision.variant(&variant.name);
@@ -215,20 +212,19 @@ impl JsonRules {
 
     /// The lifetime of a response by this rule, with the reason.
     fn lifetime(&self, rule: &Rule, response: &Response, now: &Moment) -> ResponseDecision {
-        let (ttl, reason) = match rule.action {
-            Action::Ttl(Ttl::Fixed(ttl)) => (ttl, "ttl".to_owned()),
-            Action::Ttl(Ttl::ByHours { business_hours, .. }) if self.hours.is_open(now) => (
-                business_hours,
-                format!("business hours{}", self.holiday(now)),
-            ),
-            Action::Ttl(Ttl::ByHours { otherwise, .. }) => {
-                (otherwise, format!("otherwise{}", self.holiday(now)))
+        let by_hours = |state| (state, self.holiday(now));
+        let (ttl, (state, holiday)) = match rule.action {
+            Action::Ttl(Ttl::Fixed(ttl)) => (ttl, ("ttl", String::new())),
+            Action::Ttl(Ttl::ByHours { business_hours, .. }) if self.hours.is_open(now) => {
+                (business_hours, by_hours("business hours"))
             }
+            Action::Ttl(Ttl::ByHours { otherwise, .. }) => (otherwise, by_hours("otherwise")),
             Action::Ttl(Ttl::Origin) | Action::Never => {
                 return ResponseDecision::by_headers().because(rule.reason("origin"));
             }
         };
-        rule.cache(ttl, response, now).because(rule.reason(&reason))
+        let reason = [rule.name.as_str(), ": ", state, &holiday].concat();
+        rule.cache(ttl, response, now).because(reason)
     }
 
     fn holiday(&self, now: &Moment) -> String {
@@ -251,7 +247,7 @@ impl JsonRules {
 
 impl Rule {
     fn reason(&self, what: &str) -> String {
-        format!("{}: {what}", self.name)
+        [self.name.as_str(), ": ", what].concat()
     }
 
     /// Stores the response for `ttl`, less the spread.

@@ -290,12 +290,22 @@ fn variants_are_for_their_devices_and_paths() {
     );
 }
 
+/// The rule that leaves these parameters and the order out.
+fn ignored(names: &[&str]) -> QueryRule {
+    let names = names.iter().map(ToString::to_string).collect();
+    QueryRule {
+        parameters: QueryParameters::Ignore(names),
+        sort: true,
+    }
+}
+
 #[test]
 fn the_query_rule_of_the_file_is_used() {
     let names = ["utm_*", "fbclid", "gclid", "msclkid", "mc_cid", "mc_eid"];
+    assert_eq!(sample().manifest().query_rules, [ignored(&names)]);
     assert_eq!(
         sample().on_request(&Request::get("/?b=1"), &Moment::epoch()),
-        RequestDecision::new().ignore_query(names)
+        RequestDecision::new().declared_query(0)
     );
     let plain: JsonRules =
         tero_policy::configure(r#"{"rules": [{"match": ["/a"], "ttl": 1}]}"#).unwrap();
@@ -324,7 +334,10 @@ fn the_manifest_declares_what_the_file_needs() {
         .plan_warm()
         .device()
         .zone("America/Argentina/Buenos_Aires")
-        .variants(["mobile", "tablet"]);
+        .variants(["mobile", "tablet"])
+        .query_rules([ignored(&[
+            "utm_*", "fbclid", "gclid", "msclkid", "mc_cid", "mc_eid",
+        ])]);
     assert_eq!(sample().manifest(), manifest);
     let plain: JsonRules =
         tero_policy::configure(r#"{"rules": [{"match": ["*"], "ttl": 1}]}"#).unwrap();

@@ -1,4 +1,4 @@
-//! Bindings that wit-bindgen generates from `sdk/wit/policy.wit`. [`export!`](crate::export) uses
+//! Bindings that wit-bindgen generates from `sdk/wit/0.2/policy.wit`. [`export!`](crate::export) uses
 //! them, authors do not.
 #![allow(
     unsafe_code,
@@ -9,7 +9,7 @@
 )]
 
 wit_bindgen::generate!({
-    path: "../wit",
+    path: "../wit/0.2",
     world: "policy",
     pub_export_macro: true,
     export_macro_name: "export_bindings",
@@ -17,5 +17,5 @@ wit_bindgen::generate!({
     runtime_path: "wit_bindgen::rt",
 });
 
-pub use tero::policy::types;
+pub use tero::policy::{tables, types};
 pub use wit_bindgen::rt;

@@ -1,7 +1,7 @@
 //! The decisions of policies. A field that is `None` is left to the site's next policy, and then to
 //! the edge.
 
-use crate::Duration;
+use crate::{Answer, Duration, FieldEdit};
 
 /// Whether the cache is used for a request.
 ///
@@ -56,6 +56,22 @@ pub struct QueryRule {
     pub sort: bool,
 }
 
+/// A rule for the query: written into the decision, or one of the manifest's.
+///
+/// ```
+/// use tero_policy::{QueryChoice, RequestDecision};
+///
+/// let decision = RequestDecision::new().declared_query(0);
+/// assert_eq!(decision.query, Some(QueryChoice::Declared(0)));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum QueryChoice {
+    /// The rule at this place in [`Manifest::query_rules`](crate::Manifest::query_rules), from 0 on.
+    Declared(u8),
+    /// This rule.
+    Rule(QueryRule),
+}
+
 /// A decision about a request.
 ///
 /// ```
@@ -75,7 +91,27 @@ pub struct RequestDecision {
     /// The variant, one of the manifest's.
     pub variant: Option<String>,
     /// The rule for the query.
-    pub query: Option<QueryRule>,
+    pub query: Option<QueryChoice>,
+    /// Parts of the key beyond the variant, by the manifest's names: at most 8, each at most 128 bytes
+    /// of printable ASCII.
+    pub key_parts: Vec<(String, String)>,
+    /// The path that the origin is asked for, percent-encoded. It is part of the key.
+    pub rewrite_path: Option<String>,
+    /// The query that the origin is asked for, without the question mark; empty for none. It is part
+    /// of the key.
+    pub rewrite_query: Option<String>,
+    /// The origin, one of the manifest's. It is part of the key.
+    pub origin: Option<String>,
+    /// Changes of the request to the origin. They are part of the key.
+    pub request_edits: Vec<FieldEdit>,
+    /// Changes of the response to this client, whether it was stored or not.
+    pub response_edits: Vec<FieldEdit>,
+    /// The answer, without any origin or store.
+    pub answer: Option<Answer>,
+    /// A word for the access log: 1 to 64 bytes of visible ASCII.
+    pub log_tag: Option<String>,
+    /// The class of its rate limit, one of the manifest's.
+    pub rate_class: Option<String>,
     /// The reason, for people who read `Cache-Status`; see [`RequestDecision::because`].
     pub reason: Option<String>,
 }
@@ -173,7 +209,155 @@ impl RequestDecision {
     /// assert_eq!(decision.query, Some(QueryRule::default()));
     /// ```
     pub fn query(mut self, rule: QueryRule) -> RequestDecision {
-        self.query = Some(rule);
+        self.query = Some(QueryChoice::Rule(rule));
+        self
+    }
+
+    /// Chooses the rule for the query at this place in
+    /// [`Manifest::query_rules`](crate::Manifest::query_rules), from 0 on. This costs less than a rule
+    /// that is written into each decision.
+    ///
+    /// ```
+    /// # use tero_policy::{Manifest, QueryRule, RequestDecision};
+    /// let manifest = Manifest::new().query_rules([QueryRule::default()]);
+    /// let decision = RequestDecision::new().declared_query(0);
+    /// assert!(decision.query.is_some() && manifest.query_rules.len() == 1);
+    /// ```
+    pub fn declared_query(mut self, place: u8) -> RequestDecision {
+        self.query = Some(QueryChoice::Declared(place));
+        self
+    }
+
+    /// Adds a part to the key: responses with different values are stored apart.
+    ///
+    /// ```
+    /// # use tero_policy::RequestDecision;
+    /// assert_eq!(RequestDecision::new().key_part("market", "ar").key_parts.len(), 1);
+    /// ```
+    pub fn key_part(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> RequestDecision {
+        self.key_parts.push((name.into(), value.into()));
+        self
+    }
+
+    /// Asks the origin for this path.
+    ///
+    /// ```
+    /// # use tero_policy::RequestDecision;
+    /// assert!(RequestDecision::new().rewrite_path("/v2/search").rewrite_path.is_some());
+    /// ```
+    pub fn rewrite_path(mut self, path: impl Into<String>) -> RequestDecision {
+        self.rewrite_path = Some(path.into());
+        self
+    }
+
+    /// Asks the origin with this query; empty for none.
+    ///
+    /// ```
+    /// # use tero_policy::RequestDecision;
+    /// assert!(RequestDecision::new().rewrite_query("page=1").rewrite_query.is_some());
+    /// ```
+    pub fn rewrite_query(mut self, query: impl Into<String>) -> RequestDecision {
+        self.rewrite_query = Some(query.into());
+        self
+    }
+
+    /// Asks this origin.
+    ///
+    /// ```
+    /// # use tero_policy::RequestDecision;
+    /// assert_eq!(RequestDecision::new().origin("eu").origin.as_deref(), Some("eu"));
+    /// ```
+    pub fn origin(mut self, name: impl Into<String>) -> RequestDecision {
+        self.origin = Some(name.into());
+        self
+    }
+
+    /// Sets a field of the request to the origin.
+    ///
+    /// ```
+    /// # use tero_policy::RequestDecision;
+    /// assert_eq!(RequestDecision::new().set_request_field("x-tenant", "a").request_edits.len(), 1);
+    /// ```
+    pub fn set_request_field(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> RequestDecision {
+        self.request_edits.push(FieldEdit::set(name, value));
+        self
+    }
+
+    /// Removes a field of the request to the origin.
+    ///
+    /// ```
+    /// # use tero_policy::RequestDecision;
+    /// assert_eq!(RequestDecision::new().remove_request_field("x-a").request_edits.len(), 1);
+    /// ```
+    pub fn remove_request_field(mut self, name: impl Into<String>) -> RequestDecision {
+        self.request_edits.push(FieldEdit::remove(name));
+        self
+    }
+
+    /// Sets a field of the response to this client.
+    ///
+    /// ```
+    /// # use tero_policy::RequestDecision;
+    /// assert_eq!(RequestDecision::new().set_response_field("x-a", "b").response_edits.len(), 1);
+    /// ```
+    pub fn set_response_field(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> RequestDecision {
+        self.response_edits.push(FieldEdit::set(name, value));
+        self
+    }
+
+    /// Removes a field of the response to this client.
+    ///
+    /// ```
+    /// # use tero_policy::RequestDecision;
+    /// assert_eq!(RequestDecision::new().remove_response_field("server").response_edits.len(), 1);
+    /// ```
+    pub fn remove_response_field(mut self, name: impl Into<String>) -> RequestDecision {
+        self.response_edits.push(FieldEdit::remove(name));
+        self
+    }
+
+    /// Answers by itself, without any origin or store.
+    ///
+    /// ```
+    /// # use tero_policy::{Answer, RequestDecision};
+    /// assert!(RequestDecision::new().answer(Answer::new(410)).answer.is_some());
+    /// ```
+    pub fn answer(mut self, answer: Answer) -> RequestDecision {
+        self.answer = Some(answer);
+        self
+    }
+
+    /// Sets the word for the access log.
+    ///
+    /// ```
+    /// # use tero_policy::RequestDecision;
+    /// assert_eq!(RequestDecision::new().log_tag("b").log_tag.as_deref(), Some("b"));
+    /// ```
+    pub fn log_tag(mut self, word: impl Into<String>) -> RequestDecision {
+        self.log_tag = Some(word.into());
+        self
+    }
+
+    /// Chooses the class of its rate limit.
+    ///
+    /// ```
+    /// # use tero_policy::RequestDecision;
+    /// assert!(RequestDecision::new().rate_class("search").rate_class.is_some());
+    /// ```
+    pub fn rate_class(mut self, name: impl Into<String>) -> RequestDecision {
+        self.rate_class = Some(name.into());
         self
     }
 
@@ -185,8 +369,8 @@ impl RequestDecision {
     /// let decision = RequestDecision::pass().because("día feriado");
     /// assert_eq!(decision.reason.as_deref(), Some("dia feriado"));
     /// ```
-    pub fn because(mut self, reason: impl AsRef<str>) -> RequestDecision {
-        self.reason = Some(printable(reason.as_ref()));
+    pub fn because(mut self, reason: impl Into<String>) -> RequestDecision {
+        self.reason = Some(printable(reason.into()));
         self
     }
 }
@@ -208,6 +392,22 @@ pub enum Storing {
     Never,
     /// Stored even if the fields give no lifetime. The edge's safety rules still apply.
     Always,
+}
+
+/// The instant that ends a stored response, in seconds since the Unix epoch.
+///
+/// ```
+/// use tero_policy::{Expiry, ResponseDecision};
+///
+/// let decision = ResponseDecision::by_headers().stale_at(1_800_000_000);
+/// assert_eq!(decision.expiry, Some(Expiry::StaleAt(1_800_000_000)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Expiry {
+    /// It is purged then.
+    PurgeAt(u64),
+    /// It is stale from then on.
+    StaleAt(u64),
 }
 
 /// A decision about a response.
@@ -234,6 +434,14 @@ pub struct ResponseDecision {
     pub stale_while_revalidate: Option<Duration>,
     /// How much longer it is served stale if the origin fails (RFC 5861 §4).
     pub stale_if_error: Option<Duration>,
+    /// How long an answer with a status of 400 or above is fresh, in place of `ttl`.
+    pub error_ttl: Option<Duration>,
+    /// When the stored response ends at the latest, whatever its lifetimes are.
+    pub expiry: Option<Expiry>,
+    /// Whether it is worth a place in the store; `Some(false)` serves it without keeping it.
+    pub admit: Option<bool>,
+    /// Changes of its fields before it is stored.
+    pub edits: Vec<FieldEdit>,
     /// The surrogate keys: at most 64, of 1 to 128 bytes of visible ASCII each.
     pub tags: Vec<String>,
     /// The reason, for people who read `Cache-Status`; see [`ResponseDecision::because`].
@@ -331,6 +539,78 @@ impl ResponseDecision {
         self
     }
 
+    /// Sets how long an answer with a status of 400 or above is fresh.
+    ///
+    /// ```
+    /// # use tero_policy::{Duration, ResponseDecision};
+    /// assert!(ResponseDecision::by_headers().error_ttl(Duration::from_secs(5)).error_ttl.is_some());
+    /// ```
+    pub fn error_ttl(mut self, ttl: Duration) -> ResponseDecision {
+        self.error_ttl = Some(ttl);
+        self
+    }
+
+    /// Purges the stored response at this instant, in seconds since the Unix epoch.
+    ///
+    /// ```
+    /// # use tero_policy::{Expiry, ResponseDecision};
+    /// let decision = ResponseDecision::by_headers().purge_at(1_800_000_000);
+    /// assert_eq!(decision.expiry, Some(Expiry::PurgeAt(1_800_000_000)));
+    /// ```
+    pub fn purge_at(mut self, unix_secs: u64) -> ResponseDecision {
+        self.expiry = Some(Expiry::PurgeAt(unix_secs));
+        self
+    }
+
+    /// Makes the stored response stale at this instant, in seconds since the Unix epoch.
+    ///
+    /// ```
+    /// # use tero_policy::{Expiry, ResponseDecision};
+    /// let decision = ResponseDecision::by_headers().stale_at(1_800_000_000);
+    /// assert_eq!(decision.expiry, Some(Expiry::StaleAt(1_800_000_000)));
+    /// ```
+    pub fn stale_at(mut self, unix_secs: u64) -> ResponseDecision {
+        self.expiry = Some(Expiry::StaleAt(unix_secs));
+        self
+    }
+
+    /// Says whether it is worth a place in the store.
+    ///
+    /// ```
+    /// # use tero_policy::ResponseDecision;
+    /// assert_eq!(ResponseDecision::by_headers().admit(false).admit, Some(false));
+    /// ```
+    pub fn admit(mut self, admit: bool) -> ResponseDecision {
+        self.admit = Some(admit);
+        self
+    }
+
+    /// Sets a field before the response is stored.
+    ///
+    /// ```
+    /// # use tero_policy::ResponseDecision;
+    /// assert_eq!(ResponseDecision::by_headers().set_field("x-a", "b").edits.len(), 1);
+    /// ```
+    pub fn set_field(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> ResponseDecision {
+        self.edits.push(FieldEdit::set(name, value));
+        self
+    }
+
+    /// Removes a field before the response is stored.
+    ///
+    /// ```
+    /// # use tero_policy::ResponseDecision;
+    /// assert_eq!(ResponseDecision::by_headers().remove_field("server").edits.len(), 1);
+    /// ```
+    pub fn remove_field(mut self, name: impl Into<String>) -> ResponseDecision {
+        self.edits.push(FieldEdit::remove(name));
+        self
+    }
+
     /// Adds a surrogate key.
     ///
     /// ```
@@ -362,16 +642,16 @@ impl ResponseDecision {
     /// let decision = ResponseDecision::never().because("día feriado");
     /// assert_eq!(decision.reason.as_deref(), Some("dia feriado"));
     /// ```
-    pub fn because(mut self, reason: impl AsRef<str>) -> ResponseDecision {
-        self.reason = Some(printable(reason.as_ref()));
+    pub fn because(mut self, reason: impl Into<String>) -> ResponseDecision {
+        self.reason = Some(printable(reason.into()));
         self
     }
 }
 
 /// The text in printable ASCII, as the contract requires. Names of holidays have accents.
-fn printable(text: &str) -> String {
+fn printable(text: String) -> String {
     if text.len() <= 200 && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return text.to_owned();
+        return text;
     }
     text.chars().take(200).map(plain).collect()
 }

@@ -84,8 +84,8 @@
 //! serde = { version = "1", features = ["derive"] }
 //! ```
 //!
-//! Modules come with an allocator that is fast for small blocks, because a call allocates about a
-//! hundred of them. A policy with its own allocator uses `default-features = false`.
+//! Modules come with an allocator that is fast for small blocks. A policy with its own allocator uses
+//! `default-features = false`.
 //!
 //! # Errors
 //! If the settings are bad, [`Policy::configure`] returns an `Err`: the operator reads it, and the
@@ -97,6 +97,7 @@
 pub mod bindings;
 mod decision;
 mod duration;
+mod edit;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod glue;
@@ -109,23 +110,29 @@ mod names;
 mod path_pattern;
 mod request;
 mod spread;
+mod table;
 mod warm;
 
 use serde::de::DeserializeOwned;
 
 pub use decision::{
-    Lookup, QueryParameters, QueryRule, RequestDecision, ResponseDecision, Storing,
+    Expiry, Lookup, QueryChoice, QueryParameters, QueryRule, RequestDecision, ResponseDecision,
+    Storing,
 };
 pub use duration::Duration;
+pub use edit::{Answer, FieldEdit};
 pub use hours::{HolidayRule, Hours, Window};
 pub use lifetime::Lifetime;
 pub use local_time::{LocalTime, Weekday, Weekdays};
-pub use manifest::{Hook, Manifest};
+pub use manifest::{BucketRule, Hook, Manifest, NetworkPrefix};
 pub use moment::{Holiday, Moment, NearbyHoliday, OffsetChange, Opening};
 pub use names::{CookieName, QueryName, Tag, VariantName};
 pub use path_pattern::{PathPattern, PathReadings, any_matches, first_idle, first_match};
-pub use request::{Device, Request, Response};
+pub use request::{Client, Device, DeviceSource, Request, Response};
 pub use spread::spread;
+pub use table::{Table, TableRow, table};
+#[cfg(not(target_arch = "wasm32"))]
+pub use table::{provide_networks, provide_table};
 pub use warm::{PopularPage, WarmUrl};
 
 #[cfg(all(target_arch = "wasm32", feature = "allocator"))]
@@ -436,24 +443,27 @@ macro_rules! export {
                     $crate::glue::configure(&POLICY, &settings)
                 }
                 fn on_request(
+                    texts: ::std::string::String,
                     request: $crate::bindings::Request,
                     now: $crate::bindings::Moment,
                 ) -> $crate::bindings::RequestDecision {
-                    $crate::glue::on_request(&POLICY, request, now)
+                    $crate::glue::on_request(&POLICY, &texts, request, now)
                 }
                 fn on_response(
+                    texts: ::std::string::String,
                     request: $crate::bindings::Request,
                     response: $crate::bindings::Response,
                     now: $crate::bindings::Moment,
                 ) -> $crate::bindings::ResponseDecision {
-                    $crate::glue::on_response(&POLICY, request, response, now)
+                    $crate::glue::on_response(&POLICY, &texts, request, response, now)
                 }
                 fn plan_warm(
-                    plan: ::std::string::String,
+                    texts: ::std::string::String,
+                    plan: $crate::bindings::Span,
                     popular: ::std::vec::Vec<$crate::bindings::PopularPage>,
                     now: $crate::bindings::Moment,
                 ) -> ::std::vec::Vec<$crate::bindings::WarmUrl> {
-                    $crate::glue::plan_warm(&POLICY, &plan, popular, now)
+                    $crate::glue::plan_warm(&POLICY, &texts, plan, popular, now)
                 }
             }
     $crate::bindings::export_bindings!(Exported with_types_in $crate::bindings);

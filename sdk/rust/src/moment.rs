@@ -18,7 +18,7 @@ const DAY_SECS: i64 = 86_400;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Moment {
+pub struct Moment<'a> {
     /// Seconds since the Unix epoch.
     pub unix_secs: u64,
     /// Local year.
@@ -40,9 +40,9 @@ pub struct Moment {
     /// The next change of the offset, if there is one within 400 days.
     pub next_offset_change: Option<OffsetChange>,
     /// The entry of today's local date in the policy's calendar.
-    pub holiday: Option<Holiday>,
+    pub holiday: Option<Holiday<'a>>,
     /// The calendar entries from yesterday (−1) to 31 days ahead, without today's, by date.
-    pub nearby_holidays: Vec<NearbyHoliday>,
+    pub nearby_holidays: Vec<NearbyHoliday<'a>>,
 }
 
 /// A calendar entry of a day before or after today.
@@ -56,11 +56,11 @@ pub struct Moment {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct NearbyHoliday {
+pub struct NearbyHoliday<'a> {
     /// −1 is yesterday, 1 is tomorrow.
     pub days_ahead: i8,
     /// The entry.
-    pub holiday: Holiday,
+    pub holiday: Holiday<'a>,
 }
 
 /// A change of a zone's offset from UTC.
@@ -92,9 +92,9 @@ pub struct OffsetChange {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct Holiday {
+pub struct Holiday<'a> {
     /// Its name.
-    pub name: String,
+    pub name: &'a str,
     /// The hours of a half-day; `None` if the day is closed.
     pub open: Option<Opening>,
 }
@@ -117,14 +117,14 @@ pub struct Opening {
     pub until: LocalTime,
 }
 
-impl Moment {
+impl<'a> Moment<'a> {
     /// The Unix epoch in UTC, which `on_request` is told if the manifest names no zone.
     ///
     /// ```
     /// # use tero_policy::Moment;
     /// assert_eq!((Moment::epoch().year, Moment::epoch().unix_secs), (1970, 0));
     /// ```
-    pub fn epoch() -> Moment {
+    pub fn epoch() -> Moment<'a> {
         Moment::new(0, 0)
     }
 
@@ -134,7 +134,7 @@ impl Moment {
     /// # use tero_policy::Moment;
     /// assert_eq!(Moment::new(0, 60).hour, 1);
     /// ```
-    pub fn new(unix_secs: u64, utc_offset_mins: i16) -> Moment {
+    pub fn new(unix_secs: u64, utc_offset_mins: i16) -> Moment<'a> {
         let local = (i64::try_from(unix_secs).unwrap_or(i64::MAX / 2)
             + i64::from(utc_offset_mins) * 60)
             .max(0);
@@ -162,11 +162,8 @@ impl Moment {
     /// # use tero_policy::Moment;
     /// assert_eq!(Moment::epoch().on_holiday("Navidad").holiday.unwrap().name, "Navidad");
     /// ```
-    pub fn on_holiday(mut self, name: &str) -> Moment {
-        self.holiday = Some(Holiday {
-            name: name.to_owned(),
-            open: None,
-        });
+    pub fn on_holiday(mut self, name: &'a str) -> Moment<'a> {
+        self.holiday = Some(Holiday { name, open: None });
         self
     }
 
@@ -178,9 +175,9 @@ impl Moment {
     /// let now = Moment::epoch().on_half_day("Nochebuena", from, until);
     /// assert_eq!(now.holiday.unwrap().open.unwrap().until, until);
     /// ```
-    pub fn on_half_day(mut self, name: &str, from: LocalTime, until: LocalTime) -> Moment {
+    pub fn on_half_day(mut self, name: &'a str, from: LocalTime, until: LocalTime) -> Moment<'a> {
         self.holiday = Some(Holiday {
-            name: name.to_owned(),
+            name,
             open: Some(Opening { from, until }),
         });
         self
@@ -193,13 +190,10 @@ impl Moment {
     /// let now = Moment::epoch().with_holiday(1, "Navidad");
     /// assert_eq!(now.holiday_on(1).unwrap().name, "Navidad");
     /// ```
-    pub fn with_holiday(mut self, days_ahead: i8, name: &str) -> Moment {
+    pub fn with_holiday(mut self, days_ahead: i8, name: &'a str) -> Moment<'a> {
         self.nearby_holidays.push(NearbyHoliday {
             days_ahead,
-            holiday: Holiday {
-                name: name.to_owned(),
-                open: None,
-            },
+            holiday: Holiday { name, open: None },
         });
         self
     }
@@ -215,12 +209,12 @@ impl Moment {
     pub fn with_half_day(
         mut self,
         days_ahead: i8,
-        name: &str,
+        name: &'a str,
         from: LocalTime,
         until: LocalTime,
-    ) -> Moment {
+    ) -> Moment<'a> {
         let holiday = Holiday {
-            name: name.to_owned(),
+            name,
             open: Some(Opening { from, until }),
         };
         self.nearby_holidays.push(NearbyHoliday {
@@ -238,7 +232,7 @@ impl Moment {
     /// let now = Moment::new(3_600, 0).before_offset_change(7_200, 60);
     /// assert_eq!(now.until(LocalTime::at(3, 0)).as_secs(), 3_600);
     /// ```
-    pub fn before_offset_change(mut self, unix_secs: u64, utc_offset_mins: i16) -> Moment {
+    pub fn before_offset_change(mut self, unix_secs: u64, utc_offset_mins: i16) -> Moment<'a> {
         self.next_offset_change = Some(OffsetChange {
             unix_secs,
             utc_offset_mins,
@@ -254,7 +248,7 @@ impl Moment {
     /// let now = Moment::epoch().on_holiday("Año Nuevo");
     /// assert!(now.holiday_on(0).is_some() && now.holiday_on(1).is_none());
     /// ```
-    pub fn holiday_on(&self, days_ahead: i64) -> Option<&Holiday> {
+    pub fn holiday_on(&self, days_ahead: i64) -> Option<&Holiday<'a>> {
         if days_ahead == 0 {
             return self.holiday.as_ref();
         }
@@ -333,7 +327,7 @@ impl Moment {
 
     /// This many seconds later. The calendar is dropped, because its days are counted from today.
     #[cfg(test)]
-    pub(crate) fn plus_secs(&self, secs: i64) -> Moment {
+    pub(crate) fn plus_secs(&self, secs: i64) -> Moment<'a> {
         let now = self.unix() + secs;
         let (offset, change) = self.offset_at(now);
         let next_offset_change = self.next_offset_change.filter(|_| change.is_some());

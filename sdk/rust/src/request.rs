@@ -87,6 +87,102 @@ impl<'de> Deserialize<'de> for Device {
     }
 }
 
+/// How the device class was found.
+///
+/// ```
+/// use tero_policy::DeviceSource;
+///
+/// assert_eq!(DeviceSource::default(), DeviceSource::Nothing);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DeviceSource {
+    /// By client hints.
+    ClientHints,
+    /// By the user agent.
+    UserAgent,
+    /// By nothing: the client does not say what it is, or the manifest does not ask.
+    #[default]
+    Nothing,
+}
+
+/// The client of a request, as far as the [manifest](crate::Manifest) names it.
+///
+/// ```
+/// use tero_policy::Client;
+///
+/// let client = Client::new().with_country("AR").with_bucket(1);
+/// assert_eq!((client.country, client.bucket), (Some("AR"), Some(1)));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Client<'a> {
+    /// Its network, such as `203.0.113.0/24`.
+    pub network: Option<&'a str>,
+    /// Its country, two capital letters (ISO 3166-1), if the operator has a source for it.
+    pub country: Option<&'a str>,
+    /// Its region, what follows the hyphen in ISO 3166-2, such as `C` for `AR-C`.
+    pub region: Option<&'a str>,
+    /// The bucket of the visitor: from 0 to one less than the number of buckets.
+    pub bucket: Option<u16>,
+}
+
+impl<'a> Client<'a> {
+    /// A client of which nothing is known.
+    ///
+    /// ```
+    /// # use tero_policy::Client;
+    /// assert_eq!(Client::new().country, None);
+    /// ```
+    pub fn new() -> Client<'a> {
+        Client::default()
+    }
+
+    /// Sets the network. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Client;
+    /// let client = Client::new().with_network("203.0.113.0/24");
+    /// assert_eq!(client.network, Some("203.0.113.0/24"));
+    /// ```
+    pub fn with_network(mut self, network: &'a str) -> Client<'a> {
+        self.network = Some(network);
+        self
+    }
+
+    /// Sets the country. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Client;
+    /// assert_eq!(Client::new().with_country("AR").country, Some("AR"));
+    /// ```
+    pub fn with_country(mut self, country: &'a str) -> Client<'a> {
+        self.country = Some(country);
+        self
+    }
+
+    /// Sets the region. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Client;
+    /// assert_eq!(Client::new().with_region("C").region, Some("C"));
+    /// ```
+    pub fn with_region(mut self, region: &'a str) -> Client<'a> {
+        self.region = Some(region);
+        self
+    }
+
+    /// Sets the bucket. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Client;
+    /// assert_eq!(Client::new().with_bucket(7).bucket, Some(7));
+    /// ```
+    pub fn with_bucket(mut self, bucket: u16) -> Client<'a> {
+        self.bucket = Some(bucket);
+        self
+    }
+}
+
 /// A request. Only the inputs that the [manifest](crate::Manifest) names are filled in, and always
 /// `method`, `scheme`, `host` and `path`.
 ///
@@ -99,45 +195,51 @@ impl<'de> Deserialize<'de> for Device {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Request {
+pub struct Request<'a> {
     /// `GET`, `POST`, …
-    pub method: String,
+    pub method: &'a str,
     /// `http` or `https`.
-    pub scheme: String,
+    pub scheme: &'a str,
     /// The host in lower case, without port.
-    pub host: String,
+    pub host: &'a str,
     /// The path as it came, percent-encoded, without the query.
-    pub path: String,
+    pub path: &'a str,
     /// The query without the question mark.
-    pub query: Option<String>,
+    pub query: Option<&'a str>,
     /// The fields, with names in lower case. A repeated field comes once per line.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(&'a str, &'a str)>,
     /// The cookies, by name and value.
-    pub cookies: Vec<(String, String)>,
+    pub cookies: Vec<(&'a str, &'a str)>,
     /// The device class of the visitor.
     pub device: Device,
+    /// How the device class was found.
+    pub device_source: DeviceSource,
+    /// The client, as far as the manifest names it.
+    pub client: Client<'a>,
+    /// The name of the route of the configuration that matched, if it has one.
+    pub route: Option<&'a str>,
     /// In `on_response`, the variant that the site's policies chose together.
-    pub variant: Option<String>,
+    pub variant: Option<&'a str>,
 }
 
-impl Request {
+impl<'a> Request<'a> {
     /// `GET` of a path with its query on `https://localhost`. For tests.
     ///
     /// ```
     /// # use tero_policy::Request;
     /// let request = Request::get("/a?b=1");
-    /// assert_eq!((request.path.as_str(), request.query.as_deref()), ("/a", Some("b=1")));
+    /// assert_eq!((request.path, request.query), ("/a", Some("b=1")));
     /// ```
-    pub fn get(url: &str) -> Request {
+    pub fn get(url: &'a str) -> Request<'a> {
         let (path, query) = match url.split_once('?') {
-            Some((path, query)) => (path, Some(query.to_owned())),
+            Some((path, query)) => (path, Some(query)),
             None => (url, None),
         };
         Request {
-            method: "GET".to_owned(),
-            scheme: "https".to_owned(),
-            host: "localhost".to_owned(),
-            path: path.to_owned(),
+            method: "GET",
+            scheme: "https",
+            host: "localhost",
+            path,
             query,
             ..Request::default()
         }
@@ -149,8 +251,8 @@ impl Request {
     /// # use tero_policy::Request;
     /// assert_eq!(Request::get("/").with_method("HEAD").method, "HEAD");
     /// ```
-    pub fn with_method(mut self, method: &str) -> Request {
-        self.method = method.to_owned();
+    pub fn with_method(mut self, method: &'a str) -> Request<'a> {
+        self.method = method;
         self
     }
 
@@ -160,21 +262,20 @@ impl Request {
     /// # use tero_policy::Request;
     /// assert_eq!(Request::get("/").with_host("shop.example").host, "shop.example");
     /// ```
-    pub fn with_host(mut self, host: &str) -> Request {
-        self.host = host.to_owned();
+    pub fn with_host(mut self, host: &'a str) -> Request<'a> {
+        self.host = host;
         self
     }
 
-    /// Adds a header field. For tests.
+    /// Adds a header field. The edge gives names in lower case. For tests.
     ///
     /// ```
     /// # use tero_policy::Request;
-    /// let request = Request::get("/").with_header("Accept-Language", "es");
-    /// assert_eq!(request.headers, [("accept-language".to_owned(), "es".to_owned())]);
+    /// let request = Request::get("/").with_header("accept-language", "es");
+    /// assert_eq!(request.headers, [("accept-language", "es")]);
     /// ```
-    pub fn with_header(mut self, name: &str, value: &str) -> Request {
-        self.headers
-            .push((name.to_ascii_lowercase(), value.to_owned()));
+    pub fn with_header(mut self, name: &'a str, value: &'a str) -> Request<'a> {
+        self.headers.push((name, value));
         self
     }
 
@@ -185,8 +286,8 @@ impl Request {
     /// let request = Request::get("/").with_cookie("plan", "gold");
     /// assert_eq!(request.cookie("plan"), Some("gold"));
     /// ```
-    pub fn with_cookie(mut self, name: &str, value: &str) -> Request {
-        self.cookies.push((name.to_owned(), value.to_owned()));
+    pub fn with_cookie(mut self, name: &'a str, value: &'a str) -> Request<'a> {
+        self.cookies.push((name, value));
         self
     }
 
@@ -196,8 +297,43 @@ impl Request {
     /// # use tero_policy::{Device, Request};
     /// assert_eq!(Request::get("/").with_device(Device::Tv).device, Device::Tv);
     /// ```
-    pub fn with_device(mut self, device: Device) -> Request {
+    pub fn with_device(mut self, device: Device) -> Request<'a> {
         self.device = device;
+        self
+    }
+
+    /// Sets how the device class was found. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::{DeviceSource, Request};
+    /// let request = Request::get("/").with_device_source(DeviceSource::ClientHints);
+    /// assert_eq!(request.device_source, DeviceSource::ClientHints);
+    /// ```
+    pub fn with_device_source(mut self, source: DeviceSource) -> Request<'a> {
+        self.device_source = source;
+        self
+    }
+
+    /// Sets the client. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::{Client, Request};
+    /// let request = Request::get("/").with_client(Client::new().with_country("AR"));
+    /// assert_eq!(request.client.country, Some("AR"));
+    /// ```
+    pub fn with_client(mut self, client: Client<'a>) -> Request<'a> {
+        self.client = client;
+        self
+    }
+
+    /// Sets the route that matched. For tests.
+    ///
+    /// ```
+    /// # use tero_policy::Request;
+    /// assert_eq!(Request::get("/").with_route("search").route, Some("search"));
+    /// ```
+    pub fn with_route(mut self, name: &'a str) -> Request<'a> {
+        self.route = Some(name);
         self
     }
 
@@ -205,10 +341,10 @@ impl Request {
     ///
     /// ```
     /// # use tero_policy::Request;
-    /// assert_eq!(Request::get("/").with_variant("mobile").variant.as_deref(), Some("mobile"));
+    /// assert_eq!(Request::get("/").with_variant("mobile").variant, Some("mobile"));
     /// ```
-    pub fn with_variant(mut self, name: &str) -> Request {
-        self.variant = Some(name.to_owned());
+    pub fn with_variant(mut self, name: &'a str) -> Request<'a> {
+        self.variant = Some(name);
         self
     }
 
@@ -219,7 +355,7 @@ impl Request {
     /// let request = Request::get("/").with_header("accept-language", "es");
     /// assert_eq!(request.header("Accept-Language"), Some("es"));
     /// ```
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&'a str> {
         first(&self.headers, |other| other.eq_ignore_ascii_case(name))
     }
 
@@ -230,7 +366,7 @@ impl Request {
     /// let request = Request::get("/").with_cookie("plan", "gold");
     /// assert_eq!((request.cookie("plan"), request.cookie("Plan")), (Some("gold"), None));
     /// ```
-    pub fn cookie(&self, name: &str) -> Option<&str> {
+    pub fn cookie(&self, name: &str) -> Option<&'a str> {
         first(&self.cookies, |other| other == name)
     }
 
@@ -241,9 +377,8 @@ impl Request {
     /// # use tero_policy::Request;
     /// assert_eq!(Request::get("/?zona=palermo").query_parameter("zona"), Some("palermo"));
     /// ```
-    pub fn query_parameter(&self, name: &str) -> Option<&str> {
-        self.query
-            .as_deref()?
+    pub fn query_parameter(&self, name: &str) -> Option<&'a str> {
+        self.query?
             .split('&')
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
             .find(|(other, _)| *other == name)
@@ -261,11 +396,11 @@ impl Request {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Response {
+pub struct Response<'a> {
     /// 200, 404, …
     pub status: u16,
     /// The fields that the manifest names, with names in lower case.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(&'a str, &'a str)>,
     /// The length from `Content-Length`, in bytes.
     pub length: Option<u64>,
     /// The freshness lifetime that the response's own fields give a shared cache (RFC 9111 §4.2.1);
@@ -279,14 +414,14 @@ pub struct Response {
     pub key_hash: u64,
 }
 
-impl Response {
+impl<'a> Response<'a> {
     /// A response with this status. For tests.
     ///
     /// ```
     /// # use tero_policy::Response;
     /// assert_eq!(Response::new(404).status, 404);
     /// ```
-    pub fn new(status: u16) -> Response {
+    pub fn new(status: u16) -> Response<'a> {
         Response {
             status,
             ..Response::default()
@@ -299,20 +434,19 @@ impl Response {
     /// # use tero_policy::Response;
     /// assert_eq!(Response::ok().status, 200);
     /// ```
-    pub fn ok() -> Response {
+    pub fn ok() -> Response<'a> {
         Response::new(200)
     }
 
-    /// Adds a header field. For tests.
+    /// Adds a header field. The edge gives names in lower case. For tests.
     ///
     /// ```
     /// # use tero_policy::Response;
-    /// let response = Response::ok().with_header("Content-Language", "es");
-    /// assert_eq!(response.headers, [("content-language".to_owned(), "es".to_owned())]);
+    /// let response = Response::ok().with_header("content-language", "es");
+    /// assert_eq!(response.headers, [("content-language", "es")]);
     /// ```
-    pub fn with_header(mut self, name: &str, value: &str) -> Response {
-        self.headers
-            .push((name.to_ascii_lowercase(), value.to_owned()));
+    pub fn with_header(mut self, name: &'a str, value: &'a str) -> Response<'a> {
+        self.headers.push((name, value));
         self
     }
 
@@ -323,7 +457,7 @@ impl Response {
     /// let response = Response::ok().with_header_ttl(Duration::from_mins(1));
     /// assert_eq!(response.header_ttl, Some(Duration::from_mins(1)));
     /// ```
-    pub fn with_header_ttl(mut self, ttl: Duration) -> Response {
+    pub fn with_header_ttl(mut self, ttl: Duration) -> Response<'a> {
         self.header_ttl = Some(ttl);
         self
     }
@@ -335,7 +469,7 @@ impl Response {
     /// let response = Response::ok().with_header_browser_ttl(Duration::from_mins(1));
     /// assert_eq!(response.header_browser_ttl, Some(Duration::from_mins(1)));
     /// ```
-    pub fn with_header_browser_ttl(mut self, ttl: Duration) -> Response {
+    pub fn with_header_browser_ttl(mut self, ttl: Duration) -> Response<'a> {
         self.header_browser_ttl = Some(ttl);
         self
     }
@@ -347,7 +481,7 @@ impl Response {
     /// let key_hash = |key: &str| Response::ok().with_key(key).key_hash;
     /// assert_ne!(key_hash("https://localhost/a"), key_hash("https://localhost/b"));
     /// ```
-    pub fn with_key(mut self, key: &str) -> Response {
+    pub fn with_key(mut self, key: &str) -> Response<'a> {
         self.key_hash = crate::spread::hash(key);
         self
     }
@@ -371,7 +505,7 @@ impl Response {
     /// # use tero_policy::Response;
     /// assert_eq!(Response::ok().with_length(1_024).length, Some(1_024));
     /// ```
-    pub fn with_length(mut self, bytes: u64) -> Response {
+    pub fn with_length(mut self, bytes: u64) -> Response<'a> {
         self.length = Some(bytes);
         self
     }
@@ -383,7 +517,7 @@ impl Response {
     /// let response = Response::ok().with_header("content-language", "es");
     /// assert_eq!(response.header("Content-Language"), Some("es"));
     /// ```
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&'a str> {
         first(&self.headers, |other| other.eq_ignore_ascii_case(name))
     }
 
@@ -401,11 +535,11 @@ impl Response {
     }
 }
 
-fn first(pairs: &[(String, String)], is: impl Fn(&str) -> bool) -> Option<&str> {
+fn first<'a>(pairs: &[(&'a str, &'a str)], is: impl Fn(&str) -> bool) -> Option<&'a str> {
     pairs
         .iter()
         .find(|(name, _)| is(name))
-        .map(|(_, value)| value.as_str())
+        .map(|(_, value)| *value)
 }
 
 #[cfg(test)]
@@ -418,7 +552,7 @@ mod tests {
             .with_header("Accept-Language", "es")
             .with_cookie("plan", "gold");
         assert_eq!(
-            (request.path.as_str(), request.query.as_deref()),
+            (request.path, request.query),
             ("/a", Some("zona=palermo&x&zona=2"))
         );
         assert_eq!(request.header("accept-LANGUAGE"), Some("es"));

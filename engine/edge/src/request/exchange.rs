@@ -19,8 +19,8 @@ use super::site::Site;
 use crate::origin::{Origin, OriginError, OriginResponse};
 use crate::run_id::RunId;
 use tero_config::{Compress, RouteCompress};
-use tero_policy_host::device::Device;
-use tero_policy_host::{Chain, PolicyRequest};
+use tero_policy_host::device::{Device, DeviceSource};
+use tero_policy_host::{Chain, ClientFacts, PolicyRequest};
 use tero_semantics::authority::{Authority, Scheme};
 use tero_semantics::cache_control::RequestDirectives;
 use tero_semantics::cache_control_rule::{CacheControlRule, RuledResponse};
@@ -359,7 +359,11 @@ impl Exchange {
             query: self.parts.uri.query(),
             headers: &self.parts.headers,
             device: self.device,
-            client: self.client,
+            device_source: DeviceSource::default(),
+            client: ClientFacts::of(self.client),
+            route: self
+                .route()
+                .and_then(|route| route.settings.name.as_deref()),
             variant: self.decision.variant.as_deref(),
         }
     }

@@ -520,6 +520,33 @@ fn note<A, D>(ruling: &Ruling, asked: &ChainTrace<A, D>, joined: &str) -> RuleNo
                 words_of(ruling.field)
             ),
         ),
+        Precedence::AnswerWins => rule(
+            "answer-wins",
+            format!(
+                "{by} answers by itself, and that wins over a pass{}",
+                although("pass")
+            ),
+        ),
+        Precedence::RefusalWins => rule(
+            "refusal-wins",
+            format!(
+                "{by} refuses a place in the store, and that wins{}",
+                although("admit")
+            ),
+        ),
+        Precedence::EarliestWins => rule(
+            "earliest-wins",
+            format!(
+                "{by} ends the stored response first; the end that {over} would have is not used"
+            ),
+        ),
+        Precedence::NamesJoin => rule(
+            "names-join",
+            format!(
+                "{by}, {over} name {}, which join; the first that names one decides it",
+                words_of(ruling.field)
+            ),
+        ),
         Precedence::VariantsJoin => rule(
             "variants-join",
             format!("{by}, {over} name variants, which join to `{joined}`"),
@@ -534,12 +561,24 @@ fn words_of(field: DecisionField) -> &'static str {
     match field {
         DecisionField::Lookup => "the look-up",
         DecisionField::Query => "the query",
+        DecisionField::KeyParts => "parts of the key",
+        DecisionField::Rewrite => "the path and query that the origin is asked for",
+        DecisionField::Origin => "the origin",
+        DecisionField::RequestEdits => "fields of the request to the origin",
+        DecisionField::ResponseEdits => "fields of the response to the client",
+        DecisionField::Answer => "the answer",
+        DecisionField::LogTag => "the word for the log",
+        DecisionField::RateClass => "the class of the rate limit",
         DecisionField::Variant => "the variant",
         DecisionField::Storing => "storing",
         DecisionField::Ttl => "the TTL",
         DecisionField::BrowserTtl => "the browser's TTL",
         DecisionField::StaleWhileRevalidate => "stale-while-revalidate",
         DecisionField::StaleIfError => "stale-if-error",
+        DecisionField::ErrorTtl => "the TTL of errors",
+        DecisionField::Expiry => "when the stored response ends",
+        DecisionField::Admit => "the place in the store",
+        DecisionField::StoredEdits => "fields of the stored response",
         DecisionField::Tags => "the tags",
         DecisionField::Reason => "the reason",
     }

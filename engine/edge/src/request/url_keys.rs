@@ -7,8 +7,8 @@ use http::{Method, Uri};
 
 use super::edge::Edge;
 use super::site::Site;
-use tero_policy_host::device::Device;
-use tero_policy_host::{Chain, PolicyRequest};
+use tero_policy_host::device::{Device, DeviceSource};
+use tero_policy_host::{Chain, ClientFacts, PolicyRequest};
 use tero_semantics::authority::Scheme;
 use tero_semantics::decision::{QueryRule, RequestDecision};
 use tero_semantics::key::{self, KeyParts};
@@ -94,7 +94,9 @@ impl SitePage<'_> {
             query: self.target.query(),
             headers: &http::HeaderMap::new(),
             device,
-            client: None,
+            device_source: DeviceSource::default(),
+            client: ClientFacts::default(),
+            route: None,
             variant: None,
         };
         chain.on_request(&ask, self.site.clock.wall())

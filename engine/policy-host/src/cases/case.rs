@@ -1,14 +1,16 @@
 //! A file of test cases, checked.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
-use crate::device::Device;
+use crate::device::{Device, DeviceSource};
 use crate::facts::PopularPage;
 use crate::manifest::Hook;
+use crate::tables::TableSet;
 use tero_config as config;
 use tero_time::local_time::LocalDateTime;
 
@@ -24,6 +26,8 @@ pub struct Cases {
     pub(super) zone: Option<Tz>,
     /// The files that it names, beside the module: settings and calendar.
     pub(super) named_files: Vec<std::path::PathBuf>,
+    /// The data tables that the file gives.
+    pub(super) tables: Arc<TableSet>,
     pub(super) cases: Vec<Case>,
 }
 
@@ -50,6 +54,12 @@ pub(super) struct CaseRequest {
     pub(super) query: Option<String>,
     pub(super) headers: HeaderMap,
     pub(super) device: Device,
+    pub(super) device_source: DeviceSource,
+    pub(super) client: Option<IpAddr>,
+    pub(super) country: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) bucket: Option<u16>,
+    pub(super) route: Option<String>,
     pub(super) variant: Option<String>,
 }
 

@@ -56,7 +56,45 @@ pub(super) const FILE: Section = Section {
             Rule("the policy's own, else UTC"),
             "The time zone of `at`.",
         ),
+        key(
+            "table",
+            Table,
+            Value("[]"),
+            "The data tables that the policy looks things up in. See `[[table]]`.",
+        ),
         key("case", Table, Required, "See `[[case]]`."),
+    ],
+};
+
+pub(super) const TABLE: Section = Section {
+    header: "[[table]]",
+    name: "table",
+    doc: "A data table, in place of one of the same name. One of `file` and `rows` is required.",
+    keys: &[
+        key(
+            "name",
+            Text("1 to 64 of `a-z`, `0-9`, `-`, `_`"),
+            Required,
+            "The name of the table, as the policy's manifest has it.",
+        ),
+        key(
+            "file",
+            Text("a path ending in `.csv` or `.json`, relative to this file"),
+            Rule("none"),
+            "The file of the table. Cases that come with a push can't name one.",
+        ),
+        key(
+            "rows",
+            Table,
+            Rule("none"),
+            "The rows: for each key a text.",
+        ),
+        key(
+            "kind",
+            OneOf(&["keys", "networks"]),
+            Value("\"keys\""),
+            "How rows are found, as in the configuration.",
+        ),
     ],
 };
 
@@ -115,6 +153,42 @@ pub(super) const CASE: Section = Section {
             OneOf(&["desktop", "mobile", "tablet", "tv", "bot", "unknown"]),
             Rule("taken from the fields"),
             "The device class of the visitor.",
+        ),
+        key(
+            "device_source",
+            OneOf(&["client-hints", "user-agent", "nothing"]),
+            Value("\"nothing\""),
+            "How the device class was found.",
+        ),
+        key(
+            "client",
+            Text("an address, or a network such as `203.0.113.0/24`"),
+            Rule("unknown"),
+            "The client's address; of a network, its first one.",
+        ),
+        key(
+            "country",
+            Text("two capital letters"),
+            Rule("unknown"),
+            "The client's country.",
+        ),
+        key(
+            "region",
+            Text("1 to 3 of `A-Z` and `0-9`"),
+            Rule("unknown"),
+            "The client's region.",
+        ),
+        key(
+            "bucket",
+            Count(0, 9_999),
+            Rule("made of the policy's cookie, or else of `client`"),
+            "The visitor's bucket.",
+        ),
+        key(
+            "route",
+            Text("1 to 64 of `a-z`, `0-9`, `-`, `_`"),
+            Rule("none"),
+            "The name of the route that matched.",
         ),
         key(
             "variant",
@@ -228,6 +302,90 @@ pub(super) const ON_REQUEST: Section = Section {
             "Whether the order of the parameters is ignored.",
         ),
         key(
+            "key_parts",
+            Table,
+            Rule("any"),
+            "All parts of the key: for each name its value.",
+        ),
+        key(
+            "path",
+            Text("a path, or `false` for none"),
+            Rule("any"),
+            "The path that the origin is asked for.",
+        ),
+        key(
+            "query",
+            Text("a query, or `false` for none"),
+            Rule("any"),
+            "The query that the origin is asked for.",
+        ),
+        key(
+            "origin",
+            Text("the name of an origin, or `false` for none"),
+            Rule("any"),
+            "The origin.",
+        ),
+        key(
+            "set_request",
+            Table,
+            Rule("any"),
+            "All fields that are set in the request to the origin: for each a text.",
+        ),
+        key(
+            "remove_request",
+            Texts("a field name"),
+            Rule("any"),
+            "The fields that are removed from it, in order.",
+        ),
+        key(
+            "set_response",
+            Table,
+            Rule("any"),
+            "All fields that are set in the response to the client: for each a text.",
+        ),
+        key(
+            "remove_response",
+            Texts("a field name"),
+            Rule("any"),
+            "The fields that are removed from it, in order.",
+        ),
+        key(
+            "answer",
+            Text("a status, `301`, or `false` for none"),
+            Rule("any"),
+            "The status of the policy's own answer.",
+        ),
+        key(
+            "answer_headers",
+            Table,
+            Rule("any"),
+            "All fields of that answer: for each a text.",
+        ),
+        key(
+            "answer_body",
+            Text("a text"),
+            Rule("any"),
+            "The exact content of that answer.",
+        ),
+        key(
+            "answer_body_contains",
+            Text("a text"),
+            Rule("any"),
+            "A part of the content of that answer.",
+        ),
+        key(
+            "log_tag",
+            Text("a word, or `false` for none"),
+            Rule("any"),
+            "The word for the access log.",
+        ),
+        key(
+            "rate_class",
+            Text("the name of a class, or `false` for none"),
+            Rule("any"),
+            "The class of the rate limit.",
+        ),
+        key(
             "reason",
             Text("a text, or `false` for none"),
             Rule("any"),
@@ -278,6 +436,42 @@ pub(super) const ON_RESPONSE: Section = Section {
             "How long it is served stale when the origin fails.",
         ),
         key(
+            "error_ttl",
+            DURATION,
+            Rule("any"),
+            "How long an answer with a status of 400 or above is fresh.",
+        ),
+        key(
+            "purge_at",
+            Text("a time with its offset, `2026-11-24T12:00:00-03:00`, or `false` for none"),
+            Rule("any"),
+            "When the stored response is purged.",
+        ),
+        key(
+            "stale_at",
+            Text("a time with its offset, or `false` for none"),
+            Rule("any"),
+            "When the stored response becomes stale.",
+        ),
+        key(
+            "admit",
+            OneOf(&["yes", "no"]),
+            Rule("any"),
+            "Whether the policy says that it is worth a place in the store.",
+        ),
+        key(
+            "set_stored",
+            Table,
+            Rule("any"),
+            "All fields that are set before it is stored: for each a text.",
+        ),
+        key(
+            "remove_stored",
+            Texts("a field name"),
+            Rule("any"),
+            "The fields that are removed before it is stored, in order.",
+        ),
+        key(
             "tags",
             Texts("a tag"),
             Rule("any"),
@@ -323,6 +517,7 @@ pub(super) const PLAN_WARM: Section = Section {
 pub fn reference() -> String {
     tables(&[
         &FILE,
+        &TABLE,
         &CASE,
         &RESPONSE,
         &POPULAR,

@@ -1,13 +1,18 @@
 //! Compares answers, field by field, with the expected ones.
 
-use serde_json::{Value, json};
+use http::{HeaderName, HeaderValue};
+use serde_json::{Map, Value, json};
 
 use super::case::Expectation;
 use super::report::Mismatch;
 use crate::answer::{RequestAnswer, ResponseAnswer};
 use crate::trial::HookAnswer;
 use tero_config::units::show_duration;
-use tero_semantics::decision::{LookupDecision, QueryParameters, QueryRule, StoringDecision};
+use tero_semantics::decision::{
+    Expiry, ExtendedDecision, LookupDecision, QueryParameters, QueryRule, StoringDecision,
+};
+use tero_semantics::field_edits::FieldEdits;
+use tero_semantics::timestamp::Timestamp;
 
 /// An answer by field, in the words of a case file. A field that is left out is null.
 pub(super) fn fields(answer: &HookAnswer) -> Value {
@@ -36,14 +41,69 @@ fn request(answer: &RequestAnswer) -> Value {
         Some(QueryParameters::Only(names)) => (None, Some(names)),
         Some(QueryParameters::All) | None => (None, None),
     };
-    json!({
+    let mut fields = json!({
         "lookup": lookup,
         "variant": answer.variant.as_deref(),
         "query_ignore": ignore,
         "query_only": only,
         "query_sort": answer.query.as_ref().is_some_and(|rule| rule.sort),
         "reason": answer.reason,
-    })
+    });
+    let nothing = ExtendedDecision::default();
+    let extended = answer.extended.as_deref().unwrap_or(&nothing);
+    for (name, value) in of_extended(extended) {
+        fields[name] = value;
+    }
+    fields
+}
+
+/// What else is decided about a request, by field.
+fn of_extended(extended: &ExtendedDecision) -> [(&'static str, Value); 13] {
+    let parts = extended.key_parts.iter();
+    let parts = parts.map(|part| (part.name.to_string(), Value::from(&*part.value)));
+    let origin = &extended.origin;
+    let own = extended.answer.as_deref();
+    [
+        ("key_parts", parts.collect::<Map<_, _>>().into()),
+        ("path", json!(origin.path)),
+        ("query", json!(origin.query)),
+        ("origin", json!(origin.origin.as_deref())),
+        ("set_request", set(&origin.fields.set)),
+        ("remove_request", removed(&origin.fields)),
+        ("set_response", set(&extended.response_fields.set)),
+        ("remove_response", removed(&extended.response_fields)),
+        ("answer", own.map(|own| own.status.as_str()).into()),
+        (
+            "answer_headers",
+            own.map_or(Value::Null, |own| set(&own.fields)),
+        ),
+        (
+            "answer_body",
+            own.map(|own| String::from_utf8_lossy(&own.body)).into(),
+        ),
+        ("log_tag", json!(extended.log_tag.as_deref())),
+        ("rate_class", json!(extended.rate_class.as_deref())),
+    ]
+}
+
+/// Fields with their values, by name.
+fn set(fields: &[(HeaderName, HeaderValue)]) -> Value {
+    let fields = fields.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        (name.to_string(), Value::from(value))
+    });
+    fields.collect::<Map<_, _>>().into()
+}
+
+fn removed(edits: &FieldEdits) -> Value {
+    let names = edits.remove.iter();
+    names.map(|name| Value::from(name.as_str())).collect()
+}
+
+/// An instant as it is shown and compared: in UTC.
+pub(super) fn instant(at: Timestamp) -> String {
+    let shown = chrono::DateTime::from_timestamp(at.unix_secs(), 0);
+    shown.map_or_else(|| at.unix_secs().to_string(), |it| it.to_rfc3339())
 }
 
 fn response(answer: &ResponseAnswer) -> Value {
@@ -52,7 +112,19 @@ fn response(answer: &ResponseAnswer) -> Value {
         StoringDecision::Never => "never",
         StoringDecision::Always => "always",
     };
+    let (purge_at, stale_at) = match answer.expiry {
+        Some(Expiry::PurgeAt(at)) => (Some(instant(at)), None),
+        Some(Expiry::StaleAt(at)) => (None, Some(instant(at))),
+        None => (None, None),
+    };
+    let admit = answer.admit.map(|admit| if admit { "yes" } else { "no" });
     json!({
+        "error_ttl": answer.error_ttl.map(show_duration),
+        "purge_at": purge_at,
+        "stale_at": stale_at,
+        "admit": admit,
+        "set_stored": set(&answer.fields.set),
+        "remove_stored": removed(&answer.fields),
         "storing": storing,
         "ttl": answer.ttl.map(show_duration),
         "browser_ttl": answer.browser_ttl.map(show_duration),

@@ -1,22 +1,26 @@
 //! Reads a file of test cases into [`Cases`], or reports every mistake in it.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::Value as Json;
 
 use super::case::{Case, CaseRequest, CaseResponse, Cases, Expectation};
-use super::keys;
+use super::{keys, matching};
 use crate::device;
-use crate::device::Device;
+use crate::device::{Device, DeviceSource};
 use crate::facts::PopularPage;
 use crate::manifest::Hook;
+use crate::tables::{Table, TableSet};
 use tero_config as config;
 use tero_config::keys::{Form, Section};
 use tero_config::raw::{self, RawEntry, RawKind, RawValue};
 use tero_config::reader::TableReader;
 use tero_config::{
-    ConfigErrors, Loader, Mistake, Mistakes, ModuleSource, forms, place, read_text, units,
+    ConfigErrors, Loader, Mistake, Mistakes, ModuleSource, TableFormat, TableKind, forms, place,
+    read_text, units,
 };
 use tero_semantics::timestamp::Timestamp;
 use tero_time::local_time::LocalDateTime;
@@ -160,6 +164,8 @@ fn read<'a>(loader: &Loader<'a>, document: &'a RawValue, file: &str, tried: Test
         unreachable!("a TOML document is a table")
     };
     let reader = TableReader::of(&keys::FILE, document, loader.mistakes);
+    // A text that somebody sent must not name files of this machine.
+    let may_read = matches!(tried, TestedPolicy::Written(_));
     let mut policy = match tried {
         TestedPolicy::Written(module) => loader.policy(reader, module),
         TestedPolicy::Given(policy) => *policy,
@@ -192,6 +198,7 @@ fn read<'a>(loader: &Loader<'a>, document: &'a RawValue, file: &str, tried: Test
         policy,
         zone: reader.text_as("zone", forms::zone),
         named_files: named_files(&reader, loader.base_dir),
+        tables: tables(loader, sections, may_read),
         cases: cases.collect(),
     }
 }
@@ -207,6 +214,102 @@ fn named_files(reader: &TableReader<'_>, base_dir: &Path) -> Vec<PathBuf> {
             _ => None,
         });
     texts.collect()
+}
+
+/// The data tables that the file gives.
+fn tables<'a>(loader: &Loader<'a>, sections: &'a [RawEntry], may_read: bool) -> Arc<TableSet> {
+    let tables = TableSet::default();
+    for reader in loader.list(sections, &keys::TABLE) {
+        let (Some(name), Some(table)) = (
+            reader.text_as("name", forms::name),
+            table(loader, &reader, may_read),
+        ) else {
+            continue;
+        };
+        if tables.table(&name).is_some() {
+            let problem = format!("a second table `{name}`");
+            reader.refuse("name", Mistake::new(problem, "give it another name"));
+        }
+        tables.put(&name, Some(Arc::new(table)));
+    }
+    Arc::new(tables)
+}
+
+/// The table in its rows or its file; `None` after a mistake.
+fn table(loader: &Loader<'_>, reader: &TableReader<'_>, may_read: bool) -> Option<Table> {
+    let kind = reader.word("kind");
+    let kind = kind
+        .and_then(|word| TableKind::parse(&word))
+        .unwrap_or_default();
+    let file = reader.text_as("file", |text| Ok(text.to_owned()));
+    let (key, content, format) = match (file, reader.written("rows")) {
+        (Some(_), _) if !may_read => {
+            let problem = "cases that come with a push can't read files";
+            reader.refuse("file", Mistake::new(problem, "write `rows` in its place"));
+            return None;
+        }
+        (Some(file), None) => {
+            let path = loader.base_dir.join(&file);
+            let ending = path.extension().and_then(|ending| ending.to_str());
+            let Some(format) = ending.and_then(TableFormat::parse) else {
+                let problem = format!("`{file}` ends in neither `.csv` nor `.json`");
+                reader.refuse(
+                    "file",
+                    Mistake::new(problem, "name a file with such an ending"),
+                );
+                return None;
+            };
+            match read_text(&path) {
+                Ok(content) => ("file", content, format),
+                Err(mistake) => {
+                    reader.refuse("file", mistake);
+                    return None;
+                }
+            }
+        }
+        (None, Some(_)) => {
+            let rows = Json::Object(text_table(reader, "rows"));
+            ("rows", rows.to_string(), TableFormat::Json)
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            let problem = "a table has either `file` or `rows`";
+            reader.refuse_at(
+                reader.at(),
+                "rows",
+                Mistake::new(problem, "write one of them"),
+            );
+            return None;
+        }
+    };
+    match Table::parse(content.as_bytes(), format, kind) {
+        Ok(table) => Some(table),
+        Err(error) => {
+            let problem = match error.line.filter(|_| key == "file") {
+                Some(line) => format!("line {line}: {}", error.problem),
+                None => error.problem,
+            };
+            reader.refuse(key, Mistake::new(problem, error.cure));
+            None
+        }
+    }
+}
+
+/// A table whose values are texts.
+fn text_table(reader: &TableReader<'_>, name: &str) -> serde_json::Map<String, Json> {
+    let mut texts = serde_json::Map::new();
+    for entry in entries(reader, name) {
+        match &entry.value.kind {
+            RawKind::Text(text) => {
+                texts.insert(entry.key.clone(), text.as_str().into());
+            }
+            _ => {
+                let problem = format!("a text was expected, this is {}", entry.value.describe());
+                let cure = format!("write {name} = {{ name = \"value\" }}");
+                reader.refuse_at(&entry.value.at, name, Mistake::new(problem, cure));
+            }
+        }
+    }
+    texts
 }
 
 /// The name in messages of a policy that has no name of its own.
@@ -328,6 +431,19 @@ impl<'a> CaseReader<'a> {
             path: url.path().to_owned(),
             query: url.query().map(str::to_owned),
             device: device.unwrap_or_else(|| device::classify(&headers)),
+            device_source: reader
+                .word("device_source")
+                .and_then(|name| DeviceSource::from_name(&name))
+                .unwrap_or_default(),
+            client: reader.text_as("client", client),
+            country: reader.text_as("country", country),
+            region: reader.text_as("region", region),
+            // The form allows no larger number.
+            bucket: reader
+                .written("bucket")
+                .and(reader.count("bucket"))
+                .and_then(|bucket| bucket.try_into().ok()),
+            route: reader.text_as("route", forms::name),
             headers,
             variant: reader.text_as("variant", forms::variant),
         }
@@ -372,6 +488,43 @@ fn url(text: &str) -> Result<Uri, Mistake> {
             Err(Mistake::new(format!("`{text}` is not a URL"), cure))
         }
     }
+}
+
+fn client(text: &str) -> Result<IpAddr, Mistake> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, bits.parse::<u8>().ok()),
+        None => (text, Some(0)),
+    };
+    let address = address.parse::<IpAddr>().ok();
+    let most = if address.is_some_and(|address| address.is_ipv4()) {
+        32
+    } else {
+        128
+    };
+    match (address, bits) {
+        (Some(address), Some(bits)) if bits <= most => Ok(address),
+        _ => Err(Mistake::new(
+            format!("`{text}` is neither an address nor a network"),
+            "write \"203.0.113.7\" or \"203.0.113.0/24\"",
+        )),
+    }
+}
+
+fn country(text: &str) -> Result<String, Mistake> {
+    if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Ok(text.to_owned());
+    }
+    let cure = "write two capital letters, \"AR\"";
+    Err(Mistake::new(format!("`{text}` is not a country"), cure))
+}
+
+fn region(text: &str) -> Result<String, Mistake> {
+    let is_good = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    if (1..=3).contains(&text.len()) && text.bytes().all(is_good) {
+        return Ok(text.to_owned());
+    }
+    let cure = "write the part of its code after the hyphen, \"C\" for AR-C";
+    Err(Mistake::new(format!("`{text}` is not a region"), cure))
 }
 
 fn method(text: &str) -> Result<Method, Mistake> {
@@ -518,15 +671,16 @@ fn expectations(reader: &TableReader<'_>, section: &'static Section) -> Vec<Expe
         .iter()
         .filter(|key| reader.written(key.name).is_some());
     let expected = written.filter_map(|key| {
-        if key.name == "reason_contains" {
+        if let Some(field) = key.name.strip_suffix("_contains") {
             return reader
                 .text_as(key.name, |text| Ok(text.to_owned()))
-                .map(|part| Expectation::Contains("reason", part));
+                .map(|part| Expectation::Contains(field, part));
         }
         let is_none = matches!(reader.written(key.name)?.kind, RawKind::Flag(false));
         let value = match key.form {
             Form::Flag => reader.flag(key.name).into(),
             Form::Texts(_) => texts(reader, key.name),
+            Form::Table => Json::Object(text_table(reader, key.name)),
             Form::OneOf(_) => reader.word(key.name)?.into(),
             _ if is_none => Json::Null,
             _ => reader.text_as(key.name, |text| text_value(key.name, text))?,
@@ -539,7 +693,23 @@ fn expectations(reader: &TableReader<'_>, section: &'static Section) -> Vec<Expe
 /// The value of an expected text, in the form in which answers are shown.
 fn text_value(name: &str, text: &str) -> Result<Json, Mistake> {
     match name {
-        "reason" => Ok(text.into()),
+        "reason" | "path" | "query" | "origin" | "answer_body" | "log_tag" | "rate_class" => {
+            Ok(text.into())
+        }
+        "answer" if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Ok(text.into())
+        }
+        "answer" => Err(Mistake::new(
+            format!("`{text}` is not a status"),
+            "write \"301\", or false for none",
+        )),
+        "purge_at" | "stale_at" => match LocalDateTime::parse(text) {
+            Some(LocalDateTime::Instant(at)) => Ok(matching::instant(at).into()),
+            _ => Err(Mistake::new(
+                format!("`{text}` is not a time with its offset"),
+                "write \"2026-11-24T12:00:00-03:00\", or false for none",
+            )),
+        },
         "variant" => forms::variant(text).map(Json::from),
         "lookup" if matches!(text, "cache" | "pass") => Ok(text.into()),
         "lookup" => Err(Mistake::new(

@@ -11,7 +11,7 @@ use super::matching::differences;
 use super::report::{CaseOutcome, CasesReport, Mismatch};
 use crate::check;
 use crate::error::PolicyError;
-use crate::facts::{PolicyRequest, PolicyResponse};
+use crate::facts::{ClientFacts, PolicyRequest, PolicyResponse};
 use crate::host::Host;
 use crate::manifest::Hook;
 use crate::policy::Policy;
@@ -32,7 +32,7 @@ impl Cases {
     /// # Errors
     /// The outcomes of the case that failed.
     pub fn pass(&self, policy: &Arc<Policy>) -> Result<usize, Vec<CaseOutcome>> {
-        let mut trial = Trial::new(Arc::clone(policy));
+        let mut trial = Trial::new(Arc::clone(policy)).with_tables(&self.tables);
         // Twice, so that the used instance has answered every question before.
         for case in self.cases.iter().chain(&self.cases) {
             let outcomes = self.ask(case, policy, &mut trial);
@@ -49,7 +49,7 @@ impl Cases {
     /// The policy cannot be used: a mistake at the key that names it.
     pub fn run(&self, host: &Host, max_fuel: Option<u64>) -> Result<CasesReport, ConfigErrors> {
         let policy = self.load_policy(host)?;
-        let mut trial = Trial::new(Arc::clone(&policy));
+        let mut trial = Trial::new(Arc::clone(&policy)).with_tables(&self.tables);
         // One pass without looking, so that the used instance has answered every question before.
         let ask_all = |trial: &mut Trial| {
             self.cases
@@ -174,7 +174,14 @@ impl CaseRequest {
             query: self.query.as_deref(),
             headers: &self.headers,
             device: self.device,
-            client: None,
+            device_source: self.device_source,
+            client: ClientFacts {
+                address: self.client,
+                country: self.country.as_deref(),
+                region: self.region.as_deref(),
+                bucket: self.bucket,
+            },
+            route: self.route.as_deref(),
             variant: None,
         }
     }

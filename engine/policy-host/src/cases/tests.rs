@@ -312,3 +312,193 @@ fn a_message_with_too_many_fields_is_a_mistake() {
             .contains("the message has too many fields")
     );
 }
+
+/// A file for a policy that looks its redirects up in a table, with these lines.
+fn with_table(lines: &str) -> Result<Cases, ConfigErrors> {
+    parse(&devices(&format!(
+        "{lines}\n[[case]]\nname = \"x\"\non_request = {{ variant = false }}"
+    )))
+}
+
+#[test]
+fn tables_are_given_by_rows_or_by_file() {
+    let given = with_table("[[table]]\nname = \"prices\"\nrows = { apple = \"3\" }").unwrap();
+    let table = given.tables.table("prices").unwrap();
+    assert_eq!(table.get("apple").as_deref(), Some("3"));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("nets.csv"), "203.0.113.0/24,cordoba\n").unwrap();
+    let text = devices(
+        "[[table]]\nname = \"nets\"\nfile = \"nets.csv\"\nkind = \"networks\"\n[[case]]\nname = \"x\"\non_request = { variant = false }",
+    );
+    let given = Cases::parse(&text, "cases.toml", folder.path(), None).unwrap();
+    let table = given.tables.table("nets").unwrap();
+    assert_eq!(table.get("203.0.113.0/24").as_deref(), Some("cordoba"));
+    for (lines, expected) in [
+        ("[[table]]\nname = \"t\"", "either `file` or `rows`"),
+        (
+            "[[table]]\nname = \"t\"\nrows = { a = 1 }",
+            "a text was expected",
+        ),
+        (
+            "[[table]]\nname = \"t\"\nfile = \"t.txt\"",
+            "neither `.csv`",
+        ),
+        (
+            "[[table]]\nname = \"t\"\nrows = { a = \"1\" }\n[[table]]\nname = \"t\"\nrows = { a = \"1\" }",
+            "a second table `t`",
+        ),
+    ] {
+        let mistakes = with_table(lines).unwrap_err().to_string();
+        assert!(mistakes.contains(expected), "{mistakes}");
+    }
+}
+
+#[test]
+fn cases_that_come_with_a_push_read_no_file() {
+    let written = with_table("").unwrap();
+    let text = devices(
+        "[[table]]\nname = \"t\"\nfile = \"/etc/passwd.csv\"\n[[case]]\nname = \"x\"\non_request = { variant = false }",
+    );
+    let error = Cases::for_policy(&text, "pushed", written.policy.clone(), 10).unwrap_err();
+    let GivenCasesError::Mistakes(mistakes) = error else {
+        panic!("{error:?}")
+    };
+    assert!(
+        mistakes.to_string().contains("can't read files"),
+        "{mistakes}"
+    );
+    let text = text.replace("file = \"/etc/passwd.csv\"", "rows = { a = \"1\" }");
+    assert!(Cases::for_policy(&text, "pushed", written.policy, 10).is_ok());
+}
+
+#[test]
+fn what_is_known_of_the_client_is_checked() {
+    let refused = |line: &str| {
+        let text = format!("[[case]]\nname = \"x\"\n{line}\non_request = {{ variant = false }}");
+        match parse(&devices(&text)) {
+            Ok(_) => String::new(),
+            Err(mistakes) => mistakes.to_string(),
+        }
+    };
+    for good in [
+        "client = \"203.0.113.7\"",
+        "client = \"2001:db8::/32\"",
+        "country = \"AR\"\nregion = \"C\"",
+        "bucket = 9999",
+        "route = \"search\"",
+        "device_source = \"client-hints\"",
+    ] {
+        assert_eq!(refused(good), "", "{good}");
+    }
+    for (bad, expected) in [
+        (
+            "client = \"203.0.113.0/33\"",
+            "neither an address nor a network",
+        ),
+        ("client = \"here\"", "neither an address nor a network"),
+        ("country = \"ar\"", "is not a country"),
+        ("region = \"ABCD\"", "is not a region"),
+        ("bucket = 10000", "10000"),
+        ("route = \"A\"", "is not a name"),
+        ("device_source = \"guess\"", "client-hints"),
+    ] {
+        assert!(refused(bad).contains(expected), "{bad}: {}", refused(bad));
+    }
+}
+
+/// What a case file expects of an answer that does everything.
+const EVERYTHING: &str = r#"
+  lookup = "cache", key_parts = { market = "ar" }, path = "/b", query = "c=d", origin = "eu",
+  set_request = { x-a = "1" }, remove_request = ["x-b"], set_response = {}, remove_response = [],
+  answer = "301", answer_headers = { location = "/c" }, answer_body_contains = "mov",
+  log_tag = "t", rate_class = false"#;
+
+#[test]
+fn what_else_is_decided_is_compared_by_field() {
+    use tero_semantics::decision::{
+        Expiry, ExtendedDecision, KeyPart, LookupDecision, OriginEdits, PolicyAnswer,
+    };
+    use tero_semantics::field_edits::FieldEdits;
+
+    let field = |name, value| {
+        (
+            http::HeaderName::from_static(name),
+            http::HeaderValue::from_static(value),
+        )
+    };
+    let answer = crate::RequestAnswer {
+        lookup: Some(LookupDecision::Cache),
+        extended: Some(Box::new(ExtendedDecision {
+            key_parts: vec![KeyPart {
+                name: "market".into(),
+                value: "ar".into(),
+            }],
+            origin: OriginEdits {
+                path: Some("/b".into()),
+                query: Some("c=d".into()),
+                origin: Some("eu".into()),
+                fields: FieldEdits {
+                    set: vec![field("x-a", "1")],
+                    remove: vec![http::HeaderName::from_static("x-b")],
+                },
+            },
+            answer: Some(Arc::new(PolicyAnswer {
+                status: StatusCode::MOVED_PERMANENTLY,
+                fields: vec![field("location", "/c")],
+                body: b"moved"[..].into(),
+            })),
+            log_tag: Some("t".into()),
+            ..ExtendedDecision::default()
+        })),
+        ..crate::RequestAnswer::default()
+    };
+    let differences = |hook: &str, expected: &str, answer: crate::HookAnswer| {
+        let expected = expected.replace('\n', " ");
+        let text = format!("[[case]]\nname = \"x\"\n{hook} = {{ {expected} }}");
+        let cases = parse(&devices(&text)).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let fields = matching::fields(&answer);
+        let problems = matching::differences(&cases.cases[0].expected[0].1, &fields);
+        problems.into_iter().map(|it| it.field).collect::<Vec<_>>()
+    };
+    let of_request = |expected: &str| {
+        differences(
+            "on_request",
+            expected,
+            crate::HookAnswer::Request(answer.clone()),
+        )
+    };
+    assert_eq!(of_request(EVERYTHING), Vec::<String>::new());
+    let other = EVERYTHING
+        .replace("\"ar\"", "\"cl\"")
+        .replace("\"/b\"", "false")
+        .replace("x-a = \"1\"", "x-a = \"2\"")
+        .replace("\"301\"", "\"302\"")
+        .replace("\"mov\"", "\"gone\"");
+    assert_eq!(
+        of_request(&other),
+        ["key_parts", "path", "set_request", "answer", "answer_body"]
+    );
+    let response = crate::ResponseAnswer {
+        expiry: Some(Expiry::StaleAt(Timestamp::from_unix_secs(1_795_532_400))),
+        admit: Some(false),
+        error_ttl: Some(Duration::from_secs(5)),
+        ..crate::ResponseAnswer::default()
+    };
+    let of_response = |expected: &str| {
+        differences(
+            "on_response",
+            expected,
+            crate::HookAnswer::Response(response.clone()),
+        )
+    };
+    assert_eq!(
+        of_response(
+            "stale_at = \"2026-11-24T12:00:00-03:00\", purge_at = false, admit = \"no\", error_ttl = \"5s\", set_stored = {}"
+        ),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        of_response("stale_at = \"2026-11-24T12:00:01-03:00\", admit = \"yes\""),
+        ["stale_at", "admit"]
+    );
+}

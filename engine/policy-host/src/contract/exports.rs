@@ -14,7 +14,8 @@ pub(crate) trait LinkedComponent: Send + Sync {
     ) -> wasmtime::Result<Box<dyn ContractExports>>;
 }
 
-/// The exports of an instance, in the types of the newest version.
+/// The exports of an instance, in the types of the newest version. The spans of a question point into
+/// `texts`.
 pub(crate) trait ContractExports: Send {
     fn configure(
         &self,
@@ -25,6 +26,7 @@ pub(crate) trait ContractExports: Send {
     fn on_request(
         &self,
         store: &mut Store<GuestState>,
+        texts: &str,
         request: types::Request<'_>,
         now: types::Moment<'_>,
     ) -> wasmtime::Result<types::RequestDecision>;
@@ -32,16 +34,17 @@ pub(crate) trait ContractExports: Send {
     fn on_response(
         &self,
         store: &mut Store<GuestState>,
-        request: types::Request<'_>,
-        response: types::Response<'_>,
+        texts: &str,
+        about: (types::Request<'_>, types::Response<'_>),
         now: types::Moment<'_>,
     ) -> wasmtime::Result<types::ResponseDecision>;
 
+    /// `about` is the name of the plan and the pages that visitors requested.
     fn plan_warm(
         &self,
         store: &mut Store<GuestState>,
-        plan: &str,
-        popular: &[types::PopularPage<'_>],
+        texts: &str,
+        about: (types::Span, &[types::PopularPage]),
         now: types::Moment<'_>,
     ) -> wasmtime::Result<Vec<types::WarmUrl>>;
 }

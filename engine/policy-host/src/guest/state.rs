@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::limits::GuestLimits;
 use crate::real_time::real_time;
+use crate::tables::{Table, TableSlot};
 use crate::usage::PolicyUsage;
 use tero_config::PolicyLimits;
 use tero_config::units::show_duration;
@@ -39,7 +40,12 @@ pub(crate) struct GuestState {
     deadline: Duration,
     /// How many deadlines this call may take.
     deadlines: u32,
+    /// The data tables of this call, by name.
+    tables: Vec<(Arc<str>, Arc<Table>)>,
 }
+
+/// The places of the data tables that a policy names.
+pub(crate) type PolicyTables = [(Arc<str>, Arc<TableSlot>)];
 
 impl GuestState {
     /// The state of an instance that is made now. Making and configuring it may take `deadlines`
@@ -60,16 +66,36 @@ impl GuestState {
             started: real_time(),
             deadline: limits.deadline,
             deadlines,
+            tables: Vec::new(),
         }
     }
 
-    /// Begins a call that may take `deadlines` deadlines.
-    pub(super) fn begin(&mut self, deadlines: u32) {
+    /// Begins a call that may take `deadlines` deadlines, with the tables as they are now. What is
+    /// replaced during the call doesn't change for it.
+    pub(super) fn begin(&mut self, deadlines: u32, tables: &PolicyTables) {
+        self.tables.clear();
+        for (name, slot) in tables {
+            self.tables
+                .extend(slot.table().map(|table| (Arc::clone(name), table)));
+        }
         self.limits.forgive();
         self.lines = 0;
         self.last_line = None;
         self.deadlines = deadlines;
         self.started = real_time();
+    }
+
+    /// Ends a call. An instance that waits keeps no table that was replaced.
+    pub(super) fn end(&mut self) {
+        self.tables.clear();
+    }
+
+    /// A table of this call; `None` if there is none, or if the manifest doesn't name it.
+    pub(crate) fn table(&self, name: &str) -> Option<&Table> {
+        let mut tables = self.tables.iter();
+        tables
+            .find(|(known, _)| **known == *name)
+            .map(|(_, table)| &**table)
     }
 
     /// # Errors

@@ -1,15 +1,17 @@
 //! From the bytes of a module to a component that can be instantiated: its version of the contract,
 //! its imports, and the stubs for the parts of WASI that language runtimes import.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use wasmtime::Engine;
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, Linker, LinkerInstance, Val, WasmStr};
+use wasmtime::{Engine, StoreContextMut};
 
 use super::{package, wrap};
 use crate::contract::ContractVersion;
 use crate::contract::exports::LinkedComponent;
+use crate::contract::types::Row;
 use crate::error::PolicyError;
 use crate::escape::escaped;
 use crate::guest::state::{GuestState, MissingImport};
@@ -18,6 +20,8 @@ const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 /// The package of the contract.
 const PACKAGE: &str = "tero:policy/";
+/// The interface of data tables, of any version.
+const TABLES: &str = "tero:policy/tables@";
 /// The module from which a core module imports the functions of the world itself: the log.
 const ROOT: &str = "$root";
 /// The beginning of the names of the custom sections with a core module's contract.
@@ -176,6 +180,8 @@ pub enum ImportBinding {
     Log,
     /// The types of the contract, which hold no code.
     Types,
+    /// The data tables that the manifest names.
+    Tables,
     /// A stub that truthfully answers that there are none: no arguments, no environment, no
     /// folders, no terminal.
     None,
@@ -191,6 +197,7 @@ impl ImportBinding {
         match self {
             ImportBinding::Log => "log",
             ImportBinding::Types => "types",
+            ImportBinding::Tables => "data tables",
             ImportBinding::None => "answers that there is none",
             ImportBinding::Failure => "fails when it is called",
             ImportBinding::NotOffered => "not offered",
@@ -225,6 +232,7 @@ pub(super) fn imports(engine: &Engine, component: &Component) -> Vec<Import> {
 fn given(name: &str, ty: &ComponentItem) -> ImportBinding {
     match ty {
         ComponentItem::ComponentFunc(_) if name == "log" => ImportBinding::Log,
+        ComponentItem::ComponentInstance(_) if name.starts_with(TABLES) => ImportBinding::Tables,
         ComponentItem::ComponentInstance(_) if name.starts_with(PACKAGE) => ImportBinding::Types,
         ComponentItem::ComponentInstance(_) if name.starts_with(WASI) => ImportBinding::Failure,
         _ => ImportBinding::NotOffered,
@@ -253,6 +261,10 @@ pub(super) fn link(
                     .map_err(unlike)?;
             }
             (ImportBinding::Types, _) => {}
+            (ImportBinding::Tables, _) => {
+                let mut tables = linker.instance(name).map_err(unlike)?;
+                offer_tables(&mut tables).map_err(unlike)?;
+            }
             (ImportBinding::Failure, ComponentItem::ComponentInstance(instance)) => {
                 deny(&mut linker, engine, name, instance).map_err(unlike)?;
             }
@@ -336,7 +348,33 @@ fn answer(
     })
 }
 
-/// The only import: it writes a line to the operator's log.
+/// Offers the look-ups in data tables. A name that the manifest doesn't have, or that no table has, is
+/// a table without rows.
+fn offer_tables(tables: &mut LinkerInstance<'_, GuestState>) -> wasmtime::Result<()> {
+    tables.func_wrap(
+        "get",
+        |store: StoreContextMut<'_, GuestState>, (table, key): (WasmStr, WasmStr)| {
+            let (table, key) = (table.to_str(&store)?, key.to_str(&store)?);
+            let table = store.data().table(&table);
+            let value = table.and_then(|table| table.get(&key));
+            Ok((value.map(Cow::into_owned),))
+        },
+    )?;
+    tables.func_wrap(
+        "longest-prefix",
+        |store: StoreContextMut<'_, GuestState>, (table, text): (WasmStr, WasmStr)| {
+            let (table, text) = (table.to_str(&store)?, text.to_str(&store)?);
+            let table = store.data().table(&table);
+            let row = table.and_then(|table| table.longest_prefix(&text));
+            Ok((row.map(|row| Row {
+                key: row.key.into_owned(),
+                value: row.value.into_owned(),
+            }),))
+        },
+    )
+}
+
+/// Writes a line to the operator's log.
 fn log(
     store: &mut wasmtime::StoreContextMut<'_, GuestState>,
     message: &WasmStr,

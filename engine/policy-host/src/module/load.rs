@@ -20,6 +20,7 @@ use crate::escape::escaped;
 use crate::guest::{ConfigureResult, GuestTemplate, RawManifest};
 use crate::policy::{Policy, PolicyModule};
 use crate::runtime::Runtime;
+use crate::tables::TableSet;
 use tero_config as config;
 use tero_config::ModuleSource;
 use tero_time::calendar::Calendar;
@@ -48,6 +49,7 @@ pub struct Inspection {
 #[derive(Debug)]
 pub(crate) struct ModuleLoader {
     runtime: Arc<Runtime>,
+    tables: Arc<TableSet>,
     compiled: CompiledFolder,
     max_module: u64,
 }
@@ -55,11 +57,13 @@ pub(crate) struct ModuleLoader {
 impl ModuleLoader {
     pub(crate) fn new(
         runtime: Runtime,
+        tables: &Arc<TableSet>,
         config: &config::PolicyHost,
         compiler: Compiler,
     ) -> ModuleLoader {
         ModuleLoader {
             runtime: Arc::new(runtime),
+            tables: Arc::clone(tables),
             compiled: CompiledFolder::new(config, compiler),
             max_module: config.max_module,
         }
@@ -168,6 +172,7 @@ impl ModuleLoader {
             manifest,
             raw_manifest,
             calendar: calendar(config)?,
+            tables: Arc::clone(&self.tables),
         }))
     }
 }

@@ -20,7 +20,7 @@ pub use self::preview1::FixedAnswer;
 /// The contracts that a module can be wrapped for: the newest first.
 const CONTRACTS: [(&str, &str); 2] = [
     ("0.2.0", include_str!("../../../../sdk/wit/0.2/policy.wit")),
-    ("0.1.0", include_str!("../../../../sdk/wit/policy.wit")),
+    ("0.1.0", include_str!("../../../../sdk/wit/0.1/policy.wit")),
 ];
 /// The module from which a core module imports the functions of the world itself.
 const ROOT: &str = "$root";

@@ -1,7 +1,11 @@
 use http::HeaderValue;
 
 use super::*;
+use crate::facts::{ClientFacts, PopularPage};
+use crate::manifest::{BucketRule, NetworkPrefix};
+use crate::tables::TableSet;
 use crate::tests::answered;
+use tero_semantics::timestamp::Timestamp;
 use tero_time::calendar::Calendar;
 use tero_time::moment;
 
@@ -14,7 +18,14 @@ fn ask<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> PolicyRequest<'a> 
         query,
         headers,
         device: Device::Mobile,
-        client: None,
+        device_source: DeviceSource::ClientHints,
+        client: ClientFacts {
+            address: Some("203.0.113.77".parse().unwrap()),
+            country: Some("AR"),
+            region: Some("C"),
+            bucket: None,
+        },
+        route: Some("search"),
         variant: None,
     }
 }
@@ -51,7 +62,7 @@ fn key(
     secs: i64,
 ) -> Vec<u8> {
     let (headers, mut key) = (headers(fields), Vec::new());
-    DecisionInputs::of([manifest].into_iter()).encode(
+    DecisionInputs::of([manifest].into_iter(), &TableSet::default()).encode(
         &ask(&headers, query),
         Timestamp::from_unix_secs(secs),
         &mut key,
@@ -115,6 +126,7 @@ fn parts_of_the_key_cannot_run_into_each_other() {
             ..Manifest::default()
         }]
         .into_iter(),
+        &TableSet::default(),
     );
     let headers = HeaderMap::new();
     let key = |host, path, query| {
@@ -144,7 +156,7 @@ fn cookies_that_are_named_by_their_beginning_are_told_and_remembered_by_their_ow
     let key = |cookies: &'static [u8]| {
         let headers = headers(&[("cookie", cookies)]);
         let mut key = Vec::new();
-        DecisionInputs::of([&manifest].into_iter()).encode(
+        DecisionInputs::of([&manifest].into_iter(), &TableSet::default()).encode(
             &ask(&headers, None),
             Timestamp::default(),
             &mut key,
@@ -156,8 +168,57 @@ fn cookies_that_are_named_by_their_beginning_are_told_and_remembered_by_their_ow
         assert_ne!(key(b"in_a=1"), key(other));
     }
     let headers = headers(&[("cookie", b"in_a=1; IN_a=2; in_=3")]);
-    let told = MessageFields::cookies(&headers, &manifest.cookies);
-    assert_eq!(told.pairs(), [("in_a", "1"), ("in_", "3")]);
+    let told = Told::of(&ask(&headers, None), &manifest);
+    assert_eq!(told.cookies, [pair("in_a", "1"), pair("in_", "3")]);
+}
+
+/// A question about a request, read back.
+#[derive(Debug)]
+struct Told {
+    headers: Vec<(String, String)>,
+    cookies: Vec<(String, String)>,
+    query: Option<String>,
+    device: types::Device,
+    device_source: types::DeviceSource,
+    client: [Option<String>; 3],
+    bucket: Option<u16>,
+    route: Option<String>,
+    texts: String,
+}
+
+impl Told {
+    fn of(request: &PolicyRequest<'_>, manifest: &Manifest) -> Told {
+        let mut buffer = QuestionBuffer::default();
+        let now = moment::moment(Timestamp::default(), chrono_tz::UTC, &Calendar::default());
+        let (texts, told, _) = buffer.request(request, manifest, &now);
+        let pairs = |fields: &[types::Field]| {
+            let fields = fields.iter();
+            fields
+                .map(|field| (read(texts, field.name), read(texts, field.value)))
+                .collect()
+        };
+        let option = |span: Option<types::Span>| span.map(|span| read(texts, span));
+        Told {
+            headers: pairs(told.headers),
+            cookies: pairs(told.cookies),
+            query: option(told.query),
+            device: told.device,
+            device_source: told.device_source,
+            client: [told.client.network, told.client.country, told.client.region].map(option),
+            bucket: told.client.bucket,
+            route: option(told.route),
+            texts: texts.to_owned(),
+        }
+    }
+}
+
+fn read(texts: &str, span: types::Span) -> String {
+    let start = span.start as usize;
+    texts[start..start + span.length as usize].to_owned()
+}
+
+fn pair(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
 }
 
 #[test]
@@ -174,26 +235,159 @@ fn a_policy_sees_only_the_fields_and_cookies_of_its_manifest() {
         ("cookie", b"market=\"cl\""),
     ]);
     let manifest = manifest();
-    let (fields, sent) = (
-        MessageFields::of(&headers, &manifest.headers),
-        MessageFields::cookies(&headers, &manifest.cookies),
+    let told = Told::of(&ask(&headers, Some("q")), &manifest);
+    assert_eq!(
+        told.headers,
+        [pair("x-a", "1"), pair("x-a", "\u{fffd}2"), pair("x-b", "b")]
     );
     assert_eq!(
-        fields.pairs(),
-        [("x-a", "1"), ("x-a", "\u{fffd}2"), ("x-b", "b")]
+        told.cookies,
+        [
+            pair("currency", "ARS"),
+            pair("market", "ar"),
+            pair("market", "\"cl\"")
+        ]
     );
     assert_eq!(
-        sent.pairs(),
-        [("currency", "ARS"), ("market", "ar"), ("market", "\"cl\"")]
-    );
-    let (fields, sent) = (fields.pairs(), sent.pairs());
-    let told = request(&ask(&headers, Some("q")), &manifest, &fields, &sent);
-    assert_eq!(
-        (told.query, told.device),
+        (told.query.as_deref(), told.device),
         (Some("q"), types::Device::Mobile)
     );
-    let told = request(&ask(&headers, Some("q")), &Manifest::default(), &[], &[]);
+    assert!(!told.texts.contains("secret"), "{told:?}");
+    let told = Told::of(&ask(&headers, Some("q")), &Manifest::default());
     assert_eq!((told.query, told.device), (None, types::Device::Unknown));
+    assert_eq!(told.texts, "GEThttpexample.test/p");
+}
+
+/// A manifest that names everything about the client and the configuration.
+fn curious() -> Manifest {
+    Manifest {
+        device_source: true,
+        network: Some(NetworkPrefix { ipv4: 24, ipv6: 48 }),
+        country: true,
+        region: true,
+        bucket: Some(BucketRule {
+            experiment: "checkout".into(),
+            buckets: 2,
+            cookie: None,
+            network: NetworkPrefix { ipv4: 32, ipv6: 64 },
+        }),
+        route: true,
+        ..Manifest::default()
+    }
+}
+
+#[test]
+fn a_policy_is_told_of_the_client_what_its_manifest_names() {
+    let headers = HeaderMap::new();
+    let told = Told::of(&ask(&headers, None), &curious());
+    let texts = told.client.each_ref().map(Option::as_deref);
+    assert_eq!(texts, [Some("203.0.113.0/24"), Some("AR"), Some("C")]);
+    assert_eq!(told.route.as_deref(), Some("search"));
+    assert_eq!(told.device_source, types::DeviceSource::ClientHints);
+    assert!(told.bucket.is_some_and(|bucket| bucket < 2));
+    let told = Told::of(&ask(&headers, None), &Manifest::default());
+    assert_eq!(
+        (told.client, told.bucket, told.route),
+        ([None, None, None], None, None)
+    );
+    assert_eq!(told.device_source, types::DeviceSource::Nothing);
+}
+
+#[test]
+fn the_key_differs_by_what_a_manifest_names_of_the_client() {
+    let headers = HeaderMap::new();
+    let from = |address: &str| ClientFacts::of(Some(address.parse().unwrap()));
+    let request = |client, route, device_source| PolicyRequest {
+        client,
+        route,
+        device_source,
+        ..ask(&headers, None)
+    };
+    let hints = DeviceSource::ClientHints;
+    let plain = || request(from("203.0.113.1"), None, hints);
+    let country = |country| ClientFacts {
+        country,
+        ..from("203.0.113.1")
+    };
+    let region = |region| ClientFacts {
+        region,
+        ..from("203.0.113.1")
+    };
+    let different = [
+        request(from("203.0.112.1"), None, hints),
+        request(from("2001:db8::1"), None, hints),
+        request(ClientFacts::default(), None, hints),
+        request(country(Some("AR")), None, hints),
+        request(country(Some("")), None, hints),
+        request(region(Some("AR")), None, hints),
+        request(from("203.0.113.1"), Some("search"), hints),
+        request(from("203.0.113.1"), None, DeviceSource::UserAgent),
+    ];
+    let key = |manifest: &Manifest, request: &PolicyRequest<'_>| {
+        let mut key = Vec::new();
+        let inputs = DecisionInputs::of([manifest].into_iter(), &TableSet::default());
+        inputs.encode(request, Timestamp::default(), &mut key);
+        key
+    };
+    let named = Manifest {
+        bucket: None,
+        ..curious()
+    };
+    for (row, other) in different.iter().enumerate() {
+        assert_ne!(key(&named, &plain()), key(&named, other), "row {row}");
+        let undeclared = Manifest::default();
+        assert_eq!(
+            key(&undeclared, &plain()),
+            key(&undeclared, other),
+            "row {row}"
+        );
+    }
+    // The rest of the address isn't named.
+    let near = request(from("203.0.113.2"), None, hints);
+    assert_eq!(key(&named, &plain()), key(&named, &near));
+    // Of buckets the number counts, and nothing else.
+    let divided = Manifest {
+        bucket: curious().bucket,
+        ..Manifest::default()
+    };
+    let keys = (0..50_u8).map(|last| {
+        let address = format!("203.0.113.{last}");
+        key(&divided, &request(from(&address), None, hints))
+    });
+    assert_eq!(keys.collect::<std::collections::BTreeSet<_>>().len(), 2);
+}
+
+#[test]
+fn a_buffer_forgets_the_last_question() {
+    let mut buffer = QuestionBuffer::default();
+    let now = moment::moment(Timestamp::default(), chrono_tz::UTC, &Calendar::default());
+    let long = headers(&[("x-a", b"a long value"), ("cookie", b"market=ar")]);
+    buffer.request(&ask(&long, Some("query")), &manifest(), &now);
+    let popular = vec![
+        PopularPage {
+            url: "/".repeat(100),
+            requests: 1,
+            variant: Some("mobile".into()),
+        };
+        5_000
+    ];
+    let plan = PlanRequest {
+        plan: "opening",
+        popular: &popular,
+        variants: &[],
+    };
+    let (texts, (name, pages), _) = buffer.plan(&plan, &now);
+    assert_eq!(
+        (read(texts, name).as_str(), pages.len()),
+        ("opening", 5_000)
+    );
+    let last = pages[4_999].variant_name.unwrap();
+    assert_eq!(read(texts, last), "mobile");
+    let none = HeaderMap::new();
+    let (texts, told, _) = buffer.request(&ask(&none, None), &Manifest::default(), &now);
+    assert_eq!(texts, "GEThttpexample.test/p");
+    assert!(told.headers.is_empty() && told.cookies.is_empty());
+    assert!(buffer.texts.capacity() <= KEPT_BYTES);
 }
 
 #[test]
@@ -216,21 +410,8 @@ fn a_policy_is_told_nearby_holidays_and_the_hash_of_the_key() {
         chrono_tz::UTC,
         &calendar,
     );
-    let nearby = nearby_holidays(&now);
-    let told = moment(&now, &nearby);
-    let around: Vec<(i8, &str, bool)> = told
-        .nearby_holidays
-        .iter()
-        .map(|it| (it.days_ahead, it.holiday.name, it.holiday.open.is_some()))
-        .collect();
-    assert_eq!((told.day, around), (24, vec![(1, "Navidad", false)]));
-    assert_eq!(
-        told.holiday
-            .and_then(|it| it.open)
-            .map(|it| (it.from_mins, it.until_mins)),
-        Some((540, 780))
-    );
-    let answered = |key| {
+    let mut buffer = QuestionBuffer::default();
+    let mut about = |key: &'static [u8]| {
         let headers = HeaderMap::new();
         let header_browser_ttl = Some(Duration::from_secs(7));
         let answered = PolicyResponse {
@@ -238,11 +419,34 @@ fn a_policy_is_told_nearby_holidays_and_the_hash_of_the_key() {
             key,
             ..answered(&headers)
         };
-        let told = response(&answered, &[]);
-        (told.header_browser_ttl_secs, told.key_hash)
+        let request = ask(&headers, None);
+        let (texts, (_, response), told) =
+            buffer.response(&request, &answered, &Manifest::default(), &now);
+        let around: Vec<(i8, String, bool)> = told
+            .nearby_holidays
+            .iter()
+            .map(|it| {
+                (
+                    it.days_ahead,
+                    read(texts, it.holiday.name),
+                    it.holiday.open.is_some(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            (told.day, around),
+            (24, vec![(1, "Navidad".to_owned(), false)])
+        );
+        assert_eq!(
+            told.holiday
+                .and_then(|it| it.open)
+                .map(|it| (it.from_mins, it.until_mins)),
+            Some((540, 780))
+        );
+        (response.header_browser_ttl_secs, response.key_hash)
     };
-    assert_eq!(answered(b"a"), (Some(7), key::hash(b"a")));
-    assert_ne!(answered(b"a"), answered(b"b"));
+    assert_eq!(about(b"a"), (Some(7), key::hash(b"a")));
+    assert_ne!(about(b"a"), about(b"b"));
 }
 
 fn holiday_named(name: &str, kind: HolidayKind) -> Option<Holiday> {

@@ -10,7 +10,7 @@ use wit_parser::Resolve;
 use tero_config::{FilePosition, ModuleSource, Policy, PolicyHost, PolicyLimits};
 
 /// The contract that the engine offers.
-pub(super) const CONTRACT: &str = include_str!("../../../../sdk/wit/policy.wit");
+pub(super) const CONTRACT: &str = include_str!("../../../../sdk/wit/0.1/policy.wit");
 
 /// The bodies of a guest's hooks. Each leaves the address of its answer on the stack.
 pub(super) struct ByHand<'a> {

@@ -317,7 +317,7 @@ fn a_policy_is_switched_off_beyond_its_share_of_failures() {
 fn request_of(chain: &Chain, client: u32, path: &str) -> Arc<RequestDecision> {
     let headers = HeaderMap::new();
     let request = PolicyRequest {
-        client: Some(IpAddr::V4(client.into())),
+        client: ClientFacts::of(Some(IpAddr::V4(client.into()))),
         ..ask(path, &headers)
     };
     chain.on_request(&request, NOW)
@@ -345,7 +345,7 @@ fn one_client_switches_nothing_off_and_is_held_back() {
     // Not for ever.
     let headers = HeaderMap::new();
     let later = PolicyRequest {
-        client: Some(IpAddr::V4(1.into())),
+        client: ClientFacts::of(Some(IpAddr::V4(1.into()))),
         ..ask("/later", &headers)
     };
     assert!(chain.on_request(&later, after(5_000)).variant.is_some());

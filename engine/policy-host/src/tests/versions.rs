@@ -1,6 +1,10 @@
 //! Modules of other versions of the contract.
 
+use std::path::Path;
+
 use super::*;
+use crate::cases::Cases;
+use tero_config::ModuleSource;
 
 #[test]
 fn another_version_of_the_contract_is_named() {
@@ -33,40 +37,19 @@ fn a_module_of_the_first_version_still_loads() {
 }
 
 #[test]
-fn a_module_of_the_next_version_is_asked_in_its_own_types() {
-    let contract = format!("{NEXT}\n{}", nested(CONTRACT));
-    // Answers the variant if the protocol, which is the last field of the request, has eight bytes.
-    let body = "(if (i32.ne (i32.load (i32.add (local.get 0) (i32.const 80))) (i32.const 8)) (then unreachable)) (i32.const 2112)";
-    // Leaves storing to the response's fields, with a TTL of 90,500 milliseconds.
-    let more = r#"(data (i32.const 3072) "\00\00\00\00\00\00\00\00\01\00\00\00\00\00\00\00\84\61\01\00\00\00\00\00")"#;
-    let guest = ByHand {
-        contract: &contract,
-        on_response: "(i32.const 3072)",
-        more,
-        ..ByHand::on_request(body)
-    };
-    let (policy, chain) = chain(&guest, |_| {});
-    assert_eq!(
-        on_request(&chain, "/").variant.as_deref(),
-        Some("mobile"),
-        "{:?}",
-        policy.counters()
-    );
-    assert_eq!(
-        on_response(&chain).ttl,
-        Some(std::time::Duration::from_secs(90)),
-        "{:?}",
-        policy.counters()
-    );
-}
-
-const NEXT: &str = include_str!("next/policy.wit");
-
-/// A package as it is written within the file of another.
-fn nested(package: &str) -> String {
-    package.replacen(
-        "package tero:policy@0.1.0;",
-        "package tero:policy@0.1.0 {",
-        1,
-    ) + "}"
+fn released_modules_of_the_first_version_decide_as_they_did() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/contract-0.1");
+    let folder = Path::new(folder);
+    for (module, count) in [("shop-hours-rust.wasm", 12), ("shop-hours-c.wasm", 12)] {
+        let module = ModuleSource::File(folder.join(module));
+        let cases = Cases::load(&folder.join("cases.toml"), Some(module)).unwrap();
+        let host = host();
+        let contract = host.inspect(&cases.policy).unwrap().contract;
+        assert_eq!(contract.as_deref(), Some("0.1.0"));
+        let passed = cases.pass(&host.load(&cases.policy).unwrap());
+        assert_eq!(
+            passed.map_err(|outcomes| format!("{outcomes:?}")),
+            Ok(count)
+        );
+    }
 }

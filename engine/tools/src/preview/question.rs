@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::decision::PreviewDecision;
-use tero_policy_host::device::Device;
-use tero_policy_host::{Chain, PolicyRequest, PolicyResponse};
+use tero_policy_host::device::{Device, DeviceSource};
+use tero_policy_host::{Chain, ClientFacts, PolicyRequest, PolicyResponse};
 use tero_semantics::decision::{
     LookupDecision, RequestDecision, ResponseDecision, StoringDecision,
 };
@@ -136,7 +136,9 @@ impl<'a> UrlQuestion<'a> {
             query: self.query,
             headers: &self.headers,
             device: self.device,
-            client: None,
+            device_source: DeviceSource::default(),
+            client: ClientFacts::default(),
+            route: None,
             variant: self.variant.as_deref(),
         }
     }

@@ -9,7 +9,7 @@ use super::error::{ProjectError, file_error};
 use super::files::write;
 
 /// The contract that this program offers, as WIT.
-pub(super) const CONTRACT: &str = include_str!("../../../../sdk/wit/policy.wit");
+pub(super) const CONTRACT: &str = include_str!("../../../../sdk/wit/0.1/policy.wit");
 
 /// The bindings that wit-bindgen made from the contract, without the object that names the
 /// contract: [`mark`] does that.

@@ -21,7 +21,7 @@ fn types_for_javascript_match_the_contract() {
     );
 }
 
-/// If this fails, make the bindings again with `wit-bindgen c sdk/wit --world policy --out-dir
+/// If this fails, make the bindings again with `wit-bindgen c sdk/wit/0.1 --world policy --out-dir
 /// sdk/c`, and leave out the object file.
 #[test]
 fn bindings_for_c_match_the_contract() {

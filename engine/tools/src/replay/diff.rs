@@ -12,8 +12,8 @@ use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
 
 use super::log::{LoggedRequest, parse};
 use tero_policy_host::compare::{ComparedRequest, Comparison};
-use tero_policy_host::device::{Device, classify};
-use tero_policy_host::{Chain, PolicyRequest, PolicyResponse};
+use tero_policy_host::device::{Device, DeviceSource, classify};
+use tero_policy_host::{Chain, ClientFacts, PolicyRequest, PolicyResponse};
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::key::{self, KeyParts};
 
@@ -134,7 +134,9 @@ fn request_of<'l>(
         query,
         headers,
         device: classify(headers),
-        client: None,
+        device_source: DeviceSource::default(),
+        client: ClientFacts::default(),
+        route: None,
         variant: None,
     }
 }

@@ -5,11 +5,11 @@ use std::str::FromStr;
 use super::{DAY_SECS, Moment, days_from_civil};
 use crate::LocalTime;
 
-impl FromStr for Moment {
+impl FromStr for Moment<'_> {
     type Err = String;
 
     /// `2026-11-24T08:59:59-03:00`, with `Z` for UTC.
-    fn from_str(text: &str) -> Result<Moment, String> {
+    fn from_str(text: &str) -> Result<Self, String> {
         parse(text).ok_or_else(|| {
             format!("{text:?} is not a moment: write \"2026-11-24T08:59:59-03:00\", from 1970 on")
         })
@@ -19,7 +19,7 @@ impl FromStr for Moment {
 /// The separators between the numbers, with their places.
 const MARKS: [(usize, u8); 5] = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
 
-fn parse(text: &str) -> Option<Moment> {
+fn parse<'a>(text: &str) -> Option<Moment<'a>> {
     if !text.is_ascii() || text.len() < 20 {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Bindings generated from `sdk/wit`. Arguments are borrowed, results are owned.
+//! Bindings generated from `sdk/wit/0.1`. Arguments are borrowed, results are owned.
 
 #![allow(
     unsafe_code,
@@ -8,11 +8,11 @@
     missing_docs,
     unreachable_pub,
     clippy::all,
-    reason = "generated; the text of the contract is in `sdk/wit/policy.wit`"
+    reason = "generated; the text of the contract is in `sdk/wit/0.1/policy.wit`"
 )]
 
 wasmtime::component::bindgen!({
-    path: "../../sdk/wit",
+    path: "../../sdk/wit/0.1",
     world: "policy",
     ownership: Borrowing { duplicate_if_necessary: true },
     additional_derives: [PartialEq],

@@ -102,7 +102,23 @@ fn exceeded_memory_leaves_the_decision_to_the_headers() {
 
 #[test]
 fn a_bad_answer_leaves_the_decision_to_the_headers() {
-    for mode in ["nonsense-variant", "too-many-query"] {
+    for mode in [
+        "nonsense-variant",
+        "too-many-query",
+        "undeclared-query",
+        "undeclared-field",
+        "undeclared-origin",
+        "undeclared-class",
+        "undeclared-key-part",
+        "endless-key-parts",
+        "long-key-part",
+        "huge-edits",
+        "huge-body",
+        "too-many-answer-fields",
+        "framing-answer",
+        "not-modified-answer",
+        "long-log-tag",
+    ] {
         check_headers_decide("on_request", mode, "bad_answer");
     }
     for mode in [
@@ -113,8 +129,33 @@ fn a_bad_answer_leaves_the_decision_to_the_headers() {
         "empty-tag",
         "long-tag",
         "too-many-tags",
+        "undeclared-stored-field",
+        "endless-expiry",
+        "huge-error-ttl",
     ] {
         check_headers_decide("on_response", mode, "bad_answer");
+    }
+}
+
+#[test]
+fn a_line_break_in_what_a_policy_sets_reaches_nobody() {
+    for (hook, mode) in [
+        ("on_request", "crlf-request-field"),
+        ("on_request", "crlf-response-field"),
+        ("on_request", "crlf-answer-field"),
+        ("on_request", "crlf-path"),
+        ("on_response", "crlf-stored-field"),
+    ] {
+        check_headers_decide(hook, mode, "bad_answer");
+        let origin = origin();
+        let edge = misbehaving(&origin, &format!("{hook} = \"{mode}\""), "").start();
+        for _ in 0..2 {
+            let answer = edge.get("/x");
+            assert_eq!(answer.header("set-cookie"), None, "{mode}: {answer:?}");
+        }
+        let asked = origin.only("/x");
+        assert_eq!(asked.header("set-cookie"), None, "{mode}");
+        assert_eq!(asked.header("x-request"), None, "{mode}");
     }
 }
 
@@ -527,6 +568,10 @@ fn a_manifest_outside_the_contract_refuses_the_configuration() {
         "bad-zone",
         "too-many-headers",
         "bad-header",
+        "untouchable-edit",
+        "too-many-key-parts",
+        "one-bucket",
+        "huge-network",
     ] {
         check_refused(
             &misbehaving(&origin, &format!("configure = \"{mode}\""), ""),

@@ -18,7 +18,7 @@ pub mod drive;
 pub use control::{admin, admin_token, purge, rollout, warm};
 pub use policy_host::{
     Hook, Manifest, Package, PopularPage, WarmUrl, answer, cases, contract, cookies, device, facts,
-    fuzzing, manifest,
+    fuzzing, manifest, tables,
 };
 pub use request_path::{run_id, telemetry};
 pub use tools::{import, replay};
@@ -31,6 +31,7 @@ mod policy_host {
     pub mod facts;
     pub mod fuzzing;
     pub mod manifest;
+    pub mod tables;
 
     pub use answer::WarmUrl;
     pub use facts::PopularPage;

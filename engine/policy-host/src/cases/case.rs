@@ -12,6 +12,7 @@ use crate::facts::PopularPage;
 use crate::manifest::Hook;
 use crate::tables::TableSet;
 use tero_config as config;
+use tero_semantics::timestamp::Timestamp;
 use tero_time::local_time::LocalDateTime;
 
 /// A checked file of test cases.
@@ -88,4 +89,10 @@ impl Cases {
     pub fn is_empty(&self) -> bool {
         self.cases.is_empty()
     }
+}
+
+/// An instant as it is shown and compared: in UTC.
+pub(super) fn instant(at: Timestamp) -> String {
+    let shown = chrono::DateTime::from_timestamp(at.unix_secs(), 0);
+    shown.map_or_else(|| at.unix_secs().to_string(), |it| it.to_rfc3339())
 }

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 
-use super::case::Expectation;
+use super::case::{Expectation, instant};
 use super::report::Mismatch;
 use crate::answer::{RequestAnswer, ResponseAnswer};
 use crate::trial::HookAnswer;
@@ -12,7 +12,6 @@ use tero_semantics::decision::{
     Expiry, ExtendedDecision, LookupDecision, QueryParameters, QueryRule, StoringDecision,
 };
 use tero_semantics::field_edits::FieldEdits;
-use tero_semantics::timestamp::Timestamp;
 
 /// An answer by field, in the words of a case file. A field that is left out is null.
 pub(super) fn fields(answer: &HookAnswer) -> Value {
@@ -98,12 +97,6 @@ fn set(fields: &[(HeaderName, HeaderValue)]) -> Value {
 fn removed(edits: &FieldEdits) -> Value {
     let names = edits.remove.iter();
     names.map(|name| Value::from(name.as_str())).collect()
-}
-
-/// An instant as it is shown and compared: in UTC.
-pub(super) fn instant(at: Timestamp) -> String {
-    let shown = chrono::DateTime::from_timestamp(at.unix_secs(), 0);
-    shown.map_or_else(|| at.unix_secs().to_string(), |it| it.to_rfc3339())
 }
 
 fn response(answer: &ResponseAnswer) -> Value {

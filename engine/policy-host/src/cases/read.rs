@@ -7,8 +7,8 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::Value as Json;
 
-use super::case::{Case, CaseRequest, CaseResponse, Cases, Expectation};
-use super::{keys, matching};
+use super::case::{Case, CaseRequest, CaseResponse, Cases, Expectation, instant};
+use super::keys;
 use crate::device;
 use crate::device::{Device, DeviceSource};
 use crate::facts::PopularPage;
@@ -704,7 +704,7 @@ fn text_value(name: &str, text: &str) -> Result<Json, Mistake> {
             "write \"301\", or false for none",
         )),
         "purge_at" | "stale_at" => match LocalDateTime::parse(text) {
-            Some(LocalDateTime::Instant(at)) => Ok(matching::instant(at).into()),
+            Some(LocalDateTime::Instant(at)) => Ok(instant(at).into()),
             _ => Err(Mistake::new(
                 format!("`{text}` is not a time with its offset"),
                 "write \"2026-11-24T12:00:00-03:00\", or false for none",

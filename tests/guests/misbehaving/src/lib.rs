@@ -96,7 +96,7 @@ impl Guest for Misbehaving {
             request_edits: vec!["x-request".to_owned()],
             response_edits: vec!["x-response".to_owned()],
             stored_edits: vec!["x-stored".to_owned()],
-            abilities: Abilities::all(),
+            abilities: Abilities::from_bits_retain(0x3f),
         };
         let bucket = |buckets| BucketRule {
             experiment: "e".to_owned(),

@@ -4,13 +4,14 @@ use http::{Method, StatusCode};
 
 use crate::{
     ActivateRequest, ActivateResponse, CanaryResponse, CancelWarmResponse, CertificatesResponse,
-    EndMaintenanceResponse, Endpoint, EndpointInfo, ExplainRequest, ExplainResponse,
-    MaintenanceResponse, MetricsText, OpenApiText, OriginReport, OriginRequest, OriginsResponse,
-    PoliciesResponse, PolicyModule, PolicyReport, ProbeResponse, PurgeRequest, PurgeResponse,
-    PushResponse, ReadyRequest, ReloadResponse, RollbackResponse, ShadowReport, StartCanaryRequest,
-    StartCanaryResponse, StartMaintenanceRequest, StartMaintenanceResponse, StartShadowRequest,
-    StartShadowResponse, StartWarmRequest, StartWarmResponse, StatsResponse, TrialEndResponse,
-    UpgradeResponse, WarmPlansResponse, WarmRunReport, WarmRunsResponse,
+    EndMaintenanceResponse, Endpoint, EndpointInfo, ExplainRequest, ExplainResponse, LiveQuestion,
+    LiveStream, MaintenanceResponse, MetricsText, OpenApiText, OriginReport, OriginRequest,
+    OriginsResponse, PoliciesResponse, PolicyModule, PolicyReport, ProbeResponse, PurgeRequest,
+    PurgeResponse, PushResponse, ReadyRequest, ReloadResponse, RollbackResponse, ShadowReport,
+    StartCanaryRequest, StartCanaryResponse, StartMaintenanceRequest, StartMaintenanceResponse,
+    StartShadowRequest, StartShadowResponse, StartWarmRequest, StartWarmResponse, StatsResponse,
+    TrialEndResponse, UpgradeResponse, WarmPlansResponse, WarmRunReport, WarmRunsResponse,
+    WeekResponse,
 };
 
 /// Declares endpoints: `Name = "name": METHOD "/path", Request => STATUS Response`, then the
@@ -67,6 +68,15 @@ endpoints! {
 
     /// Gives hit rates by site, variant and local hour.
     Stats = "stats": GET "/stats", () => OK StatsResponse, [], false;
+
+    /// Gives hit rates and latencies of the last seven days by site, variant and local hour.
+    Week = "week": GET "/stats/week", () => OK WeekResponse, [], false;
+
+    /// Tells figures once a second, and requests while they are answered.
+    ///
+    /// The answer is JSON in lines and has no end; 16 listeners are possible at a time. Requests are
+    /// told as they come, up to the number per second that the question allows.
+    Live = "live": GET "/live", LiveQuestion => OK LiveStream, [400, 503], false;
 
     /// Lists the origins, and how they do.
     Origins = "origins": GET "/origins", () => OK OriginsResponse, [], false;

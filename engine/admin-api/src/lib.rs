@@ -26,6 +26,7 @@ pub mod client;
 mod endpoint;
 pub mod endpoints;
 mod explain;
+mod live;
 mod maintenance;
 mod module;
 #[cfg(feature = "schema")]
@@ -51,6 +52,10 @@ pub use explain::{
     HookTrace, KeyParts, PolicyTrace, RequestTerms, RequestWords, ResponseInput, ResponseTerms,
     ResponseTrace, ResponseWords, StoredVariant,
 };
+pub use live::{
+    LiveEvent, LiveFigures, LiveQuestion, LiveSite, LiveStream, NDJSON, RequestReport,
+    TrafficReport,
+};
 pub use maintenance::{
     EndMaintenanceResponse, MaintenanceReport, MaintenanceResponse, StartMaintenanceRequest,
     StartMaintenanceResponse,
@@ -66,8 +71,8 @@ pub use problem::{CaseMismatch, CaseMistake, FileMistake, Mistake, Problem};
 pub use purge::{PurgeFields, PurgeRequest, PurgeResponse, PurgeTarget};
 pub use reload::ReloadResponse;
 pub use stats::{
-    DecisionCacheStats, HitFigures, HourStats, OutcomeCounts, SiteStats, StatsResponse, StoreStats,
-    VariantStats,
+    DecisionCacheStats, HitFigures, HourStats, OutcomeCounts, SiteStats, SiteWeek, StatsResponse,
+    StoreStats, VariantStats, WeekFigures, WeekHour, WeekResponse, WeekVariant,
 };
 pub use trials::{
     CanaryGuard, CanaryReport, CanaryResponse, CanarySummary, FieldTally, GroupFigures,

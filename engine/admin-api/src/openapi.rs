@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Answer, Endpoint, JsonQuestion, MetricsText, OpenApiText, PolicyModule, Problem, PurgeRequest,
-    Question, ReadyRequest, StartWarmRequest, endpoints,
+    Answer, Endpoint, JsonQuestion, LiveEvent, LiveQuestion, LiveStream, MetricsText, OpenApiText,
+    PolicyModule, Problem, PurgeRequest, Question, ReadyRequest, StartWarmRequest, endpoints,
 };
 
 /// The document, as it is committed.
@@ -269,6 +269,12 @@ impl QuestionSchema for StartWarmRequest {
     }
 }
 
+impl QuestionSchema for LiveQuestion {
+    fn parameters(generator: &mut SchemaGenerator) -> Vec<Parameter> {
+        query_parameters::<LiveQuestion>(generator)
+    }
+}
+
 /// How an answer is described.
 pub(crate) trait AnswerSchema: Answer {
     /// What it is.
@@ -300,6 +306,16 @@ impl AnswerSchema for MetricsText {
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string" })
+    }
+}
+
+impl AnswerSchema for LiveStream {
+    fn description(_: &mut SchemaGenerator) -> String {
+        "Lines of JSON, each of this form.".to_owned()
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<LiveEvent>()
     }
 }
 

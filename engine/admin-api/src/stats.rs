@@ -1,4 +1,4 @@
-//! `GET /stats`.
+//! `GET /stats` and `GET /stats/week`.
 
 use std::collections::BTreeMap;
 
@@ -97,6 +97,94 @@ pub struct OutcomeCounts {
     pub error: u64,
     /// Answered by a rule of the site: a redirect, a refusal, maintenance, own content.
     pub rule: u64,
+}
+
+/// The last seven days by local hour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WeekResponse {
+    /// By site, in the order of the configuration.
+    pub sites: Vec<SiteWeek>,
+}
+
+/// The last seven days of a site.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SiteWeek {
+    /// The name of the site.
+    pub site: String,
+    /// The zone whose clock its hours follow.
+    pub zone: String,
+    /// What the clock of the zone shows, in RFC 3339.
+    pub local: String,
+    /// The hours with requests, the earliest first.
+    pub hours: Vec<WeekHour>,
+}
+
+/// An hour of the last seven days.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WeekHour {
+    /// The local day, `2026-11-24`.
+    pub date: String,
+    /// The day of the week, 0 for Monday to 6 for Sunday.
+    #[cfg_attr(feature = "schema", schemars(range(max = 6)))]
+    pub weekday: u8,
+    /// The local hour, 0 to 23.
+    #[cfg_attr(feature = "schema", schemars(range(max = 23)))]
+    pub hour: u8,
+    /// Requests, bytes, and how many of them were hits.
+    #[serde(flatten)]
+    pub figures: WeekFigures,
+    /// The share of responses whose head left within 200 ms, to four digits; null without requests.
+    pub within_200_ms: Option<f64>,
+    /// The median of the times to the heads of responses, in milliseconds, as far as the classes of
+    /// the histogram tell.
+    pub p50_ms: Option<f64>,
+    /// 95 % of the times are not longer.
+    pub p95_ms: Option<f64>,
+    /// 99 % of the times are not longer.
+    pub p99_ms: Option<f64>,
+    /// By variant, those with requests; all together they are those of the hour.
+    pub variants: Vec<WeekVariant>,
+}
+
+/// The figures of a variant in an hour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WeekVariant {
+    /// The variant; null: no variant.
+    pub variant: Option<String>,
+    /// Requests, bytes, and how many of them were hits.
+    #[serde(flatten)]
+    pub figures: WeekFigures,
+}
+
+/// Requests, bytes, and how many of them were hits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WeekFigures {
+    /// Requests, and how many of them were hits.
+    #[serde(flatten)]
+    pub hits: HitFigures,
+    /// Bytes of content sent.
+    pub bytes: u64,
+    /// The hit rate of bytes, counted as that of requests; null if nothing was looked up.
+    pub byte_hit_rate: Option<f64>,
+}
+
+impl OutcomeCounts {
+    /// Adds those of `other`.
+    pub fn add(&mut self, other: &OutcomeCounts) {
+        self.hit += other.hit;
+        self.stale += other.stale;
+        self.revalidated += other.revalidated;
+        self.collapsed += other.collapsed;
+        self.miss += other.miss;
+        self.pass += other.pass;
+        self.error += other.error;
+        self.rule += other.rule;
+    }
 }
 
 /// Stored responses.

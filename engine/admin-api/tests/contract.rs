@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tero_admin_api::endpoints::{self, ALL};
-use tero_admin_api::{Answer, Endpoint, OPENAPI, Problem, openapi};
+use tero_admin_api::{Answer, Endpoint, LiveEvent, OPENAPI, Problem, openapi};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
@@ -78,8 +78,12 @@ fn each_committed_answer_is_read_and_written_again_without_a_loss() {
         check_endpoint::<WarmPlans>(),
         check_endpoint::<WarmRun>(),
         check_endpoint::<WarmRuns>(),
+        check_endpoint::<Week>(),
     ]
     .into();
+    // A stream, of which single lines are committed.
+    check::<LiveEvent>(Live::NAME);
+    checked.insert(Live::NAME);
     // Text that another format describes, and a file that is committed as a whole.
     checked.extend([Metrics::NAME, OpenApi::NAME]);
     assert_eq!(checked, ALL.iter().map(|endpoint| endpoint.name).collect());

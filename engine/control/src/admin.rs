@@ -13,12 +13,15 @@ mod call;
 mod certificates;
 mod connections;
 mod context;
+mod dashboard;
 mod explain;
 mod exposition;
 #[doc(hidden)] // Only the fuzz targets and the replay of their corpus have a use for it.
 pub mod fuzzing;
 mod guard;
 mod health;
+mod live;
+mod live_figures;
 mod maintenance;
 mod metrics;
 mod origins;
@@ -30,6 +33,7 @@ mod reply;
 mod reports;
 mod route;
 mod samples;
+mod shared_line;
 mod stats;
 #[doc(hidden)] // Public for the fuzz targets and the replay of their corpus.
 pub mod subject;
@@ -37,6 +41,7 @@ mod trials;
 mod upgrade;
 mod versions;
 mod warm;
+mod week;
 
 use std::convert::Infallible;
 use std::io;
@@ -49,7 +54,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -58,10 +63,10 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::descriptors::admin_connections;
-use call::{Call, CallInput, Handler, Work, handler};
+use call::{Call, CallInput, Handler, Work, handler, stream_handler};
 use connections::{ConnectionSlot, Connections};
 use guard::{AccessGuard, ClientProof};
-use reply::{AdminRefusal, AdminResponse};
+use reply::{AdminBody, AdminRefusal, AdminResponse};
 use route::Router;
 use tero_admin_api::endpoints::OpenApi;
 use tero_admin_api::{OPENAPI, OpenApiText};
@@ -264,6 +269,8 @@ fn router() -> Router<Arc<Handler>> {
         handler(Work::AtOnce, health::ready),
         handler(Work::Long, metrics::metrics),
         handler(Work::Long, stats::stats),
+        handler(Work::Long, week::week),
+        stream_handler(live::live),
         handler(Work::Long, origins::origins),
         handler(Work::AtOnce, origins::drain),
         handler(Work::AtOnce, origins::resume),
@@ -307,8 +314,11 @@ async fn handle(
     slot: &ConnectionSlot,
     proof: ClientProof,
     request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
+) -> Response<AdminBody> {
     let (parts, body) = request.into_parts();
+    if let Some(page) = dashboard::page(&parts) {
+        return page;
+    }
     let (handler, parameters) = match admin.find(&parts, slot, proof) {
         Ok(found) => found,
         Err(refusal) => return refusal.into_response(),

@@ -29,6 +29,10 @@ const LOOK_AT_WINDOWS_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked which origins are to be checked: a reload may have brought new ones.
 const LOOK_AT_ORIGINS_EVERY: Duration = Duration::from_secs(1);
 
+/// How often the figures by local hour take in what was counted: often enough that each hour gets its
+/// own.
+const FOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// How often popularity is saved; a crash loses no more than that.
 const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
 
@@ -67,6 +71,7 @@ impl Housekeeping {
                 self.close_windows(),
                 self.save_popularity(),
                 self.check_origins(),
+                self.fold_hours(),
                 self.certificates.follow_files(),
                 self.certificates.tell_expiring()
             )
@@ -91,6 +96,17 @@ impl Housekeeping {
                 }
             }
             clock.sleep_until(next).await;
+        }
+    }
+
+    /// Keeps the figures of the last week by local hour.
+    async fn fold_hours(&self) {
+        loop {
+            let now = self.edge.clock.wall();
+            for site in self.edge.sites.load().iter() {
+                site.counters.fold_week(now);
+            }
+            self.edge.clock.sleep(FOLD_EVERY).await;
         }
     }
 

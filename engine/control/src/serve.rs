@@ -279,6 +279,9 @@ pub fn serve_on_terms(
         build,
         token,
         stage: stages.clone(),
+        started: edge.clock.wall(),
+        workers: config.server.workers,
+        live_line: Arc::default(),
     };
     let readiness = admin.ready.clone();
     let workers = config.server.workers;

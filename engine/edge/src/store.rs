@@ -490,6 +490,11 @@ impl Store {
         }
     }
 
+    /// The memory that it may use, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.config.memory
+    }
+
     /// The memory in use. Does moka's pending work first, so that the figures are current.
     pub fn usage(&self) -> StoreUsage {
         self.main.run_pending_tasks();

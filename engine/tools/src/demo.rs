@@ -16,7 +16,7 @@ pub mod visitors;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ struct OriginState {
     clock: Clock,
     health: AtomicU8,
     asked: Mutex<HashMap<String, u64>>,
+    /// Where the dashboard of the edge in front is.
+    dashboard: OnceLock<HeaderValue>,
 }
 
 /// How the origin answers: normally, or broken in one of two ways.
@@ -82,6 +84,7 @@ impl DemoOrigin {
             clock,
             health: AtomicU8::new(Health::Well as u8),
             asked: Mutex::default(),
+            dashboard: OnceLock::new(),
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -111,6 +114,15 @@ impl DemoOrigin {
     /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Has `/tablero`, which the pages link, lead to the dashboard at this URL. The first one stays.
+    ///
+    /// # Errors
+    /// If the URL has characters that a header field can't carry.
+    pub fn link_dashboard(&self, url: &str) -> Result<(), http::header::InvalidHeaderValue> {
+        let _ = self.state.dashboard.set(HeaderValue::try_from(url)?);
+        Ok(())
     }
 
     /// How many requests it has answered in all, except those below `/_demo/`.
@@ -201,6 +213,13 @@ async fn respond(
     let path = head.uri.path();
     if path.starts_with("/_demo/") {
         return Ok(control(&state, &head));
+    }
+    if path == "/tablero"
+        && let Some(url) = state.dashboard.get()
+    {
+        let mut response = plain(StatusCode::FOUND, "");
+        response.headers_mut().insert(header::LOCATION, url.clone());
+        return Ok(response);
     }
     let requests = state.count(path);
     let mut response = match state.health() {

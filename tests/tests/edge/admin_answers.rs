@@ -40,6 +40,11 @@ impl Golden {
             Some("application/json"),
             "{name}"
         );
+        self.check_line(name, answer)
+    }
+
+    #[track_caller]
+    fn check_line(&mut self, name: &str, answer: &Answer) -> Value {
         let value = answer.json();
         let shown = self.steady(value.clone());
         let file = golden_folder().join(format!("{name}.json"));
@@ -230,6 +235,47 @@ fn answers_about_traffic_keep_their_shape() {
     let entries = || edge.admin_get("/stats").json()["decision_cache"]["entries"].clone();
     eventually("decisions are remembered", || entries() == 3);
     golden.check("stats", 200, &edge.admin_get("/stats"));
+    golden.check("week", 200, &edge.admin_get("/stats/week"));
+}
+
+#[test]
+fn lines_of_the_stream_keep_their_shape() {
+    let (origin, state) = (origin(), folder());
+    let edge = ruled(&origin, state.path());
+    let mut golden = Golden::default();
+    edge.get("/x");
+    edge.get("/x");
+    for query in ["?requests=0", "?figures=false"] {
+        let mut client = Client::connect(edge.admin_address());
+        client.start(&get(format!("/live{query}")).host("localhost"));
+        let head = client.head();
+        if query == "?figures=false" {
+            edge.get("/x");
+        }
+        let mut lines = Vec::new();
+        while !lines.contains(&b'\n') {
+            edge.clock().advance(std::time::Duration::from_millis(250));
+            lines.extend(client.piece().unwrap().unwrap());
+        }
+        let mut line: Value =
+            serde_json::from_slice(lines.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+        let name = format!("live-{}", line["event"].as_str().unwrap());
+        for (name, steady) in [
+            ("resident_bytes", json!(1_000)),
+            ("cpu_seconds", json!(12.5)),
+            ("at_unix_ms", json!(1_000)),
+            ("connections", json!(1_000)),
+        ] {
+            if let Some(value) = line.get_mut(name) {
+                *value = steady;
+            }
+        }
+        let answer = Answer {
+            body: line.to_string().into_bytes(),
+            ..head.clone()
+        };
+        golden.check_line(&name, &answer);
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod command_line;
 mod compiling;
 mod compression;
 mod configuration;
+mod dashboard;
 mod default_ttl;
 mod deploy;
 mod descriptors;

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use super::context::AdminContext;
 use super::reply::{AdminRefusal, AdminResponse};
@@ -108,6 +109,24 @@ impl Handler {
     ) -> Result<AdminResponse, AdminRefusal> {
         (self.answer)(context, input)
     }
+}
+
+/// The handler of `E`, whose answer is a stream. It is on the thread of the interface, and begins a
+/// task there.
+pub(super) fn stream_handler<E: Endpoint>(
+    answer: impl Fn(&AdminContext, Call<'_, E>) -> Result<mpsc::Receiver<Bytes>, AdminRefusal>
+    + Send
+    + Sync
+    + 'static,
+) -> (EndpointInfo, Handler) {
+    let answer = move |context: &AdminContext, input: &CallInput| {
+        let endpoint = PhantomData;
+        let pieces = answer(context, Call { input, endpoint })?;
+        Ok(AdminResponse::stream_of::<E>(pieces))
+    };
+    let answer = Box::new(answer);
+    let work = Work::AtOnce;
+    (EndpointInfo::of::<E>(), Handler { work, answer })
 }
 
 /// The handler of `E`.

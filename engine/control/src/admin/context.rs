@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::shared_line::SharedLine;
 use crate::acme::CertificateOrders;
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
@@ -49,6 +50,12 @@ pub struct AdminContext {
     pub token: AdminToken,
     /// Whether the edge runs, drains or has stopped.
     pub stage: watch::Receiver<ShutdownStage>,
+    /// When the edge was started.
+    pub started: Timestamp,
+    /// Threads that answer requests.
+    pub workers: usize,
+    /// The figures that all listeners of a second are told.
+    pub(crate) live_line: Arc<SharedLine>,
 }
 
 /// When the edge is ready.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use chrono::{Datelike as _, Timelike as _};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
@@ -60,12 +61,14 @@ impl Collector for MetricsCollector {
         routes(&mut encoder, &sites)?;
         rules(&mut encoder, &sites)?;
         maintenance(&mut encoder, &sites, self.0.edge.clock.wall())?;
+        local_times(&mut encoder, &sites, self.0.edge.clock.wall())?;
         self.responses(&mut encoder, &sites)?;
         origins(&mut encoder, &sites)?;
         codings(&mut encoder, &sites)?;
         hops(&mut encoder, &sites)?;
         breakers(&mut encoder, &sites)?;
         self.cache(&mut encoder)?;
+        self.purges(&mut encoder)?;
         zone_data(&mut encoder)?;
         self.connections(&mut encoder)?;
         self.tls(&mut encoder)?;
@@ -91,17 +94,18 @@ fn per_site<V>(sites: &[Arc<Site>], value: impl Fn(&Site) -> V) -> Vec<Sample<V>
 }
 
 fn requests(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
-    let mut samples = Vec::new();
+    let (mut samples, mut bytes) = (Vec::new(), Vec::new());
     for site in sites {
         for (index, variant) in site.counters.variants().iter().enumerate() {
-            let outcomes = site.counters.outcomes_of_variant(index);
+            let traffic = site.counters.traffic_of_variant(index);
             for outcome in Outcome::ALL {
                 let labels = vec![
                     site_label(site),
                     ("outcome", outcome.as_str().to_owned()),
                     ("variant", variant.to_string()),
                 ];
-                samples.push((labels, outcomes.count(outcome)));
+                samples.push((labels.clone(), traffic.requests.count(outcome)));
+                bytes.push((labels, traffic.bytes.count(outcome)));
             }
         }
     }
@@ -118,11 +122,10 @@ fn requests(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
         "Requests whose connection ended before there was an answer",
         abandoned,
     )?;
-    let bytes = per_site(sites, |site| site.counters.response_bytes());
     counters(
         encoder,
         "tero_response_bytes",
-        "Bytes of content sent",
+        "Bytes of content sent, by outcome",
         bytes,
     )?;
     let saved = per_site(sites, |site| site.counters.saved_bytes());
@@ -173,9 +176,35 @@ fn maintenance(
     gauges(encoder, "tero_site_maintenance", help, is_on)
 }
 
+/// Local times, by which figures are told apart and rules hold.
+fn local_times(
+    encoder: &mut DescriptorEncoder,
+    sites: &[Arc<Site>],
+    now: Timestamp,
+) -> fmt::Result {
+    let (mut hours, mut minutes) = (Vec::new(), Vec::new());
+    for site in sites {
+        let zone = site.counters.zone();
+        let local = zones::local(now, zone);
+        let labels = vec![
+            site_label(site),
+            ("zone", zone.name().to_owned()),
+            ("hour", format!("{:02}", local.hour())),
+            ("weekday", local.weekday().to_string().to_lowercase()),
+        ];
+        hours.push((labels, 1_u64));
+        let minute = u64::from(local.hour() * 60 + local.minute());
+        minutes.push((vec![site_label(site)], minute));
+    }
+    let help = "The hour that the clock of each site shows; always 1";
+    gauges(encoder, "tero_site_local_hour_info", help, hours)?;
+    let help = "Minutes since midnight on the clock of each site";
+    gauges(encoder, "tero_site_local_minute", help, minutes)
+}
+
 /// The figures of routes that have names.
 fn routes(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
-    let (mut requests, mut times) = (Vec::new(), Vec::new());
+    let (mut requests, mut responses, mut times) = (Vec::new(), Vec::new(), Vec::new());
     for site in sites {
         let tables = site.routes.iter();
         for (name, figures) in tables.flat_map(|routes| routes.counted()) {
@@ -188,11 +217,17 @@ fn routes(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
                     outcomes.count(outcome),
                 ));
             }
+            for (class, count) in figures.responses() {
+                let class_label = vec![("status", class.to_owned())];
+                responses.push(([labels.clone(), class_label].concat(), count));
+            }
             times.push((labels, figures.request_seconds()));
         }
     }
     let help = "Requests answered on routes that have names, by outcome";
     counters(encoder, "tero_route_requests", help, requests)?;
+    let help = "Responses on routes that have names, by class of the status";
+    counters(encoder, "tero_route_responses", help, responses)?;
     let help = "From the head of a request on a route to the head of its response";
     histograms(encoder, "tero_route_seconds", help, times)
 }
@@ -373,6 +408,13 @@ impl MetricsCollector {
                 .collect(),
         )?;
         self.limits(encoder)?;
+        let listeners = one(self.0.edge.live.listeners() as u64);
+        let help =
+            "Those who listen to requests and figures while they come: dashboards, `tero tail`";
+        gauges(encoder, "tero_live_listeners", help, listeners)?;
+        let workers = one(self.0.workers as u64);
+        let help = "Threads that answer requests";
+        gauges(encoder, "tero_workers", help, workers)?;
         let most = one(self.0.max_connections as u64);
         let help = "Client connections that may be open";
         gauges(encoder, "tero_connections_max", help, most)
@@ -495,6 +537,12 @@ impl MetricsCollector {
             "Memory of the store, fills in flight included",
             vec![(Vec::new(), usage.bytes)],
         )?;
+        gauges(
+            encoder,
+            "tero_cache_max_bytes",
+            "The memory that the store may use",
+            vec![(Vec::new(), self.0.edge.store.memory())],
+        )?;
         let waiting = self.0.edge.coder.waiting() as u64;
         let help = "Stored responses that wait for being coded";
         gauges(
@@ -508,6 +556,24 @@ impl MetricsCollector {
             "tero_cache_evictions",
             "Keys pushed out to make room",
             vec![(Vec::new(), usage.evictions)],
+        )
+    }
+
+    fn purges(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let purges = &self.0.edge.counters.purges;
+        let help = "Stored responses that purges have dropped or marked stale";
+        let purged = vec![(Vec::new(), purges.purged())];
+        counters(encoder, "tero_purged_responses", help, purged)?;
+        let help = "How long purges took";
+        let seconds = vec![(Vec::new(), purges.seconds())];
+        histograms(encoder, "tero_purge_seconds", help, seconds)?;
+        let running = purges.running_for(self.0.edge.clock.now()).as_secs_f64();
+        let help = "For how long the oldest purge has gone on; 0 if none does";
+        gauges(
+            encoder,
+            "tero_purge_running_seconds",
+            help,
+            vec![(Vec::new(), running)],
         )
     }
 

@@ -7,6 +7,26 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::samples::{gauges, seconds};
 
+/// Memory and CPU time of the process.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ProcessSample {
+    pub(super) resident_bytes: u64,
+    pub(super) cpu_seconds: f64,
+}
+
+/// How the process does; zero where the system doesn't tell.
+#[allow(clippy::cast_precision_loss)] // Seconds with two digits.
+pub(super) fn sample() -> ProcessSample {
+    let stat = Process::myself().and_then(|process| process.stat());
+    stat.map_or_else(
+        |_| ProcessSample::default(),
+        |stat| ProcessSample {
+            resident_bytes: stat.rss * procfs::page_size(),
+            cpu_seconds: (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64,
+        },
+    )
+}
+
 /// Writes the figures. What the system doesn't tell is left out.
 pub(super) fn metrics(encoder: &mut DescriptorEncoder) -> fmt::Result {
     let Ok(process) = Process::myself() else {

@@ -1,8 +1,14 @@
 //! Answers: JSON, or the error and its cure as JSON.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
+use tokio::sync::mpsc;
 
 use tero_admin_api::{Answer as _, Endpoint, JSON, Mistake, Problem};
 
@@ -11,7 +17,48 @@ use tero_admin_api::{Answer as _, Endpoint, JSON, Mistake, Problem};
 pub(super) struct AdminResponse {
     status: StatusCode,
     content_type: &'static str,
-    content: Bytes,
+    content: AdminBody,
+}
+
+/// The content of an answer: all of it, or a stream.
+#[derive(Debug)]
+pub(super) enum AdminBody {
+    /// All of it.
+    Whole(Full<Bytes>),
+    /// Pieces as they come, until the sender is dropped.
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl Body for AdminBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            AdminBody::Whole(content) => Pin::new(content).poll_frame(context),
+            AdminBody::Stream(pieces) => {
+                let piece = pieces.poll_recv(context);
+                piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            AdminBody::Whole(content) => content.is_end_stream(),
+            AdminBody::Stream(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            AdminBody::Whole(content) => content.size_hint(),
+            AdminBody::Stream(_) => SizeHint::default(),
+        }
+    }
 }
 
 /// A refusal: what is wrong with the request, and what to do instead.
@@ -40,11 +87,20 @@ impl AdminResponse {
         AdminResponse {
             status: E::STATUS,
             content_type: response.media_type(),
-            content: response.to_text().into(),
+            content: whole(response.to_text()),
         }
     }
 
-    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
+    /// The good answer of `E`, whose content comes in pieces.
+    pub(super) fn stream_of<E: Endpoint>(pieces: mpsc::Receiver<Bytes>) -> AdminResponse {
+        AdminResponse {
+            status: E::STATUS,
+            content_type: E::Response::MEDIA_TYPE,
+            content: AdminBody::Stream(pieces),
+        }
+    }
+
+    pub(super) fn into_response(self) -> Response<AdminBody> {
         response(self.status, self.content_type, self.content)
     }
 }
@@ -142,6 +198,10 @@ impl AdminRefusal {
         )
     }
 
+    pub(super) fn full(error: impl Into<String>, cure: impl Into<String>) -> AdminRefusal {
+        AdminRefusal::new(StatusCode::SERVICE_UNAVAILABLE, error, cure)
+    }
+
     pub(super) fn failed() -> AdminRefusal {
         AdminRefusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -159,8 +219,8 @@ impl AdminRefusal {
         self.problem.error.chars().take(REASON_CHARS).collect()
     }
 
-    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = response(self.status, JSON, self.problem.to_text().into());
+    pub(super) fn into_response(self) -> Response<AdminBody> {
+        let mut response = response(self.status, JSON, whole(self.problem.to_text()));
         let field = match self.field {
             Some(RefusalField::Authenticate) => {
                 Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
@@ -185,12 +245,17 @@ impl From<Problem> for AdminRefusal {
     }
 }
 
-fn response(
+fn whole(text: String) -> AdminBody {
+    AdminBody::Whole(Full::new(text.into()))
+}
+
+/// An answer that browsers don't keep, and take for nothing but its type.
+pub(super) fn response(
     status: StatusCode,
     content_type: &'static str,
-    content: Bytes,
-) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(content));
+    content: AdminBody,
+) -> Response<AdminBody> {
+    let mut response = Response::new(content);
     *response.status_mut() = status;
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -19,17 +19,11 @@ pub(super) fn stats(
     context: &AdminContext,
     _: Call<'_, Stats>,
 ) -> Result<StatsResponse, AdminRefusal> {
-    let usage = context.edge.store.usage();
     let decisions = context.host.decisions();
     let (sites, now) = (context.edge.sites.load(), context.edge.clock.wall());
     Ok(StatsResponse {
         sites: sites.iter().map(|site| site_stats(site, now)).collect(),
-        cache: StoreStats {
-            entries: usage.entries,
-            bytes: usage.bytes,
-            fill_bytes: usage.fill_bytes,
-            evictions: usage.evictions,
-        },
+        cache: store_stats(context),
         decision_cache: DecisionCacheStats {
             hits: decisions.hits,
             misses: decisions.misses,
@@ -76,20 +70,37 @@ fn hours(outcomes: impl Fn(usize) -> Outcomes) -> Vec<HourStats> {
         .collect()
 }
 
-fn figures(outcomes: &Outcomes) -> HitFigures {
+/// Requests, and how many of them were hits.
+pub(super) fn figures(outcomes: &Outcomes) -> HitFigures {
     HitFigures {
         requests: outcomes.total(),
         hit_rate: hit_rate(outcomes),
-        outcomes: OutcomeCounts {
-            hit: outcomes.count(Outcome::Hit),
-            stale: outcomes.count(Outcome::Stale),
-            revalidated: outcomes.count(Outcome::Revalidated),
-            collapsed: outcomes.count(Outcome::Collapsed),
-            miss: outcomes.count(Outcome::Miss),
-            pass: outcomes.count(Outcome::Pass),
-            error: outcomes.count(Outcome::Error),
-            rule: outcomes.count(Outcome::Rule),
-        },
+        outcomes: counts(outcomes),
+    }
+}
+
+/// Requests, or bytes, by outcome.
+pub(super) fn counts(outcomes: &Outcomes) -> OutcomeCounts {
+    OutcomeCounts {
+        hit: outcomes.count(Outcome::Hit),
+        stale: outcomes.count(Outcome::Stale),
+        revalidated: outcomes.count(Outcome::Revalidated),
+        collapsed: outcomes.count(Outcome::Collapsed),
+        miss: outcomes.count(Outcome::Miss),
+        pass: outcomes.count(Outcome::Pass),
+        error: outcomes.count(Outcome::Error),
+        rule: outcomes.count(Outcome::Rule),
+    }
+}
+
+/// The counters of the store.
+pub(super) fn store_stats(context: &AdminContext) -> StoreStats {
+    let usage = context.edge.store.usage();
+    StoreStats {
+        entries: usage.entries,
+        bytes: usage.bytes,
+        fill_bytes: usage.fill_bytes,
+        evictions: usage.evictions,
     }
 }
 

@@ -257,7 +257,7 @@ fn figures_add_up_in_stats_and_metrics() {
         r#"tero_requests_total{site="shop",outcome="hit",variant=""} 2"#,
         r#"tero_requests_total{site="shop",outcome="miss",variant=""} 1"#,
         r#"tero_requests_total{site="blog",outcome="miss",variant=""} 1"#,
-        r#"tero_response_bytes_total{site="shop"} 12"#,
+        r#"tero_response_bytes_total{site="shop",outcome="hit",variant=""} 8"#,
         r#"tero_origin_requests_total{site="shop",status="2xx"} 1"#,
         r#"tero_request_seconds_count{site="shop"} 3"#,
         r#"tero_request_seconds_bucket{le="+Inf",site="shop"} 3"#,

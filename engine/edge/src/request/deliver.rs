@@ -23,7 +23,6 @@ use super::visit::Visit;
 use crate::store::fill::FillReader;
 use crate::store::stored::{StoredHead, StoredResponse};
 use crate::telemetry::Outcome;
-use crate::telemetry::access_log::AccessLog;
 use tero_config::AccessLogField;
 use tero_semantics::browser_lifetime::limit_browser_lifetime;
 use tero_semantics::cache_status::CacheStatus;
@@ -77,8 +76,8 @@ pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
         age_secs: head.age_secs,
         ttl_secs: head.ttl_secs,
     });
-    if let Some(log) = &visit.edge.access_log {
-        note_reason(log, exchange, &stored.head);
+    if visit.edge.is_looked_on() {
+        note_reason(visit, &stored.head);
     }
     if head.ttl_secs <= 0 && exchange.edge.is_some() {
         // The edge is told how stale it is, and ready heads are for all.
@@ -278,8 +277,8 @@ pub(super) fn deliver(
         age_secs: head.freshness.age(now).as_secs(),
         ttl_secs: head.freshness.remaining_secs(now),
     });
-    if let Some(log) = &visit.edge.access_log {
-        note_reason(log, visit.exchange, head);
+    if visit.edge.is_looked_on() {
+        note_reason(visit, head);
     }
     // The age is told anew (§4.2.3).
     headers.remove(AGE);
@@ -322,13 +321,15 @@ pub(super) fn deliver(
     }
 }
 
-/// Keeps the policies' reason for the access log.
+/// Keeps the policies' reason for the access log, and for those who look on.
 #[cold]
-fn note_reason(log: &AccessLog, exchange: &Exchange, head: &StoredHead) {
-    if log.has(AccessLogField::PolicyReason)
+fn note_reason(visit: Visit<'_>, head: &StoredHead) {
+    let log = visit.edge.access_log.as_ref();
+    let is_told = log.is_some_and(|log| log.has(AccessLogField::PolicyReason));
+    if (is_told || visit.edge.live.is_wanted())
         && let Some(reason) = head.fields.detail()
     {
-        let _ = exchange.told_reason.set(reason.into());
+        let _ = visit.exchange.told_reason.set(reason.into());
     }
 }
 

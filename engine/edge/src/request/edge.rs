@@ -23,6 +23,7 @@ use crate::store::Store;
 use crate::succession::Succession;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::edge_counters::EdgeCounters;
+use crate::telemetry::live_requests::LiveRequests;
 use crate::telemetry::popularity::Popularity;
 use crate::telemetry::warm_use::WarmUse;
 use tero_config::Config;
@@ -61,6 +62,8 @@ pub struct Edge {
     pub access_log: Option<AccessLog>,
     /// Figures that belong to no site.
     pub counters: EdgeCounters,
+    /// Those who look on while requests are answered.
+    pub live: LiveRequests,
     /// Remembered device classes.
     pub devices: Devices,
     /// The queue before the threads that code stored content in the background.
@@ -130,6 +133,7 @@ impl Edge {
             watchlist: Watchlist::default(),
             access_log: parts.access_log,
             counters: EdgeCounters::default(),
+            live: LiveRequests::default(),
             devices: Devices::new(DEVICE_MEMORY),
             coder: Arc::new(Coder::new(cache)),
             max_header_bytes: server.max_header_bytes,
@@ -148,6 +152,12 @@ impl Edge {
             purging_groups: tokio::sync::Mutex::default(),
             purge_places: Semaphore::new(MAX_WAITING_PURGES),
         }
+    }
+
+    /// Whether more of a request is told than counters show: in a log, or to those who look on.
+    #[inline]
+    pub(super) fn is_looked_on(&self) -> bool {
+        self.access_log.is_some() || self.live.is_wanted()
     }
 
     /// Fetches under way that other requests may follow.

@@ -11,7 +11,7 @@ use http::Response;
 use super::body::EdgeBody;
 use super::edge::Edge;
 use crate::telemetry::access_log::{OpenLine, SentResponse};
-use crate::telemetry::counters::SiteCounters;
+use crate::telemetry::counters::{CountedPlace, SiteCounters};
 use tero_semantics::timestamp::Timestamp;
 
 /// Content of this length or less is sent at once if nothing waits before it, so it is counted at
@@ -31,8 +31,8 @@ pub struct RecordedResponse {
 #[derive(Debug)]
 pub struct OpenRecord {
     edge: Arc<Edge>,
-    /// `None` for a request that belongs to no site.
-    counters: Option<Arc<SiteCounters>>,
+    /// The counters of its site, and its place in them; `None` for a request that belongs to no site.
+    counters: Option<(Arc<SiteCounters>, CountedPlace)>,
     line: Option<OpenLine>,
     /// When the request was received.
     at: Timestamp,
@@ -46,13 +46,13 @@ impl OpenRecord {
     /// The record of an answer to a request that was received at `at`.
     pub(super) fn new(
         edge: &Arc<Edge>,
-        counters: Option<&Arc<SiteCounters>>,
+        counters: Option<(&Arc<SiteCounters>, CountedPlace)>,
         line: Option<OpenLine>,
         at: Timestamp,
     ) -> Box<OpenRecord> {
         Box::new(OpenRecord {
             edge: Arc::clone(edge),
-            counters: counters.map(Arc::clone),
+            counters: counters.map(|(counters, place)| (Arc::clone(counters), place)),
             line,
             at,
             taken: 0,
@@ -81,7 +81,7 @@ impl OpenRecord {
         let sent = self.taken.saturating_sub(unsent);
         self.count_to(sent);
         let took = self.edge.clock.now().since(self.at);
-        if let Some(counters) = &self.counters {
+        if let Some((counters, _)) = &self.counters {
             counters.record_last_byte(took);
         }
         if let (Some(log), Some(line)) = (&self.edge.access_log, self.line.take()) {
@@ -97,8 +97,8 @@ impl OpenRecord {
         if sent <= self.counted {
             return;
         }
-        if let Some(counters) = &self.counters {
-            counters.record_bytes(sent - self.counted);
+        if let Some((counters, place)) = &self.counters {
+            counters.record_bytes(*place, sent - self.counted);
         }
         self.counted = sent;
     }

@@ -26,7 +26,8 @@ use crate::telemetry::Outcome;
 use crate::telemetry::access_log::{
     AccessLog, AccessLogLine, AnswerFacts, LineOutcome, LoggedTls, OpenLine, SentResponse,
 };
-use crate::telemetry::counters::AnsweredRequest;
+use crate::telemetry::counters::{AnsweredRequest, CountedPlace};
+use crate::telemetry::live_requests::{LiveRequest, LiveSubject, MAX_LIVE_URL};
 use crate::telemetry::popularity::PageRequests;
 use tero_config::AccessLogField;
 use tero_semantics::cache_status::Forward;
@@ -138,7 +139,7 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) -> Option<Box<OpenRecord
     let status = answer.response.status();
     let bytes = sent_at_once(edge, &answer.response);
     let variant = exchange.decision.variant.as_deref();
-    exchange.site.counters.record(&AnsweredRequest {
+    let place = exchange.site.counters.record(&AnsweredRequest {
         outcome,
         variant,
         status,
@@ -152,7 +153,7 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) -> Option<Box<OpenRecord
         exchange.site.counters.record_saved(coding.saved);
     }
     if let Some(route) = exchange.route() {
-        record_route(route, outcome, took);
+        record_route(route, outcome, status, took);
     }
     if exchange.site.is_on_trial() && !exchange.is_refused_by_limit() {
         record_trial(visit, outcome);
@@ -171,9 +172,12 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) -> Option<Box<OpenRecord
         edge.popularity
             .record_web_origin(site, key::web_origin_of(&exchange.key), 1);
     }
+    if edge.live.is_wanted() {
+        offer_to_listeners(visit, answer, took);
+    }
     match bytes {
         Some(_) => None,
-        None => Some(begin_record(visit, answer, took)),
+        None => Some(begin_record(visit, answer, place, took)),
     }
 }
 
@@ -185,9 +189,9 @@ fn charge_fetch(exchange: &Exchange) {
 }
 
 #[cold]
-fn record_route(route: &CompiledRoute, outcome: Outcome, took: Duration) {
+fn record_route(route: &CompiledRoute, outcome: Outcome, status: StatusCode, took: Duration) {
     if let Some(counters) = &route.counters {
-        counters.record(outcome, took);
+        counters.record(outcome, status, took);
     }
 }
 
@@ -259,7 +263,12 @@ fn client_closed_request() -> StatusCode {
 }
 
 #[cold]
-fn begin_record(visit: Visit<'_>, answer: &Answer, took: Duration) -> Box<OpenRecord> {
+fn begin_record(
+    visit: Visit<'_>,
+    answer: &Answer,
+    place: CountedPlace,
+    took: Duration,
+) -> Box<OpenRecord> {
     let Visit { edge, exchange } = visit;
     let line = edge.access_log.as_ref().map(|log| {
         let head = LineHead {
@@ -270,7 +279,60 @@ fn begin_record(visit: Visit<'_>, answer: &Answer, took: Duration) -> Box<OpenRe
         };
         begin_line(exchange, log, &head, &answer.provenance)
     });
-    OpenRecord::new(edge, Some(&exchange.site.counters), line, exchange.at)
+    let counters = Some((&exchange.site.counters, place));
+    OpenRecord::new(edge, counters, line, exchange.at)
+}
+
+/// Offers a request to those who look on.
+#[cold]
+fn offer_to_listeners(visit: Visit<'_>, answer: &Answer, took: Duration) {
+    let Visit { edge, exchange } = visit;
+    let (site, provenance) = (&exchange.site, &answer.provenance);
+    let outcome = provenance.outcome;
+    let path = exchange.parts.uri.path();
+    let asks = |policy: &str| {
+        let mut policies = site.policies.policies().iter();
+        outcome != Outcome::Rule && policies.any(|asked| &**asked.name() == policy)
+    };
+    let subject = LiveSubject {
+        site: &site.settings.name,
+        path,
+        outcome,
+        asks: &asks,
+    };
+    edge.live.offer(&subject, || {
+        let facts = facts(exchange, provenance);
+        LiveRequest {
+            at: exchange.wall(),
+            took,
+            site: Arc::clone(&site.settings.name),
+            method: exchange.parts.method.clone(),
+            url: bounded_url(exchange),
+            status: answer.response.status(),
+            outcome,
+            forward: provenance.forward.map(Forward::as_str),
+            stored: provenance.storing.is_stored(),
+            not_stored: provenance.storing.refusal().map(NotStored::as_str),
+            failure: provenance.failure.map(|failure| failure.reason),
+            reason: facts.policy_reason.map(str::to_owned),
+            variant: facts.variant.map(str::to_owned),
+            device: site.needs_device.then(|| exchange.device.as_str()),
+            route: facts.route.map(str::to_owned),
+            age_secs: facts.age_secs,
+            ttl_secs: facts.ttl_secs,
+            origin: facts.origin.map(str::to_owned),
+        }
+    });
+}
+
+/// Authority, path and query, cut to [`MAX_LIVE_URL`] bytes.
+fn bounded_url(exchange: &Exchange) -> String {
+    let mut url = format!("{}{}", exchange.authority.as_str(), target(&exchange.parts));
+    let end = (0..=url.len().min(MAX_LIVE_URL))
+        .rev()
+        .find(|end| url.is_char_boundary(*end));
+    url.truncate(end.unwrap_or(0));
+    url
 }
 
 /// What a line says of the head of a response.

@@ -26,10 +26,13 @@ impl StorePurge {
     pub fn apply(&self, edge: &Edge) -> Result<u64, HandedOverError> {
         let _under_way = edge.succession.begin_purge()?;
         let now = edge.clock.now();
+        let number = edge.counters.purges.begin(now);
         let scopes = self.scopes.iter();
-        Ok(scopes
+        let purged = scopes
             .map(|scope| edge.store.purge(scope, self.mode, now))
-            .sum())
+            .sum();
+        edge.counters.purges.end(number, purged, edge.clock.now());
+        Ok(purged)
     }
 }
 

@@ -22,7 +22,8 @@ use super::failure::Failure;
 use super::visit::Visit;
 use super::{next_hop_request, pass};
 use crate::origin::{self, ContentSource};
-use crate::telemetry::counters::SiteCounters;
+use crate::telemetry::Outcome;
+use crate::telemetry::counters::{CountedPlace, SiteCounters};
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::upgrade::only_protocol;
 use tero_time::clock::Clock;
@@ -69,6 +70,11 @@ pub(super) async fn upgrade(visit: Visit<'_>) -> Result<Response<EdgeBody>, Fail
         idle: site.settings.tunnel_idle_timeout,
         latest: AtomicI64::new(edge.clock.now().unix_millis()),
         counters: Arc::clone(&site.counters),
+        place: site.counters.place(
+            Outcome::Pass,
+            exchange.decision.variant.as_deref(),
+            exchange.wall(),
+        ),
         sent: Arc::default(),
     };
     let sent = Arc::clone(&tunnel.sent);
@@ -118,6 +124,8 @@ struct Tunnel {
     /// When the latest byte came, from either side, in milliseconds since the epoch.
     latest: AtomicI64,
     counters: Arc<SiteCounters>,
+    /// Where its bytes are counted: with the request that opened it.
+    place: CountedPlace,
     /// Bytes that were sent to the client.
     sent: Arc<AtomicU64>,
 }
@@ -128,7 +136,7 @@ impl Tunnel {
         let (from_next_hop, to_next_hop) = tokio::io::split(TokioIo::new(next_hop));
         let up = self.carry(from_client, to_next_hop, |_| {});
         let down = self.carry(from_next_hop, to_client, |bytes| {
-            self.counters.record_bytes(bytes);
+            self.counters.record_bytes(self.place, bytes);
             self.sent.fetch_add(bytes, Ordering::Relaxed);
         });
         tokio::select! {

@@ -2,10 +2,12 @@
 //! contend for a cache line.
 //!
 //! Outcomes are counted by variant and by the local hour of the day. All other figures of requests
-//! are sums over these, so the parts always add up to the whole.
+//! are sums over these, so the parts always add up to the whole. Figures by the hour of the week are
+//! made of what was counted since they were last looked at ([`WeekCounters`]).
 
 mod histogram;
 mod outcomes;
+mod week;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -26,7 +28,8 @@ use tero_time::moment::local_hour;
 pub(super) use histogram::Histogram;
 
 pub use histogram::{BUCKETS, HistogramSnapshot};
-pub use outcomes::Outcomes;
+pub use outcomes::{Outcomes, Traffic};
+pub use week::{HourFigures, HourOfWeek, VariantTraffic, WeekCounters};
 
 /// Hours of the day.
 pub const HOURS: usize = 24;
@@ -73,21 +76,23 @@ pub struct SiteCounters {
     pub coding: Arc<CodingCounters>,
     /// Answers of its rules; the same in all generations.
     pub rules: Arc<RuleCounters>,
+    /// The figures of the last week by local hour; the same in all generations.
+    week: Arc<WeekCounters>,
 }
 
 #[derive(Debug)]
 #[repr(align(128))]
 struct Shard {
     /// By variant, hour and outcome.
-    outcomes: Box<[AtomicU64]>,
-    response_bytes: AtomicU64,
+    traffic: Box<[TrafficCell]>,
     /// Bytes that were not sent, since the edge had coded the content.
     saved_bytes: AtomicU64,
     statuses: StatusCounts,
-    /// Times to the head of responses that were at hand: their last byte left with their head.
-    at_once_seconds: Histogram,
-    /// Times to the head of all other responses.
-    head_seconds: Histogram,
+    /// Times to the head of responses that were at hand, whose last byte left with their head: those
+    /// of even and those of odd local hours.
+    at_once_seconds: [Histogram; 2],
+    /// Times to the head of all other responses, in the same way.
+    head_seconds: [Histogram; 2],
     /// Times to the last byte of these.
     last_byte_seconds: Histogram,
     abandoned: AtomicU64,
@@ -95,6 +100,17 @@ struct Shard {
     origin_failures: AtomicU64,
     origin_seconds: Histogram,
 }
+
+/// Requests, and bytes of content sent. A hit touches one line of memory for both.
+#[derive(Debug, Default)]
+struct TrafficCell {
+    requests: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Where a request was counted: its variant, hour and outcome. The bytes that follow belong there too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountedPlace(usize);
 
 /// A request as [`SiteCounters::record`] counts it.
 #[derive(Clone, Copy, Debug)]
@@ -117,12 +133,11 @@ pub struct AnsweredRequest<'r> {
 impl Shard {
     fn new(cells: usize) -> Shard {
         Shard {
-            outcomes: (0..cells).map(|_| AtomicU64::new(0)).collect(),
-            response_bytes: AtomicU64::new(0),
+            traffic: (0..cells).map(|_| TrafficCell::default()).collect(),
             saved_bytes: AtomicU64::new(0),
             statuses: StatusCounts::default(),
-            at_once_seconds: Histogram::default(),
-            head_seconds: Histogram::default(),
+            at_once_seconds: Default::default(),
+            head_seconds: Default::default(),
             last_byte_seconds: Histogram::default(),
             abandoned: AtomicU64::new(0),
             origin_statuses: Default::default(),
@@ -149,6 +164,7 @@ impl SiteCounters {
             repeats: RepeatLimits::default(),
             coding: Arc::default(),
             rules: Arc::default(),
+            week: Arc::default(),
         }
     }
 
@@ -172,6 +188,7 @@ impl SiteCounters {
             before: continues.then(|| Arc::clone(self)),
             coding: Arc::clone(&self.coding),
             rules: Arc::clone(&self.rules),
+            week: Arc::clone(&self.week),
             ..counters
         })
     }
@@ -191,21 +208,27 @@ impl SiteCounters {
         &self.variants
     }
 
-    /// Counts a request.
-    pub fn record(&self, request: &AnsweredRequest<'_>) {
+    /// Counts a request; tells where, for the bytes that follow.
+    pub fn record(&self, request: &AnsweredRequest<'_>) -> CountedPlace {
         let shard = self.shard();
-        let variant = self.variant_index(request.variant);
         let hour = self.hour(request.at);
-        let cell = (variant * HOURS + hour) * Outcome::ALL.len() + request.outcome.index();
-        shard.outcomes[cell].fetch_add(1, Ordering::Relaxed);
+        let cell = self.cell(request.variant, hour, request.outcome);
+        let traffic = &shard.traffic[cell];
+        traffic.requests.fetch_add(1, Ordering::Relaxed);
         shard.statuses.record(request.status);
         match request.bytes {
             Some(bytes) => {
-                shard.response_bytes.fetch_add(bytes, Ordering::Relaxed);
-                shard.at_once_seconds.record(request.took);
+                traffic.bytes.fetch_add(bytes, Ordering::Relaxed);
+                shard.at_once_seconds[hour % 2].record(request.took);
             }
-            None => shard.head_seconds.record(request.took),
+            None => shard.head_seconds[hour % 2].record(request.took),
         }
+        CountedPlace(cell)
+    }
+
+    /// Where a request is counted that is received at `at`.
+    pub fn place(&self, outcome: Outcome, variant: Option<&str>, at: Timestamp) -> CountedPlace {
+        CountedPlace(self.cell(variant, self.hour(at), outcome))
     }
 
     /// Counts a request whose connection ended before there was an answer.
@@ -219,11 +242,11 @@ impl SiteCounters {
         self.shard().last_byte_seconds.record(took);
     }
 
-    /// Counts bytes of content that were sent, of a response that was counted without them.
-    pub fn record_bytes(&self, bytes: u64) {
-        self.shard()
-            .response_bytes
-            .fetch_add(bytes, Ordering::Relaxed);
+    /// Counts bytes of content that were sent, of a response that was counted there without them.
+    pub fn record_bytes(&self, place: CountedPlace, bytes: u64) {
+        if let Some(traffic) = self.shard().traffic.get(place.0) {
+            traffic.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Counts bytes of content that were not sent, since the edge had coded it.
@@ -243,10 +266,9 @@ impl SiteCounters {
         shard.origin_seconds.record(took);
     }
 
-    /// Requests of a variant, by its index in [`SiteCounters::variants`], in an hour of the day, 0
-    /// to 23.
-    pub fn outcomes(&self, variant: usize, hour: usize) -> Outcomes {
-        let mut outcomes = Outcomes::default();
+    /// What a variant, by its index in [`SiteCounters::variants`], had in an hour of the day, 0 to 23.
+    pub fn traffic(&self, variant: usize, hour: usize) -> Traffic {
+        let mut traffic = Traffic::default();
         for counters in self.generations() {
             let mut names = counters.variants.iter();
             let Some(known) = names.position(|name| *name == self.variants[variant]) else {
@@ -254,18 +276,42 @@ impl SiteCounters {
             };
             let first = (known * HOURS + hour) * Outcome::ALL.len();
             for shard in &counters.shards {
-                outcomes.add_from(&shard.outcomes[first..first + Outcome::ALL.len()]);
+                let cells = &shard.traffic[first..first + Outcome::ALL.len()];
+                for (outcome, cell) in Outcome::ALL.into_iter().zip(cells) {
+                    let requests = cell.requests.load(Ordering::Relaxed);
+                    let bytes = cell.bytes.load(Ordering::Relaxed);
+                    traffic.count(outcome, requests, bytes);
+                }
             }
         }
-        outcomes
+        traffic
+    }
+
+    /// What a variant had, by its index in [`SiteCounters::variants`].
+    pub fn traffic_of_variant(&self, variant: usize) -> Traffic {
+        (0..HOURS).fold(Traffic::default(), |mut sum, hour| {
+            sum.add(&self.traffic(variant, hour));
+            sum
+        })
+    }
+
+    /// All traffic.
+    pub fn traffic_in_all(&self) -> Traffic {
+        (0..self.variants.len()).fold(Traffic::default(), |mut sum, variant| {
+            sum.add(&self.traffic_of_variant(variant));
+            sum
+        })
+    }
+
+    /// Requests of a variant, by its index in [`SiteCounters::variants`], in an hour of the day, 0
+    /// to 23.
+    pub fn outcomes(&self, variant: usize, hour: usize) -> Outcomes {
+        self.traffic(variant, hour).requests
     }
 
     /// Requests of a variant, by its index in [`SiteCounters::variants`].
     pub fn outcomes_of_variant(&self, variant: usize) -> Outcomes {
-        (0..HOURS).fold(Outcomes::default(), |mut sum, hour| {
-            sum.add(&self.outcomes(variant, hour));
-            sum
-        })
+        self.traffic_of_variant(variant).requests
     }
 
     /// Requests in an hour of the day, 0 to 23.
@@ -278,10 +324,25 @@ impl SiteCounters {
 
     /// All requests.
     pub fn outcomes_in_all(&self) -> Outcomes {
-        (0..self.variants.len()).fold(Outcomes::default(), |mut sum, variant| {
-            sum.add(&self.outcomes_of_variant(variant));
-            sum
-        })
+        self.traffic_in_all().requests
+    }
+
+    /// Has the figures by local hour take in what was counted until `now`. To be done at least every
+    /// hour: what was counted since the last time belongs to the latest hours.
+    pub fn fold_week(&self, now: Timestamp) {
+        self.week.fold(self, now);
+    }
+
+    /// The figures of the last seven days by local hour, with all that was counted until `now`.
+    pub fn week(&self, now: Timestamp) -> Vec<HourFigures> {
+        self.fold_week(now);
+        self.week.hours()
+    }
+
+    /// Times to the heads of responses in the local hours of this parity: 0 for even hours.
+    fn head_seconds_of(&self, parity: usize) -> HistogramSnapshot {
+        self.histogram(|shard| &shard.at_once_seconds[parity])
+            .plus(&self.histogram(|shard| &shard.head_seconds[parity]))
     }
 
     /// Requests whose connections ended before there was an answer.
@@ -293,9 +354,7 @@ impl SiteCounters {
 
     /// Bytes of content sent.
     pub fn response_bytes(&self) -> u64 {
-        self.all_shards()
-            .map(|shard| shard.response_bytes.load(Ordering::Relaxed))
-            .sum()
+        self.traffic_in_all().bytes.total()
     }
 
     /// Bytes of content that were not sent, since the edge had coded it.
@@ -315,13 +374,13 @@ impl SiteCounters {
 
     /// Times from the head of a request to the head of its response.
     pub fn request_seconds(&self) -> HistogramSnapshot {
-        self.histogram(|shard| &shard.at_once_seconds)
-            .plus(&self.histogram(|shard| &shard.head_seconds))
+        self.head_seconds_of(0).plus(&self.head_seconds_of(1))
     }
 
     /// Times from the head of a request to the last byte of its response.
     pub fn response_seconds(&self) -> HistogramSnapshot {
-        self.histogram(|shard| &shard.at_once_seconds)
+        self.histogram(|shard| &shard.at_once_seconds[0])
+            .plus(&self.histogram(|shard| &shard.at_once_seconds[1]))
             .plus(&self.histogram(|shard| &shard.last_byte_seconds))
     }
 
@@ -360,6 +419,10 @@ impl SiteCounters {
 
     fn shard(&self) -> &Shard {
         &self.shards[WORKER.get() % self.shards.len()]
+    }
+
+    fn cell(&self, variant: Option<&str>, hour: usize, outcome: Outcome) -> usize {
+        (self.variant_index(variant) * HOURS + hour) * Outcome::ALL.len() + outcome.index()
     }
 
     fn variant_index(&self, variant: Option<&str>) -> usize {
@@ -421,31 +484,36 @@ mod tests {
             at: nine.saturating_sub(Duration::from_secs(1)),
             ..hit
         });
-        counters.record(&AnsweredRequest {
+        let passed = counters.record(&AnsweredRequest {
             outcome: Outcome::Pass,
             variant: None,
             bytes: None,
             ..hit
         });
-        counters.record_bytes(30);
+        counters.record_bytes(passed, 30);
         counters.record_last_byte(Duration::from_secs(2));
         let all = counters.outcomes_in_all();
         assert_eq!(all.total(), 3);
         assert_eq!(all.hit_rate(), Some(0.5));
+        let bytes = counters.traffic_in_all().bytes;
+        assert_eq!(bytes.count(Outcome::Pass), 30);
+        assert_eq!(bytes.hit_rate(), Some(1.0 / 3.0));
         assert_eq!(counters.outcomes_of_hour(9).total(), 2);
         assert_eq!(counters.outcomes_of_hour(8).count(Outcome::Miss), 1);
         assert_eq!(counters.outcomes_of_variant(1).count(Outcome::Hit), 1);
         assert_eq!(counters.response_bytes(), 60);
         assert_eq!(counters.request_seconds().buckets[1], 3);
         let to_last_byte = counters.response_seconds();
-        assert_eq!((to_last_byte.buckets[1], to_last_byte.buckets[10]), (2, 1));
+        assert_eq!((to_last_byte.buckets[1], to_last_byte.buckets[12]), (2, 1));
         assert_eq!(counters.statuses(), BTreeMap::from([("200".to_owned(), 3)]));
     }
 
     #[test]
     fn counters_with_more_variants_include_the_old_ones_and_requests_still_counted_there() {
         let old = Arc::new(SiteCounters::new(chrono_tz::UTC, &["a".into()], 1));
-        let count = |counters: &SiteCounters, variant| counters.record(&hit(variant, 5));
+        let count = |counters: &SiteCounters, variant| {
+            counters.record(&hit(variant, 5));
+        };
         count(&old, "a");
         let new = old.continued(chrono_tz::UTC, &["b".into(), "a".into()]);
         count(&new, "b");

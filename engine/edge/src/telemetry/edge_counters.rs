@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::connection_faults::FaultCounts;
 use super::handshake_counters::HandshakeCounters;
+use super::purge_counters::PurgeCounters;
 use super::repeats::RepeatLimits;
 use super::status_counts::StatusCounts;
 
@@ -21,6 +22,8 @@ pub struct EdgeCounters {
     proxy_headers: [AtomicU64; ProxyHeaderRefusal::ALL.len()],
     /// Connections of HTTP/2 that were ended for a fault of their client.
     pub http2_faults: FaultCounts,
+    /// Purges.
+    pub purges: PurgeCounters,
     /// TLS handshakes.
     pub handshakes: HandshakeCounters,
     /// Bounds messages of the log that are not about one site.

@@ -107,6 +107,9 @@ impl DemoCommand {
             admin: server.admin_address(),
             ..places
         };
+        origin
+            .link_dashboard(&format!("http://{}/", places.admin))
+            .map_err(|error| format!("the dashboard can't be linked: {error}"))?;
         print(&guide::text(&places, clock.now(), self.traffic));
         let host = format!("{}:{}", host(places.edge), places.edge.port());
         let traffic = DemoTraffic {

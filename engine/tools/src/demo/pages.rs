@@ -166,7 +166,7 @@ fn frame(title: &str, screen: Screen, content: &str) -> String {
 <main>
 {content}
 </main>
-<footer>BarberPro, sitio de muestra · versión para {screen}</footer>
+<footer>BarberPro, sitio de muestra · versión para {screen} · <a href="/tablero">tablero de tero</a></footer>
 </body>
 </html>
 "#,

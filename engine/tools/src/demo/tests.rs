@@ -108,6 +108,20 @@ fn pages_and_images_differ_by_tero_variant() {
 }
 
 #[test]
+fn pages_link_the_dashboard() {
+    let origin = origin();
+    let page = ask(&origin, "GET / HTTP/1.1");
+    assert!(body(&page).contains("href=\"/tablero\""), "{page}");
+    assert!(ask(&origin, "GET /tablero HTTP/1.1").starts_with("HTTP/1.1 404"));
+    origin.link_dashboard("http://127.0.0.1:9090/").unwrap();
+    let answer = ask(&origin, "GET /tablero HTTP/1.1");
+    assert!(answer.starts_with("HTTP/1.1 302"), "{answer}");
+    assert_eq!(field(&answer, "location"), Some("http://127.0.0.1:9090/"));
+    assert_eq!(field(&answer, "cache-control"), Some("no-store"));
+    assert!(origin.link_dashboard("a\nb").is_err());
+}
+
+#[test]
 fn matching_validators_get_a_304() {
     let origin = origin();
     let tag = field(&ask(&origin, "GET /barberias/palermo"), "etag")

@@ -1,10 +1,46 @@
-//! Requests by outcome.
+//! Requests and bytes by outcome.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::Outcome;
 
-/// Requests by outcome.
+/// Requests, and bytes of content sent, by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests.
+    pub requests: Outcomes,
+    /// Bytes of content sent. Its hit rate is that of bytes.
+    pub bytes: Outcomes,
+}
+
+impl Traffic {
+    /// Adds requests and bytes with this outcome.
+    pub(super) fn count(&mut self, outcome: Outcome, requests: u64, bytes: u64) {
+        self.requests.0[outcome.index()] += requests;
+        self.bytes.0[outcome.index()] += bytes;
+    }
+
+    /// Adds that of `other`.
+    pub fn add(&mut self, other: &Traffic) {
+        self.requests.add(&other.requests);
+        self.bytes.add(&other.bytes);
+    }
+
+    /// The traffic since the figures of `earlier`.
+    pub fn since(&self, earlier: &Traffic) -> Traffic {
+        Traffic {
+            requests: self.requests.since(&earlier.requests),
+            bytes: self.bytes.since(&earlier.bytes),
+        }
+    }
+
+    /// Whether there was none.
+    pub fn is_empty(&self) -> bool {
+        *self == Traffic::default()
+    }
+}
+
+/// Requests, or bytes, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes([u64; Outcome::ALL.len()]);
 

@@ -34,6 +34,7 @@ pub(super) fn text(places: &DemoAddresses, now: Timestamp, traffic: bool) -> Str
 BarberPro, a booking site for barbers in Argentina, with tero in front of it
 
   the site       {site}/   (open it in a browser, too)
+  the dashboard  {admin}/   (open it beside the site; the pages link it at their end)
   the admin      {admin}/stats   (also /metrics, /health, /ready)
   the origin     {origin}/   what tero guards; X-Origin-Requests counts what it was asked
   the rules      cdn-argentina-policies.json, imported, decided by the WebAssembly policy builtin:json-rules

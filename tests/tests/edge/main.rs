@@ -45,6 +45,7 @@ mod listeners;
 mod maintenance;
 mod memory;
 mod methods;
+mod monitoring;
 mod origins;
 mod packaging;
 mod pki;

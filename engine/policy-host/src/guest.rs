@@ -62,7 +62,7 @@ pub(crate) type RawManifest = types::Manifest;
 /// The result of `configure`.
 pub(crate) enum ConfigureResult {
     /// The policy accepts its settings.
-    Ready(Box<Guest>, RawManifest),
+    Ready(Box<Guest>, Box<RawManifest>),
     /// The policy refuses its settings, with this message.
     Refused(String),
 }
@@ -89,7 +89,7 @@ impl GuestTemplate {
                     moments: Default::default(),
                     tables: None,
                 }),
-                manifest,
+                Box::new(manifest),
             )),
             Ok(Err(refusal)) => Ok(ConfigureResult::Refused(refusal)),
             Err(error) => Err(self.failed(&store, &error, FailureKind::BadAnswer)),

@@ -403,7 +403,7 @@ impl Policy {
     /// A fresh instance. It must give the same manifest as the first one.
     pub(super) fn fresh_guest(&self) -> Result<Box<Guest>, GuestFailure> {
         match self.module.template.instantiate()? {
-            ConfigureResult::Ready(guest, manifest) if manifest == self.module.raw_manifest => {
+            ConfigureResult::Ready(guest, manifest) if *manifest == self.module.raw_manifest => {
                 Ok(guest)
             }
             ConfigureResult::Ready(..) => Err(GuestFailure::bad_answer(

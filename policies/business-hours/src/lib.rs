@@ -237,7 +237,7 @@ impl Policy for BusinessHours {
 
     fn on_request(&self, request: &Request, now: &Moment) -> RequestDecision {
         let open = self.hours.is_open(now);
-        match self.rule(&request.path) {
+        match self.rule(request.path) {
             Some(rule) if rule.lifetime(open) == Length::Never => {
                 RequestDecision::pass().because(format!("{}: {}", rule.name, self.state(open, now)))
             }
@@ -251,7 +251,7 @@ impl Policy for BusinessHours {
         response: &Response,
         now: &Moment,
     ) -> ResponseDecision {
-        match self.rule(&request.path) {
+        match self.rule(request.path) {
             Some(rule) => rule.decide(self, response, now),
             None => ResponseDecision::by_headers(),
         }

@@ -9,7 +9,7 @@ fn policy(settings: serde_json::Value) -> BusinessHours {
     tero_policy::configure(&settings.to_string()).unwrap()
 }
 
-fn moment(text: &str) -> Moment {
+fn moment(text: &str) -> Moment<'_> {
     text.parse().unwrap()
 }
 

@@ -118,8 +118,8 @@ tero_policy::export!(DeviceVariants);
 impl Rule {
     fn fits(&self, request: &Request) -> bool {
         self.devices.contains(&request.device)
-            && any_matches(&self.paths, &request.path)
-            && !any_matches(&self.except, &request.path)
+            && any_matches(&self.paths, request.path)
+            && !any_matches(&self.except, request.path)
     }
 }
 

@@ -103,9 +103,9 @@ impl Policy for JsonRules {
 
     fn on_request(&self, request: &Request, _: &Moment) -> RequestDecision {
         let variant = self.variants.iter().find(|variant| {
-            variant.devices.contains(&request.device) && any_matches(&variant.paths, &request.path)
+            variant.devices.contains(&request.device) && any_matches(&variant.paths, request.path)
         });
-        let rule = self.rule(&request.path);
+        let rule = self.rule(request.path);
         let mut decision = match rule {
             // A passed request keeps its whole query, which is for the origin alone.
             Some(rule) if rule.action == Action::Never => {
@@ -130,7 +130,7 @@ impl Policy for JsonRules {
         response: &Response,
         now: &Moment,
     ) -> ResponseDecision {
-        let Some(rule) = self.rule(&request.path) else {
+        let Some(rule) = self.rule(request.path) else {
             return ResponseDecision::by_headers();
         };
         if rule.action == Action::Never {
@@ -196,7 +196,7 @@ impl JsonRules {
             let mut sent = request.cookies.iter();
             sent.any(|(cookie, _)| names.iter().any(|name| name.matches(cookie)))
         };
-        let path = PathReadings::of(&request.path);
+        let path = PathReadings::of(request.path);
         path.first_matches(&self.rules, |rule| &rule.paths)
             .any(|rule| has(rule.map_or(&self.pass_cookies, |rule| &rule.pass_cookies)))
     }

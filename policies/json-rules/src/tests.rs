@@ -9,7 +9,7 @@ fn sample() -> JsonRules {
     tero_policy::configure(SAMPLE).unwrap()
 }
 
-fn moment(text: &str) -> Moment {
+fn moment(text: &str) -> Moment<'static> {
     text.parse().unwrap()
 }
 

@@ -17,7 +17,6 @@ use crate::escape::escaped;
 use crate::guest::state::{GuestState, MissingImport};
 
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
-const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 /// The package of the contract.
 const PACKAGE: &str = "tero:policy/";
 /// The interface of data tables, of any version.
@@ -29,16 +28,11 @@ const METADATA: &str = "component-type";
 /// The interfaces that have stubs.
 const WASI: &str = "wasi:";
 
-/// Whether the module is a component already.
-pub(super) fn is_component(module: &[u8]) -> bool {
-    module.starts_with(COMPONENT)
-}
-
 /// The binary of a component: the module itself, or made from a core module that names its
 /// contract. Custom sections that say nothing about the contract are left out: they mean nothing
 /// for what the module does, so a malformed one doesn't refuse it.
 pub(super) fn encode(policy: &Arc<str>, module: &[u8]) -> Result<Vec<u8>, PolicyError> {
-    if is_component(module) {
+    if package::is_component(module) {
         return Ok(package::without_custom_sections(module, |_| false).into_owned());
     }
     let module = &*package::without_custom_sections(module, |name| name.starts_with(METADATA));

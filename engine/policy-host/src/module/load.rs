@@ -13,7 +13,7 @@ use super::compiler::Compiler;
 use super::component::Import;
 use super::digest::digest;
 use super::package::Package;
-use super::{builtin, component};
+use super::{builtin, component, package};
 use crate::answer;
 use crate::error::PolicyError;
 use crate::escape::escaped;
@@ -111,7 +111,7 @@ impl ModuleLoader {
         Ok(Inspection {
             size: module.len(),
             digest: digest(&module),
-            is_component: component::is_component(&module),
+            is_component: package::is_component(&module),
             contract,
             imports,
             policy,
@@ -207,7 +207,7 @@ fn read_file(policy: &Arc<str>, path: &Path, limit: u64) -> Result<Vec<u8>, Poli
 fn configure(template: &GuestTemplate) -> Result<RawManifest, PolicyError> {
     let policy = || Arc::clone(&template.policy);
     match template.instantiate() {
-        Ok(ConfigureResult::Ready(_, manifest)) => Ok(manifest),
+        Ok(ConfigureResult::Ready(_, manifest)) => Ok(*manifest),
         Ok(ConfigureResult::Refused(message)) => Err(PolicyError::Settings {
             policy: policy(),
             message: readable(&message),

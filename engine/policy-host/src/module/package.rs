@@ -10,6 +10,12 @@ const SETTINGS: &str = "tero:settings";
 const CASES: &str = "tero:cases";
 const HEADER_BYTES: usize = 8;
 const CUSTOM: u8 = 0;
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// Whether the module is a component already.
+pub(super) fn is_component(module: &[u8]) -> bool {
+    module.starts_with(COMPONENT)
+}
 
 /// A module with its settings and its test cases.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -68,7 +68,7 @@ pub enum WrapError {
 /// # Errors
 /// [`WrapError`] names everything that is missing, with its cure.
 pub fn wrap(module: &[u8], contract: Option<&str>) -> Result<WrappedModule, WrapError> {
-    if super::component::is_component(module) {
+    if super::package::is_component(module) {
         return Err(WrapError::Component);
     }
     let core = CoreModule::read(module).map_err(WrapError::NotAModule)?;

@@ -1,6 +1,6 @@
 use super::*;
 
-fn moment(text: &str) -> Moment {
+fn moment(text: &str) -> Moment<'static> {
     text.parse().unwrap()
 }
 

@@ -79,7 +79,7 @@ fn lacks(module: &[u8]) -> String {
 fn a_core_module_becomes_a_component_of_the_newest_contract_or_of_the_asked_one() {
     let bare = module(&[], &GOOD, true);
     let wrapped = wrap(&bare, None).unwrap();
-    assert!(super::super::component::is_component(&wrapped.component));
+    assert!(super::super::package::is_component(&wrapped.component));
     assert_eq!((wrapped.contract, wrapped.fixed.len()), ("0.2.0", 0));
     assert_eq!(wrap(&bare, Some("0.1")).unwrap().contract, "0.1.0");
     assert_eq!(

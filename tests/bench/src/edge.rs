@@ -54,6 +54,8 @@ enum Measured {
     Coded,
     /// CPU of a hit of an object as long as that compressed text.
     AsLong,
+    /// CPU of a miss, from the origin in the clear or over TLS.
+    Miss { is_secure: bool },
     /// CPU of a connection with a request.
     Handshake(Begin),
     /// Bytes of memory of an idle connection.
@@ -67,6 +69,8 @@ enum Goal {
     Peer(Server, f64),
     /// To tero's own value in another case.
     Case(&'static str, f64),
+    /// The ratio of a peer's own value to that in another case, for comparison.
+    Own(Server, &'static str),
 }
 
 struct Row {
@@ -85,9 +89,12 @@ const fn http2(streams: u32) -> Over {
     Over::Http2 { streams }
 }
 
-const ROWS: [Row; 15] = {
-    use Goal::{Case, Peer};
-    use Measured::{AsLong, Coded, Handshake, Hit, Idle};
+/// The host whose origin speaks TLS.
+const SECURE: &str = "secure.example";
+
+const ROWS: [Row; 17] = {
+    use Goal::{Case, Own, Peer};
+    use Measured::{AsLong, Coded, Handshake, Hit, Idle, Miss};
     use Server::{Haproxy, Nginx};
     const fn row(
         name: &'static str,
@@ -166,6 +173,22 @@ const ROWS: [Row; 15] = {
             &[Peer(Nginx, 0.65), Peer(Haproxy, 0.65)],
         ),
         row(
+            "miss-http",
+            "misses of 1 KiB, origin of http",
+            Miss { is_secure: false },
+            &[],
+        ),
+        row(
+            "miss-https",
+            "misses of 1 KiB, origin of https, connections kept",
+            Miss { is_secure: true },
+            &[
+                Case("miss-http", 1.25),
+                Own(Nginx, "miss-http"),
+                Own(Haproxy, "miss-http"),
+            ],
+        ),
+        row(
             "full-p256",
             "full handshake, P-256",
             Handshake(Begin::Ecdsa),
@@ -218,13 +241,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
             arguments.cases.is_empty() || arguments.cases.iter().any(|name| name == row.name)
         })
         .collect();
-    let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
+    let origin =
+        Origin::start_with_tls().map_err(|error| format!("the origin did not start: {error}"))?;
     let wanted = arguments.only.iter().any(|server| server.is_tero());
     let tero = servers::tero_binary(arguments.tero.as_deref(), wanted, servers::PRODUCTION)?;
     let start = Start {
         core: arguments.server_core,
         config: Some(include_str!("../peers/tero-tls.toml")),
         tls: true,
+        origin_tls: origin.tls(),
         ..Start::new(&tero, origin.port())
     };
     let servers = servers::installed(&arguments.only, &start)?;
@@ -341,6 +366,7 @@ fn measure(
             let size = Size::of_bytes(coded_length(running.port)?);
             hit(Over::Plain, Kind::Hit, size, 64)
         }
+        Measured::Miss { is_secure } => miss(row, running, origin, arguments, is_secure),
         Measured::Handshake(begin) => {
             let handshakes = Handshakes {
                 port: running.tls,
@@ -359,6 +385,37 @@ fn measure(
         }
         Measured::Idle { http2 } => idle(running, arguments.idle, http2),
     }
+}
+
+/// CPU of a request for an object that is asked for once.
+fn miss(
+    row: &Row,
+    running: &Running,
+    origin: &Origin,
+    arguments: &Arguments,
+    is_secure: bool,
+) -> Result<f64, String> {
+    let case = Case::new(row.name, row.about, Kind::Misses);
+    let load = |seconds: u64| {
+        // Each run has objects of its own.
+        let seed = origin.requests().to_string();
+        let load = Load {
+            port: running.port,
+            case: &case,
+            core: arguments.load_core,
+            seed: &seed,
+            host: is_secure.then_some(SECURE),
+            over: Over::Plain,
+        };
+        let asked = origin.requests();
+        let result = load.run(seconds)?;
+        match origin.requests() - asked >= result.requests {
+            true => Ok(result),
+            false => Err("the origin was not asked each time: some are hits".to_owned()),
+        }
+    };
+    load(1)?;
+    running.cpu_of_request(|| load(arguments.seconds))
 }
 
 /// The bytes that each of `count` idle connections takes.
@@ -433,14 +490,24 @@ fn print(rows: &[&Row], servers: &[(Server, String)], values: &Values) {
         let mut first = format!("| {} | {}", row.about, cells.join(" | "));
         let mut told = false;
         for goal in row.goals {
-            let (most, other, at_most) = match goal {
-                Goal::Peer(peer, most) => ((row.name, *peer), peer.as_str(), most),
-                Goal::Case(name, most) => ((*name, Server::Tero), *name, most),
+            let tero = (row.name, Server::Tero);
+            let (own, other, words) = match goal {
+                Goal::Peer(peer, most) => {
+                    let words = format!("{most} times {}", peer.as_str());
+                    (tero, (row.name, *peer), words)
+                }
+                Goal::Case(name, most) => {
+                    (tero, (*name, Server::Tero), format!("{most} times {name}"))
+                }
+                Goal::Own(peer, name) => {
+                    let words = format!("{}: times {name}", peer.as_str());
+                    ((row.name, *peer), (*name, *peer), words)
+                }
             };
-            let Some([low, middle, high]) = ratio(values, (row.name, Server::Tero), most) else {
+            let Some([low, middle, high]) = ratio(values, own, other) else {
                 continue;
             };
-            println!("{first} | {at_most} times {other} | {middle:.2} | {low:.2} and {high:.2} |");
+            println!("{first} | {words} | {middle:.2} | {low:.2} and {high:.2} |");
             first = format!("|  {}", " | ".repeat(names.len()));
             told = true;
         }
@@ -480,7 +547,7 @@ mod tests {
     fn goals_name_cases_that_come_before() {
         for (place, row) in ROWS.iter().enumerate() {
             for goal in row.goals {
-                if let Goal::Case(name, _) = goal {
+                if let Goal::Case(name, _) | Goal::Own(_, name) = goal {
                     assert!(ROWS[..place].iter().any(|row| row.name == *name), "{name}");
                 }
             }

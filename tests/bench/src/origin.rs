@@ -1,14 +1,25 @@
-//! The origin behind all servers. It answers at once, with bodies made in advance.
+//! The origin behind all servers. It answers at once, with bodies made in advance, in the clear and
+//! over TLS.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::certificates;
 
 /// A running origin. It runs until the process ends.
 pub(crate) struct Origin {
     port: u16,
+    /// The port with TLS; 0 if there is none.
+    tls: u16,
     requests: Arc<AtomicU64>,
 }
 
@@ -125,17 +136,37 @@ pub(crate) const GROUPS: u32 = 100;
 
 impl Origin {
     pub(crate) fn start() -> std::io::Result<Origin> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let port = listener.local_addr()?.port();
         let requests = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&requests);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let count = Arc::clone(&count);
-                std::thread::spawn(move || serve(stream, &count));
-            }
+        let port = listen(&requests, serve)?;
+        Ok(Origin {
+            port,
+            tls: 0,
+            requests,
+        })
+    }
+
+    /// The same, which listens with TLS on another port too.
+    pub(crate) fn start_with_tls() -> Result<Origin, String> {
+        let failed = |error: std::io::Error| error.to_string();
+        let origin = Origin::start().map_err(failed)?;
+        let folder = tempfile::tempdir().map_err(failed)?;
+        certificates::write(folder.path())?;
+        let config = tls_config(folder.path()).map_err(|error| error.to_string())?;
+        let config = Arc::new(config);
+        let port = listen(&origin.requests, move |stream, count| {
+            stream.set_nodelay(true).ok()?;
+            let connection = ServerConnection::new(Arc::clone(&config)).ok()?;
+            answer(StreamOwned::new(connection, stream), count)
         });
-        Ok(Origin { port, requests })
+        Ok(Origin {
+            tls: port.map_err(failed)?,
+            ..origin
+        })
+    }
+
+    /// The port with TLS; 0 if there is none.
+    pub(crate) fn tls(&self) -> u16 {
+        self.tls
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -148,11 +179,42 @@ impl Origin {
     }
 }
 
-/// Answers GET and HEAD on a connection until the other side closes it.
+/// Listens on a free port, and serves each connection on a thread of its own.
+fn listen(
+    requests: &Arc<AtomicU64>,
+    serve: impl Fn(TcpStream, &AtomicU64) -> Option<()> + Send + Sync + 'static,
+) -> std::io::Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    let (count, serve) = (Arc::clone(requests), Arc::new(serve));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (count, serve) = (Arc::clone(&count), Arc::clone(&serve));
+            std::thread::spawn(move || serve(stream, &count));
+        }
+    });
+    Ok(port)
+}
+
+fn tls_config(folder: &Path) -> Result<ServerConfig, Box<dyn std::error::Error>> {
+    let certificate = CertificateDer::from_pem_file(folder.join("ecdsa.crt"))?;
+    let key = PrivateKeyDer::from_pem_file(folder.join("ecdsa.key"))?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)?;
+    Ok(config)
+}
+
 fn serve(stream: TcpStream, requests: &AtomicU64) -> Option<()> {
     stream.set_nodelay(true).ok()?;
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut writer = stream;
+    answer(stream, requests)
+}
+
+/// Answers GET and HEAD on a connection until the other side closes it.
+fn answer(stream: impl Read + Write, requests: &AtomicU64) -> Option<()> {
+    let mut reader = BufReader::new(stream);
     let mut bodies: HashMap<(Size, bool), Vec<u8>> = HashMap::new();
     let (mut line, mut field) = (String::new(), String::new());
     loop {
@@ -200,7 +262,9 @@ fn serve(stream: TcpStream, requests: &AtomicU64) -> Option<()> {
         if method != "HEAD" {
             answer.extend_from_slice(body);
         }
-        writer.write_all(&answer).ok()?;
+        let stream = reader.get_mut();
+        stream.write_all(&answer).ok()?;
+        stream.flush().ok()?;
     }
 }
 

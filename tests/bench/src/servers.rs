@@ -216,6 +216,8 @@ pub(crate) struct Start<'a> {
     /// The program of [`Server::TeroOther`].
     pub(crate) other: Option<&'a Path>,
     pub(crate) origin: u16,
+    /// The port of the origin with TLS: see [`Start::tls`].
+    pub(crate) origin_tls: u16,
     pub(crate) core: u32,
     pub(crate) memory_mib: u32,
     /// The end of tero's configuration after the common part, in place of the policies of
@@ -240,6 +242,7 @@ impl<'a> Start<'a> {
             python: None,
             other: None,
             origin,
+            origin_tls: 0,
             core: 0,
             memory_mib: 256,
             config: None,
@@ -440,13 +443,17 @@ impl Setup<'_> {
             }
             Server::Haproxy => {
                 let tls = self.with_tls(include_str!("../peers/haproxy-tls.cfg"));
-                let config = include_str!("../peers/haproxy.cfg").replace("@TLS@", tls);
+                let backend = self.with_tls(include_str!("../peers/haproxy-tls-origin.cfg"));
+                let config = include_str!("../peers/haproxy.cfg").replace("@TLS@", tls) + backend;
                 self.write("haproxy.cfg", &config)?;
                 Ok(words("-db -f @DIR@/haproxy.cfg"))
             }
             Server::Nginx => {
                 let tls = self.with_tls(include_str!("../peers/nginx-tls.conf"));
-                let config = include_str!("../peers/nginx.conf").replace("@TLS@", tls);
+                let origin = self.with_tls(include_str!("../peers/nginx-tls-origin.conf"));
+                let config = include_str!("../peers/nginx.conf")
+                    .replace("@TLS@", tls)
+                    .replace("@TLS_SERVER@", origin);
                 self.write("nginx.conf", &config)?;
                 Ok(words("-p @DIR@ -e @DIR@/error.log -c @DIR@/nginx.conf"))
             }
@@ -524,6 +531,7 @@ impl Setup<'_> {
             .replace("@PORT@", &self.port.to_string())
             .replace("@TLS_PORT@", &self.tls.to_string())
             .replace("@ORIGIN@", &self.start.origin.to_string())
+            .replace("@ORIGIN_TLS@", &self.start.origin_tls.to_string())
             .replace("@HAPROXY_MIB@", &haproxy_mib.to_string())
             .replace(
                 "@HAPROXY_OBJECT@",

@@ -22,6 +22,7 @@ use crate::sections::{
     ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, Site,
 };
 use crate::units::show_size;
+use tero_semantics::host_pattern::names_above;
 use tero_semantics::rate_limit::BucketRate;
 
 /// The whole configuration. Only `serve` holds it; each part of the edge gets its own piece.
@@ -70,6 +71,17 @@ impl Config {
             }
         }
         names
+    }
+
+    /// The site that answers for a host, which is in lower case and without port.
+    pub fn site_of(&self, host: &str) -> Option<&Site> {
+        let with = |wanted: &str| {
+            let mut sites = self.sites.iter();
+            sites.find(|site| site.hosts.iter().any(|own| own == wanted))
+        };
+        with(host)
+            .or_else(|| names_above(host).find_map(|above| with(&format!("*{above}"))))
+            .or_else(|| with("*"))
     }
 
     /// Reads and checks the file at `path`. Relative paths in the file start from its folder.

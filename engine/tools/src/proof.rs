@@ -10,7 +10,7 @@ use std::io::{self, BufRead};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::replay::diff::{self, LoggedDecision};
+use crate::replay::diff::{self, LoggedDecision, LoggedSites};
 use crate::replay::log::LoggedRequest;
 use old::{OldDecision, OldFile, OldLifetime, OldRule};
 use tero_config::Config;
@@ -79,7 +79,8 @@ pub fn prove(json: &str, toml: &str, log: impl BufRead, host: &str) -> Result<Pr
     let mut proof = Proof::default();
     proof.unreadable = diff::each_request(log, |logged| {
         proof.requests += 1;
-        let decided = diff::decide(&chain, logged, host);
+        let sites = LoggedSites { host, config: None };
+        let decided = diff::decide(&chain, logged, sites);
         let device = if chain.needs_device() {
             diff::device_of(logged)
         } else {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use ipnet::IpNet;
 
 use super::balance::{Balance, Retry};
@@ -37,7 +37,7 @@ section! {
             => forms::path_pattern,
             at_least_one("write the paths, [\"/api/*\"], or [\"*\"] for all");
         /// The methods that it is for. `GET` includes HEAD.
-        methods: Vec<http::Method> = rule("all", Vec::new()), Texts("a method, such as `GET`")
+        methods: Vec<Method> = rule("all", Vec::new()), Texts("a method, such as `GET`")
             => forms::method, distinct();
         /// Networks whose clients may use it; all if it is empty. Others get 403.
         allow: Vec<IpNet> = [], Texts("a network such as `10.0.0.0/8`, or an address")
@@ -96,6 +96,20 @@ section! {
 }
 
 impl Route {
+    /// Whether it is for requests with this method. `GET` includes HEAD.
+    pub fn takes(&self, method: &Method) -> bool {
+        let asked = match *method {
+            Method::HEAD => &Method::GET,
+            _ => method,
+        };
+        self.methods.is_empty() || self.methods.contains(method) || self.methods.contains(asked)
+    }
+
+    /// Whether it is for a request with this method, and for its path as it came.
+    pub fn is_for(&self, method: &Method, path: &str) -> bool {
+        self.takes(method) && self.paths.iter().any(|pattern| pattern.matches(path))
+    }
+
     /// The keys that are written and say which origins its requests go to, or how.
     fn keys_of_origins(&self) -> Vec<&'static str> {
         [

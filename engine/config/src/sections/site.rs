@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use ipnet::IpNet;
 
 use super::at_most::AtMostRule;
@@ -243,6 +243,28 @@ impl Site {
             at_most: at_most.collect(),
         };
         (floor != OperatorFloor::default()).then(|| Box::new(floor))
+    }
+}
+
+impl Site {
+    /// The route of a request with this method for a path, as it came.
+    pub fn route_of(&self, method: &Method, path: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.is_for(method, path))
+    }
+
+    /// Which of the query of a request on `route` counts: as policies have `decided`, or as the
+    /// configuration says where they decided nothing.
+    #[inline]
+    pub fn query_rule<'s>(
+        &'s self,
+        route: Option<&'s Route>,
+        decided: &'s QueryRule,
+    ) -> &'s QueryRule {
+        let of_route = route.and_then(|route| route.query.as_ref());
+        match of_route.or(self.query.as_ref()) {
+            Some(own) if *decided == QueryRule::default() => own,
+            _ => decided,
+        }
     }
 }
 

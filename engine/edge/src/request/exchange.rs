@@ -316,11 +316,9 @@ impl Exchange {
     /// nothing.
     #[inline]
     pub fn query_rule(&self) -> &QueryRule {
-        let of_route = self.route().and_then(|route| route.settings.query.as_ref());
-        match of_route.or(self.site.settings.query.as_ref()) {
-            Some(own) if self.decision.query == QueryRule::default() => own,
-            _ => &self.decision.query,
-        }
+        let route = self.route().map(|route| &route.settings);
+        let site = &self.site.settings;
+        site.query_rule(route, &self.decision.query)
     }
 
     /// Has a response of the next hop say of caching what the site says in its place.

@@ -71,10 +71,8 @@ impl RouteTable {
     /// The first route that matches the path as it came.
     #[cold]
     pub(super) fn first(&self, method: &Method, path: &str) -> Option<RouteIndex> {
-        let place = self.routes.iter().position(|route| {
-            let Route { methods, paths, .. } = &route.settings;
-            is_for(methods, method) && paths.iter().any(|pattern| pattern.matches(path))
-        })?;
+        let mut routes = self.routes.iter();
+        let place = routes.position(|route| route.settings.is_for(method, path))?;
         u16::try_from(place).ok().map(RouteIndex)
     }
 
@@ -126,8 +124,12 @@ impl RouteTable {
     ) -> Vec<&CompiledRoute> {
         let readings = PathReadings::of(path);
         let matches = readings.first_matches(&self.routes, |route| {
-            let Route { methods, paths, .. } = &route.settings;
-            if is_for(methods, method) { paths } else { &[] }
+            let Route { paths, .. } = &route.settings;
+            if route.settings.takes(method) {
+                paths
+            } else {
+                &[]
+            }
         });
         let mut routes: Vec<&CompiledRoute> = Vec::new();
         for route in matches.flatten() {
@@ -183,14 +185,4 @@ impl fmt::Display for CompiledRoute {
         }
         Ok(())
     }
-}
-
-/// Whether a route with these methods is for a request with this one. `GET` includes HEAD.
-fn is_for(methods: &[Method], method: &Method) -> bool {
-    let asked = if method == Method::HEAD {
-        &Method::GET
-    } else {
-        method
-    };
-    methods.is_empty() || methods.contains(method) || methods.contains(asked)
 }

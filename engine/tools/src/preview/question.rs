@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::decision::PreviewDecision;
+use tero_config as config;
 use tero_policy_host::device::{Device, DeviceSource};
 use tero_policy_host::{Chain, ClientFacts, PolicyRequest, PolicyResponse};
 use tero_semantics::decision::{
@@ -30,6 +31,7 @@ pub(super) struct PolicyUnderPreview<'a> {
 /// A request to ask about.
 #[derive(Clone, Copy)]
 pub(super) struct RequestTarget<'a> {
+    pub(super) site: &'a config::Site,
     pub(super) host: &'a str,
     /// A path with its query.
     pub(super) url: &'a str,
@@ -76,7 +78,9 @@ impl<'a> UrlQuestion<'a> {
         };
         let decision = policy.site.on_request(&question.request(), from);
         question.variant = decision.variant.as_deref().map(str::to_owned);
-        let query = key::canonical_query(query, &decision.query);
+        let route = target.site.route_of(&Method::GET, path);
+        let rule = target.site.query_rule(route, &decision.query);
+        let query = key::canonical_query(query, rule);
         let parts = KeyParts {
             scheme: "http",
             authority: target.host,
@@ -166,5 +170,46 @@ impl<'a> UrlQuestion<'a> {
     fn without_name<'r>(&self, reason: &'r str) -> &'r str {
         let rest = reason.strip_prefix(self.policy).unwrap_or(reason);
         rest.trim_start_matches(": ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn keys_have_what_the_site_and_the_route_say_of_the_query() {
+        let text = "[[site]]\nname = \"shop\"\nhosts = [\"shop.example\"]\norigins = [\"http://127.0.0.1:1\"]\n\
+                    query = { drop = [\"utm_*\"] }\n\
+                    [[site.route]]\nmatch = [\"/static/*\"]\nquery = \"none\"\n\
+                    [[site.route]]\nmatch = [\"/post/*\"]\nmethods = [\"POST\"]\nquery = \"none\"";
+        let config = config::Config::parse(text, "tero.toml", Path::new("")).unwrap();
+        let host = tero_policy_host::Host::new(&config::PolicyHost {
+            compiled_cache: None,
+            ..Default::default()
+        })
+        .unwrap();
+        let chain = Chain::new(&host, Vec::new(), 1).unwrap();
+        let policy = PolicyUnderPreview {
+            name: "none",
+            alone: &chain,
+            site: &chain,
+        };
+        for (url, expected) in [
+            ("/a?utm_x=1&page=2", "http://shop.example/a?page=2"),
+            ("/static/a.css?v=1", "http://shop.example/static/a.css"),
+            ("/post/a?v=1", "http://shop.example/post/a?v=1"),
+        ] {
+            let target = RequestTarget {
+                site: &config.sites[0],
+                host: "shop.example",
+                url,
+                device: Device::Unknown,
+            };
+            let question = UrlQuestion::new(&policy, target, Timestamp::from_unix_secs(1_000));
+            assert_eq!(key::url_of(&question.key), expected);
+        }
     }
 }

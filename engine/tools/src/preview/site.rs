@@ -166,7 +166,12 @@ impl SiteView<'_> {
             .flat_map(|url| devices.iter().map(move |device| (url, *device)))
         {
             let host = self.host_name();
-            let target = RequestTarget { host, url, device };
+            let target = RequestTarget {
+                site: self.site,
+                host,
+                url,
+                device,
+            };
             let question = UrlQuestion::new(&policy, target, self.span.from);
             let changes = changes(self.span, |now| question.ask(now));
             unanswered += question.unanswered();

@@ -11,6 +11,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
 
 use super::log::{LoggedRequest, parse};
+use tero_config::Config;
 use tero_policy_host::compare::{ComparedRequest, Comparison};
 use tero_policy_host::device::{Device, DeviceSource, classify};
 use tero_policy_host::{Chain, ClientFacts, PolicyRequest, PolicyResponse};
@@ -29,15 +30,28 @@ pub struct Diff {
     pub unreadable: u64,
 }
 
-/// Compares what two versions decide about the requests of a log. `host` is for lines without a
-/// host.
+/// Where the requests of a log went.
+#[derive(Clone, Copy, Debug)]
+pub struct LoggedSites<'s> {
+    /// The host of lines without one.
+    pub host: &'s str,
+    /// The configuration whose sites say which of a query counts; `None`: all of it does.
+    pub config: Option<&'s Config>,
+}
+
+/// Compares what two versions decide about the requests of a log.
 ///
 /// # Errors
 /// If the log can't be read.
-pub fn diff(left: &Chain, right: &Chain, mut log: impl BufRead, host: &str) -> io::Result<Diff> {
+pub fn diff(
+    left: &Chain,
+    right: &Chain,
+    mut log: impl BufRead,
+    sites: LoggedSites<'_>,
+) -> io::Result<Diff> {
     let mut comparison = Comparison::default();
     let unreadable = each_request(&mut log, |logged| {
-        compare(&mut comparison, left, right, logged, host);
+        compare(&mut comparison, left, right, logged, sites);
     })?;
     Ok(Diff {
         comparison,
@@ -80,13 +94,16 @@ pub(crate) struct LoggedDecision {
     pub(crate) response: ResponseDecision,
 }
 
-/// Asks policies about a request of a log and the response to it. `host` is for lines without a
-/// host.
-pub(crate) fn decide(chain: &Chain, logged: &LoggedRequest, host: &str) -> LoggedDecision {
+/// Asks policies about a request of a log and the response to it.
+pub(crate) fn decide(
+    chain: &Chain,
+    logged: &LoggedRequest,
+    sites: LoggedSites<'_>,
+) -> LoggedDecision {
     let headers = fields_of(logged);
-    let request = request_of(logged, &headers, host);
+    let request = request_of(logged, &headers, sites.host);
     let decision = chain.on_request(&request, logged.at);
-    let response = respond(chain, &request, &decision, logged);
+    let response = respond(chain, &request, &decision, logged, sites);
     LoggedDecision {
         request: decision,
         response,
@@ -104,9 +121,10 @@ fn compare(
     left: &Chain,
     right: &Chain,
     logged: &LoggedRequest,
-    host: &str,
+    sites: LoggedSites<'_>,
 ) {
-    let (one, other) = (decide(left, logged, host), decide(right, logged, host));
+    let (one, other) = (decide(left, logged, sites), decide(right, logged, sites));
+    let host = sites.host;
     let about = ComparedRequest {
         at: logged.at,
         host: logged.host.as_deref().unwrap_or(host),
@@ -155,19 +173,10 @@ fn respond(
     request: &PolicyRequest<'_>,
     decision: &RequestDecision,
     logged: &LoggedRequest,
+    sites: LoggedSites<'_>,
 ) -> ResponseDecision {
     let variant = decision.variant.as_deref();
-    let (authority, path) = (request.host.to_ascii_lowercase(), request.path);
-    let query = key::canonical_query(request.query, &decision.query);
-    let mut key = Vec::new();
-    let parts = KeyParts {
-        scheme: "http",
-        authority: &authority,
-        path,
-        query: query.as_deref(),
-        variant,
-    };
-    key::write_key(&mut key, &parts);
+    let key = key_of(request, decision, sites);
     let mut headers = HeaderMap::new();
     headers.extend(logged.bytes.map(|bytes| (CONTENT_LENGTH, bytes.into())));
     let response = PolicyResponse {
@@ -185,9 +194,76 @@ fn respond(
     chain.on_response(&request, &response, logged.at)
 }
 
+/// The key of a request, after what a version decided about it.
+fn key_of(
+    request: &PolicyRequest<'_>,
+    decision: &RequestDecision,
+    sites: LoggedSites<'_>,
+) -> Vec<u8> {
+    let authority = request.host.to_ascii_lowercase();
+    let host = authority.split(':').next().unwrap_or_default();
+    let site = sites.config.and_then(|config| config.site_of(host));
+    let rule = site.map_or(&decision.query, |site| {
+        let route = site.route_of(request.method, request.path);
+        site.query_rule(route, &decision.query)
+    });
+    let query = key::canonical_query(request.query, rule);
+    let parts = KeyParts {
+        scheme: "http",
+        authority: &authority,
+        path: request.path,
+        query: query.as_deref(),
+        variant: decision.variant.as_deref(),
+    };
+    let mut key = Vec::new();
+    key::write_key(&mut key, &parts);
+    key
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    #[test]
+    fn keys_have_what_the_sites_and_routes_of_a_configuration_say_of_the_query() {
+        let text = "[[site]]\nname = \"shop\"\nhosts = [\"*.shop.example\"]\norigins = [\"http://127.0.0.1:1\"]\n\
+                    query = { drop = [\"utm_*\"] }\n\
+                    [[site.route]]\nmatch = [\"/static/*\"]\nquery = \"none\"";
+        let config = Config::parse(text, "tero.toml", Path::new("")).unwrap();
+        let key = |host: &str, target: &str, config: Option<&Config>| {
+            let line = format!(
+                "10.0.0.1 - - [24/Nov/2026:08:59:00 -0300] \"GET {target} HTTP/1.1\" 200 5"
+            );
+            let (logged, headers) = (parse(&line).unwrap(), HeaderMap::new());
+            let request = request_of(&logged, &headers, host);
+            let sites = LoggedSites { host, config };
+            let key = key_of(&request, &RequestDecision::default(), sites);
+            key::url_of(&key).to_owned()
+        };
+        for (host, target, expected) in [
+            (
+                "a.shop.example",
+                "/a?utm_x=1&b=2",
+                "http://a.shop.example/a?b=2",
+            ),
+            (
+                "A.Shop.example:80",
+                "/static/a?v=1",
+                "http://a.shop.example:80/static/a",
+            ),
+            (
+                "other.example",
+                "/static/a?v=1",
+                "http://other.example/static/a?v=1",
+            ),
+        ] {
+            assert_eq!(key(host, target, Some(&config)), expected);
+        }
+        let all = key("a.shop.example", "/static/a?v=1", None);
+        assert_eq!(all, "http://a.shop.example/static/a?v=1");
+    }
 
     #[test]
     fn malformed_and_too_long_lines_are_counted_and_left_out() {
@@ -199,7 +275,11 @@ mod tests {
         let chain = Chain::new(&host, Vec::new(), 1).unwrap();
         let good = "10.0.0.1 - - [24/Nov/2026:08:59:00 -0300] \"GET /a HTTP/1.1\" 200 5";
         let log = format!("{good}\nnonsense\n\n{}\n{good}", "x".repeat(300_000));
-        let diff = diff(&chain, &chain, log.as_bytes(), "h").unwrap();
+        let sites = LoggedSites {
+            host: "h",
+            config: None,
+        };
+        let diff = diff(&chain, &chain, log.as_bytes(), sites).unwrap();
         assert_eq!((diff.comparison.requests, diff.unreadable), (2, 2));
     }
 }

@@ -19,11 +19,11 @@ use crate::cli::{fail, print, print_json, used_wrongly};
 use tero_admin_api::VersionComparison;
 use tero_config as config;
 use tero_config::units::Share;
-use tero_config::{FilePosition, ModuleSource, PolicyLimits, calendars};
+use tero_config::{Config, FilePosition, ModuleSource, PolicyLimits, calendars};
 use tero_control::admin::version_comparison;
 use tero_policy_host::compare::DifferenceSample;
 use tero_policy_host::{Chain, Hook, Host, Package, Policy};
-use tero_tools::replay::diff::{Diff as Compared, diff};
+use tero_tools::replay::diff::{Diff as Compared, LoggedSites, diff};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -61,6 +61,9 @@ pub(super) struct DiffCommand {
     /// The holidays for both: builtin:argentina, or a calendar file
     #[arg(long, value_name = "CALENDAR")]
     calendar: Option<String>,
+    /// A configuration, whose sites say which of a query counts
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The host of requests, if the log does not have it
     #[arg(long, default_value = "localhost")]
     host: String,
@@ -97,7 +100,16 @@ impl DiffCommand {
             (Ok(left), Ok(right)) => (left, right),
             (Err(error), _) | (_, Err(error)) => return fail(&error.to_string()),
         };
-        match diff(&left, &right, log, &self.host) {
+        let config = self.config.as_deref().map(Config::load).transpose();
+        let config = match config {
+            Ok(config) => config,
+            Err(errors) => return used_wrongly(&errors.to_string()),
+        };
+        let sites = LoggedSites {
+            host: &self.host,
+            config: config.as_ref(),
+        };
+        match diff(&left, &right, log, sites) {
             Ok(compared) => self.show(&compared, [&a, &b]),
             Err(error) => fail(&format!("can't read {}: {error}", self.log.display())),
         }

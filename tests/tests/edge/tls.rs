@@ -10,6 +10,7 @@ pub(crate) mod visitor;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::SignatureScheme::{ECDSA_NISTP256_SHA256, RSA_PSS_SHA256};
 use rustls::version::{TLS12, TLS13};
 use tero_tests::{
@@ -387,6 +388,40 @@ fn handshakes_that_never_end_keep_nobody_out() {
         secure.edge.metric("tero_connections_open", &[]) == 0.0
     });
     drop(open);
+}
+
+#[test]
+#[ignore = "it takes 12,000 descriptors; CONTRIBUTING.md has the command"]
+fn ten_thousand_handshakes_that_never_end_keep_nobody_out() {
+    const STRANGERS: usize = 10_000;
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let origin = Origin::start();
+    origin.on("/", Reply::fresh(60, "hello"));
+    let secure = SecureEdge::start(&origin);
+    let address = secure_address(&secure.edge);
+    let mut open = Vec::new();
+    while open.len() < STRANGERS {
+        for _ in 0..1_000 {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(b"\x16\x03\x01\x02\x00").unwrap();
+            open.push(stream);
+        }
+        assert_eq!(secure.client().send(&get("/")).status, 200);
+    }
+    // max_handshakes is 2,000 by default.
+    tero_tests::eventually("all but two thousand are given up", || {
+        let labels = ["result=\"given_up\""];
+        let given_up = secure.edge.metric("tero_tls_handshakes_total", &labels);
+        given_up >= (STRANGERS - 2_000) as f64
+    });
+    let connections = secure.edge.metric("tero_connections_open", &[]);
+    assert!(connections <= 2_100.0, "{connections}");
+    assert_eq!(secure.client().send(&get("/")).status, 200);
+    secure.edge.advance_until(11, || {
+        secure.edge.metric("tero_connections_open", &[]) == 0.0
+    });
 }
 
 #[test]

@@ -112,8 +112,17 @@ impl Reply {
 
     /// A 101: the connection switches to a protocol that echoes all bytes.
     pub fn switching(protocol: &str) -> Reply {
+        Reply::switching_with(protocol, &[])
+    }
+
+    /// The same, with these fields.
+    pub fn switching_with(protocol: &str, fields: &[(&str, String)]) -> Reply {
+        let fields = fields.iter();
+        let fields: String = fields
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
         let head = format!(
-            "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nX-Accept: yes\r\n\r\n"
+            "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nX-Accept: yes\r\n{fields}\r\n"
         );
         Reply::bytes(head).step(Step::Echo)
     }

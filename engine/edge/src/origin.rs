@@ -11,6 +11,7 @@ mod balance;
 mod breaker;
 mod checks;
 mod connection;
+mod content_leave;
 mod error;
 mod health;
 mod hop_counters;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, TRAILER, TRANSFER_ENCODING};
 use http::{Method, Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
@@ -36,6 +37,7 @@ use hyper::body::Incoming;
 use attempt::{Attempt, HopAnswer};
 use balance::Balancer;
 use breaker::Breaker;
+use content_leave::LeaveEnd;
 use error::SendError;
 use health::HopResult;
 use next_hop::{HopPlace, NextHop};
@@ -48,6 +50,7 @@ use tero_time::clock::Clock;
 
 pub(crate) use breaker::BreakerPosition;
 pub use connection::ConnectionSettings;
+pub use content_leave::ContentLeave;
 pub use error::OriginError;
 pub(crate) use error::is_slow_client;
 pub use health::{HopCondition, HopState};
@@ -237,6 +240,8 @@ impl Origin {
             permit.lend(self.clock.now());
         }
         self.retries.count_request();
+        let leave = request.extensions().get::<ContentLeave>();
+        let leave = leave.map(LeaveEnd::new);
         let sending = SendingContent::watch(&mut request, &self.clock);
         let begun_at = self.clock.now();
         let order = self.balancer.order(&self.hops, url.as_bytes(), begun_at);
@@ -279,7 +284,8 @@ impl Origin {
             }
             match answer {
                 Ok(HopAnswer { response, stream }) => {
-                    permit.hold(stream, place);
+                    leave.iter().for_each(LeaveEnd::answered);
+                    permit.hold(stream, place, leave);
                     return Ok(OriginResponse {
                         response,
                         hop: self.place_of(hop),
@@ -376,24 +382,33 @@ fn trial_of(request: &Request<RequestBody>) -> Request<RequestBody> {
     *trial.method_mut() = Method::HEAD;
     *trial.uri_mut() = Uri::try_from(request.uri().path()).unwrap_or_default();
     *trial.headers_mut() = request.headers().clone();
-    for name in [COOKIE, AUTHORIZATION] {
+    // Nor has it the content of that one.
+    let of_content = [CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER, EXPECT];
+    for name in [COOKIE, AUTHORIZATION].iter().chain(&of_content) {
         trial.headers_mut().remove(name);
     }
     trial
 }
 
-/// A copy of a request without a body; `None` if it has one.
-pub fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !http_body::Body::is_end_stream(request.body()) {
-        return None;
-    }
-    let mut again = Request::new(empty());
+/// The same request with another body.
+pub fn with_body<B, C>(request: &Request<B>, body: C) -> Request<C> {
+    let mut again = Request::new(body);
     *again.method_mut() = request.method().clone();
     *again.uri_mut() = request.uri().clone();
     *again.headers_mut() = request.headers().clone();
     // The receiver of interim responses wants those to the second request too.
     *again.extensions_mut() = request.extensions().clone();
-    Some(again)
+    again
+}
+
+/// A body of which all is at hand.
+pub fn whole(content: Bytes) -> RequestBody {
+    use http_body_util::{BodyExt, Full};
+    if content.is_empty() {
+        return empty();
+    }
+    let content = Full::new(content);
+    content.map_err(|never| match never {}).boxed_unsync()
 }
 
 /// An empty body.

@@ -63,6 +63,7 @@ mod verdict;
 pub mod visit;
 pub mod warm_lookup;
 pub mod watchlist;
+mod websocket;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -99,6 +99,7 @@ pub mod stale_age;
 pub mod tier;
 
 pub mod timestamp;
+pub mod trailers;
 
 #[cfg(test)]
 mod properties;

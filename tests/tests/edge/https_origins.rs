@@ -1,6 +1,6 @@
 //! Origins by TLS, by HTTP/2 and on Unix sockets: whom the edge trusts, and how it asks.
 
-mod fixture;
+pub(crate) mod fixture;
 
 use std::io::Write as _;
 use std::time::Duration;

@@ -77,6 +77,7 @@ mod tls;
 mod tunnels;
 mod unix_sockets;
 mod upgrade;
+mod uploads;
 mod variants;
 mod warm_window;
 mod warming;

@@ -120,7 +120,8 @@ section! {
         max_waiting: usize = rule("four times `max_fetches`", max_fetches.saturating_mul(4)),
             Count(1, 1_000_000);
         /// How much of a request's body is read before the request takes one of `max_fetches`. A
-        /// longer body is streamed from then on. At most `max_connections` times as much memory is
+        /// body that fits may be sent again where the request may. A longer body is streamed from
+        /// then on. At most `max_connections` times as much memory is
         /// used.
         request_buffer: u64 = "16KiB", Size("0B", "1MiB");
         /// How often the names of origins are looked up. Connections to addresses that a name no
@@ -135,6 +136,12 @@ section! {
         response_timeout: Duration = "30s", Duration("10ms", "10min");
         /// Maximum time between two pieces of a body.
         body_timeout: Duration = "30s", Duration("10ms", "10min");
+        /// Whether `Expect: 100-continue` goes on to the origin, and the client sends its content
+        /// only when the origin wants it. Otherwise the edge wants it itself.
+        expect_continue: bool = false, Flag;
+        /// With `expect_continue`: how long the origin may say nothing before the client is told to
+        /// send its content all the same.
+        expect_continue_timeout: Duration = "1s", Duration("10ms", "1min");
         /// Protocols that clients may switch to with `Upgrade`. Others are ignored.
         upgrades: Vec<String> = ["websocket"], Texts("a protocol name") => forms::protocol;
         /// Maximum number of open connections that have switched protocols. Beyond it: 503.

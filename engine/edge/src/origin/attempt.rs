@@ -267,6 +267,7 @@ impl Attempt<'_> {
             let answered = connection.send(request, None);
             return self.clock.timeout(timeout, answered).await;
         };
+        sending.begin();
         let mut answered = pin!(connection.send(request, Some(sending)));
         loop {
             let now = self.clock.now();

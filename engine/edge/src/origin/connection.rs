@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, Request, Response, Uri};
 use hyper::body::Incoming;
@@ -14,6 +14,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::RequestBody;
+use super::content_leave::ContentLeave;
 use super::sending::SendingContent;
 use super::socket::HopSocket;
 use super::stream::{NextHopStream, RequestProgress};
@@ -204,6 +205,10 @@ impl NextHopConnection {
                 if let Err(source) = sender.ready().await {
                     return SendResult::Unsent(request, source);
                 }
+                // Interim responses of HTTP/2 aren't seen.
+                if let Some(leave) = request.extensions().get::<ContentLeave>() {
+                    leave.give();
+                }
                 match sender.try_send_request(for_http2(request, *scheme)).await {
                     Ok(response) => SendResult::Answered(response),
                     Err(mut failure) => match failure.take_message() {
@@ -236,7 +241,7 @@ fn for_http2(mut request: Request<RequestBody>, scheme: Scheme) -> Request<Reque
             .get_or_insert(PathAndQuery::from_static("/"));
         *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
     }
-    for name in OF_CONNECTION {
+    for name in OF_CONNECTION.iter().chain([&EXPECT]) {
         request.headers_mut().remove(name);
     }
     request

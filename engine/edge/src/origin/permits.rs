@@ -28,6 +28,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::StreamPlace;
+use super::content_leave::LeaveEnd;
 use super::next_hop::HopPlace;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
@@ -82,6 +83,8 @@ pub struct FetchPermit {
     _stream: Option<StreamPlace>,
     /// Its place at its hop.
     _hop: Option<HopPlace>,
+    /// Its content waits for leave to be sent.
+    _leave: Option<LeaveEnd>,
 }
 
 #[derive(Debug)]
@@ -202,6 +205,7 @@ impl PermitPool {
             _connection: connection,
             _stream: None,
             _hop: None,
+            _leave: None,
         }
     }
 
@@ -211,9 +215,15 @@ impl PermitPool {
 }
 
 impl FetchPermit {
-    /// Holds the request's place on a connection that it shares with others, and at its hop.
-    pub(super) fn hold(&mut self, stream: Option<StreamPlace>, hop: HopPlace) {
-        (self._stream, self._hop) = (stream, Some(hop));
+    /// Holds the request's place on a connection that it shares with others, and at its hop, and
+    /// the end of its wait for leave.
+    pub(super) fn hold(
+        &mut self,
+        stream: Option<StreamPlace>,
+        hop: HopPlace,
+        leave: Option<LeaveEnd>,
+    ) {
+        (self._stream, self._hop, self._leave) = (stream, Some(hop), leave);
     }
 
     /// Lends the fetch: from now on, the request waits for its own client. Does nothing if it was

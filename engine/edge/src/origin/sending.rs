@@ -49,6 +49,12 @@ impl SendingContent {
         Some(sending)
     }
 
+    /// Records that a request with this content, or with a copy of it, is about to be sent.
+    pub(super) fn begin(&self) {
+        self.waits_for_client.store(false, Ordering::Relaxed);
+        self.moved();
+    }
+
     /// Records that bytes have moved.
     pub(super) fn moved(&self) {
         self.moved_at

@@ -69,11 +69,7 @@ impl StreamContent {
                 self.has_ended = true;
                 return Poll::Ready(Some(Err(error.into())));
             }
-            // Trailers of requests are not forwarded.
-            None => {
-                self.has_ended = true;
-                return Poll::Ready(None);
-            }
+            None => return self.poll_trailers(context),
         };
         let length = piece.len();
         // The client may send as much again. It fails only if the stream has ended.
@@ -82,6 +78,21 @@ impl StreamContent {
             *left = left.saturating_sub(length as u64);
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+}
+
+impl StreamContent {
+    /// What follows the last piece of data.
+    fn poll_trailers(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let trailers = ready!(self.stream.poll_trailers(context));
+        self.has_ended = true;
+        Poll::Ready(match trailers {
+            Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
+            Err(error) => Some(Err(error.into())),
+        })
     }
 }
 

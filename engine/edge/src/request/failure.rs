@@ -144,6 +144,14 @@ impl Failure {
         }
     }
 
+    /// The next hop has switched to WebSocket without having understood the key.
+    pub(super) fn of_websocket() -> Failure {
+        Failure {
+            reason: "origin did not answer the key of the WebSocket",
+            ..Failure::of_upgrade()
+        }
+    }
+
     /// The next hop has answered 304 to a request that had no condition for it (RFC 9110 §15.4.5).
     pub(super) fn unasked_not_modified() -> Failure {
         Failure {

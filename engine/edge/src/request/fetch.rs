@@ -202,7 +202,10 @@ impl Fetch {
         if let Some(stale) = &self.stale {
             record::flush_hits(self.visit().edge, &self.key(), stale);
         }
-        let (news, body) = match self.ask().await {
+        let Some(asked) = self.ask_while_wanted().await else {
+            return;
+        };
+        let (news, body) = match asked {
             Ok(reply) => {
                 self.note_reply(&reply);
                 self.judge(reply)
@@ -236,6 +239,34 @@ impl Fetch {
             // The client may have left.
             let _ = requester.send(result);
         }
+    }
+
+    /// Asks the next hop. `None` if the only client that waits for the answer has left, and nothing
+    /// of it would be stored.
+    async fn ask_while_wanted(&mut self) -> Option<Result<FetchReply, Failure>> {
+        let is_for_one = self.is_for_one_client();
+        let mut requester = self.requester.take();
+        let client_has_left = async {
+            match &mut requester {
+                Some(requester) if is_for_one => requester.closed().await,
+                _ => std::future::pending().await,
+            }
+        };
+        let asked = tokio::select! {
+            biased;
+            asked = self.ask() => Some(asked),
+            () = client_has_left => None,
+        };
+        self.requester = requester;
+        asked
+    }
+
+    /// Whether the answer is expected to be for its own client alone.
+    fn is_for_one_client(&self) -> bool {
+        let visit = self.visit();
+        self.lead.is_none()
+            && self.stale.is_none()
+            && (visit.exchange.directives.no_store || visit.expects_not_storable())
     }
 
     /// Asks the next hop; once more, for the whole, where its answer can't be put together with

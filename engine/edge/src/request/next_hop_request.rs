@@ -12,7 +12,7 @@ use super::exchange::Exchange;
 use super::tier;
 use super::verdict;
 use super::visit::Visit;
-use crate::origin::{FetchTimes, RequestBody};
+use crate::origin::{ContentLeave, FetchTimes, RequestBody};
 use tero_semantics::forwarded::{
     ForwardedHops, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
 };
@@ -107,7 +107,7 @@ fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<Re
     headers.reserve(ADDED_FIELDS);
     forwarding::strip_request_hop_by_hop(headers);
     // The reader of the content has sent 100 when the content comes to the next hop (RFC 9110
-    // §10.1.1).
+    // §10.1.1), unless `pass` asks the next hop for it.
     headers.remove(EXPECT);
     if exchange.site.rules.is_some() {
         verdict::edit_request(exchange, headers);
@@ -169,8 +169,8 @@ fn say_identity(headers: &mut HeaderMap, visit: Visit<'_>) {
 }
 
 /// Lets the client have the interim responses to `request` as they come (RFC 9110 §15.2); HTTP/1.0
-/// knows none. 100 is for each hop to say. None is ever stored, and followers of a fetch get none,
-/// since it is not their request.
+/// knows none. 100 is for each hop to say; it gives leave to send the content. None is ever stored,
+/// and followers of a fetch get none, since it is not their request.
 pub(super) fn pass_interim_on(visit: Visit<'_>, request: &mut Request<RequestBody>) {
     let Visit { edge, exchange } = visit;
     let Some(caller) = exchange
@@ -180,9 +180,12 @@ pub(super) fn pass_interim_on(visit: Visit<'_>, request: &mut Request<RequestBod
     else {
         return;
     };
+    let leave = request.extensions().get::<ContentLeave>().cloned();
     let via = edge.via.clone();
     hyper::ext::on_informational(request, move |interim| {
-        if interim.status() != StatusCode::CONTINUE {
+        if interim.status() == StatusCode::CONTINUE {
+            leave.iter().for_each(ContentLeave::give);
+        } else {
             let mut headers = interim.headers().clone();
             forwarding::strip_response_hop_by_hop(&mut headers);
             remove_surrogate_keys(&mut headers);

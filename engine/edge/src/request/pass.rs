@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderName, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -13,12 +14,13 @@ use super::content::RequestContent;
 use super::exchange::Exchange;
 use super::failure::{ErrorChain, Failure};
 use super::next_hop_request;
-use super::upload;
+use super::upload::{self, Upload};
 use super::url_keys::keys_of_url;
 use super::visit::Visit;
 use crate::origin::{self, ContentSource, OriginResponse, RequestBody};
 use crate::store::{PurgeMode, PurgeProgress, PurgeScope, PurgeWatch};
 use tero_semantics::request_fields::{RequestFieldKind, kind_of};
+use tero_semantics::trailers::announced_trailers;
 use tero_semantics::{forwarding, invalidation, key, storability, validation};
 
 /// What the next hop answered to a request that the cache has no part in.
@@ -78,15 +80,23 @@ pub(super) async fn ask(
     let has_content = content
         .as_ref()
         .is_some_and(|content| !content.is_end_stream());
-    let (body, source) = upload::content(visit, content).await?;
+    let Upload {
+        body,
+        source,
+        whole,
+        leave,
+    } = upload::content(visit, content).await?;
     let is_post = exchange.parts.method == Method::POST;
     let purges = is_post.then(|| visit.watch_purges());
     let mut request = next_hop_request::as_sent(visit, body);
     if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
         // Unless it is told, hyper leaves out the content of a GET whose length is not known.
-        request
-            .headers_mut()
-            .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        let headers = request.headers_mut();
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        let may_go = |name: &HeaderName| upload::may_be_trailer(exchange, name);
+        if let Some(announced) = announced_trailers(&exchange.parts.headers, may_go) {
+            headers.insert(TRAILER, announced);
+        }
     }
     if has_content && request.body().is_end_stream() {
         // The client's chunks held nothing.
@@ -94,7 +104,12 @@ pub(super) async fn ask(
             .headers_mut()
             .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    let repeatable = exchange.parts.method.is_idempotent();
+    if let Some(leave) = leave {
+        let headers = request.headers_mut();
+        headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
+        request.extensions_mut().insert(leave);
+    }
+    let repeatable = whole.filter(|_| exchange.parts.method.is_idempotent());
     let answer = send(visit, request, source, repeatable).await?;
     let Invalidation { by_key, groups } = invalidate(visit, &answer.response);
     let purges = purges.filter(|purges| purges.begin_anew(by_key, groups.len() as u64));
@@ -104,25 +119,22 @@ pub(super) async fn ask(
     Ok(PassedResponse { answer, purges })
 }
 
-/// Sends a request to the next hop, and its interim responses to the client.
+/// Sends a request to the next hop, and its interim responses to the client. It may be sent again
+/// where its content is `repeatable`.
 pub(super) async fn send(
     visit: Visit<'_>,
     mut request: Request<RequestBody>,
     source: ContentSource,
-    repeatable: bool,
+    repeatable: Option<Bytes>,
 ) -> Result<OriginResponse, Failure> {
     let Visit { edge, exchange } = visit;
     let site = &exchange.site;
     next_hop_request::pass_interim_on(visit, &mut request);
-    let mut spare = if repeatable {
-        origin::copy(&request)
-    } else {
-        None
-    };
-    let can_repeat = spare.is_some();
+    let spare = repeatable.map(|content| origin::with_body(&request, content));
     let mut again = || {
-        let another = spare.as_ref().and_then(origin::copy);
-        std::mem::replace(&mut spare, another)
+        let spare = spare.as_ref()?;
+        let content = origin::whole(spare.body().clone());
+        Some(origin::with_body(spare, content))
     };
     let parts = &exchange.parts;
     let may_be_not_modified = validation::may_be_not_modified(&parts.method, request.headers());
@@ -133,7 +145,10 @@ pub(super) async fn send(
             request,
             source,
             key::url_of(&exchange.key),
-            if can_repeat { Some(&mut again) } else { None },
+            match &spare {
+                Some(_) => Some(&mut again),
+                None => None,
+            },
         )
         .await;
     exchange.count_origin(&answer, edge.clock.now().since(asked_at));

@@ -20,6 +20,7 @@ use super::body::EdgeBody;
 use super::client::{ClientTunnel, TunnelOffer, TunnelStream};
 use super::failure::Failure;
 use super::visit::Visit;
+use super::websocket::WebSocketKey;
 use super::{next_hop_request, pass};
 use crate::origin::{self, ContentSource};
 use crate::telemetry::Outcome;
@@ -47,10 +48,14 @@ pub(super) async fn upgrade(visit: Visit<'_>) -> Result<Response<EdgeBody>, Fail
     };
     let mut request = next_hop_request::as_sent(visit, origin::empty());
     say_upgrade(request.headers_mut(), protocol);
-    if offer.is_connect() {
-        say_key(request.headers_mut(), protocol);
+    // A WebSocket over HTTP/2 has no key (RFC 8441 §5), and one over HTTP/1.1 needs one (RFC 6455
+    // §4.1).
+    let is_websocket = protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
+    let key = (offer.is_connect() && is_websocket).then(WebSocketKey::draw);
+    if let Some(key) = &key {
+        request.headers_mut().insert(SEC_WEBSOCKET_KEY, key.value());
     }
-    let mut answer = pass::send(visit, request, ContentSource::AtHand, false).await?;
+    let mut answer = pass::send(visit, request, ContentSource::AtHand, None).await?;
     if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
         // Any success would open the tunnel (RFC 8441 §5).
         if offer.is_connect() && answer.response.status().is_success() {
@@ -64,6 +69,9 @@ pub(super) async fn upgrade(visit: Visit<'_>) -> Result<Response<EdgeBody>, Fail
     let Some(agreed) = agreed else {
         return Err(Failure::of_upgrade());
     };
+    if key.is_some_and(|key| !key.is_answered_by(answer.response.headers())) {
+        return Err(Failure::of_websocket());
+    }
     let next_hop = hyper::upgrade::on(&mut answer.response);
     let tunnel = Tunnel {
         clock: edge.clock.clone(),
@@ -106,15 +114,6 @@ fn say_upgrade(headers: &mut HeaderMap, protocol: &HeaderValue) {
     headers.insert(UPGRADE, protocol.clone());
     // `Connection` does not name it.
     headers.remove(TE);
-}
-
-/// A WebSocket over HTTP/2 has no key (RFC 8441 §5), and one over HTTP/1.1 needs one (RFC 6455
-/// §4.1). It proves nothing to us: that the next hop has understood is said by its 101.
-fn say_key(headers: &mut HeaderMap, protocol: &HeaderValue) {
-    const KEY_OF_OURS: HeaderValue = HeaderValue::from_static("dGVybyBhc2tzIGZvciBpdA==");
-    if protocol.as_bytes().eq_ignore_ascii_case(b"websocket") {
-        headers.insert(SEC_WEBSOCKET_KEY, KEY_OF_OURS);
-    }
 }
 
 /// Bytes in both directions, until both have ended or nothing was said for too long.

@@ -315,3 +315,73 @@ fn requests_in_one_piece_are_all_answered() {
         }
     }
 }
+
+/// Sends a request without content, and resets its stream when the origin has been asked.
+fn ask_and_leave(client: &Http2Client, origin: &Origin, asked: Request<()>) {
+    let path = asked.uri().path().to_owned();
+    let before = origin.requests(&path);
+    let mut sent = client.start(asked, true);
+    origin.wait_for(&path, before + 1);
+    sent.content.send_reset(h2::Reason::CANCEL);
+}
+
+#[test]
+fn a_fetch_for_one_client_alone_ends_with_its_stream() {
+    let origin = Origin::start();
+    let private = || Reply::ok("private").header("Cache-Control", "private");
+    origin.on_in_turn("/private", [private(), Reply::silence()]);
+    origin.on("/no-store", Reply::silence());
+    let edge = before(&origin).start();
+    let client = Http2Client::connect(address(&edge));
+    let mut no_store = get("/no-store");
+    let said = http::HeaderValue::from_static("no-store");
+    no_store.headers_mut().insert("cache-control", said);
+    ask_and_leave(&client, &origin, no_store);
+    origin.wait_for_hang_ups(1);
+    // The answer was not storable lately.
+    assert_eq!(client.send(get("/private")).text(), "private");
+    ask_and_leave(&client, &origin, get("/private"));
+    origin.wait_for_hang_ups(2);
+}
+
+#[test]
+fn a_fetch_that_may_be_stored_outlives_the_stream_that_began_it() {
+    let origin = Origin::start();
+    let gate = Gate::new();
+    origin.on("/x", Reply::fresh(600, "stored").behind(&gate));
+    let edge = before(&origin).start();
+    let client = Http2Client::connect(address(&edge));
+    ask_and_leave(&client, &origin, get("/x"));
+    assert_eq!(client.send(get("/other")).status, 404);
+    gate.open();
+    edge.until("/x", |answer| answer.cache_status().hit);
+    assert_eq!(origin.requests("/x"), 1);
+}
+
+#[test]
+fn a_client_that_waits_for_leave_gets_it_from_the_origin() {
+    let origin = Origin::start();
+    origin.on_head("/x", "HTTP/1.1 100 Continue\r\n\r\n");
+    let refusal = "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 2\r\n\r\nno";
+    origin.on_head("/refused", refusal);
+    origin.otherwise(|_| Reply::ok("done"));
+    let edge = before(&origin).site("expect_continue = true").start();
+    let client = Http2Client::connect(address(&edge));
+    let post = |path: &str| {
+        let mut post = request("POST", path);
+        let said = http::HeaderValue::from_static("100-continue");
+        post.headers_mut().insert("expect", said);
+        client.start(post, false)
+    };
+    let mut sent = post("/x");
+    assert_eq!(sent.interim().status(), 100);
+    sent.content.send_data("body".into(), true).unwrap();
+    assert_eq!(sent.answer().text(), "done");
+    let asked = origin.only("/x");
+    assert_eq!(asked.header("expect").as_deref(), Some("100-continue"));
+    assert_eq!(asked.body, b"body");
+    let refused = post("/refused").answer();
+    assert_eq!((refused.status, refused.text().as_str()), (417, "no"));
+    assert_eq!(origin.only("/refused").body, b"");
+    assert_eq!(client.send(get("/y")).text(), "done");
+}

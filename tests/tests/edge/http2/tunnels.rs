@@ -12,14 +12,30 @@ use super::{address, before};
 fn echoing() -> (Origin, Edge) {
     let origin = Origin::start();
     origin.on_each("/ws", |asked, _| match asked.header("upgrade") {
-        Some(protocol) => Reply::switching(&protocol),
+        Some(protocol) => {
+            let key = asked.header("sec-websocket-key").unwrap_or_default();
+            let accept = ("Sec-WebSocket-Accept", accept_of(&key));
+            Reply::switching_with(&protocol, &[accept])
+        }
         None => Reply::status(426).body("upgrade!"),
     });
+    origin.on("/parrot", Reply::switching("websocket"));
+    let of_another = accept_of("dGVybyBhc2tzIGZvciBpdA==");
+    let accept = ("Sec-WebSocket-Accept", of_another);
+    origin.on("/wrong", Reply::switching_with("websocket", &[accept]));
     origin.on("/plain", Reply::ok("no tunnel"));
     origin.on("/no", Reply::status(403).body("no"));
     origin.otherwise(|_| Reply::fresh(60, "answered"));
     let edge = before(&origin).start();
     (origin, edge)
+}
+
+/// What answers a key of WebSocket (RFC 6455 §4.2.2).
+fn accept_of(key: &str) -> String {
+    use base64::Engine as _;
+    use sha1::Digest as _;
+    let digest = sha1::Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+    base64::engine::general_purpose::STANDARD.encode(digest)
 }
 
 fn connect(path: &str, protocol: &'static str) -> Request<()> {
@@ -97,6 +113,24 @@ fn what_cannot_become_a_tunnel_is_told() {
         assert_eq!(sent.answer().status, status, "{path} {protocol}");
     }
     assert_eq!(origin.requests("/ws"), 0);
+    assert_eq!(client.send(get("/x")).status, 200);
+}
+
+#[test]
+fn an_origin_that_does_not_answer_the_key_opens_no_tunnel() {
+    let (origin, edge) = echoing();
+    let client = client(&edge);
+    for path in ["/parrot", "/wrong"] {
+        let sent = client.start(connect(path, "websocket"), false);
+        let answer = sent.answer();
+        assert_eq!(answer.status, 502, "{path}");
+        let told = answer.header("cache-status").unwrap();
+        assert!(told.contains("did not answer the key"), "{told}");
+        let key = origin.only(path).header("sec-websocket-key").unwrap();
+        assert_eq!(key.len(), 24, "{key}");
+    }
+    let keys = ["/parrot", "/wrong"].map(|path| origin.only(path).header("sec-websocket-key"));
+    assert_ne!(keys[0], keys[1], "each has its own");
     assert_eq!(client.send(get("/x")).status, 200);
 }
 

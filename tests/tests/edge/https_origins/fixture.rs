@@ -338,7 +338,7 @@ async fn relay(mut stream: impl AsyncRead + AsyncWrite + Unpin, origin: SocketAd
 }
 
 /// An origin that speaks HTTP/2 and answers each request with its path.
-pub(super) struct Http2Origin {
+pub(crate) struct Http2Origin {
     address: SocketAddr,
     state: Arc<Http2State>,
     held: watch::Sender<bool>,
@@ -351,9 +351,18 @@ struct Http2State {
     under_way: AtomicUsize,
     most_streams: AtomicUsize,
     authorities: Mutex<Vec<String>>,
+    requests: Mutex<Vec<ReceivedRequest>>,
 }
 
+/// The fields, the content and the trailers of a request.
+type ReceivedRequest = (http::HeaderMap, Vec<u8>, Option<http::HeaderMap>);
+
 impl Http2Origin {
+    /// Without TLS.
+    pub(crate) fn in_the_clear() -> Http2Origin {
+        Http2Origin::start(None)
+    }
+
     /// With TLS if there is a certificate.
     pub(super) fn start(certificate: Option<Certificate>) -> Http2Origin {
         let (listener, address) = listen();
@@ -386,8 +395,15 @@ impl Http2Origin {
         }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The only request.
+    pub(crate) fn only_request(&self) -> ReceivedRequest {
+        let requests = self.state.requests.lock().unwrap();
+        assert_eq!(requests.len(), 1);
+        requests[0].clone()
     }
 
     /// Answers nothing until [`Http2Origin::release`].
@@ -440,8 +456,17 @@ async fn serve_http2(
             let _ = held.wait_for(|held| !held).await;
             state.under_way.fetch_sub(1, Ordering::SeqCst);
             streams.fetch_sub(1, Ordering::SeqCst);
+            let (head, mut content) = request.into_parts();
+            let mut received = Vec::new();
+            while let Some(Ok(piece)) = content.data().await {
+                let _ = content.flow_control().release_capacity(piece.len());
+                received.extend_from_slice(&piece);
+            }
+            let trailers = content.trailers().await.unwrap_or_default();
+            let request = (head.headers, received, trailers);
+            state.requests.lock().unwrap().push(request);
+            let path = head.uri.path().to_owned();
             let head = http::Response::builder().header("cache-control", "max-age=60");
-            let path = request.uri().path().to_owned();
             if let Ok(mut body) = respond.send_response(head.body(()).unwrap(), false) {
                 let _ = body.send_data(path.into(), true);
             }

@@ -41,6 +41,9 @@ fn figures(context: &AdminContext) -> LiveFigures {
     all.retain(|(requests, _)| *requests >= told);
     all.truncate(MAX_SITES);
     let process = process::sample();
+    // Those of routes with origins of their own, too.
+    let origins = sites.iter().flat_map(|site| site.origins());
+    let waiting: usize = origins.map(|(_, origin)| origin.waiting()).sum();
     LiveFigures {
         at_unix_ms: now.unix_millis(),
         started_unix_secs: context.started.unix_secs(),
@@ -54,7 +57,7 @@ fn figures(context: &AdminContext) -> LiveFigures {
         workers: context.workers as u64,
         connections: edge.counters.open_connections(),
         max_connections: context.max_connections as u64,
-        waiting: sites.iter().map(|site| site.origin.waiting() as u64).sum(),
+        waiting: waiting as u64,
     }
 }
 

@@ -6,7 +6,7 @@ package="$(realpath "$1")"
 mirror="${2:-http://deb.debian.org/debian}"
 base="${TERO_CHROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/tero-ci/bookworm}"
 
-lintian --fail-on error,warning --no-tag-display-limit "$package"
+lintian --fail-on error,warning --tag-display-limit 0 "$package"
 megabytes="$(($(dpkg-deb -f "$package" Installed-Size) / 1024))"
 echo "the installed package has $megabytes MiB"
 

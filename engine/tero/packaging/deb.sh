@@ -16,6 +16,7 @@ mkdir -p "$built/packaging/man" "$built/packaging/completions"
 install -m 0755 "$program" "$built/tero"
 strip --strip-unneeded "$built/tero"
 "$program" man --folder "$built/packaging/man"
+gzip -n9 "$built/packaging/man"/*.1
 "$program" completions bash >"$built/packaging/completions/tero"
 "$program" completions zsh >"$built/packaging/completions/_tero"
 "$program" completions fish >"$built/packaging/completions/tero.fish"

@@ -139,7 +139,8 @@ mod tests {
         }
         let selected = selected_trailers(&trailers, may_be_trailer).unwrap();
         let values: Vec<_> = selected.get_all("x-sum").iter().collect();
-        assert_eq!((selected.len(), values), (2, vec!["1", "2"]));
+        assert_eq!(selected.len(), 2);
+        assert_eq!(values, ["1", "2"]);
         trailers.remove("x-sum");
         assert_eq!(selected_trailers(&trailers, may_be_trailer), None);
     }

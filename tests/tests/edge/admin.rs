@@ -82,7 +82,11 @@ fn the_admin_interface_serves_its_openapi_document() {
                 .replace("{id}", "1")
                 .replace("{policy}", "nothing")
                 .replace("{site}", "nothing");
-            let answer = edge.admin(&Request::new(method.to_uppercase(), &target).body("{}"));
+            // Its head alone: a stream has no end.
+            let request = Request::new(method.to_uppercase(), &target).body("{}");
+            let mut client = Client::connect(edge.admin_address());
+            client.start(&request.host("localhost"));
+            let answer = client.head();
             assert_ne!(answer.status, 405, "{method} {target}");
             assert_eq!(
                 answer.status == 404,

@@ -190,7 +190,7 @@ fn inspect_shows_a_module_and_its_manifest() {
         "a core module",
         "KiB",
         "digest",
-        "tero:policy@0.1.0",
+        "tero:policy@0.2.0",
         "log: log",
         "on-request, on-response, plan-warm",
         "UTC",
@@ -208,7 +208,7 @@ fn inspect_shows_a_module_and_its_manifest() {
     .unwrap();
     assert_eq!(
         (&json["contract"], &json["manifest"]["variants"]),
-        (&"tero:policy@0.1.0".into(), &serde_json::json!(["m"]))
+        (&"tero:policy@0.2.0".into(), &serde_json::json!(["m"]))
     );
     assert_eq!(
         (&json["manifest"]["device"], &json["error"]),
@@ -222,7 +222,7 @@ fn inspect_shows_a_module_and_its_manifest() {
     ]);
     assert_code(&refused, 1);
     assert!(
-        out(&refused).contains("tero:policy@0.1.0")
+        out(&refused).contains("tero:policy@0.2.0")
             && err(&refused).contains("write something else"),
         "{}",
         err(&refused)

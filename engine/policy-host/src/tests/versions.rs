@@ -40,7 +40,7 @@ fn a_module_of_the_first_version_still_loads() {
 fn released_modules_of_the_first_version_decide_as_they_did() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/contract-0.1");
     let folder = Path::new(folder);
-    for (module, count) in [("shop-hours-rust.wasm", 12), ("shop-hours-c.wasm", 12)] {
+    for (module, count) in [("shop-hours-rust.wasm", 10), ("shop-hours-c.wasm", 10)] {
         let module = ModuleSource::File(folder.join(module));
         let cases = Cases::load(&folder.join("cases.toml"), Some(module)).unwrap();
         let host = host();

@@ -110,11 +110,11 @@ fn pages_and_images_differ_by_tero_variant() {
 #[test]
 fn pages_link_the_dashboard() {
     let origin = origin();
-    let page = ask(&origin, "GET / HTTP/1.1");
+    let page = ask(&origin, "GET /");
     assert!(body(&page).contains("href=\"/tablero\""), "{page}");
-    assert!(ask(&origin, "GET /tablero HTTP/1.1").starts_with("HTTP/1.1 404"));
+    assert!(ask(&origin, "GET /tablero").starts_with("HTTP/1.1 404"));
     origin.link_dashboard("http://127.0.0.1:9090/").unwrap();
-    let answer = ask(&origin, "GET /tablero HTTP/1.1");
+    let answer = ask(&origin, "GET /tablero");
     assert!(answer.starts_with("HTTP/1.1 302"), "{answer}");
     assert_eq!(field(&answer, "location"), Some("http://127.0.0.1:9090/"));
     assert_eq!(field(&answer, "cache-control"), Some("no-store"));

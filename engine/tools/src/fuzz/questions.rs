@@ -334,7 +334,7 @@ impl QuestionMaker {
             query.push_str(&piece);
             query.push('&');
         }
-        query.retain(|char| char.is_ascii_graphic() && char != '#');
+        query.retain(|char| char.is_ascii_graphic() && !"\"#<>".contains(char));
         query
     }
 

@@ -17,7 +17,6 @@ use serde::Serialize;
 
 pub use self::questions::QuestionSource;
 use self::questions::{MadeQuestion, QuestionMaker};
-use tero_policy_host::device::DeviceSource;
 use tero_policy_host::{
     ClientFacts, Hook, HookAnswer, HookQuestion, Policy, PolicyRequest, PolicyResponse, Trial,
     TrialPair,
@@ -116,17 +115,18 @@ pub struct FuzzReport {
     pub fuel: BTreeMap<&'static str, HookFuel>,
 }
 
-/// Fuzzes a policy of a host that counts fuel. `progress` is told now and then how many questions
-/// were asked.
+/// Fuzzes a policy of a host that counts fuel. `trial` is one of this policy. `progress` is told now
+/// and then how many questions were asked.
 pub fn fuzz(
-    policy: &Arc<Policy>,
+    policy: &Policy,
+    trial: Trial,
     source: QuestionSource,
     settings: FuzzSettings,
     mut progress: impl FnMut(u64),
 ) -> FuzzReport {
     let mut maker = QuestionMaker::new(policy.manifest(), source, settings.seed);
     let mut run = FuzzRun {
-        trial: Trial::new(Arc::clone(policy)),
+        trial,
         settings,
         asked: 0,
         defects: BTreeMap::new(),
@@ -310,9 +310,14 @@ impl questions::MadeRequest {
             query: self.query.as_deref(),
             headers: &self.headers,
             device: self.device,
-            device_source: DeviceSource::default(),
-            client: ClientFacts::default(),
-            route: None,
+            device_source: self.device_source,
+            client: ClientFacts {
+                address: Some(self.client),
+                country: self.country,
+                region: self.region,
+                bucket: self.bucket,
+            },
+            route: self.route.as_deref(),
             variant: None,
         }
     }

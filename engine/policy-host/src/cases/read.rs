@@ -197,14 +197,14 @@ fn read<'a>(loader: &Loader<'a>, document: &'a RawValue, file: &str, tried: Test
         text: loader.text.into(),
         policy,
         zone: reader.text_as("zone", forms::zone),
-        named_files: named_files(&reader, loader.base_dir),
+        named_files: named_files(&reader, sections, loader.base_dir),
         tables: tables(loader, sections, may_read),
         cases: cases.collect(),
     }
 }
 
-/// The files of settings and holidays.
-fn named_files(reader: &TableReader<'_>, base_dir: &Path) -> Vec<PathBuf> {
+/// The files of settings, holidays and tables.
+fn named_files(reader: &TableReader<'_>, sections: &[RawEntry], base_dir: &Path) -> Vec<PathBuf> {
     let names = ["settings_file", "calendar"].map(|key| reader.written(key));
     let texts = names
         .into_iter()
@@ -213,7 +213,23 @@ fn named_files(reader: &TableReader<'_>, base_dir: &Path) -> Vec<PathBuf> {
             RawKind::Text(text) if !text.starts_with("builtin:") => Some(base_dir.join(text)),
             _ => None,
         });
-    texts.collect()
+    let mut files: Vec<PathBuf> = texts.collect();
+    let tables = sections.iter().filter(|entry| entry.key == "table");
+    for table in tables.filter_map(|entry| match &entry.value.kind {
+        RawKind::List(tables) => Some(tables),
+        _ => None,
+    }) {
+        for entries in table.iter().filter_map(|table| match &table.kind {
+            RawKind::Table(entries) => Some(entries),
+            _ => None,
+        }) {
+            let file = entries.iter().find(|entry| entry.key == "file");
+            if let Some(RawKind::Text(file)) = file.map(|entry| &entry.value.kind) {
+                files.push(base_dir.join(file));
+            }
+        }
+    }
+    files
 }
 
 /// The data tables that the file gives.

@@ -32,7 +32,7 @@ impl Cases {
     /// # Errors
     /// The outcomes of the case that failed.
     pub fn pass(&self, policy: &Arc<Policy>) -> Result<usize, Vec<CaseOutcome>> {
-        let mut trial = Trial::new(Arc::clone(policy)).with_tables(&self.tables);
+        let mut trial = self.trial(policy);
         // Twice, so that the used instance has answered every question before.
         for case in self.cases.iter().chain(&self.cases) {
             let outcomes = self.ask(case, policy, &mut trial);
@@ -49,7 +49,7 @@ impl Cases {
     /// The policy cannot be used: a mistake at the key that names it.
     pub fn run(&self, host: &Host, max_fuel: Option<u64>) -> Result<CasesReport, ConfigErrors> {
         let policy = self.load_policy(host)?;
-        let mut trial = Trial::new(Arc::clone(&policy)).with_tables(&self.tables);
+        let mut trial = self.trial(&policy);
         // One pass without looking, so that the used instance has answered every question before.
         let ask_all = |trial: &mut Trial| {
             self.cases

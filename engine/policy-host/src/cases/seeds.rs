@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue};
 use super::case::Cases;
 use crate::host::Host;
 use crate::policy::Policy;
+use crate::trial::Trial;
 use tero_config::{ConfigErrors, ModuleSource};
 use tero_semantics::timestamp::Timestamp;
 
@@ -35,6 +36,11 @@ impl Cases {
     pub fn load_policy(&self, host: &Host) -> Result<Arc<Policy>, ConfigErrors> {
         host.load(&self.policy)
             .map_err(|error| self.unusable(&error))
+    }
+
+    /// A trial of the policy, with the data tables of the file.
+    pub fn trial(&self, policy: &Arc<Policy>) -> Trial {
+        Trial::new(Arc::clone(policy)).with_tables(&self.tables)
     }
 
     /// The files that the policy under test is made of.

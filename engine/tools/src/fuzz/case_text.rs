@@ -47,6 +47,19 @@ pub(super) fn case_of(question: &MadeQuestion, hook: Hook, what: &str) -> String
     );
     let _ = writeln!(out, "url = {}", text(&url));
     let _ = writeln!(out, "device = \"{}\"", request.device.as_str());
+    let _ = writeln!(out, "client = \"{}\"", request.client);
+    for (key, value) in [
+        ("country", request.country),
+        ("region", request.region),
+        ("route", request.route.as_deref()),
+    ] {
+        if let Some(value) = value {
+            let _ = writeln!(out, "{key} = {}", text(value));
+        }
+    }
+    if let Some(bucket) = request.bucket {
+        let _ = writeln!(out, "bucket = {bucket}");
+    }
     let fields = fields(&request.headers);
     if !fields.is_empty() {
         let _ = writeln!(out, "headers = {{ {fields} }}");

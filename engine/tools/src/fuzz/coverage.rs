@@ -6,7 +6,6 @@
 //! reaches isn't found.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -43,9 +42,11 @@ pub struct CoverageReport {
     pub without_reason: u64,
 }
 
-/// Compares the rules that cases reach with those that made-up questions reach.
+/// Compares the rules that cases reach with those that made-up questions reach. `trial` is one of this
+/// policy.
 pub fn coverage(
-    policy: &Arc<Policy>,
+    policy: &Policy,
+    mut trial: Trial,
     report: &CasesReport,
     source: QuestionSource,
     questions: u64,
@@ -67,7 +68,6 @@ pub fn coverage(
         }
     }
     let mut maker = QuestionMaker::new(policy.manifest(), source, seed);
-    let mut trial = Trial::new(Arc::clone(policy));
     let (mut asked, mut without_reason) = (0, 0);
     while asked < questions && !policy.manifest().hooks.is_empty() {
         let question = maker.make();

@@ -1,5 +1,7 @@
 //! Makes questions to a policy: ordinary ones, odd ones, and ones at the edges of what HTTP allows.
 
+use std::net::IpAddr;
+
 use chrono::Duration as Span;
 use chrono_tz::Tz;
 use http::header::{COOKIE, USER_AGENT};
@@ -8,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use crate::dice::Dice;
 use crate::replay::log::LoggedRequest;
 use tero_policy_host::cases::CaseSeeds;
-use tero_policy_host::device::{Device, classify};
+use tero_policy_host::device::{Device, DeviceSource, classify};
 use tero_policy_host::{Hook, Manifest, PopularPage};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::zones;
@@ -79,6 +81,20 @@ const DEVICES: [Device; 6] = [
     Device::Bot,
     Device::Unknown,
 ];
+const SOURCES: [DeviceSource; 3] = [
+    DeviceSource::ClientHints,
+    DeviceSource::UserAgent,
+    DeviceSource::Nothing,
+];
+const COUNTRIES: [Option<&str>; 6] = [
+    None,
+    Some("AR"),
+    Some("CL"),
+    Some("ES"),
+    Some("US"),
+    Some("ZZ"),
+];
+const REGIONS: [Option<&str>; 4] = [None, Some("C"), Some("RM"), Some("999")];
 const LENGTHS: [Option<u64>; 6] = [
     None,
     Some(0),
@@ -179,6 +195,12 @@ pub(super) struct MadeRequest {
     pub(super) query: Option<String>,
     pub(super) headers: HeaderMap,
     pub(super) device: Device,
+    pub(super) device_source: DeviceSource,
+    pub(super) client: IpAddr,
+    pub(super) country: Option<&'static str>,
+    pub(super) region: Option<&'static str>,
+    pub(super) bucket: Option<u16>,
+    pub(super) route: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -266,7 +288,25 @@ impl QuestionMaker {
             true => *self.pick(&DEVICES),
             false => classify(&headers),
         };
+        let bits = self.dice.next();
+        let client = match self.dice.percent(70) {
+            true => IpAddr::from((bits as u32).to_be_bytes()),
+            false => IpAddr::from([0x2001, 0xdb8, bits as u16, (bits >> 16) as u16, 0, 0, 0, 1]),
+        };
+        let buckets = self.manifest.bucket.as_ref().map(|rule| rule.buckets);
+        let bucket = match buckets {
+            Some(buckets) if self.dice.percent(80) => {
+                Some(self.dice.below(u64::from(buckets)) as u16)
+            }
+            _ => None,
+        };
         MadeRequest {
+            device_source: *self.pick(&SOURCES),
+            client,
+            country: *self.pick(&COUNTRIES),
+            region: *self.pick(&REGIONS),
+            bucket,
+            route: self.dice.percent(50).then(|| self.route()),
             method,
             scheme: if self.dice.percent(50) {
                 "https"
@@ -280,6 +320,19 @@ impl QuestionMaker {
             query,
             headers,
             device,
+        }
+    }
+
+    /// The name of a route: a word of the settings that can be one, or another.
+    fn route(&mut self) -> String {
+        let word = self.one_of(|source| &source.words).unwrap_or_default();
+        let is_of_name = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
+        };
+        if (1..=64).contains(&word.len()) && word.bytes().all(is_of_name) {
+            word
+        } else {
+            "shop".to_owned()
         }
     }
 

@@ -62,8 +62,14 @@ impl FixedAnswer {
 
 /// The functions that the module imports from WASI preview 1, with their answers.
 pub(super) fn answers(core: &CoreModule) -> Vec<(String, FixedAnswer)> {
-    let answer = |(name, ty): (&str, &FunctionType)| (name.to_owned(), Stub::of(name, ty).answer());
-    imported(core).map(answer).collect()
+    let mut answers: Vec<(String, FixedAnswer)> = Vec::new();
+    for (name, ty) in imported(core) {
+        // A module may import a function twice.
+        if !answers.iter().any(|(known, _)| known == name) {
+            answers.push((name.to_owned(), Stub::of(name, ty).answer()));
+        }
+    }
+    answers
 }
 
 fn imported(core: &CoreModule) -> impl Iterator<Item = (&str, &FunctionType)> {

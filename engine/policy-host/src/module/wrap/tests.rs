@@ -139,6 +139,7 @@ fn preview_1_gets_fixed_answers() {
         let found = wrapped.fixed.iter().find(|(fixed, _)| fixed == name);
         found.map(|(_, answer)| *answer)
     };
+    assert_eq!(wrapped.fixed.len(), imports.len() - 1, "each once");
     assert_eq!(answer("fd_write"), Some(FixedAnswer::Log));
     assert_eq!(answer("random_get"), Some(FixedAnswer::Random));
     assert_eq!(answer("path_open"), Some(FixedAnswer::None));

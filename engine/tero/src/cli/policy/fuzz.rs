@@ -15,7 +15,7 @@ use crate::cli::shown::table;
 use crate::cli::{colours, fail, print, print_json, report, used_wrongly};
 use tero_config::{ModuleSource, calendars};
 use tero_policy_host::cases::Cases;
-use tero_policy_host::{Host, Policy};
+use tero_policy_host::{Host, Policy, Trial};
 use tero_tools::fuzz::{Defect, FuzzReport, FuzzSettings, QuestionSource, add_log, fuzz};
 
 const EXAMPLE: &str = "\
@@ -73,7 +73,7 @@ impl FuzzCommand {
             Ok(host) => host,
             Err(error) => return fail(&error.to_string()),
         };
-        let (policy, mut source) = match self.policy(&host) {
+        let (policy, trial, mut source) = match self.policy(&host) {
             Ok(loaded) => loaded,
             Err(code) => return code,
         };
@@ -88,7 +88,9 @@ impl FuzzCommand {
             max_fuel: self.max_fuel,
         };
         let mut progress = Progress::of(self.questions);
-        let found = fuzz(&policy, source, settings, |asked| progress.tell(asked));
+        let found = fuzz(&policy, trial, source, settings, |asked| {
+            progress.tell(asked)
+        });
         progress.end();
         let shown = if self.json {
             print_json(&found)
@@ -105,7 +107,7 @@ impl FuzzCommand {
         }
     }
 
-    fn policy(&self, host: &Host) -> Result<(Arc<Policy>, QuestionSource), ExitCode> {
+    fn policy(&self, host: &Host) -> Result<(Arc<Policy>, Trial, QuestionSource), ExitCode> {
         if Path::new(&self.policy)
             .extension()
             .is_some_and(|it| it == "toml")
@@ -116,8 +118,11 @@ impl FuzzCommand {
                 ));
             }
             let module = self.module.clone().map(ModuleSource::File);
-            let read = Cases::load(Path::new(&self.policy), module)
-                .and_then(|cases| Ok((cases.load_policy(host)?, source_of(&cases))));
+            let read = Cases::load(Path::new(&self.policy), module).and_then(|cases| {
+                let policy = cases.load_policy(host)?;
+                let trial = cases.trial(&policy);
+                Ok((policy, trial, source_of(&cases)))
+            });
             return read.map_err(|errors| {
                 eprint!("{}", report::report(&errors, colours()));
                 ExitCode::from(2)
@@ -133,7 +138,8 @@ impl FuzzCommand {
         let policy = host
             .load(&config)
             .map_err(|error| used_wrongly(&error.to_string()))?;
-        Ok((policy, source))
+        let trial = Trial::new(Arc::clone(&policy));
+        Ok((policy, trial, source))
     }
 }
 

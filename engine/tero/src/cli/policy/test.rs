@@ -51,7 +51,7 @@ pub(super) struct TestCommand {
     #[arg(long, value_name = "FILE", requires = "coverage")]
     log: Option<PathBuf>,
     /// Runs the cases again whenever a file changes: the cases, the module, its settings, its
-    /// calendar
+    /// calendar, its tables
     #[arg(long, conflicts_with_all = ["json", "keys"])]
     watch: bool,
     /// Prints the result as JSON
@@ -108,7 +108,8 @@ impl TestCommand {
             }
             let policy = cases.load_policy(host)?;
             let (questions, seed) = (COVERAGE_QUESTIONS, COVERAGE_SEED);
-            Ok(coverage(&policy, &report, source, questions, seed))
+            let trial = cases.trial(&policy);
+            Ok(coverage(&policy, trial, &report, source, questions, seed))
         });
         Ok(TestedFile {
             report,

@@ -3,6 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Imported Functions from `tero:policy/tables@0.2.0`
+
+__attribute__((__import_module__("tero:policy/tables@0.2.0"), __import_name__("get")))
+extern void __wasm_import_tero_policy_tables_get(uint8_t *, size_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("tero:policy/tables@0.2.0"), __import_name__("longest-prefix")))
+extern void __wasm_import_tero_policy_tables_longest_prefix(uint8_t *, size_t, uint8_t *, size_t, uint8_t *);
+
 // Imported Functions from `policy`
 
 __attribute__((__import_module__("$root"), __import_name__("log")))
@@ -70,9 +78,31 @@ void __wasm_export_exports_policy_configure_post_return(uint8_t * arg0) {
           break;
         }
       }
-      size_t len9 = *((size_t*) (arg0 + (14*sizeof(void*))));
+      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (8+13*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          if ((*((size_t*) (arg0 + (8+15*sizeof(void*))))) > 0) {
+            free(*((uint8_t **) (arg0 + (8+14*sizeof(void*)))));
+          }
+          switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (8+17*sizeof(void*))))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              if ((*((size_t*) (arg0 + (8+19*sizeof(void*))))) > 0) {
+                free(*((uint8_t **) (arg0 + (8+18*sizeof(void*)))));
+              }
+              break;
+            }
+          }
+          break;
+        }
+      }
+      size_t len9 = *((size_t*) (arg0 + (8+23*sizeof(void*))));
       if (len9 > 0) {
-        uint8_t *ptr10 = *((uint8_t **) (arg0 + (13*sizeof(void*))));
+        uint8_t *ptr10 = *((uint8_t **) (arg0 + (8+22*sizeof(void*))));
         for (size_t i11 = 0; i11 < len9; i11++) {
           uint8_t *base = ptr10 + i11 * (2*sizeof(void*));
           (void) base;
@@ -81,6 +111,134 @@ void __wasm_export_exports_policy_configure_post_return(uint8_t * arg0) {
           }
         }
         free(ptr10);
+      }
+      size_t len12 = *((size_t*) (arg0 + (8+25*sizeof(void*))));
+      if (len12 > 0) {
+        uint8_t *ptr13 = *((uint8_t **) (arg0 + (8+24*sizeof(void*))));
+        for (size_t i14 = 0; i14 < len12; i14++) {
+          uint8_t *base = ptr13 + i14 * (2*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+        }
+        free(ptr13);
+      }
+      size_t len21 = *((size_t*) (arg0 + (8+27*sizeof(void*))));
+      if (len21 > 0) {
+        uint8_t *ptr22 = *((uint8_t **) (arg0 + (8+26*sizeof(void*))));
+        for (size_t i23 = 0; i23 < len21; i23++) {
+          uint8_t *base = ptr22 + i23 * (4*sizeof(void*));
+          (void) base;
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + 0))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              size_t len15 = *((size_t*) (base + (2*sizeof(void*))));
+              if (len15 > 0) {
+                uint8_t *ptr16 = *((uint8_t **) (base + sizeof(void*)));
+                for (size_t i17 = 0; i17 < len15; i17++) {
+                  uint8_t *base = ptr16 + i17 * (2*sizeof(void*));
+                  (void) base;
+                  if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+                    free(*((uint8_t **) (base + 0)));
+                  }
+                }
+                free(ptr16);
+              }
+              break;
+            }
+            case 2: {
+              size_t len18 = *((size_t*) (base + (2*sizeof(void*))));
+              if (len18 > 0) {
+                uint8_t *ptr19 = *((uint8_t **) (base + sizeof(void*)));
+                for (size_t i20 = 0; i20 < len18; i20++) {
+                  uint8_t *base = ptr19 + i20 * (2*sizeof(void*));
+                  (void) base;
+                  if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+                    free(*((uint8_t **) (base + 0)));
+                  }
+                }
+                free(ptr19);
+              }
+              break;
+            }
+          }
+        }
+        free(ptr22);
+      }
+      size_t len24 = *((size_t*) (arg0 + (8+29*sizeof(void*))));
+      if (len24 > 0) {
+        uint8_t *ptr25 = *((uint8_t **) (arg0 + (8+28*sizeof(void*))));
+        for (size_t i26 = 0; i26 < len24; i26++) {
+          uint8_t *base = ptr25 + i26 * (2*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+        }
+        free(ptr25);
+      }
+      size_t len27 = *((size_t*) (arg0 + (8+31*sizeof(void*))));
+      if (len27 > 0) {
+        uint8_t *ptr28 = *((uint8_t **) (arg0 + (8+30*sizeof(void*))));
+        for (size_t i29 = 0; i29 < len27; i29++) {
+          uint8_t *base = ptr28 + i29 * (2*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+        }
+        free(ptr28);
+      }
+      size_t len30 = *((size_t*) (arg0 + (8+33*sizeof(void*))));
+      if (len30 > 0) {
+        uint8_t *ptr31 = *((uint8_t **) (arg0 + (8+32*sizeof(void*))));
+        for (size_t i32 = 0; i32 < len30; i32++) {
+          uint8_t *base = ptr31 + i32 * (2*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+        }
+        free(ptr31);
+      }
+      size_t len33 = *((size_t*) (arg0 + (8+35*sizeof(void*))));
+      if (len33 > 0) {
+        uint8_t *ptr34 = *((uint8_t **) (arg0 + (8+34*sizeof(void*))));
+        for (size_t i35 = 0; i35 < len33; i35++) {
+          uint8_t *base = ptr34 + i35 * (2*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+        }
+        free(ptr34);
+      }
+      size_t len36 = *((size_t*) (arg0 + (8+37*sizeof(void*))));
+      if (len36 > 0) {
+        uint8_t *ptr37 = *((uint8_t **) (arg0 + (8+36*sizeof(void*))));
+        for (size_t i38 = 0; i38 < len36; i38++) {
+          uint8_t *base = ptr37 + i38 * (2*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+        }
+        free(ptr37);
+      }
+      size_t len39 = *((size_t*) (arg0 + (8+39*sizeof(void*))));
+      if (len39 > 0) {
+        uint8_t *ptr40 = *((uint8_t **) (arg0 + (8+38*sizeof(void*))));
+        for (size_t i41 = 0; i41 < len39; i41++) {
+          uint8_t *base = ptr40 + i41 * (2*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+        }
+        free(ptr40);
       }
       break;
     }
@@ -116,32 +274,40 @@ void __wasm_export_exports_policy_on_request_post_return(uint8_t * arg0) {
           break;
         }
         case 1: {
-          size_t len = *((size_t*) (arg0 + (7*sizeof(void*))));
-          if (len > 0) {
-            uint8_t *ptr = *((uint8_t **) (arg0 + (6*sizeof(void*))));
-            for (size_t i = 0; i < len; i++) {
-              uint8_t *base = ptr + i * (2*sizeof(void*));
-              (void) base;
-              if ((*((size_t*) (base + sizeof(void*)))) > 0) {
-                free(*((uint8_t **) (base + 0)));
-              }
+          switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (6*sizeof(void*))))) {
+            case 0: {
+              break;
             }
-            free(ptr);
-          }
-          break;
-        }
-        case 2: {
-          size_t len0 = *((size_t*) (arg0 + (7*sizeof(void*))));
-          if (len0 > 0) {
-            uint8_t *ptr1 = *((uint8_t **) (arg0 + (6*sizeof(void*))));
-            for (size_t i2 = 0; i2 < len0; i2++) {
-              uint8_t *base = ptr1 + i2 * (2*sizeof(void*));
-              (void) base;
-              if ((*((size_t*) (base + sizeof(void*)))) > 0) {
-                free(*((uint8_t **) (base + 0)));
+            case 1: {
+              size_t len = *((size_t*) (arg0 + (8*sizeof(void*))));
+              if (len > 0) {
+                uint8_t *ptr = *((uint8_t **) (arg0 + (7*sizeof(void*))));
+                for (size_t i = 0; i < len; i++) {
+                  uint8_t *base = ptr + i * (2*sizeof(void*));
+                  (void) base;
+                  if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+                    free(*((uint8_t **) (base + 0)));
+                  }
+                }
+                free(ptr);
               }
+              break;
             }
-            free(ptr1);
+            case 2: {
+              size_t len0 = *((size_t*) (arg0 + (8*sizeof(void*))));
+              if (len0 > 0) {
+                uint8_t *ptr1 = *((uint8_t **) (arg0 + (7*sizeof(void*))));
+                for (size_t i2 = 0; i2 < len0; i2++) {
+                  uint8_t *base = ptr1 + i2 * (2*sizeof(void*));
+                  (void) base;
+                  if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+                    free(*((uint8_t **) (base + 0)));
+                  }
+                }
+                free(ptr1);
+              }
+              break;
+            }
           }
           break;
         }
@@ -149,13 +315,163 @@ void __wasm_export_exports_policy_on_request_post_return(uint8_t * arg0) {
       break;
     }
   }
-  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (9*sizeof(void*))))) {
+  size_t len3 = *((size_t*) (arg0 + (11*sizeof(void*))));
+  if (len3 > 0) {
+    uint8_t *ptr4 = *((uint8_t **) (arg0 + (10*sizeof(void*))));
+    for (size_t i5 = 0; i5 < len3; i5++) {
+      uint8_t *base = ptr4 + i5 * (4*sizeof(void*));
+      (void) base;
+      if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+        free(*((uint8_t **) (base + 0)));
+      }
+      if ((*((size_t*) (base + (3*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (base + (2*sizeof(void*)))));
+      }
+    }
+    free(ptr4);
+  }
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (12*sizeof(void*))))) {
     case 0: {
       break;
     }
     case 1: {
-      if ((*((size_t*) (arg0 + (11*sizeof(void*))))) > 0) {
-        free(*((uint8_t **) (arg0 + (10*sizeof(void*)))));
+      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (13*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          if ((*((size_t*) (arg0 + (15*sizeof(void*))))) > 0) {
+            free(*((uint8_t **) (arg0 + (14*sizeof(void*)))));
+          }
+          break;
+        }
+      }
+      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (16*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          if ((*((size_t*) (arg0 + (18*sizeof(void*))))) > 0) {
+            free(*((uint8_t **) (arg0 + (17*sizeof(void*)))));
+          }
+          break;
+        }
+      }
+      break;
+    }
+  }
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (19*sizeof(void*))))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      if ((*((size_t*) (arg0 + (21*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + (20*sizeof(void*)))));
+      }
+      break;
+    }
+  }
+  size_t len6 = *((size_t*) (arg0 + (23*sizeof(void*))));
+  if (len6 > 0) {
+    uint8_t *ptr7 = *((uint8_t **) (arg0 + (22*sizeof(void*))));
+    for (size_t i8 = 0; i8 < len6; i8++) {
+      uint8_t *base = ptr7 + i8 * (5*sizeof(void*));
+      (void) base;
+      if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+        free(*((uint8_t **) (base + 0)));
+      }
+      switch ((int32_t) (int32_t) *((uint8_t*) (base + (2*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          if ((*((size_t*) (base + (4*sizeof(void*))))) > 0) {
+            free(*((uint8_t **) (base + (3*sizeof(void*)))));
+          }
+          break;
+        }
+      }
+    }
+    free(ptr7);
+  }
+  size_t len9 = *((size_t*) (arg0 + (25*sizeof(void*))));
+  if (len9 > 0) {
+    uint8_t *ptr10 = *((uint8_t **) (arg0 + (24*sizeof(void*))));
+    for (size_t i11 = 0; i11 < len9; i11++) {
+      uint8_t *base = ptr10 + i11 * (5*sizeof(void*));
+      (void) base;
+      if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+        free(*((uint8_t **) (base + 0)));
+      }
+      switch ((int32_t) (int32_t) *((uint8_t*) (base + (2*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          if ((*((size_t*) (base + (4*sizeof(void*))))) > 0) {
+            free(*((uint8_t **) (base + (3*sizeof(void*)))));
+          }
+          break;
+        }
+      }
+    }
+    free(ptr10);
+  }
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (26*sizeof(void*))))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      size_t len12 = *((size_t*) (arg0 + (29*sizeof(void*))));
+      if (len12 > 0) {
+        uint8_t *ptr13 = *((uint8_t **) (arg0 + (28*sizeof(void*))));
+        for (size_t i14 = 0; i14 < len12; i14++) {
+          uint8_t *base = ptr13 + i14 * (4*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+          if ((*((size_t*) (base + (3*sizeof(void*))))) > 0) {
+            free(*((uint8_t **) (base + (2*sizeof(void*)))));
+          }
+        }
+        free(ptr13);
+      }
+      if ((*((size_t*) (arg0 + (31*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + (30*sizeof(void*)))));
+      }
+      break;
+    }
+  }
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (32*sizeof(void*))))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      if ((*((size_t*) (arg0 + (34*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + (33*sizeof(void*)))));
+      }
+      break;
+    }
+  }
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (35*sizeof(void*))))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      if ((*((size_t*) (arg0 + (37*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + (36*sizeof(void*)))));
+      }
+      break;
+    }
+  }
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (38*sizeof(void*))))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      if ((*((size_t*) (arg0 + (40*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + (39*sizeof(void*)))));
       }
       break;
     }
@@ -164,25 +480,48 @@ void __wasm_export_exports_policy_on_request_post_return(uint8_t * arg0) {
 
 __attribute__((__weak__, __export_name__("cabi_post_on-response")))
 void __wasm_export_exports_policy_on_response_post_return(uint8_t * arg0) {
-  size_t len = *((size_t*) (arg0 + (32+2*sizeof(void*))));
+  size_t len = *((size_t*) (arg0 + (72+1*sizeof(void*))));
   if (len > 0) {
-    uint8_t *ptr = *((uint8_t **) (arg0 + (32+1*sizeof(void*))));
+    uint8_t *ptr = *((uint8_t **) (arg0 + 72));
     for (size_t i = 0; i < len; i++) {
-      uint8_t *base = ptr + i * (2*sizeof(void*));
+      uint8_t *base = ptr + i * (5*sizeof(void*));
+      (void) base;
+      if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+        free(*((uint8_t **) (base + 0)));
+      }
+      switch ((int32_t) (int32_t) *((uint8_t*) (base + (2*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          if ((*((size_t*) (base + (4*sizeof(void*))))) > 0) {
+            free(*((uint8_t **) (base + (3*sizeof(void*)))));
+          }
+          break;
+        }
+      }
+    }
+    free(ptr);
+  }
+  size_t len0 = *((size_t*) (arg0 + (72+3*sizeof(void*))));
+  if (len0 > 0) {
+    uint8_t *ptr1 = *((uint8_t **) (arg0 + (72+2*sizeof(void*))));
+    for (size_t i2 = 0; i2 < len0; i2++) {
+      uint8_t *base = ptr1 + i2 * (2*sizeof(void*));
       (void) base;
       if ((*((size_t*) (base + sizeof(void*)))) > 0) {
         free(*((uint8_t **) (base + 0)));
       }
     }
-    free(ptr);
+    free(ptr1);
   }
-  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (32+3*sizeof(void*))))) {
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (72+4*sizeof(void*))))) {
     case 0: {
       break;
     }
     case 1: {
-      if ((*((size_t*) (arg0 + (32+5*sizeof(void*))))) > 0) {
-        free(*((uint8_t **) (arg0 + (32+4*sizeof(void*)))));
+      if ((*((size_t*) (arg0 + (72+6*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + (72+5*sizeof(void*)))));
       }
       break;
     }
@@ -228,10 +567,27 @@ void *cabi_realloc(void *ptr, size_t old_size, size_t align, size_t new_size) {
   return ret;
 }
 
-__attribute__((__aligned__(sizeof(void*))))
-static uint8_t RET_AREA[(15*sizeof(void*))];
+__attribute__((__aligned__(8)))
+static uint8_t RET_AREA[(8+41*sizeof(void*))];
 
 // Helper Functions
+
+void tero_policy_tables_row_free(tero_policy_tables_row_t *ptr) {
+  policy_string_free(&ptr->key);
+  policy_string_free(&ptr->value);
+}
+
+void policy_option_string_free(policy_option_string_t *ptr) {
+  if (ptr->is_some) {
+    policy_string_free(&ptr->val);
+  }
+}
+
+void tero_policy_tables_option_row_free(tero_policy_tables_option_row_t *ptr) {
+  if (ptr->is_some) {
+    tero_policy_tables_row_free(&ptr->val);
+  }
+}
 
 void tero_policy_types_option_opening_free(tero_policy_types_option_opening_t *ptr) {
   if (ptr->is_some) {
@@ -239,7 +595,6 @@ void tero_policy_types_option_opening_free(tero_policy_types_option_opening_t *p
 }
 
 void tero_policy_types_holiday_free(tero_policy_types_holiday_t *ptr) {
-  policy_string_free(&ptr->name);
   tero_policy_types_option_opening_free(&ptr->open);
 }
 
@@ -275,16 +630,6 @@ void tero_policy_types_moment_free(tero_policy_types_moment_t *ptr) {
   tero_policy_types_list_nearby_holiday_free(&ptr->nearby_holidays);
 }
 
-void tero_policy_types_list_hook_free(tero_policy_types_list_hook_t *ptr) {
-  size_t list_len = ptr->len;
-  if (list_len > 0) {
-    tero_policy_types_hook_t *list_ptr = ptr->ptr;
-    for (size_t i = 0; i < list_len; i++) {
-    }
-    free(list_ptr);
-  }
-}
-
 void policy_list_string_free(policy_list_string_t *ptr) {
   size_t list_len = ptr->len;
   if (list_len > 0) {
@@ -294,65 +639,6 @@ void policy_list_string_free(policy_list_string_t *ptr) {
     }
     free(list_ptr);
   }
-}
-
-void policy_option_string_free(policy_option_string_t *ptr) {
-  if (ptr->is_some) {
-    policy_string_free(&ptr->val);
-  }
-}
-
-void tero_policy_types_manifest_free(tero_policy_types_manifest_t *ptr) {
-  tero_policy_types_list_hook_free(&ptr->hooks);
-  policy_list_string_free(&ptr->headers);
-  policy_list_string_free(&ptr->cookies);
-  policy_list_string_free(&ptr->response_headers);
-  policy_option_string_free(&ptr->zone);
-  policy_list_string_free(&ptr->variants);
-}
-
-void policy_tuple2_string_string_free(policy_tuple2_string_string_t *ptr) {
-  policy_string_free(&ptr->f0);
-  policy_string_free(&ptr->f1);
-}
-
-void policy_list_tuple2_string_string_free(policy_list_tuple2_string_string_t *ptr) {
-  size_t list_len = ptr->len;
-  if (list_len > 0) {
-    policy_tuple2_string_string_t *list_ptr = ptr->ptr;
-    for (size_t i = 0; i < list_len; i++) {
-      policy_tuple2_string_string_free(&list_ptr[i]);
-    }
-    free(list_ptr);
-  }
-}
-
-void tero_policy_types_request_free(tero_policy_types_request_t *ptr) {
-  policy_string_free(&ptr->method);
-  policy_string_free(&ptr->scheme);
-  policy_string_free(&ptr->host);
-  policy_string_free(&ptr->path);
-  policy_option_string_free(&ptr->query);
-  policy_list_tuple2_string_string_free(&ptr->headers);
-  policy_list_tuple2_string_string_free(&ptr->cookies);
-  policy_option_string_free(&ptr->variant_name);
-}
-
-void policy_option_u64_free(policy_option_u64_t *ptr) {
-  if (ptr->is_some) {
-  }
-}
-
-void policy_option_u32_free(policy_option_u32_t *ptr) {
-  if (ptr->is_some) {
-  }
-}
-
-void tero_policy_types_response_free(tero_policy_types_response_t *ptr) {
-  policy_list_tuple2_string_string_free(&ptr->headers);
-  policy_option_u64_free(&ptr->length);
-  policy_option_u32_free(&ptr->header_ttl_secs);
-  policy_option_u32_free(&ptr->header_browser_ttl_secs);
 }
 
 void tero_policy_types_query_parameters_free(tero_policy_types_query_parameters_t *ptr) {
@@ -372,36 +658,260 @@ void tero_policy_types_query_rule_free(tero_policy_types_query_rule_t *ptr) {
   tero_policy_types_query_parameters_free(&ptr->parameters);
 }
 
+void tero_policy_types_bucket_rule_free(tero_policy_types_bucket_rule_t *ptr) {
+  policy_string_free(&ptr->experiment);
+  policy_option_string_free(&ptr->cookie);
+}
+
+void tero_policy_types_list_hook_free(tero_policy_types_list_hook_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    tero_policy_types_hook_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+    }
+    free(list_ptr);
+  }
+}
+
+void tero_policy_types_option_network_prefix_free(tero_policy_types_option_network_prefix_t *ptr) {
+  if (ptr->is_some) {
+  }
+}
+
+void tero_policy_types_option_bucket_rule_free(tero_policy_types_option_bucket_rule_t *ptr) {
+  if (ptr->is_some) {
+    tero_policy_types_bucket_rule_free(&ptr->val);
+  }
+}
+
+void tero_policy_types_list_query_rule_free(tero_policy_types_list_query_rule_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    tero_policy_types_query_rule_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      tero_policy_types_query_rule_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
+void tero_policy_types_manifest_free(tero_policy_types_manifest_t *ptr) {
+  tero_policy_types_list_hook_free(&ptr->hooks);
+  policy_list_string_free(&ptr->headers);
+  policy_list_string_free(&ptr->cookies);
+  policy_list_string_free(&ptr->response_headers);
+  policy_option_string_free(&ptr->zone);
+  tero_policy_types_option_network_prefix_free(&ptr->network);
+  tero_policy_types_option_bucket_rule_free(&ptr->bucket);
+  policy_list_string_free(&ptr->tables);
+  policy_list_string_free(&ptr->variants);
+  tero_policy_types_list_query_rule_free(&ptr->query_rules);
+  policy_list_string_free(&ptr->key_parts);
+  policy_list_string_free(&ptr->origins);
+  policy_list_string_free(&ptr->rate_classes);
+  policy_list_string_free(&ptr->request_edits);
+  policy_list_string_free(&ptr->response_edits);
+  policy_list_string_free(&ptr->stored_edits);
+}
+
+void tero_policy_types_option_span_free(tero_policy_types_option_span_t *ptr) {
+  if (ptr->is_some) {
+  }
+}
+
+void policy_option_u16_free(policy_option_u16_t *ptr) {
+  if (ptr->is_some) {
+  }
+}
+
+void tero_policy_types_client_free(tero_policy_types_client_t *ptr) {
+  tero_policy_types_option_span_free(&ptr->network);
+  tero_policy_types_option_span_free(&ptr->country);
+  tero_policy_types_option_span_free(&ptr->region);
+  policy_option_u16_free(&ptr->bucket);
+}
+
+void tero_policy_types_list_field_free(tero_policy_types_list_field_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    tero_policy_types_field_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+    }
+    free(list_ptr);
+  }
+}
+
+void tero_policy_types_request_free(tero_policy_types_request_t *ptr) {
+  tero_policy_types_option_span_free(&ptr->query);
+  tero_policy_types_list_field_free(&ptr->headers);
+  tero_policy_types_list_field_free(&ptr->cookies);
+  tero_policy_types_client_free(&ptr->client);
+  tero_policy_types_option_span_free(&ptr->route);
+  tero_policy_types_option_span_free(&ptr->variant_name);
+}
+
+void policy_option_u64_free(policy_option_u64_t *ptr) {
+  if (ptr->is_some) {
+  }
+}
+
+void policy_option_u32_free(policy_option_u32_t *ptr) {
+  if (ptr->is_some) {
+  }
+}
+
+void tero_policy_types_response_free(tero_policy_types_response_t *ptr) {
+  tero_policy_types_list_field_free(&ptr->headers);
+  policy_option_u64_free(&ptr->length);
+  policy_option_u32_free(&ptr->header_ttl_secs);
+  policy_option_u32_free(&ptr->header_browser_ttl_secs);
+}
+
+void tero_policy_types_query_choice_free(tero_policy_types_query_choice_t *ptr) {
+  switch ((int32_t) ptr->tag) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      tero_policy_types_query_rule_free(&ptr->val.rule);
+      break;
+    }
+  }
+}
+
+void tero_policy_types_key_part_free(tero_policy_types_key_part_t *ptr) {
+  policy_string_free(&ptr->name);
+  policy_string_free(&ptr->value);
+}
+
+void tero_policy_types_rewrite_free(tero_policy_types_rewrite_t *ptr) {
+  policy_option_string_free(&ptr->path);
+  policy_option_string_free(&ptr->query);
+}
+
+void tero_policy_types_edit_free(tero_policy_types_edit_t *ptr) {
+  policy_string_free(&ptr->name);
+  policy_option_string_free(&ptr->value);
+}
+
+void policy_tuple2_string_string_free(policy_tuple2_string_string_t *ptr) {
+  policy_string_free(&ptr->f0);
+  policy_string_free(&ptr->f1);
+}
+
+void policy_list_tuple2_string_string_free(policy_list_tuple2_string_string_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    policy_tuple2_string_string_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      policy_tuple2_string_string_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
+void tero_policy_types_answer_free(tero_policy_types_answer_t *ptr) {
+  policy_list_tuple2_string_string_free(&ptr->fields);
+  policy_string_free(&ptr->body);
+}
+
 void tero_policy_types_option_lookup_free(tero_policy_types_option_lookup_t *ptr) {
   if (ptr->is_some) {
   }
 }
 
-void tero_policy_types_option_query_rule_free(tero_policy_types_option_query_rule_t *ptr) {
+void tero_policy_types_option_query_choice_free(tero_policy_types_option_query_choice_t *ptr) {
   if (ptr->is_some) {
-    tero_policy_types_query_rule_free(&ptr->val);
+    tero_policy_types_query_choice_free(&ptr->val);
+  }
+}
+
+void tero_policy_types_list_key_part_free(tero_policy_types_list_key_part_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    tero_policy_types_key_part_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      tero_policy_types_key_part_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
+void tero_policy_types_option_rewrite_free(tero_policy_types_option_rewrite_t *ptr) {
+  if (ptr->is_some) {
+    tero_policy_types_rewrite_free(&ptr->val);
+  }
+}
+
+void tero_policy_types_list_edit_free(tero_policy_types_list_edit_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    tero_policy_types_edit_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      tero_policy_types_edit_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
+void tero_policy_types_option_answer_free(tero_policy_types_option_answer_t *ptr) {
+  if (ptr->is_some) {
+    tero_policy_types_answer_free(&ptr->val);
   }
 }
 
 void tero_policy_types_request_decision_free(tero_policy_types_request_decision_t *ptr) {
   tero_policy_types_option_lookup_free(&ptr->lookup);
   policy_option_string_free(&ptr->variant_name);
-  tero_policy_types_option_query_rule_free(&ptr->query);
+  tero_policy_types_option_query_choice_free(&ptr->query);
+  tero_policy_types_list_key_part_free(&ptr->key_parts);
+  tero_policy_types_option_rewrite_free(&ptr->rewrite);
+  policy_option_string_free(&ptr->origin);
+  tero_policy_types_list_edit_free(&ptr->request_edits);
+  tero_policy_types_list_edit_free(&ptr->response_edits);
+  tero_policy_types_option_answer_free(&ptr->answer);
+  policy_option_string_free(&ptr->log_tag);
+  policy_option_string_free(&ptr->rate_class);
   policy_option_string_free(&ptr->reason);
 }
 
+void tero_policy_types_expiry_free(tero_policy_types_expiry_t *ptr) {
+  switch ((int32_t) ptr->tag) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      break;
+    }
+  }
+}
+
+void policy_option_bool_free(policy_option_bool_t *ptr) {
+  if (ptr->is_some) {
+  }
+}
+
+void tero_policy_types_option_expiry_free(tero_policy_types_option_expiry_t *ptr) {
+  if (ptr->is_some) {
+    tero_policy_types_expiry_free(&ptr->val);
+  }
+}
+
 void tero_policy_types_response_decision_free(tero_policy_types_response_decision_t *ptr) {
+  policy_option_bool_free(&ptr->admit);
   policy_option_u32_free(&ptr->ttl_secs);
+  policy_option_u32_free(&ptr->error_ttl_secs);
   policy_option_u32_free(&ptr->browser_ttl_secs);
   policy_option_u32_free(&ptr->stale_while_revalidate_secs);
   policy_option_u32_free(&ptr->stale_if_error_secs);
+  tero_policy_types_option_expiry_free(&ptr->expiry);
+  tero_policy_types_list_edit_free(&ptr->edits);
   policy_list_string_free(&ptr->tags);
   policy_option_string_free(&ptr->reason);
 }
 
 void tero_policy_types_popular_page_free(tero_policy_types_popular_page_t *ptr) {
-  policy_string_free(&ptr->url);
-  policy_option_string_free(&ptr->variant_name);
+  tero_policy_types_option_span_free(&ptr->variant_name);
 }
 
 void tero_policy_types_warm_url_free(tero_policy_types_warm_url_t *ptr) {
@@ -498,6 +1008,51 @@ void policy_string_free(policy_string_t *ret) {
 
 // Component Adapters
 
+bool tero_policy_tables_get(policy_string_t *table, policy_string_t *key, policy_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_tero_policy_tables_get((uint8_t *) (*table).ptr, (*table).len, (uint8_t *) (*key).ptr, (*key).len, ptr);
+  policy_option_string_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+bool tero_policy_tables_longest_prefix(policy_string_t *table, policy_string_t *text, tero_policy_tables_row_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(5*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_tero_policy_tables_longest_prefix((uint8_t *) (*table).ptr, (*table).len, (uint8_t *) (*text).ptr, (*text).len, ptr);
+  tero_policy_tables_option_row_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (tero_policy_tables_row_t) {
+        (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
 void policy_log(policy_string_t *message) {
   __wasm_import_policy_log((uint8_t *) (*message).ptr, (*message).len);
 }
@@ -517,9 +1072,9 @@ uint8_t * __wasm_export_exports_policy_configure(uint8_t * arg, size_t arg0) {
   }
   uint8_t *ptr = (uint8_t *) &RET_AREA;
   if ((ret).is_err) {
-    const policy_string_t *payload4 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
-    *((size_t*)(ptr + (2*sizeof(void*)))) = (*payload4).len;
-    *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) (*payload4).ptr;
+    const policy_string_t *payload13 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
+    *((size_t*)(ptr + (2*sizeof(void*)))) = (*payload13).len;
+    *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) (*payload13).ptr;
   } else {
     const policy_manifest_t *payload = &(ret).val.ok;*((int8_t*)(ptr + 0)) = 0;
     *((size_t*)(ptr + (2*sizeof(void*)))) = ((*payload).hooks).len;
@@ -532,6 +1087,7 @@ uint8_t * __wasm_export_exports_policy_configure(uint8_t * arg, size_t arg0) {
     *((uint8_t **)(ptr + (7*sizeof(void*)))) = (uint8_t *) ((*payload).response_headers).ptr;
     *((int8_t*)(ptr + (9*sizeof(void*)))) = (*payload).query;
     *((int8_t*)(ptr + (1+9*sizeof(void*)))) = (*payload).device;
+    *((int8_t*)(ptr + (2+9*sizeof(void*)))) = (*payload).device_source;
     if (((*payload).zone).is_some) {
       const policy_string_t *payload3 = &((*payload).zone).val;
       *((int8_t*)(ptr + (10*sizeof(void*)))) = 1;
@@ -540,349 +1096,712 @@ uint8_t * __wasm_export_exports_policy_configure(uint8_t * arg, size_t arg0) {
     } else {
       *((int8_t*)(ptr + (10*sizeof(void*)))) = 0;
     }
-    *((size_t*)(ptr + (14*sizeof(void*)))) = ((*payload).variants).len;
-    *((uint8_t **)(ptr + (13*sizeof(void*)))) = (uint8_t *) ((*payload).variants).ptr;
+    if (((*payload).network).is_some) {
+      const tero_policy_types_network_prefix_t *payload5 = &((*payload).network).val;
+      *((int8_t*)(ptr + (13*sizeof(void*)))) = 1;
+      *((int8_t*)(ptr + (1+13*sizeof(void*)))) = (int32_t) ((*payload5).ipv4);
+      *((int8_t*)(ptr + (2+13*sizeof(void*)))) = (int32_t) ((*payload5).ipv6);
+    } else {
+      *((int8_t*)(ptr + (13*sizeof(void*)))) = 0;
+    }
+    *((int8_t*)(ptr + (3+13*sizeof(void*)))) = (*payload).country;
+    *((int8_t*)(ptr + (4+13*sizeof(void*)))) = (*payload).region;
+    if (((*payload).bucket).is_some) {
+      const tero_policy_types_bucket_rule_t *payload7 = &((*payload).bucket).val;
+      *((int8_t*)(ptr + (8+13*sizeof(void*)))) = 1;
+      *((size_t*)(ptr + (8+15*sizeof(void*)))) = ((*payload7).experiment).len;
+      *((uint8_t **)(ptr + (8+14*sizeof(void*)))) = (uint8_t *) ((*payload7).experiment).ptr;
+      *((int16_t*)(ptr + (8+16*sizeof(void*)))) = (int32_t) ((*payload7).buckets);
+      if (((*payload7).cookie).is_some) {
+        const policy_string_t *payload9 = &((*payload7).cookie).val;
+        *((int8_t*)(ptr + (8+17*sizeof(void*)))) = 1;
+        *((size_t*)(ptr + (8+19*sizeof(void*)))) = (*payload9).len;
+        *((uint8_t **)(ptr + (8+18*sizeof(void*)))) = (uint8_t *) (*payload9).ptr;
+      } else {
+        *((int8_t*)(ptr + (8+17*sizeof(void*)))) = 0;
+      }
+      *((int8_t*)(ptr + (8+20*sizeof(void*)))) = (int32_t) (((*payload7).network).ipv4);
+      *((int8_t*)(ptr + (9+20*sizeof(void*)))) = (int32_t) (((*payload7).network).ipv6);
+    } else {
+      *((int8_t*)(ptr + (8+13*sizeof(void*)))) = 0;
+    }
+    *((int8_t*)(ptr + (8+21*sizeof(void*)))) = (*payload).route;
+    *((size_t*)(ptr + (8+23*sizeof(void*)))) = ((*payload).tables).len;
+    *((uint8_t **)(ptr + (8+22*sizeof(void*)))) = (uint8_t *) ((*payload).tables).ptr;
+    *((size_t*)(ptr + (8+25*sizeof(void*)))) = ((*payload).variants).len;
+    *((uint8_t **)(ptr + (8+24*sizeof(void*)))) = (uint8_t *) ((*payload).variants).ptr;
+    *((size_t*)(ptr + (8+27*sizeof(void*)))) = ((*payload).query_rules).len;
+    *((uint8_t **)(ptr + (8+26*sizeof(void*)))) = (uint8_t *) ((*payload).query_rules).ptr;
+    *((size_t*)(ptr + (8+29*sizeof(void*)))) = ((*payload).key_parts).len;
+    *((uint8_t **)(ptr + (8+28*sizeof(void*)))) = (uint8_t *) ((*payload).key_parts).ptr;
+    *((size_t*)(ptr + (8+31*sizeof(void*)))) = ((*payload).origins).len;
+    *((uint8_t **)(ptr + (8+30*sizeof(void*)))) = (uint8_t *) ((*payload).origins).ptr;
+    *((size_t*)(ptr + (8+33*sizeof(void*)))) = ((*payload).rate_classes).len;
+    *((uint8_t **)(ptr + (8+32*sizeof(void*)))) = (uint8_t *) ((*payload).rate_classes).ptr;
+    *((size_t*)(ptr + (8+35*sizeof(void*)))) = ((*payload).request_edits).len;
+    *((uint8_t **)(ptr + (8+34*sizeof(void*)))) = (uint8_t *) ((*payload).request_edits).ptr;
+    *((size_t*)(ptr + (8+37*sizeof(void*)))) = ((*payload).response_edits).len;
+    *((uint8_t **)(ptr + (8+36*sizeof(void*)))) = (uint8_t *) ((*payload).response_edits).ptr;
+    *((size_t*)(ptr + (8+39*sizeof(void*)))) = ((*payload).stored_edits).len;
+    *((uint8_t **)(ptr + (8+38*sizeof(void*)))) = (uint8_t *) ((*payload).stored_edits).ptr;
+    *((int8_t*)(ptr + (8+40*sizeof(void*)))) = (*payload).abilities;
   }
   return ptr;
 }
 
 __attribute__((__export_name__("on-request")))
 uint8_t * __wasm_export_exports_policy_on_request(uint8_t * arg) {
-  policy_option_string_t option;
-  switch ((int32_t) *((uint8_t*) (arg + (8*sizeof(void*))))) {
+  tero_policy_types_option_span_t option;
+  switch ((int32_t) *((uint8_t*) (arg + (32+2*sizeof(void*))))) {
     case 0: {
       option.is_some = false;
       break;
     }
     case 1: {
       option.is_some = true;
-      option.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (9*sizeof(void*))))), (*((size_t*) (arg + (10*sizeof(void*))))) };
+      option.val = (tero_policy_types_span_t) {
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (36+2*sizeof(void*))))),
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (40+2*sizeof(void*))))),
+      };
       break;
     }
   }
-  policy_option_string_t option0;
-  switch ((int32_t) *((uint8_t*) (arg + (16*sizeof(void*))))) {
+  tero_policy_types_option_span_t option0;
+  switch ((int32_t) *((uint8_t*) (arg + (44+7*sizeof(void*))))) {
     case 0: {
       option0.is_some = false;
       break;
     }
     case 1: {
       option0.is_some = true;
-      option0.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (17*sizeof(void*))))), (*((size_t*) (arg + (18*sizeof(void*))))) };
+      option0.val = (tero_policy_types_span_t) {
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (48+7*sizeof(void*))))),
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (52+7*sizeof(void*))))),
+      };
       break;
     }
   }
-  tero_policy_types_option_offset_change_t option1;
-  switch ((int32_t) *((uint8_t*) (arg + (32+18*sizeof(void*))))) {
+  tero_policy_types_option_span_t option1;
+  switch ((int32_t) *((uint8_t*) (arg + (56+7*sizeof(void*))))) {
     case 0: {
       option1.is_some = false;
       break;
     }
     case 1: {
       option1.is_some = true;
-      option1.val = (tero_policy_types_offset_change_t) {
-        (uint64_t) (uint64_t) (*((int64_t*) (arg + (40+18*sizeof(void*))))),
-        (int16_t) (int16_t) ((int32_t) *((int16_t*) (arg + (48+18*sizeof(void*))))),
+      option1.val = (tero_policy_types_span_t) {
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (60+7*sizeof(void*))))),
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (64+7*sizeof(void*))))),
       };
       break;
     }
   }
-  tero_policy_types_option_holiday_t option3;
-  switch ((int32_t) *((uint8_t*) (arg + (56+18*sizeof(void*))))) {
-    case 0: {
-      option3.is_some = false;
-      break;
-    }
-    case 1: {
-      option3.is_some = true;
-      tero_policy_types_option_opening_t option2;
-      switch ((int32_t) *((uint8_t*) (arg + (56+21*sizeof(void*))))) {
-        case 0: {
-          option2.is_some = false;
-          break;
-        }
-        case 1: {
-          option2.is_some = true;
-          option2.val = (tero_policy_types_opening_t) {
-            (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (58+21*sizeof(void*))))),
-            (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (60+21*sizeof(void*))))),
-          };
-          break;
-        }
-      }
-
-      option3.val = (tero_policy_types_holiday_t) {
-        (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (56+19*sizeof(void*))))), (*((size_t*) (arg + (56+20*sizeof(void*))))) },
-        (tero_policy_types_option_opening_t) option2,
-      };
-      break;
-    }
-  }
-  policy_request_t arg5 = (tero_policy_types_request_t) {
-    (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + 0))), (*((size_t*) (arg + sizeof(void*)))) },
-    (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (2*sizeof(void*))))), (*((size_t*) (arg + (3*sizeof(void*))))) },
-    (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (4*sizeof(void*))))), (*((size_t*) (arg + (5*sizeof(void*))))) },
-    (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (6*sizeof(void*))))), (*((size_t*) (arg + (7*sizeof(void*))))) },
-    (policy_option_string_t) option,
-    (policy_list_tuple2_string_string_t) (policy_list_tuple2_string_string_t) { (policy_tuple2_string_string_t*)(*((uint8_t **) (arg + (11*sizeof(void*))))), (*((size_t*) (arg + (12*sizeof(void*))))) },
-    (policy_list_tuple2_string_string_t) (policy_list_tuple2_string_string_t) { (policy_tuple2_string_string_t*)(*((uint8_t **) (arg + (13*sizeof(void*))))), (*((size_t*) (arg + (14*sizeof(void*))))) },
-    (tero_policy_types_device_t) (int32_t) *((uint8_t*) (arg + (15*sizeof(void*)))),
-    (policy_option_string_t) option0,
-  };
-  policy_moment_t arg6 = (tero_policy_types_moment_t) {
-    (uint64_t) (uint64_t) (*((int64_t*) (arg + (8+18*sizeof(void*))))),
-    (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (16+18*sizeof(void*))))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (18+18*sizeof(void*))))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (19+18*sizeof(void*))))),
-    (tero_policy_types_weekday_t) (int32_t) *((uint8_t*) (arg + (20+18*sizeof(void*)))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (21+18*sizeof(void*))))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (22+18*sizeof(void*))))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (23+18*sizeof(void*))))),
-    (int16_t) (int16_t) ((int32_t) *((int16_t*) (arg + (24+18*sizeof(void*))))),
-    (tero_policy_types_option_offset_change_t) option1,
-    (tero_policy_types_option_holiday_t) option3,
-    (tero_policy_types_list_nearby_holiday_t) (tero_policy_types_list_nearby_holiday_t) { (tero_policy_types_nearby_holiday_t*)(*((uint8_t **) (arg + (64+21*sizeof(void*))))), (*((size_t*) (arg + (64+22*sizeof(void*))))) },
-  };
-  policy_request_decision_t ret;
-  exports_policy_on_request(&arg5, &arg6, &ret);
-  free(arg);
-  uint8_t *ptr = (uint8_t *) &RET_AREA;
-  if (((ret).lookup).is_some) {
-    const tero_policy_types_lookup_t *payload7 = &((ret).lookup).val;
-    *((int8_t*)(ptr + 0)) = 1;
-    *((int8_t*)(ptr + 1)) = (int32_t) *payload7;
-  } else {
-    *((int8_t*)(ptr + 0)) = 0;
-  }
-  if (((ret).variant_name).is_some) {
-    const policy_string_t *payload9 = &((ret).variant_name).val;
-    *((int8_t*)(ptr + sizeof(void*))) = 1;
-    *((size_t*)(ptr + (3*sizeof(void*)))) = (*payload9).len;
-    *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) (*payload9).ptr;
-  } else {
-    *((int8_t*)(ptr + sizeof(void*))) = 0;
-  }
-  if (((ret).query).is_some) {
-    const tero_policy_types_query_rule_t *payload11 = &((ret).query).val;
-    *((int8_t*)(ptr + (4*sizeof(void*)))) = 1;
-    switch ((int32_t) ((*payload11).parameters).tag) {
-      case 0: {
-        *((int8_t*)(ptr + (5*sizeof(void*)))) = 0;
-        break;
-      }
-      case 1: {
-        const policy_list_string_t *payload13 = &((*payload11).parameters).val.ignore;
-        *((int8_t*)(ptr + (5*sizeof(void*)))) = 1;
-        *((size_t*)(ptr + (7*sizeof(void*)))) = (*payload13).len;
-        *((uint8_t **)(ptr + (6*sizeof(void*)))) = (uint8_t *) (*payload13).ptr;
-        break;
-      }
-      case 2: {
-        const policy_list_string_t *payload14 = &((*payload11).parameters).val.only;
-        *((int8_t*)(ptr + (5*sizeof(void*)))) = 2;
-        *((size_t*)(ptr + (7*sizeof(void*)))) = (*payload14).len;
-        *((uint8_t **)(ptr + (6*sizeof(void*)))) = (uint8_t *) (*payload14).ptr;
-        break;
-      }
-    }
-    *((int8_t*)(ptr + (8*sizeof(void*)))) = (*payload11).sort;
-  } else {
-    *((int8_t*)(ptr + (4*sizeof(void*)))) = 0;
-  }
-  if (((ret).reason).is_some) {
-    const policy_string_t *payload16 = &((ret).reason).val;
-    *((int8_t*)(ptr + (9*sizeof(void*)))) = 1;
-    *((size_t*)(ptr + (11*sizeof(void*)))) = (*payload16).len;
-    *((uint8_t **)(ptr + (10*sizeof(void*)))) = (uint8_t *) (*payload16).ptr;
-  } else {
-    *((int8_t*)(ptr + (9*sizeof(void*)))) = 0;
-  }
-  return ptr;
-}
-
-__attribute__((__export_name__("on-response")))
-uint8_t * __wasm_export_exports_policy_on_response(uint8_t * arg) {
-  policy_option_string_t option;
-  switch ((int32_t) *((uint8_t*) (arg + (8*sizeof(void*))))) {
-    case 0: {
-      option.is_some = false;
-      break;
-    }
-    case 1: {
-      option.is_some = true;
-      option.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (9*sizeof(void*))))), (*((size_t*) (arg + (10*sizeof(void*))))) };
-      break;
-    }
-  }
-  policy_option_string_t option0;
-  switch ((int32_t) *((uint8_t*) (arg + (16*sizeof(void*))))) {
-    case 0: {
-      option0.is_some = false;
-      break;
-    }
-    case 1: {
-      option0.is_some = true;
-      option0.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (17*sizeof(void*))))), (*((size_t*) (arg + (18*sizeof(void*))))) };
-      break;
-    }
-  }
-  policy_option_u64_t option1;
-  switch ((int32_t) *((uint8_t*) (arg + (16+20*sizeof(void*))))) {
-    case 0: {
-      option1.is_some = false;
-      break;
-    }
-    case 1: {
-      option1.is_some = true;
-      option1.val = (uint64_t) (*((int64_t*) (arg + (24+20*sizeof(void*)))));
-      break;
-    }
-  }
-  policy_option_u32_t option2;
-  switch ((int32_t) *((uint8_t*) (arg + (32+20*sizeof(void*))))) {
+  tero_policy_types_option_span_t option2;
+  switch ((int32_t) *((uint8_t*) (arg + (68+7*sizeof(void*))))) {
     case 0: {
       option2.is_some = false;
       break;
     }
     case 1: {
       option2.is_some = true;
-      option2.val = (uint32_t) (*((int32_t*) (arg + (36+20*sizeof(void*)))));
+      option2.val = (tero_policy_types_span_t) {
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (72+7*sizeof(void*))))),
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (76+7*sizeof(void*))))),
+      };
       break;
     }
   }
-  policy_option_u32_t option3;
-  switch ((int32_t) *((uint8_t*) (arg + (40+20*sizeof(void*))))) {
+  policy_option_u16_t option3;
+  switch ((int32_t) *((uint8_t*) (arg + (80+7*sizeof(void*))))) {
     case 0: {
       option3.is_some = false;
       break;
     }
     case 1: {
       option3.is_some = true;
-      option3.val = (uint32_t) (*((int32_t*) (arg + (44+20*sizeof(void*)))));
+      option3.val = (uint16_t) ((int32_t) *((uint16_t*) (arg + (82+7*sizeof(void*)))));
       break;
     }
   }
-  tero_policy_types_option_offset_change_t option4;
-  switch ((int32_t) *((uint8_t*) (arg + (80+20*sizeof(void*))))) {
+  tero_policy_types_option_span_t option4;
+  switch ((int32_t) *((uint8_t*) (arg + (84+7*sizeof(void*))))) {
     case 0: {
       option4.is_some = false;
       break;
     }
     case 1: {
       option4.is_some = true;
-      option4.val = (tero_policy_types_offset_change_t) {
-        (uint64_t) (uint64_t) (*((int64_t*) (arg + (88+20*sizeof(void*))))),
-        (int16_t) (int16_t) ((int32_t) *((int16_t*) (arg + (96+20*sizeof(void*))))),
+      option4.val = (tero_policy_types_span_t) {
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (88+7*sizeof(void*))))),
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (92+7*sizeof(void*))))),
       };
       break;
     }
   }
-  tero_policy_types_option_holiday_t option6;
-  switch ((int32_t) *((uint8_t*) (arg + (104+20*sizeof(void*))))) {
+  tero_policy_types_option_span_t option5;
+  switch ((int32_t) *((uint8_t*) (arg + (96+7*sizeof(void*))))) {
+    case 0: {
+      option5.is_some = false;
+      break;
+    }
+    case 1: {
+      option5.is_some = true;
+      option5.val = (tero_policy_types_span_t) {
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (100+7*sizeof(void*))))),
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (104+7*sizeof(void*))))),
+      };
+      break;
+    }
+  }
+  tero_policy_types_option_offset_change_t option6;
+  switch ((int32_t) *((uint8_t*) (arg + (128+8*sizeof(void*))))) {
     case 0: {
       option6.is_some = false;
       break;
     }
     case 1: {
       option6.is_some = true;
-      tero_policy_types_option_opening_t option5;
-      switch ((int32_t) *((uint8_t*) (arg + (104+23*sizeof(void*))))) {
+      option6.val = (tero_policy_types_offset_change_t) {
+        (uint64_t) (uint64_t) (*((int64_t*) (arg + (136+8*sizeof(void*))))),
+        (int16_t) (int16_t) ((int32_t) *((int16_t*) (arg + (144+8*sizeof(void*))))),
+      };
+      break;
+    }
+  }
+  tero_policy_types_option_holiday_t option8;
+  switch ((int32_t) *((uint8_t*) (arg + (152+8*sizeof(void*))))) {
+    case 0: {
+      option8.is_some = false;
+      break;
+    }
+    case 1: {
+      option8.is_some = true;
+      tero_policy_types_option_opening_t option7;
+      switch ((int32_t) *((uint8_t*) (arg + (164+8*sizeof(void*))))) {
         case 0: {
-          option5.is_some = false;
+          option7.is_some = false;
           break;
         }
         case 1: {
-          option5.is_some = true;
-          option5.val = (tero_policy_types_opening_t) {
-            (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (106+23*sizeof(void*))))),
-            (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (108+23*sizeof(void*))))),
+          option7.is_some = true;
+          option7.val = (tero_policy_types_opening_t) {
+            (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (166+8*sizeof(void*))))),
+            (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (168+8*sizeof(void*))))),
           };
           break;
         }
       }
 
-      option6.val = (tero_policy_types_holiday_t) {
-        (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (104+21*sizeof(void*))))), (*((size_t*) (arg + (104+22*sizeof(void*))))) },
-        (tero_policy_types_option_opening_t) option5,
+      option8.val = (tero_policy_types_holiday_t) {
+        (tero_policy_types_span_t) (tero_policy_types_span_t) {
+          (uint32_t) (uint32_t) (*((int32_t*) (arg + (156+8*sizeof(void*))))),
+          (uint32_t) (uint32_t) (*((int32_t*) (arg + (160+8*sizeof(void*))))),
+        },
+        (tero_policy_types_option_opening_t) option7,
       };
       break;
     }
   }
-  policy_request_t arg8 = (tero_policy_types_request_t) {
-    (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + 0))), (*((size_t*) (arg + sizeof(void*)))) },
-    (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (2*sizeof(void*))))), (*((size_t*) (arg + (3*sizeof(void*))))) },
-    (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (4*sizeof(void*))))), (*((size_t*) (arg + (5*sizeof(void*))))) },
-    (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (6*sizeof(void*))))), (*((size_t*) (arg + (7*sizeof(void*))))) },
-    (policy_option_string_t) option,
-    (policy_list_tuple2_string_string_t) (policy_list_tuple2_string_string_t) { (policy_tuple2_string_string_t*)(*((uint8_t **) (arg + (11*sizeof(void*))))), (*((size_t*) (arg + (12*sizeof(void*))))) },
-    (policy_list_tuple2_string_string_t) (policy_list_tuple2_string_string_t) { (policy_tuple2_string_string_t*)(*((uint8_t **) (arg + (13*sizeof(void*))))), (*((size_t*) (arg + (14*sizeof(void*))))) },
-    (tero_policy_types_device_t) (int32_t) *((uint8_t*) (arg + (15*sizeof(void*)))),
-    (policy_option_string_t) option0,
+  policy_string_t arg10 = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + 0))), (*((size_t*) (arg + sizeof(void*)))) };
+  policy_request_t arg11 = (tero_policy_types_request_t) {
+    (tero_policy_types_span_t) (tero_policy_types_span_t) {
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (2*sizeof(void*))))),
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (4+2*sizeof(void*))))),
+    },
+    (tero_policy_types_span_t) (tero_policy_types_span_t) {
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (8+2*sizeof(void*))))),
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (12+2*sizeof(void*))))),
+    },
+    (tero_policy_types_span_t) (tero_policy_types_span_t) {
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (16+2*sizeof(void*))))),
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (20+2*sizeof(void*))))),
+    },
+    (tero_policy_types_span_t) (tero_policy_types_span_t) {
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (24+2*sizeof(void*))))),
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (28+2*sizeof(void*))))),
+    },
+    (tero_policy_types_option_span_t) option,
+    (tero_policy_types_list_field_t) (tero_policy_types_list_field_t) { (tero_policy_types_field_t*)(*((uint8_t **) (arg + (40+3*sizeof(void*))))), (*((size_t*) (arg + (40+4*sizeof(void*))))) },
+    (tero_policy_types_list_field_t) (tero_policy_types_list_field_t) { (tero_policy_types_field_t*)(*((uint8_t **) (arg + (40+5*sizeof(void*))))), (*((size_t*) (arg + (40+6*sizeof(void*))))) },
+    (tero_policy_types_device_t) (int32_t) *((uint8_t*) (arg + (40+7*sizeof(void*)))),
+    (tero_policy_types_device_source_t) (int32_t) *((uint8_t*) (arg + (41+7*sizeof(void*)))),
+    (tero_policy_types_client_t) (tero_policy_types_client_t) {
+      (tero_policy_types_option_span_t) option0,
+      (tero_policy_types_option_span_t) option1,
+      (tero_policy_types_option_span_t) option2,
+      (policy_option_u16_t) option3,
+    },
+    (tero_policy_types_option_span_t) option4,
+    (tero_policy_types_option_span_t) option5,
   };
-  policy_response_t arg9 = (tero_policy_types_response_t) {
-    (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (8+18*sizeof(void*))))),
-    (policy_list_tuple2_string_string_t) (policy_list_tuple2_string_string_t) { (policy_tuple2_string_string_t*)(*((uint8_t **) (arg + (8+19*sizeof(void*))))), (*((size_t*) (arg + (8+20*sizeof(void*))))) },
-    (policy_option_u64_t) option1,
-    (policy_option_u32_t) option2,
-    (policy_option_u32_t) option3,
-    (uint64_t) (uint64_t) (*((int64_t*) (arg + (48+20*sizeof(void*))))),
+  policy_moment_t arg12 = (tero_policy_types_moment_t) {
+    (uint64_t) (uint64_t) (*((int64_t*) (arg + (104+8*sizeof(void*))))),
+    (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (112+8*sizeof(void*))))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (114+8*sizeof(void*))))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (115+8*sizeof(void*))))),
+    (tero_policy_types_weekday_t) (int32_t) *((uint8_t*) (arg + (116+8*sizeof(void*)))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (117+8*sizeof(void*))))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (118+8*sizeof(void*))))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (119+8*sizeof(void*))))),
+    (int16_t) (int16_t) ((int32_t) *((int16_t*) (arg + (120+8*sizeof(void*))))),
+    (tero_policy_types_option_offset_change_t) option6,
+    (tero_policy_types_option_holiday_t) option8,
+    (tero_policy_types_list_nearby_holiday_t) (tero_policy_types_list_nearby_holiday_t) { (tero_policy_types_nearby_holiday_t*)(*((uint8_t **) (arg + (168+9*sizeof(void*))))), (*((size_t*) (arg + (168+10*sizeof(void*))))) },
   };
-  policy_moment_t arg10 = (tero_policy_types_moment_t) {
-    (uint64_t) (uint64_t) (*((int64_t*) (arg + (56+20*sizeof(void*))))),
-    (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (64+20*sizeof(void*))))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (66+20*sizeof(void*))))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (67+20*sizeof(void*))))),
-    (tero_policy_types_weekday_t) (int32_t) *((uint8_t*) (arg + (68+20*sizeof(void*)))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (69+20*sizeof(void*))))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (70+20*sizeof(void*))))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (71+20*sizeof(void*))))),
-    (int16_t) (int16_t) ((int32_t) *((int16_t*) (arg + (72+20*sizeof(void*))))),
-    (tero_policy_types_option_offset_change_t) option4,
-    (tero_policy_types_option_holiday_t) option6,
-    (tero_policy_types_list_nearby_holiday_t) (tero_policy_types_list_nearby_holiday_t) { (tero_policy_types_nearby_holiday_t*)(*((uint8_t **) (arg + (112+23*sizeof(void*))))), (*((size_t*) (arg + (112+24*sizeof(void*))))) },
+  policy_request_decision_t ret;
+  exports_policy_on_request(&arg10, &arg11, &arg12, &ret);
+  free(arg);
+  uint8_t *ptr = (uint8_t *) &RET_AREA;
+  if (((ret).lookup).is_some) {
+    const tero_policy_types_lookup_t *payload13 = &((ret).lookup).val;
+    *((int8_t*)(ptr + 0)) = 1;
+    *((int8_t*)(ptr + 1)) = (int32_t) *payload13;
+  } else {
+    *((int8_t*)(ptr + 0)) = 0;
+  }
+  if (((ret).variant_name).is_some) {
+    const policy_string_t *payload15 = &((ret).variant_name).val;
+    *((int8_t*)(ptr + sizeof(void*))) = 1;
+    *((size_t*)(ptr + (3*sizeof(void*)))) = (*payload15).len;
+    *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) (*payload15).ptr;
+  } else {
+    *((int8_t*)(ptr + sizeof(void*))) = 0;
+  }
+  if (((ret).query).is_some) {
+    const tero_policy_types_query_choice_t *payload17 = &((ret).query).val;
+    *((int8_t*)(ptr + (4*sizeof(void*)))) = 1;
+    switch ((int32_t) (*payload17).tag) {
+      case 0: {
+        const uint8_t *payload18 = &(*payload17).val.declared;
+        *((int8_t*)(ptr + (5*sizeof(void*)))) = 0;
+        *((int8_t*)(ptr + (6*sizeof(void*)))) = (int32_t) (*payload18);
+        break;
+      }
+      case 1: {
+        const tero_policy_types_query_rule_t *payload19 = &(*payload17).val.rule;
+        *((int8_t*)(ptr + (5*sizeof(void*)))) = 1;
+        switch ((int32_t) ((*payload19).parameters).tag) {
+          case 0: {
+            *((int8_t*)(ptr + (6*sizeof(void*)))) = 0;
+            break;
+          }
+          case 1: {
+            const policy_list_string_t *payload21 = &((*payload19).parameters).val.ignore;
+            *((int8_t*)(ptr + (6*sizeof(void*)))) = 1;
+            *((size_t*)(ptr + (8*sizeof(void*)))) = (*payload21).len;
+            *((uint8_t **)(ptr + (7*sizeof(void*)))) = (uint8_t *) (*payload21).ptr;
+            break;
+          }
+          case 2: {
+            const policy_list_string_t *payload22 = &((*payload19).parameters).val.only;
+            *((int8_t*)(ptr + (6*sizeof(void*)))) = 2;
+            *((size_t*)(ptr + (8*sizeof(void*)))) = (*payload22).len;
+            *((uint8_t **)(ptr + (7*sizeof(void*)))) = (uint8_t *) (*payload22).ptr;
+            break;
+          }
+        }
+        *((int8_t*)(ptr + (9*sizeof(void*)))) = (*payload19).sort;
+        break;
+      }
+    }
+  } else {
+    *((int8_t*)(ptr + (4*sizeof(void*)))) = 0;
+  }
+  *((size_t*)(ptr + (11*sizeof(void*)))) = ((ret).key_parts).len;
+  *((uint8_t **)(ptr + (10*sizeof(void*)))) = (uint8_t *) ((ret).key_parts).ptr;
+  if (((ret).rewrite).is_some) {
+    const tero_policy_types_rewrite_t *payload24 = &((ret).rewrite).val;
+    *((int8_t*)(ptr + (12*sizeof(void*)))) = 1;
+    if (((*payload24).path).is_some) {
+      const policy_string_t *payload26 = &((*payload24).path).val;
+      *((int8_t*)(ptr + (13*sizeof(void*)))) = 1;
+      *((size_t*)(ptr + (15*sizeof(void*)))) = (*payload26).len;
+      *((uint8_t **)(ptr + (14*sizeof(void*)))) = (uint8_t *) (*payload26).ptr;
+    } else {
+      *((int8_t*)(ptr + (13*sizeof(void*)))) = 0;
+    }
+    if (((*payload24).query).is_some) {
+      const policy_string_t *payload28 = &((*payload24).query).val;
+      *((int8_t*)(ptr + (16*sizeof(void*)))) = 1;
+      *((size_t*)(ptr + (18*sizeof(void*)))) = (*payload28).len;
+      *((uint8_t **)(ptr + (17*sizeof(void*)))) = (uint8_t *) (*payload28).ptr;
+    } else {
+      *((int8_t*)(ptr + (16*sizeof(void*)))) = 0;
+    }
+  } else {
+    *((int8_t*)(ptr + (12*sizeof(void*)))) = 0;
+  }
+  if (((ret).origin).is_some) {
+    const policy_string_t *payload30 = &((ret).origin).val;
+    *((int8_t*)(ptr + (19*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (21*sizeof(void*)))) = (*payload30).len;
+    *((uint8_t **)(ptr + (20*sizeof(void*)))) = (uint8_t *) (*payload30).ptr;
+  } else {
+    *((int8_t*)(ptr + (19*sizeof(void*)))) = 0;
+  }
+  *((size_t*)(ptr + (23*sizeof(void*)))) = ((ret).request_edits).len;
+  *((uint8_t **)(ptr + (22*sizeof(void*)))) = (uint8_t *) ((ret).request_edits).ptr;
+  *((size_t*)(ptr + (25*sizeof(void*)))) = ((ret).response_edits).len;
+  *((uint8_t **)(ptr + (24*sizeof(void*)))) = (uint8_t *) ((ret).response_edits).ptr;
+  if (((ret).answer).is_some) {
+    const tero_policy_types_answer_t *payload36 = &((ret).answer).val;
+    *((int8_t*)(ptr + (26*sizeof(void*)))) = 1;
+    *((int16_t*)(ptr + (27*sizeof(void*)))) = (int32_t) ((*payload36).status);
+    *((size_t*)(ptr + (29*sizeof(void*)))) = ((*payload36).fields).len;
+    *((uint8_t **)(ptr + (28*sizeof(void*)))) = (uint8_t *) ((*payload36).fields).ptr;
+    *((size_t*)(ptr + (31*sizeof(void*)))) = ((*payload36).body).len;
+    *((uint8_t **)(ptr + (30*sizeof(void*)))) = (uint8_t *) ((*payload36).body).ptr;
+  } else {
+    *((int8_t*)(ptr + (26*sizeof(void*)))) = 0;
+  }
+  if (((ret).log_tag).is_some) {
+    const policy_string_t *payload38 = &((ret).log_tag).val;
+    *((int8_t*)(ptr + (32*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (34*sizeof(void*)))) = (*payload38).len;
+    *((uint8_t **)(ptr + (33*sizeof(void*)))) = (uint8_t *) (*payload38).ptr;
+  } else {
+    *((int8_t*)(ptr + (32*sizeof(void*)))) = 0;
+  }
+  if (((ret).rate_class).is_some) {
+    const policy_string_t *payload40 = &((ret).rate_class).val;
+    *((int8_t*)(ptr + (35*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (37*sizeof(void*)))) = (*payload40).len;
+    *((uint8_t **)(ptr + (36*sizeof(void*)))) = (uint8_t *) (*payload40).ptr;
+  } else {
+    *((int8_t*)(ptr + (35*sizeof(void*)))) = 0;
+  }
+  if (((ret).reason).is_some) {
+    const policy_string_t *payload42 = &((ret).reason).val;
+    *((int8_t*)(ptr + (38*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (40*sizeof(void*)))) = (*payload42).len;
+    *((uint8_t **)(ptr + (39*sizeof(void*)))) = (uint8_t *) (*payload42).ptr;
+  } else {
+    *((int8_t*)(ptr + (38*sizeof(void*)))) = 0;
+  }
+  return ptr;
+}
+
+__attribute__((__export_name__("on-response")))
+uint8_t * __wasm_export_exports_policy_on_response(uint8_t * arg) {
+  tero_policy_types_option_span_t option;
+  switch ((int32_t) *((uint8_t*) (arg + (32+2*sizeof(void*))))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (tero_policy_types_span_t) {
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (36+2*sizeof(void*))))),
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (40+2*sizeof(void*))))),
+      };
+      break;
+    }
+  }
+  tero_policy_types_option_span_t option0;
+  switch ((int32_t) *((uint8_t*) (arg + (44+7*sizeof(void*))))) {
+    case 0: {
+      option0.is_some = false;
+      break;
+    }
+    case 1: {
+      option0.is_some = true;
+      option0.val = (tero_policy_types_span_t) {
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (48+7*sizeof(void*))))),
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (52+7*sizeof(void*))))),
+      };
+      break;
+    }
+  }
+  tero_policy_types_option_span_t option1;
+  switch ((int32_t) *((uint8_t*) (arg + (56+7*sizeof(void*))))) {
+    case 0: {
+      option1.is_some = false;
+      break;
+    }
+    case 1: {
+      option1.is_some = true;
+      option1.val = (tero_policy_types_span_t) {
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (60+7*sizeof(void*))))),
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (64+7*sizeof(void*))))),
+      };
+      break;
+    }
+  }
+  tero_policy_types_option_span_t option2;
+  switch ((int32_t) *((uint8_t*) (arg + (68+7*sizeof(void*))))) {
+    case 0: {
+      option2.is_some = false;
+      break;
+    }
+    case 1: {
+      option2.is_some = true;
+      option2.val = (tero_policy_types_span_t) {
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (72+7*sizeof(void*))))),
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (76+7*sizeof(void*))))),
+      };
+      break;
+    }
+  }
+  policy_option_u16_t option3;
+  switch ((int32_t) *((uint8_t*) (arg + (80+7*sizeof(void*))))) {
+    case 0: {
+      option3.is_some = false;
+      break;
+    }
+    case 1: {
+      option3.is_some = true;
+      option3.val = (uint16_t) ((int32_t) *((uint16_t*) (arg + (82+7*sizeof(void*)))));
+      break;
+    }
+  }
+  tero_policy_types_option_span_t option4;
+  switch ((int32_t) *((uint8_t*) (arg + (84+7*sizeof(void*))))) {
+    case 0: {
+      option4.is_some = false;
+      break;
+    }
+    case 1: {
+      option4.is_some = true;
+      option4.val = (tero_policy_types_span_t) {
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (88+7*sizeof(void*))))),
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (92+7*sizeof(void*))))),
+      };
+      break;
+    }
+  }
+  tero_policy_types_option_span_t option5;
+  switch ((int32_t) *((uint8_t*) (arg + (96+7*sizeof(void*))))) {
+    case 0: {
+      option5.is_some = false;
+      break;
+    }
+    case 1: {
+      option5.is_some = true;
+      option5.val = (tero_policy_types_span_t) {
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (100+7*sizeof(void*))))),
+        (uint32_t) (uint32_t) (*((int32_t*) (arg + (104+7*sizeof(void*))))),
+      };
+      break;
+    }
+  }
+  policy_option_u64_t option6;
+  switch ((int32_t) *((uint8_t*) (arg + (112+10*sizeof(void*))))) {
+    case 0: {
+      option6.is_some = false;
+      break;
+    }
+    case 1: {
+      option6.is_some = true;
+      option6.val = (uint64_t) (*((int64_t*) (arg + (120+10*sizeof(void*)))));
+      break;
+    }
+  }
+  policy_option_u32_t option7;
+  switch ((int32_t) *((uint8_t*) (arg + (128+10*sizeof(void*))))) {
+    case 0: {
+      option7.is_some = false;
+      break;
+    }
+    case 1: {
+      option7.is_some = true;
+      option7.val = (uint32_t) (*((int32_t*) (arg + (132+10*sizeof(void*)))));
+      break;
+    }
+  }
+  policy_option_u32_t option8;
+  switch ((int32_t) *((uint8_t*) (arg + (136+10*sizeof(void*))))) {
+    case 0: {
+      option8.is_some = false;
+      break;
+    }
+    case 1: {
+      option8.is_some = true;
+      option8.val = (uint32_t) (*((int32_t*) (arg + (140+10*sizeof(void*)))));
+      break;
+    }
+  }
+  tero_policy_types_option_offset_change_t option9;
+  switch ((int32_t) *((uint8_t*) (arg + (176+10*sizeof(void*))))) {
+    case 0: {
+      option9.is_some = false;
+      break;
+    }
+    case 1: {
+      option9.is_some = true;
+      option9.val = (tero_policy_types_offset_change_t) {
+        (uint64_t) (uint64_t) (*((int64_t*) (arg + (184+10*sizeof(void*))))),
+        (int16_t) (int16_t) ((int32_t) *((int16_t*) (arg + (192+10*sizeof(void*))))),
+      };
+      break;
+    }
+  }
+  tero_policy_types_option_holiday_t option11;
+  switch ((int32_t) *((uint8_t*) (arg + (200+10*sizeof(void*))))) {
+    case 0: {
+      option11.is_some = false;
+      break;
+    }
+    case 1: {
+      option11.is_some = true;
+      tero_policy_types_option_opening_t option10;
+      switch ((int32_t) *((uint8_t*) (arg + (212+10*sizeof(void*))))) {
+        case 0: {
+          option10.is_some = false;
+          break;
+        }
+        case 1: {
+          option10.is_some = true;
+          option10.val = (tero_policy_types_opening_t) {
+            (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (214+10*sizeof(void*))))),
+            (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (216+10*sizeof(void*))))),
+          };
+          break;
+        }
+      }
+
+      option11.val = (tero_policy_types_holiday_t) {
+        (tero_policy_types_span_t) (tero_policy_types_span_t) {
+          (uint32_t) (uint32_t) (*((int32_t*) (arg + (204+10*sizeof(void*))))),
+          (uint32_t) (uint32_t) (*((int32_t*) (arg + (208+10*sizeof(void*))))),
+        },
+        (tero_policy_types_option_opening_t) option10,
+      };
+      break;
+    }
+  }
+  policy_string_t arg13 = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + 0))), (*((size_t*) (arg + sizeof(void*)))) };
+  policy_request_t arg14 = (tero_policy_types_request_t) {
+    (tero_policy_types_span_t) (tero_policy_types_span_t) {
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (2*sizeof(void*))))),
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (4+2*sizeof(void*))))),
+    },
+    (tero_policy_types_span_t) (tero_policy_types_span_t) {
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (8+2*sizeof(void*))))),
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (12+2*sizeof(void*))))),
+    },
+    (tero_policy_types_span_t) (tero_policy_types_span_t) {
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (16+2*sizeof(void*))))),
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (20+2*sizeof(void*))))),
+    },
+    (tero_policy_types_span_t) (tero_policy_types_span_t) {
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (24+2*sizeof(void*))))),
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (28+2*sizeof(void*))))),
+    },
+    (tero_policy_types_option_span_t) option,
+    (tero_policy_types_list_field_t) (tero_policy_types_list_field_t) { (tero_policy_types_field_t*)(*((uint8_t **) (arg + (40+3*sizeof(void*))))), (*((size_t*) (arg + (40+4*sizeof(void*))))) },
+    (tero_policy_types_list_field_t) (tero_policy_types_list_field_t) { (tero_policy_types_field_t*)(*((uint8_t **) (arg + (40+5*sizeof(void*))))), (*((size_t*) (arg + (40+6*sizeof(void*))))) },
+    (tero_policy_types_device_t) (int32_t) *((uint8_t*) (arg + (40+7*sizeof(void*)))),
+    (tero_policy_types_device_source_t) (int32_t) *((uint8_t*) (arg + (41+7*sizeof(void*)))),
+    (tero_policy_types_client_t) (tero_policy_types_client_t) {
+      (tero_policy_types_option_span_t) option0,
+      (tero_policy_types_option_span_t) option1,
+      (tero_policy_types_option_span_t) option2,
+      (policy_option_u16_t) option3,
+    },
+    (tero_policy_types_option_span_t) option4,
+    (tero_policy_types_option_span_t) option5,
+  };
+  policy_response_t arg15 = (tero_policy_types_response_t) {
+    (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (104+8*sizeof(void*))))),
+    (tero_policy_types_list_field_t) (tero_policy_types_list_field_t) { (tero_policy_types_field_t*)(*((uint8_t **) (arg + (104+9*sizeof(void*))))), (*((size_t*) (arg + (104+10*sizeof(void*))))) },
+    (policy_option_u64_t) option6,
+    (policy_option_u32_t) option7,
+    (policy_option_u32_t) option8,
+    (uint64_t) (uint64_t) (*((int64_t*) (arg + (144+10*sizeof(void*))))),
+  };
+  policy_moment_t arg16 = (tero_policy_types_moment_t) {
+    (uint64_t) (uint64_t) (*((int64_t*) (arg + (152+10*sizeof(void*))))),
+    (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (160+10*sizeof(void*))))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (162+10*sizeof(void*))))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (163+10*sizeof(void*))))),
+    (tero_policy_types_weekday_t) (int32_t) *((uint8_t*) (arg + (164+10*sizeof(void*)))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (165+10*sizeof(void*))))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (166+10*sizeof(void*))))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (167+10*sizeof(void*))))),
+    (int16_t) (int16_t) ((int32_t) *((int16_t*) (arg + (168+10*sizeof(void*))))),
+    (tero_policy_types_option_offset_change_t) option9,
+    (tero_policy_types_option_holiday_t) option11,
+    (tero_policy_types_list_nearby_holiday_t) (tero_policy_types_list_nearby_holiday_t) { (tero_policy_types_nearby_holiday_t*)(*((uint8_t **) (arg + (216+11*sizeof(void*))))), (*((size_t*) (arg + (216+12*sizeof(void*))))) },
   };
   policy_response_decision_t ret;
-  exports_policy_on_response(&arg8, &arg9, &arg10, &ret);
+  exports_policy_on_response(&arg13, &arg14, &arg15, &arg16, &ret);
   free(arg);
   uint8_t *ptr = (uint8_t *) &RET_AREA;
   *((int8_t*)(ptr + 0)) = (int32_t) (ret).storing;
+  if (((ret).admit).is_some) {
+    const bool *payload17 = &((ret).admit).val;
+    *((int8_t*)(ptr + 1)) = 1;
+    *((int8_t*)(ptr + 2)) = *payload17;
+  } else {
+    *((int8_t*)(ptr + 1)) = 0;
+  }
   if (((ret).ttl_secs).is_some) {
-    const uint32_t *payload11 = &((ret).ttl_secs).val;
+    const uint32_t *payload19 = &((ret).ttl_secs).val;
     *((int8_t*)(ptr + 4)) = 1;
-    *((int32_t*)(ptr + 8)) = (int32_t) (*payload11);
+    *((int32_t*)(ptr + 8)) = (int32_t) (*payload19);
   } else {
     *((int8_t*)(ptr + 4)) = 0;
   }
-  if (((ret).browser_ttl_secs).is_some) {
-    const uint32_t *payload13 = &((ret).browser_ttl_secs).val;
+  if (((ret).error_ttl_secs).is_some) {
+    const uint32_t *payload21 = &((ret).error_ttl_secs).val;
     *((int8_t*)(ptr + 12)) = 1;
-    *((int32_t*)(ptr + 16)) = (int32_t) (*payload13);
+    *((int32_t*)(ptr + 16)) = (int32_t) (*payload21);
   } else {
     *((int8_t*)(ptr + 12)) = 0;
   }
-  if (((ret).stale_while_revalidate_secs).is_some) {
-    const uint32_t *payload15 = &((ret).stale_while_revalidate_secs).val;
+  if (((ret).browser_ttl_secs).is_some) {
+    const uint32_t *payload23 = &((ret).browser_ttl_secs).val;
     *((int8_t*)(ptr + 20)) = 1;
-    *((int32_t*)(ptr + 24)) = (int32_t) (*payload15);
+    *((int32_t*)(ptr + 24)) = (int32_t) (*payload23);
   } else {
     *((int8_t*)(ptr + 20)) = 0;
   }
-  if (((ret).stale_if_error_secs).is_some) {
-    const uint32_t *payload17 = &((ret).stale_if_error_secs).val;
+  if (((ret).stale_while_revalidate_secs).is_some) {
+    const uint32_t *payload25 = &((ret).stale_while_revalidate_secs).val;
     *((int8_t*)(ptr + 28)) = 1;
-    *((int32_t*)(ptr + 32)) = (int32_t) (*payload17);
+    *((int32_t*)(ptr + 32)) = (int32_t) (*payload25);
   } else {
     *((int8_t*)(ptr + 28)) = 0;
   }
-  *((size_t*)(ptr + (32+2*sizeof(void*)))) = ((ret).tags).len;
-  *((uint8_t **)(ptr + (32+1*sizeof(void*)))) = (uint8_t *) ((ret).tags).ptr;
-  if (((ret).reason).is_some) {
-    const policy_string_t *payload19 = &((ret).reason).val;
-    *((int8_t*)(ptr + (32+3*sizeof(void*)))) = 1;
-    *((size_t*)(ptr + (32+5*sizeof(void*)))) = (*payload19).len;
-    *((uint8_t **)(ptr + (32+4*sizeof(void*)))) = (uint8_t *) (*payload19).ptr;
+  if (((ret).stale_if_error_secs).is_some) {
+    const uint32_t *payload27 = &((ret).stale_if_error_secs).val;
+    *((int8_t*)(ptr + 36)) = 1;
+    *((int32_t*)(ptr + 40)) = (int32_t) (*payload27);
   } else {
-    *((int8_t*)(ptr + (32+3*sizeof(void*)))) = 0;
+    *((int8_t*)(ptr + 36)) = 0;
+  }
+  if (((ret).expiry).is_some) {
+    const tero_policy_types_expiry_t *payload29 = &((ret).expiry).val;
+    *((int8_t*)(ptr + 48)) = 1;
+    switch ((int32_t) (*payload29).tag) {
+      case 0: {
+        const uint64_t *payload30 = &(*payload29).val.purge_at;
+        *((int8_t*)(ptr + 56)) = 0;
+        *((int64_t*)(ptr + 64)) = (int64_t) (*payload30);
+        break;
+      }
+      case 1: {
+        const uint64_t *payload31 = &(*payload29).val.stale_at;
+        *((int8_t*)(ptr + 56)) = 1;
+        *((int64_t*)(ptr + 64)) = (int64_t) (*payload31);
+        break;
+      }
+    }
+  } else {
+    *((int8_t*)(ptr + 48)) = 0;
+  }
+  *((size_t*)(ptr + (72+1*sizeof(void*)))) = ((ret).edits).len;
+  *((uint8_t **)(ptr + 72)) = (uint8_t *) ((ret).edits).ptr;
+  *((size_t*)(ptr + (72+3*sizeof(void*)))) = ((ret).tags).len;
+  *((uint8_t **)(ptr + (72+2*sizeof(void*)))) = (uint8_t *) ((ret).tags).ptr;
+  if (((ret).reason).is_some) {
+    const policy_string_t *payload35 = &((ret).reason).val;
+    *((int8_t*)(ptr + (72+4*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (72+6*sizeof(void*)))) = (*payload35).len;
+    *((uint8_t **)(ptr + (72+5*sizeof(void*)))) = (uint8_t *) (*payload35).ptr;
+  } else {
+    *((int8_t*)(ptr + (72+4*sizeof(void*)))) = 0;
   }
   return ptr;
 }
@@ -890,7 +1809,7 @@ uint8_t * __wasm_export_exports_policy_on_response(uint8_t * arg) {
 __attribute__((__export_name__("plan-warm")))
 uint8_t * __wasm_export_exports_policy_plan_warm(uint8_t * arg) {
   tero_policy_types_option_offset_change_t option0;
-  switch ((int32_t) *((uint8_t*) (arg + (24+4*sizeof(void*))))) {
+  switch ((int32_t) *((uint8_t*) (arg + (32+4*sizeof(void*))))) {
     case 0: {
       option0.is_some = false;
       break;
@@ -898,14 +1817,14 @@ uint8_t * __wasm_export_exports_policy_plan_warm(uint8_t * arg) {
     case 1: {
       option0.is_some = true;
       option0.val = (tero_policy_types_offset_change_t) {
-        (uint64_t) (uint64_t) (*((int64_t*) (arg + (32+4*sizeof(void*))))),
-        (int16_t) (int16_t) ((int32_t) *((int16_t*) (arg + (40+4*sizeof(void*))))),
+        (uint64_t) (uint64_t) (*((int64_t*) (arg + (40+4*sizeof(void*))))),
+        (int16_t) (int16_t) ((int32_t) *((int16_t*) (arg + (48+4*sizeof(void*))))),
       };
       break;
     }
   }
   tero_policy_types_option_holiday_t option2;
-  switch ((int32_t) *((uint8_t*) (arg + (48+4*sizeof(void*))))) {
+  switch ((int32_t) *((uint8_t*) (arg + (56+4*sizeof(void*))))) {
     case 0: {
       option2.is_some = false;
       break;
@@ -913,7 +1832,7 @@ uint8_t * __wasm_export_exports_policy_plan_warm(uint8_t * arg) {
     case 1: {
       option2.is_some = true;
       tero_policy_types_option_opening_t option1;
-      switch ((int32_t) *((uint8_t*) (arg + (48+7*sizeof(void*))))) {
+      switch ((int32_t) *((uint8_t*) (arg + (68+4*sizeof(void*))))) {
         case 0: {
           option1.is_some = false;
           break;
@@ -921,38 +1840,45 @@ uint8_t * __wasm_export_exports_policy_plan_warm(uint8_t * arg) {
         case 1: {
           option1.is_some = true;
           option1.val = (tero_policy_types_opening_t) {
-            (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (50+7*sizeof(void*))))),
-            (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (52+7*sizeof(void*))))),
+            (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (70+4*sizeof(void*))))),
+            (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (72+4*sizeof(void*))))),
           };
           break;
         }
       }
 
       option2.val = (tero_policy_types_holiday_t) {
-        (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (48+5*sizeof(void*))))), (*((size_t*) (arg + (48+6*sizeof(void*))))) },
+        (tero_policy_types_span_t) (tero_policy_types_span_t) {
+          (uint32_t) (uint32_t) (*((int32_t*) (arg + (60+4*sizeof(void*))))),
+          (uint32_t) (uint32_t) (*((int32_t*) (arg + (64+4*sizeof(void*))))),
+        },
         (tero_policy_types_option_opening_t) option1,
       };
       break;
     }
   }
   policy_string_t arg4 = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + 0))), (*((size_t*) (arg + sizeof(void*)))) };
-  policy_list_popular_page_t arg5 = (policy_list_popular_page_t) { (policy_popular_page_t*)(*((uint8_t **) (arg + (2*sizeof(void*))))), (*((size_t*) (arg + (3*sizeof(void*))))) };
-  policy_moment_t arg6 = (tero_policy_types_moment_t) {
-    (uint64_t) (uint64_t) (*((int64_t*) (arg + (4*sizeof(void*))))),
-    (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (8+4*sizeof(void*))))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (10+4*sizeof(void*))))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (11+4*sizeof(void*))))),
-    (tero_policy_types_weekday_t) (int32_t) *((uint8_t*) (arg + (12+4*sizeof(void*)))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (13+4*sizeof(void*))))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (14+4*sizeof(void*))))),
-    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (15+4*sizeof(void*))))),
-    (int16_t) (int16_t) ((int32_t) *((int16_t*) (arg + (16+4*sizeof(void*))))),
+  policy_span_t arg5 = (tero_policy_types_span_t) {
+    (uint32_t) (uint32_t) (*((int32_t*) (arg + (2*sizeof(void*))))),
+    (uint32_t) (uint32_t) (*((int32_t*) (arg + (4+2*sizeof(void*))))),
+  };
+  policy_list_popular_page_t arg6 = (policy_list_popular_page_t) { (policy_popular_page_t*)(*((uint8_t **) (arg + (8+2*sizeof(void*))))), (*((size_t*) (arg + (8+3*sizeof(void*))))) };
+  policy_moment_t arg7 = (tero_policy_types_moment_t) {
+    (uint64_t) (uint64_t) (*((int64_t*) (arg + (8+4*sizeof(void*))))),
+    (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (arg + (16+4*sizeof(void*))))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (18+4*sizeof(void*))))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (19+4*sizeof(void*))))),
+    (tero_policy_types_weekday_t) (int32_t) *((uint8_t*) (arg + (20+4*sizeof(void*)))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (21+4*sizeof(void*))))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (22+4*sizeof(void*))))),
+    (uint8_t) (uint8_t) ((int32_t) *((uint8_t*) (arg + (23+4*sizeof(void*))))),
+    (int16_t) (int16_t) ((int32_t) *((int16_t*) (arg + (24+4*sizeof(void*))))),
     (tero_policy_types_option_offset_change_t) option0,
     (tero_policy_types_option_holiday_t) option2,
-    (tero_policy_types_list_nearby_holiday_t) (tero_policy_types_list_nearby_holiday_t) { (tero_policy_types_nearby_holiday_t*)(*((uint8_t **) (arg + (56+7*sizeof(void*))))), (*((size_t*) (arg + (56+8*sizeof(void*))))) },
+    (tero_policy_types_list_nearby_holiday_t) (tero_policy_types_list_nearby_holiday_t) { (tero_policy_types_nearby_holiday_t*)(*((uint8_t **) (arg + (72+5*sizeof(void*))))), (*((size_t*) (arg + (72+6*sizeof(void*))))) },
   };
   policy_list_warm_url_t ret;
-  exports_policy_plan_warm(&arg4, &arg5, &arg6, &ret);
+  exports_policy_plan_warm(&arg4, &arg5, &arg6, &arg7, &ret);
   free(arg);
   uint8_t *ptr = (uint8_t *) &RET_AREA;
   *((size_t*)(ptr + sizeof(void*))) = (ret).len;

@@ -14,6 +14,22 @@ typedef struct policy_string_t {
   size_t len;
 } policy_string_t;
 
+// A row whose key is the beginning of a text, or a network that contains an address.
+typedef struct tero_policy_tables_row_t {
+  policy_string_t   key;
+  policy_string_t   value;
+} tero_policy_tables_row_t;
+
+typedef struct {
+  bool is_some;
+  policy_string_t val;
+} policy_option_string_t;
+
+typedef struct {
+  bool is_some;
+  tero_policy_tables_row_t val;
+} tero_policy_tables_option_row_t;
+
 // The device class of the visitor, from client hints or else from the user agent.
 typedef uint8_t tero_policy_types_device_t;
 
@@ -34,6 +50,12 @@ typedef uint8_t tero_policy_types_weekday_t;
 #define TERO_POLICY_TYPES_WEEKDAY_SATURDAY 5
 #define TERO_POLICY_TYPES_WEEKDAY_SUNDAY 6
 
+// A piece of the question's `texts`: `length` bytes from `start` on. It never cuts a character.
+typedef struct tero_policy_types_span_t {
+  uint32_t   start;
+  uint32_t   length;
+} tero_policy_types_span_t;
+
 // Minutes since local midnight, from 0 to 1440. `from-mins` is less than `until-mins`.
 typedef struct tero_policy_types_opening_t {
   uint16_t   from_mins;
@@ -48,7 +70,7 @@ typedef struct {
 // A day of the policy's calendar. Without `open` it is closed. With `open` it is a half-day with
 // these hours.
 typedef struct tero_policy_types_holiday_t {
-  policy_string_t   name;
+  tero_policy_types_span_t   name;
   tero_policy_types_option_opening_t   open;
 } tero_policy_types_holiday_t;
 
@@ -112,107 +134,9 @@ typedef uint8_t tero_policy_types_hook_t;
 #define TERO_POLICY_TYPES_HOOK_PLAN_WARM 2
 
 typedef struct {
-  tero_policy_types_hook_t *ptr;
-  size_t len;
-} tero_policy_types_list_hook_t;
-
-typedef struct {
   policy_string_t *ptr;
   size_t len;
 } policy_list_string_t;
-
-typedef struct {
-  bool is_some;
-  policy_string_t val;
-} policy_option_string_t;
-
-// The facts that the engine must know before it asks a policy: the inputs that its decisions
-// depend on, and the finite set of its variants.
-typedef struct tero_policy_types_manifest_t {
-  // Hooks that are not named are never called.
-  tero_policy_types_list_hook_t   hooks;
-  // Request fields that the policy reads, by name; at most 32.
-  policy_list_string_t   headers;
-  // Cookies that the policy reads, by name; at most 32. A name may end in `*`: `session_*` means
-  // every cookie whose name begins with `session_`.
-  policy_list_string_t   cookies;
-  // Response fields that the policy reads, by name; at most 32.
-  policy_list_string_t   response_headers;
-  // Whether decisions depend on the query.
-  bool   query;
-  // Whether decisions depend on the device class.
-  bool   device;
-  // The IANA name of the zone whose local time decisions depend on; no value if they do not
-  // depend on time.
-  policy_option_string_t   zone;
-  // Every variant that `on-request` may choose: 1 to 32 bytes of `a-z`, `0-9`, `-` and `_`
-  // each; at most 32. It may always choose no variant.
-  policy_list_string_t   variants;
-} tero_policy_types_manifest_t;
-
-typedef struct {
-  policy_string_t f0;
-  policy_string_t f1;
-} policy_tuple2_string_string_t;
-
-typedef struct {
-  policy_tuple2_string_string_t *ptr;
-  size_t len;
-} policy_list_tuple2_string_string_t;
-
-// A request. Only the inputs that the manifest names are filled in, and always `method`,
-// `scheme`, `host` and `path`.
-typedef struct tero_policy_types_request_t {
-  policy_string_t   method;
-  policy_string_t   scheme;
-  // The host in lower case, without port.
-  policy_string_t   host;
-  // The path as it came, percent-encoded, without the query.
-  policy_string_t   path;
-  // The query without the question mark.
-  policy_option_string_t   query;
-  // The fields, with names in lower case. A repeated field comes once per line.
-  policy_list_tuple2_string_string_t   headers;
-  policy_list_tuple2_string_string_t   cookies;
-  // `unknown` if the manifest does not name the device class.
-  tero_policy_types_device_t   device;
-  // In `on-response`, the variant that the site's policies chose together.
-  policy_option_string_t   variant_name;
-} tero_policy_types_request_t;
-
-typedef struct {
-  bool is_some;
-  uint64_t val;
-} policy_option_u64_t;
-
-typedef struct {
-  bool is_some;
-  uint32_t val;
-} policy_option_u32_t;
-
-typedef struct tero_policy_types_response_t {
-  uint16_t   status;
-  policy_list_tuple2_string_string_t   headers;
-  // The length from `Content-Length`, in bytes.
-  policy_option_u64_t   length;
-  // The freshness lifetime that the response's own fields give a shared cache (RFC 9111 §4.2.1);
-  // no value if they give none.
-  policy_option_u32_t   header_ttl_secs;
-  // The freshness lifetime that the response's own fields give a browser (`max-age`, `Expires`);
-  // no value if they give none.
-  policy_option_u32_t   header_browser_ttl_secs;
-  // A hash of the key under which the response will be stored: scheme, host, path, the query
-  // parameters that count, and the variant. It is the same at every edge. It serves to spread
-  // lifetimes, so that responses that were stored together do not expire together.
-  uint64_t   key_hash;
-} tero_policy_types_response_t;
-
-typedef uint8_t tero_policy_types_lookup_t;
-
-// The request is looked up, and its response may be stored.
-#define TERO_POLICY_TYPES_LOOKUP_CACHE 0
-// The request passes to the origin: it is not looked up, and its response is not stored.
-#define TERO_POLICY_TYPES_LOOKUP_PASS 1
 
 // The query parameters that count. A name may end in `*`: `utm_*` means every name that begins
 // with `utm_`.
@@ -237,6 +161,277 @@ typedef struct tero_policy_types_query_rule_t {
   bool   sort;
 } tero_policy_types_query_rule_t;
 
+// How much of a client's address is told: so many bits of an IPv4 address (0 to 32) or of an IPv6
+// address (0 to 128). The fewer bits, the fewer decisions.
+typedef struct tero_policy_types_network_prefix_t {
+  uint8_t   ipv4;
+  uint8_t   ipv6;
+} tero_policy_types_network_prefix_t;
+
+// How visitors are divided into buckets. A visitor stays in its bucket: it is a hash of the
+// experiment's name and of the cookie, or of the client's network where the cookie is missing or
+// none is named. tero sets no cookie.
+typedef struct tero_policy_types_bucket_rule_t {
+  // 1 to 64 bytes of visible ASCII. Different experiments divide visitors differently.
+  policy_string_t   experiment;
+  // The number of buckets: 2 to 10000. Each is a decision of its own.
+  uint16_t   buckets;
+  // The name of a cookie of the application that stays with a visitor.
+  policy_option_string_t   cookie;
+  // The client's network, for visitors without the cookie.
+  tero_policy_types_network_prefix_t   network;
+} tero_policy_types_bucket_rule_t;
+
+// What else a policy may do. An answer that does more than its manifest says is a bad answer.
+typedef uint8_t tero_policy_types_abilities_t;
+
+// `on-request` may give the path and the query that the origin is asked for.
+#define TERO_POLICY_TYPES_ABILITIES_REWRITE (1 << 0)
+// `on-request` may answer by itself.
+#define TERO_POLICY_TYPES_ABILITIES_ANSWER (1 << 1)
+// `on-request` may give a word for the access log.
+#define TERO_POLICY_TYPES_ABILITIES_LOG_TAG (1 << 2)
+// `on-response` may refuse a place in the store.
+#define TERO_POLICY_TYPES_ABILITIES_ADMISSION (1 << 3)
+// `on-response` may give errors a lifetime.
+#define TERO_POLICY_TYPES_ABILITIES_ERROR_TTL (1 << 4)
+// `on-response` may give an instant at which the stored response ends.
+#define TERO_POLICY_TYPES_ABILITIES_EXPIRY (1 << 5)
+
+typedef struct {
+  tero_policy_types_hook_t *ptr;
+  size_t len;
+} tero_policy_types_list_hook_t;
+
+typedef struct {
+  bool is_some;
+  tero_policy_types_network_prefix_t val;
+} tero_policy_types_option_network_prefix_t;
+
+typedef struct {
+  bool is_some;
+  tero_policy_types_bucket_rule_t val;
+} tero_policy_types_option_bucket_rule_t;
+
+typedef struct {
+  tero_policy_types_query_rule_t *ptr;
+  size_t len;
+} tero_policy_types_list_query_rule_t;
+
+// The facts that the engine must know before it asks a policy: the inputs that its decisions
+// depend on, the finite set of its variants, and what it may do.
+typedef struct tero_policy_types_manifest_t {
+  // Hooks that are not named are never called.
+  tero_policy_types_list_hook_t   hooks;
+  // Request fields that the policy reads, by name; at most 32.
+  policy_list_string_t   headers;
+  // Cookies that the policy reads, by name; at most 32. A name may end in `*`: `session_*` means
+  // every cookie whose name begins with `session_`.
+  policy_list_string_t   cookies;
+  // Response fields that the policy reads, by name; at most 32.
+  policy_list_string_t   response_headers;
+  // Whether decisions depend on the query.
+  bool   query;
+  // Whether decisions depend on the device class.
+  bool   device;
+  // Whether decisions depend on how the device class was found.
+  bool   device_source;
+  // The IANA name of the zone whose local time decisions depend on; no value if they do not
+  // depend on time.
+  policy_option_string_t   zone;
+  // How much of the client's address decisions depend on; no value if they do not.
+  tero_policy_types_option_network_prefix_t   network;
+  // Whether decisions depend on the client's country.
+  bool   country;
+  // Whether decisions depend on the client's region.
+  bool   region;
+  // How decisions depend on the visitor's bucket; no value if they do not.
+  tero_policy_types_option_bucket_rule_t   bucket;
+  // Whether decisions depend on the route of the configuration that matched.
+  bool   route;
+  // The data tables that the policy looks things up in, by name; at most 16. The configuration or
+  // a push provides them.
+  policy_list_string_t   tables;
+  // Every variant that `on-request` may choose: 1 to 32 bytes of `a-z`, `0-9`, `-` and `_`
+  // each; at most 32. It may always choose no variant.
+  policy_list_string_t   variants;
+  // Rules for the query that `on-request` may choose by their places; at most 32. Such a choice
+  // costs less than a rule that is written into each decision.
+  tero_policy_types_list_query_rule_t   query_rules;
+  // The names of the parts that `on-request` may add to the key: as variants; at most 8.
+  policy_list_string_t   key_parts;
+  // The origins that `on-request` may choose, by their names in the configuration; at most 32.
+  policy_list_string_t   origins;
+  // The classes of rate limits that `on-request` may choose, by their names in the configuration;
+  // at most 32.
+  policy_list_string_t   rate_classes;
+  // Fields that `on-request` may set and remove in the request to the origin; at most 32.
+  policy_list_string_t   request_edits;
+  // Fields that `on-request` may set and remove in every response to a client; at most 32.
+  policy_list_string_t   response_edits;
+  // Fields that `on-response` may set and remove in a response before it is stored; at most 32.
+  policy_list_string_t   stored_edits;
+  // What else it may do.
+  tero_policy_types_abilities_t   abilities;
+} tero_policy_types_manifest_t;
+
+// How the device class was found.
+typedef uint8_t tero_policy_types_device_source_t;
+
+#define TERO_POLICY_TYPES_DEVICE_SOURCE_CLIENT_HINTS 0
+#define TERO_POLICY_TYPES_DEVICE_SOURCE_USER_AGENT 1
+#define TERO_POLICY_TYPES_DEVICE_SOURCE_NOTHING 2
+
+typedef struct {
+  bool is_some;
+  tero_policy_types_span_t val;
+} tero_policy_types_option_span_t;
+
+typedef struct {
+  bool is_some;
+  uint16_t val;
+} policy_option_u16_t;
+
+// The client, as far as the manifest names it.
+typedef struct tero_policy_types_client_t {
+  // Its network as text, such as `203.0.113.0/24`.
+  tero_policy_types_option_span_t   network;
+  // Two capital letters (ISO 3166-1), if the operator has a source for it.
+  tero_policy_types_option_span_t   country;
+  // The part after the hyphen of its code in ISO 3166-2, such as `C` for `AR-C`.
+  tero_policy_types_option_span_t   region;
+  // From 0 to one less than the number of buckets.
+  policy_option_u16_t   bucket;
+} tero_policy_types_client_t;
+
+typedef struct tero_policy_types_field_t {
+  tero_policy_types_span_t   name;
+  tero_policy_types_span_t   value;
+} tero_policy_types_field_t;
+
+typedef struct {
+  tero_policy_types_field_t *ptr;
+  size_t len;
+} tero_policy_types_list_field_t;
+
+// A request. Only the inputs that the manifest names are filled in, and always `method`,
+// `scheme`, `host` and `path`.
+typedef struct tero_policy_types_request_t {
+  tero_policy_types_span_t   method;
+  tero_policy_types_span_t   scheme;
+  // The host in lower case, without port.
+  tero_policy_types_span_t   host;
+  // The path as it came, percent-encoded, without the query.
+  tero_policy_types_span_t   path;
+  // The query without the question mark.
+  tero_policy_types_option_span_t   query;
+  // The fields, with names in lower case. A repeated field comes once per line.
+  tero_policy_types_list_field_t   headers;
+  tero_policy_types_list_field_t   cookies;
+  // `unknown` if the manifest does not name the device class.
+  tero_policy_types_device_t   device;
+  // `nothing` if the manifest does not ask.
+  tero_policy_types_device_source_t   device_source;
+  tero_policy_types_client_t   client;
+  // The name of the route that matched, if it has one.
+  tero_policy_types_option_span_t   route;
+  // In `on-response`, the variant that the site's policies chose together.
+  tero_policy_types_option_span_t   variant_name;
+} tero_policy_types_request_t;
+
+typedef struct {
+  bool is_some;
+  uint64_t val;
+} policy_option_u64_t;
+
+typedef struct {
+  bool is_some;
+  uint32_t val;
+} policy_option_u32_t;
+
+typedef struct tero_policy_types_response_t {
+  uint16_t   status;
+  tero_policy_types_list_field_t   headers;
+  // The length from `Content-Length`, in bytes.
+  policy_option_u64_t   length;
+  // The freshness lifetime that the response's own fields give a shared cache (RFC 9111 §4.2.1);
+  // no value if they give none.
+  policy_option_u32_t   header_ttl_secs;
+  // The freshness lifetime that the response's own fields give a browser (`max-age`, `Expires`);
+  // no value if they give none.
+  policy_option_u32_t   header_browser_ttl_secs;
+  // A hash of the key under which the response will be stored: scheme, host, path, the query
+  // parameters that count, and the variant. It is the same at every edge. It serves to spread
+  // lifetimes, so that responses that were stored together do not expire together.
+  uint64_t   key_hash;
+} tero_policy_types_response_t;
+
+typedef uint8_t tero_policy_types_lookup_t;
+
+// The request is looked up, and its response may be stored.
+#define TERO_POLICY_TYPES_LOOKUP_CACHE 0
+// The request passes to the origin: it is not looked up, and its response is not stored.
+#define TERO_POLICY_TYPES_LOOKUP_PASS 1
+
+// A rule for the query.
+typedef struct tero_policy_types_query_choice_t {
+  uint8_t tag;
+  union {
+    uint8_t     declared;
+    tero_policy_types_query_rule_t     rule;
+  } val;
+} tero_policy_types_query_choice_t;
+
+// The rule at this place in the manifest's `query-rules`, from 0 on.
+#define TERO_POLICY_TYPES_QUERY_CHOICE_DECLARED 0
+// This rule.
+#define TERO_POLICY_TYPES_QUERY_CHOICE_RULE 1
+
+// A part of the key.
+typedef struct tero_policy_types_key_part_t {
+  // One of the manifest's.
+  policy_string_t   name;
+  // At most 128 bytes of printable ASCII.
+  policy_string_t   value;
+} tero_policy_types_key_part_t;
+
+// What the origin is asked for instead; it is part of the key.
+typedef struct tero_policy_types_rewrite_t {
+  // The path, percent-encoded, beginning with `/`: at most 8 KiB. No value for the client's.
+  policy_option_string_t   path;
+  // The query without the question mark, empty for none: at most 8 KiB. No value for the
+  // client's. The query rule applies to either.
+  policy_option_string_t   query;
+} tero_policy_types_rewrite_t;
+
+// A change of a field. With a value the field is set to it, without it is removed.
+typedef struct tero_policy_types_edit_t {
+  // One of the manifest's for this message.
+  policy_string_t   name;
+  // 1 to 4096 visible ASCII characters and spaces.
+  policy_option_string_t   value;
+} tero_policy_types_edit_t;
+
+typedef struct {
+  policy_string_t f0;
+  policy_string_t f1;
+} policy_tuple2_string_string_t;
+
+typedef struct {
+  policy_tuple2_string_string_t *ptr;
+  size_t len;
+} policy_list_tuple2_string_string_t;
+
+// An answer of the policy's own: a redirect, `robots.txt`, a maintenance page.
+typedef struct tero_policy_types_answer_t {
+  // 200 to 599, but not 204 to 206 or 304.
+  uint16_t   status;
+  // Its fields: at most 32. The length is added.
+  policy_list_tuple2_string_string_t   fields;
+  // At most 64 KiB.
+  policy_string_t   body;
+} tero_policy_types_answer_t;
+
 typedef struct {
   bool is_some;
   tero_policy_types_lookup_t val;
@@ -244,8 +439,28 @@ typedef struct {
 
 typedef struct {
   bool is_some;
-  tero_policy_types_query_rule_t val;
-} tero_policy_types_option_query_rule_t;
+  tero_policy_types_query_choice_t val;
+} tero_policy_types_option_query_choice_t;
+
+typedef struct {
+  tero_policy_types_key_part_t *ptr;
+  size_t len;
+} tero_policy_types_list_key_part_t;
+
+typedef struct {
+  bool is_some;
+  tero_policy_types_rewrite_t val;
+} tero_policy_types_option_rewrite_t;
+
+typedef struct {
+  tero_policy_types_edit_t *ptr;
+  size_t len;
+} tero_policy_types_list_edit_t;
+
+typedef struct {
+  bool is_some;
+  tero_policy_types_answer_t val;
+} tero_policy_types_option_answer_t;
 
 // A decision about a request. A field without a value is left to the site's next policy, and
 // then to the engine.
@@ -253,7 +468,22 @@ typedef struct tero_policy_types_request_decision_t {
   tero_policy_types_option_lookup_t   lookup;
   // The variant, one of the manifest's. The variants of several policies are joined with `+`.
   policy_option_string_t   variant_name;
-  tero_policy_types_option_query_rule_t   query;
+  tero_policy_types_option_query_choice_t   query;
+  // Parts of the key beyond the variant: at most 8.
+  tero_policy_types_list_key_part_t   key_parts;
+  tero_policy_types_option_rewrite_t   rewrite;
+  // The origin, one of the manifest's; it is part of the key.
+  policy_option_string_t   origin;
+  // Changes of the request to the origin; they are part of the key.
+  tero_policy_types_list_edit_t   request_edits;
+  // Changes of the response to this client, whether it was stored or not.
+  tero_policy_types_list_edit_t   response_edits;
+  // The answer, without any origin or store.
+  tero_policy_types_option_answer_t   answer;
+  // A word for the access log: 1 to 64 bytes of visible ASCII.
+  policy_option_string_t   log_tag;
+  // The class of its rate limit, one of the manifest's.
+  policy_option_string_t   rate_class;
   // The reason, for people who read `Cache-Status`: at most 200 bytes of printable ASCII.
   policy_option_string_t   reason;
 } tero_policy_types_request_decision_t;
@@ -266,18 +496,50 @@ typedef uint8_t tero_policy_types_storing_t;
 // Stored even if the fields give no lifetime. The engine's safety rules still apply.
 #define TERO_POLICY_TYPES_STORING_ALWAYS 2
 
+// The instant that ends a stored response, in seconds since the Unix epoch.
+typedef struct tero_policy_types_expiry_t {
+  uint8_t tag;
+  union {
+    uint64_t     purge_at;
+    uint64_t     stale_at;
+  } val;
+} tero_policy_types_expiry_t;
+
+// It is purged then.
+#define TERO_POLICY_TYPES_EXPIRY_PURGE_AT 0
+// It is stale from then on.
+#define TERO_POLICY_TYPES_EXPIRY_STALE_AT 1
+
+typedef struct {
+  bool is_some;
+  bool val;
+} policy_option_bool_t;
+
+typedef struct {
+  bool is_some;
+  tero_policy_types_expiry_t val;
+} tero_policy_types_option_expiry_t;
+
 // A decision about a response. A field without a value is left to the site's next policy, and
 // then to the response's own fields.
 typedef struct tero_policy_types_response_decision_t {
   tero_policy_types_storing_t   storing;
+  // Whether it is worth a place in the store; without one it is served and not kept.
+  policy_option_bool_t   admit;
   // How long the response is fresh at the edge: at most 31536000 (a year).
   policy_option_u32_t   ttl_secs;
+  // The same for a response with a status of 400 or above, in place of `ttl-secs`.
+  policy_option_u32_t   error_ttl_secs;
   // How long a browser may keep it, sent as `Cache-Control: max-age`: at most 31536000.
   policy_option_u32_t   browser_ttl_secs;
   // How much longer it is served stale while it is revalidated (RFC 5861 §3): at most 31536000.
   policy_option_u32_t   stale_while_revalidate_secs;
   // How much longer it is served stale if the origin fails (RFC 5861 §4): at most 31536000.
   policy_option_u32_t   stale_if_error_secs;
+  // When it ends at the latest, whatever its lifetimes are.
+  tero_policy_types_option_expiry_t   expiry;
+  // Changes of its fields before it is stored.
+  tero_policy_types_list_edit_t   edits;
   // The surrogate keys: at most 64, of 1 to 128 bytes of visible ASCII each.
   policy_list_string_t   tags;
   // The reason, for people who read `Cache-Status`: at most 200 bytes of printable ASCII.
@@ -287,9 +549,9 @@ typedef struct tero_policy_types_response_decision_t {
 // A page that visitors requested in the hours that the plan prepares for. The most requested
 // page comes first.
 typedef struct tero_policy_types_popular_page_t {
-  policy_string_t   url;
+  tero_policy_types_span_t   url;
   uint64_t   requests;
-  policy_option_string_t   variant_name;
+  tero_policy_types_option_span_t   variant_name;
 } tero_policy_types_popular_page_t;
 
 // A page to fetch ahead of demand.
@@ -303,6 +565,8 @@ typedef struct tero_policy_types_warm_url_t {
 } tero_policy_types_warm_url_t;
 
 typedef tero_policy_types_manifest_t policy_manifest_t;
+
+typedef tero_policy_types_span_t policy_span_t;
 
 typedef tero_policy_types_request_t policy_request_t;
 
@@ -336,17 +600,30 @@ typedef struct {
   size_t len;
 } policy_list_warm_url_t;
 
+// Imported Functions from `tero:policy/tables@0.2.0`
+// The value of a key; no value if the table has no such key, or if there is no such table.
+extern bool tero_policy_tables_get(policy_string_t *table, policy_string_t *key, policy_string_t *ret);
+// The row with the longest key that `text` begins with. In a table of networks `text` is an
+// address or a network, and the row is that of the smallest network that contains it.
+extern bool tero_policy_tables_longest_prefix(policy_string_t *table, policy_string_t *text, tero_policy_tables_row_t *ret);
+
 // Imported Functions from `policy`
 // A line for the operator's log; cut at 1 KiB, and at 16 lines a call.
 extern void policy_log(policy_string_t *message);
 
 // Exported Functions from `policy`
 bool exports_policy_configure(policy_string_t *settings, policy_manifest_t *ret, policy_string_t *err);
-void exports_policy_on_request(policy_request_t *request, policy_moment_t *now, policy_request_decision_t *ret);
-void exports_policy_on_response(policy_request_t *request, policy_response_t *response, policy_moment_t *now, policy_response_decision_t *ret);
-void exports_policy_plan_warm(policy_string_t *plan, policy_list_popular_page_t *popular, policy_moment_t *now, policy_list_warm_url_t *ret);
+void exports_policy_on_request(policy_string_t *texts, policy_request_t *request, policy_moment_t *now, policy_request_decision_t *ret);
+void exports_policy_on_response(policy_string_t *texts, policy_request_t *request, policy_response_t *response, policy_moment_t *now, policy_response_decision_t *ret);
+void exports_policy_plan_warm(policy_string_t *texts, policy_span_t *plan, policy_list_popular_page_t *popular, policy_moment_t *now, policy_list_warm_url_t *ret);
 
 // Helper Functions
+
+void tero_policy_tables_row_free(tero_policy_tables_row_t *ptr);
+
+void policy_option_string_free(policy_option_string_t *ptr);
+
+void tero_policy_tables_option_row_free(tero_policy_tables_option_row_t *ptr);
 
 void tero_policy_types_option_opening_free(tero_policy_types_option_opening_t *ptr);
 
@@ -362,17 +639,31 @@ void tero_policy_types_list_nearby_holiday_free(tero_policy_types_list_nearby_ho
 
 void tero_policy_types_moment_free(tero_policy_types_moment_t *ptr);
 
-void tero_policy_types_list_hook_free(tero_policy_types_list_hook_t *ptr);
-
 void policy_list_string_free(policy_list_string_t *ptr);
 
-void policy_option_string_free(policy_option_string_t *ptr);
+void tero_policy_types_query_parameters_free(tero_policy_types_query_parameters_t *ptr);
+
+void tero_policy_types_query_rule_free(tero_policy_types_query_rule_t *ptr);
+
+void tero_policy_types_bucket_rule_free(tero_policy_types_bucket_rule_t *ptr);
+
+void tero_policy_types_list_hook_free(tero_policy_types_list_hook_t *ptr);
+
+void tero_policy_types_option_network_prefix_free(tero_policy_types_option_network_prefix_t *ptr);
+
+void tero_policy_types_option_bucket_rule_free(tero_policy_types_option_bucket_rule_t *ptr);
+
+void tero_policy_types_list_query_rule_free(tero_policy_types_list_query_rule_t *ptr);
 
 void tero_policy_types_manifest_free(tero_policy_types_manifest_t *ptr);
 
-void policy_tuple2_string_string_free(policy_tuple2_string_string_t *ptr);
+void tero_policy_types_option_span_free(tero_policy_types_option_span_t *ptr);
 
-void policy_list_tuple2_string_string_free(policy_list_tuple2_string_string_t *ptr);
+void policy_option_u16_free(policy_option_u16_t *ptr);
+
+void tero_policy_types_client_free(tero_policy_types_client_t *ptr);
+
+void tero_policy_types_list_field_free(tero_policy_types_list_field_t *ptr);
 
 void tero_policy_types_request_free(tero_policy_types_request_t *ptr);
 
@@ -382,15 +673,39 @@ void policy_option_u32_free(policy_option_u32_t *ptr);
 
 void tero_policy_types_response_free(tero_policy_types_response_t *ptr);
 
-void tero_policy_types_query_parameters_free(tero_policy_types_query_parameters_t *ptr);
+void tero_policy_types_query_choice_free(tero_policy_types_query_choice_t *ptr);
 
-void tero_policy_types_query_rule_free(tero_policy_types_query_rule_t *ptr);
+void tero_policy_types_key_part_free(tero_policy_types_key_part_t *ptr);
+
+void tero_policy_types_rewrite_free(tero_policy_types_rewrite_t *ptr);
+
+void tero_policy_types_edit_free(tero_policy_types_edit_t *ptr);
+
+void policy_tuple2_string_string_free(policy_tuple2_string_string_t *ptr);
+
+void policy_list_tuple2_string_string_free(policy_list_tuple2_string_string_t *ptr);
+
+void tero_policy_types_answer_free(tero_policy_types_answer_t *ptr);
 
 void tero_policy_types_option_lookup_free(tero_policy_types_option_lookup_t *ptr);
 
-void tero_policy_types_option_query_rule_free(tero_policy_types_option_query_rule_t *ptr);
+void tero_policy_types_option_query_choice_free(tero_policy_types_option_query_choice_t *ptr);
+
+void tero_policy_types_list_key_part_free(tero_policy_types_list_key_part_t *ptr);
+
+void tero_policy_types_option_rewrite_free(tero_policy_types_option_rewrite_t *ptr);
+
+void tero_policy_types_list_edit_free(tero_policy_types_list_edit_t *ptr);
+
+void tero_policy_types_option_answer_free(tero_policy_types_option_answer_t *ptr);
 
 void tero_policy_types_request_decision_free(tero_policy_types_request_decision_t *ptr);
+
+void tero_policy_types_expiry_free(tero_policy_types_expiry_t *ptr);
+
+void policy_option_bool_free(policy_option_bool_t *ptr);
+
+void tero_policy_types_option_expiry_free(tero_policy_types_option_expiry_t *ptr);
 
 void tero_policy_types_response_decision_free(tero_policy_types_response_decision_t *ptr);
 

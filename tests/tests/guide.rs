@@ -91,6 +91,8 @@ fn code_in_the_guide_comes_from_the_examples() {
         ("js", "javascript/policy.js"),
         ("python", "python/app.py"),
         ("c", "c/policy.c"),
+        ("go", "go/policy.go"),
+        ("zig", "zig/policy.zig"),
     ] {
         let example =
             std::fs::read_to_string(root().join("examples/shop-hours").join(file)).unwrap();

@@ -1,10 +1,10 @@
 //! Projects of policies in every language, with the real tools: they build, pass their cases, and
 //! decide alike.
 //!
-//! Rust is always tested. The others need `node` or `clang` in the path, and the packages of the
-//! examples: `npm install` in `examples/shop-hours/javascript` and in `…/typescript`, a `.venv` with its
+//! Rust is always tested. The others need `node`, `clang`, `go` or `zig` in the path, and the packages of
+//! the examples: `npm install` in `examples/shop-hours/javascript` and in `…/typescript` and `…/assemblyscript`, a `.venv` with its
 //! `requirements.txt` in `examples/shop-hours/python`. A language without its tools is skipped with
-//! a message, unless `TERO_LANGUAGES` (`javascript,typescript,python,c`) names it: then the test fails.
+//! a message, unless `TERO_LANGUAGES` (`javascript,typescript,python,c,go,zig,assemblyscript`) names it: then the test fails.
 //! So is mypy, if it isn't in that `.venv` (`TERO_LANGUAGES=mypy`).
 
 use std::fmt::Write as _;
@@ -44,8 +44,12 @@ fn example(language: &str) -> PathBuf {
 }
 
 fn runs(program: impl AsRef<std::ffi::OsStr>) -> bool {
+    runs_with(program, "--version")
+}
+
+fn runs_with(program: impl AsRef<std::ffi::OsStr>, argument: &str) -> bool {
     Command::new(program)
-        .arg("--version")
+        .arg(argument)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
@@ -73,7 +77,21 @@ fn missing(language: &str) -> Option<&'static str> {
         "mypy" if !runs(example("python").join(".venv/bin/mypy")) => {
             Some("`.venv/bin/pip install mypy` in examples/shop-hours/python")
         }
+        "wheel" if !runs_with(example("python").join(".venv/bin/wheel"), "version") => {
+            Some("`.venv/bin/pip install wheel` in examples/shop-hours/python")
+        }
         "c" if !runs("clang") || !runs("wasm-ld") => Some("clang and lld"),
+        // Neither knows `--version`.
+        "go" if !runs_with("go", "version") => Some("go"),
+        "zig" if !runs_with("zig", "version") => Some("zig"),
+        "assemblyscript" if !runs("node") => Some("node"),
+        "assemblyscript"
+            if !example(language)
+                .join("node_modules/assemblyscript")
+                .is_dir() =>
+        {
+            Some("`npm install` in examples/shop-hours/assemblyscript")
+        }
         _ => None,
     }
 }
@@ -90,6 +108,15 @@ fn is_tested(language: &str) -> bool {
     );
     eprintln!("NOT TESTED: policies in {language}, since {missing} is missing");
     false
+}
+
+/// The folder of what projects in Rust build, beside the other targets.
+fn projects_target() -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_tero-under-test"));
+    let target = program.parent().and_then(Path::parent);
+    target
+        .expect("cargo builds below a folder")
+        .join("projects")
 }
 
 /// Creates and builds a project in this language, and returns the path of its module.
@@ -113,12 +140,7 @@ fn new_project(folder: &Path, language: &str) -> PathBuf {
         // The project depends on crates of the workspace; they are built once, in a folder beside
         // the other targets.
         std::fs::copy(example("../../Cargo.lock"), project.join("Cargo.lock")).unwrap();
-        let target = Path::new(env!("CARGO_BIN_EXE_tero-under-test"))
-            .parent()
-            .unwrap()
-            .parent()
-            .unwrap()
-            .join("projects");
+        let target = projects_target();
         build.env("CARGO_TARGET_DIR", &target);
         let mut test = Command::new("cargo");
         test.arg("test")
@@ -270,7 +292,16 @@ fn projects_in_all_languages_build_pass_their_cases_and_decide_alike() {
         "{}",
         expected.len()
     );
-    for language in ["rust", "javascript", "typescript", "python", "c"] {
+    for language in [
+        "rust",
+        "javascript",
+        "typescript",
+        "python",
+        "c",
+        "go",
+        "zig",
+        "assemblyscript",
+    ] {
         if is_tested(language) {
             let module = new_project(path, language);
             check_refusals(path, &module, language);
@@ -278,6 +309,35 @@ fn projects_in_all_languages_build_pass_their_cases_and_decide_alike() {
                 assert_eq!(found, expected, "{language}");
             }
         }
+    }
+}
+
+#[test]
+fn every_language_reads_every_input_and_gives_every_decision() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/everything");
+    for (language, source, place) in [
+        ("javascript", "policy.js", "policy.js"),
+        ("python", "app.py", "app.py"),
+        ("go", "policy.go", "policy.go"),
+        ("zig", "policy.zig", "policy.zig"),
+        ("assemblyscript", "policy.ts", "assembly/policy.ts"),
+    ] {
+        if !is_tested(language) {
+            continue;
+        }
+        let folder = folder();
+        let new = ["policy", "new", language, "--language", language];
+        done(tero(folder.path(), &new));
+        let project = folder.path().join(language);
+        for tools in ["node_modules", ".venv"] {
+            if let Ok(installed) = example(language).join(tools).canonicalize() {
+                std::os::unix::fs::symlink(installed, project.join(tools)).unwrap();
+            }
+        }
+        std::fs::copy(fixtures.join(source), project.join(place)).unwrap();
+        std::fs::copy(fixtures.join("cases.toml"), project.join("cases.toml")).unwrap();
+        done(tero(&project, &["policy", "build"]));
+        done(tero(&project, &["policy", "test"]));
     }
 }
 
@@ -290,62 +350,56 @@ const requests = {
   "/null": { variantName: null },
   "/nothing": undefined,
   "/word": { lookup: "skip" },
-  "/deep": { query: { parameters: { tag: "only", val: ["a", 1] }, sort: false } },
+  "/deep": { query: { only: ["a", 1] } },
+  "/edit": { responseEdits: { "x-a": 5 } },
+  "/answer": { answer: { body: "no status" } },
 };
 const responses = {
   "/good": { storing: "always", tags: [], ttlSecs: 1 },
-  "/fraction": { storing: "always", tags: [], ttlSecs: 1.5 },
-  "/negative": { storing: "always", tags: [], ttlSecs: -1 },
-  "/tags": { storing: "always" },
+  "/fraction": { storing: "always", ttlSecs: 1.5 },
+  "/negative": { ttlSecs: -1 },
+  "/year": { ttlSecs: 31536001 },
+  "/tags": { tags: "all" },
 };
-export const configure = () => ({
-  hooks: ["on-request", "on-response"], headers: [], cookies: [], responseHeaders: [], query: false, device: false, variants: ["a"],
-});
+export const configure = () => ({ variants: ["a"] });
 export const onRequest = (request) => requests[request.path];
 export const onResponse = (request) => responses[request.path];
-export const planWarm = () => [];
 "#;
 
 const WRONG_PYTHON: &str = r#"# mypy: ignore-errors
-from types import SimpleNamespace
-from wit_world import WitWorld as Policy
-from wit_world.imports.types import *
+from tero_policy import *
 
 
 def misspelt():
-    decision = RequestDecision(None, "a", None, None)
+    decision = RequestDecision(variant_name="a")
     decision.variantname = "b"
     return decision
 
 
-def response(ttl_secs, tags=None):
-    return ResponseDecision(Storing.ALWAYS, ttl_secs, None, None, None, tags, None)
+def configure(settings):
+    return Manifest(variants=["a"])
 
 
-class WitWorld(Policy):
-    def configure(self, text):
-        return Manifest([Hook.ON_REQUEST, Hook.ON_RESPONSE], [], [], [], False, False, None, ["a"])
+def on_request(request, now):
+    return {
+        "/good": lambda: RequestDecision(variant_name="a"),
+        "/number": lambda: RequestDecision(variant_name=5),
+        "/misspelt": misspelt,
+        "/nothing": lambda: None,
+        "/word": lambda: RequestDecision(lookup="skip"),
+        "/deep": lambda: RequestDecision(query=QueryRule(only=["a", 1])),
+        "/edit": lambda: RequestDecision(response_edits={"x-a": 5}),
+        "/answer": lambda: RequestDecision(answer=Answer("301")),
+    }[request.path]()
 
-    def on_request(self, request, now):
-        return {
-            "/good": lambda: RequestDecision(None, "a", None, None),
-            "/number": lambda: RequestDecision(None, 5, None, None),
-            "/misspelt": misspelt,
-            "/nothing": lambda: None,
-            "/word": lambda: RequestDecision("skip", None, None, None),
-            "/deep": lambda: RequestDecision(None, None, QueryRule(QueryParameters_Only(["a", 1]), False), None),
-        }[request.path]()
 
-    def on_response(self, request, response_, now):
-        return {
-            "/good": lambda: response(1, []),
-            "/fraction": lambda: response(1.5, []),
-            "/negative": lambda: response(-1, []),
-            "/tags": lambda: response(1),
-        }[request.path]()
-
-    def plan_warm(self, plan, popular, now):
-        return []
+def on_response(request, response, now):
+    return {
+        "/good": lambda: ResponseDecision(ttl_secs=1),
+        "/fraction": lambda: ResponseDecision(ttl_secs=1.5),
+        "/negative": lambda: ResponseDecision(ttl_secs=-1),
+        "/tags": lambda: ResponseDecision(tags=None),
+    }[request.path]()
 "#;
 
 /// Checks that the policy's wrong answers are refused with the field and what it wants.
@@ -408,22 +462,22 @@ fn answers_of_another_shape_are_refused_with_the_field_and_what_it_wants() {
                 (
                     "/number",
                     "on_request",
-                    "`variantName` in the answer of onRequest is 5: it wants a text, or to be left out",
+                    "`variantName` in the answer of onRequest is 5: it wants a text of at most 32 bytes, or to be left out",
                 ),
                 (
                     "/misspelt",
                     "on_request",
-                    "the answer of onRequest has the field `variantname`, which is not one of lookup, query, reason, variantName",
+                    "the answer of onRequest has the field `variantname`, which is not one of lookup, variantName, query",
                 ),
                 (
                     "/null",
                     "on_request",
-                    "`variantName` in the answer of onRequest is null: it wants a text, or to be left out",
+                    "`variantName` in the answer of onRequest is null: it wants a text",
                 ),
                 (
                     "/nothing",
                     "on_request",
-                    "the answer of onRequest is undefined: it wants an object with lookup, query, reason, variantName",
+                    "the answer of onRequest is undefined: it wants an object with lookup, variantName, query",
                 ),
                 (
                     "/word",
@@ -433,12 +487,22 @@ fn answers_of_another_shape_are_refused_with_the_field_and_what_it_wants() {
                 (
                     "/deep",
                     "on_request",
-                    "`query.parameters.val[1]` in the answer of onRequest is 1: it wants a text",
+                    "`query.only[1]` in the answer of onRequest is 1: it wants a text",
+                ),
+                (
+                    "/edit",
+                    "on_request",
+                    "`responseEdits.x-a` in the answer of onRequest is 5: it wants a text",
+                ),
+                (
+                    "/answer",
+                    "on_request",
+                    "`answer.status` in the answer of onRequest is undefined: it wants a whole number from 200 to 599",
                 ),
                 (
                     "/fraction",
                     "on_response",
-                    "`ttlSecs` in the answer of onResponse is 1.5: it wants a whole number from 0 to 4294967295, or to be left out",
+                    "`ttlSecs` in the answer of onResponse is 1.5: it wants a whole number from 0 to 31536000, or to be left out",
                 ),
                 (
                     "/negative",
@@ -446,9 +510,14 @@ fn answers_of_another_shape_are_refused_with_the_field_and_what_it_wants() {
                     "`ttlSecs` in the answer of onResponse is -1: it wants a whole number",
                 ),
                 (
+                    "/year",
+                    "on_response",
+                    "`ttlSecs` in the answer of onResponse is 31536001: it wants a whole number from 0 to 31536000",
+                ),
+                (
                     "/tags",
                     "on_response",
-                    "`tags` in the answer of onResponse is undefined: it wants a list",
+                    "`tags` in the answer of onResponse is \"all\": it wants a list of at most 64",
                 ),
             ],
         );
@@ -462,7 +531,7 @@ fn answers_of_another_shape_are_refused_with_the_field_and_what_it_wants() {
                 (
                     "/number",
                     "on_request",
-                    "`variant_name` in the answer of on_request is 5: it wants a text or None",
+                    "`variant_name` in the answer of on_request is 5: it wants a text of at most 32 bytes or None",
                 ),
                 (
                     "/misspelt",
@@ -477,17 +546,27 @@ fn answers_of_another_shape_are_refused_with_the_field_and_what_it_wants() {
                 (
                     "/word",
                     "on_request",
-                    "`lookup` in the answer of on_request is 'skip': it wants a Lookup or None",
+                    "`lookup` in the answer of on_request is 'skip': it wants one of \"cache\", \"pass\" or None",
                 ),
                 (
                     "/deep",
                     "on_request",
-                    "`query.parameters.value[1]` in the answer of on_request is 1: it wants a text",
+                    "`query.only[1]` in the answer of on_request is 1: it wants a text",
+                ),
+                (
+                    "/edit",
+                    "on_request",
+                    "`response_edits.x-a` in the answer of on_request is 5: it wants a text",
+                ),
+                (
+                    "/answer",
+                    "on_request",
+                    "`answer.status` in the answer of on_request is '301': it wants a whole number",
                 ),
                 (
                     "/fraction",
                     "on_response",
-                    "`ttl_secs` in the answer of on_response is 1.5: it wants a whole number from 0 to 4294967295 or None",
+                    "`ttl_secs` in the answer of on_response is 1.5: it wants a whole number from 0 to 31536000 or None",
                 ),
                 (
                     "/negative",
@@ -545,9 +624,9 @@ fn the_type_checker_of_a_python_project_stops_a_build() {
     let good = std::fs::read_to_string(&file).unwrap();
     for (right, wrong, told) in [
         (
-            "Lookup.PASS, None",
-            "\"pass\", None",
-            "incompatible type \"str\"",
+            "lookup=\"pass\"",
+            "lookup=\"skip\"",
+            "incompatible type \"Literal['skip']\"",
         ),
         ("device=True,", "devices=True,", "\"devices\""),
     ] {
@@ -561,5 +640,101 @@ fn the_type_checker_of_a_python_project_stops_a_build() {
         assert!(said.contains("app.py:") && said.contains(told), "{said}");
         assert!(said.contains("mypy failed"), "{said}");
         assert!(!module.exists(), "{said}");
+    }
+}
+
+/// The names in a package, as its tool lists them.
+fn names_in(listing: &str, names: &[&str]) {
+    for name in names {
+        assert!(listing.contains(name), "{name} is not in\n{listing}");
+    }
+}
+
+#[test]
+fn the_crate_is_packed_with_the_contract() {
+    let mut list = Command::new("cargo");
+    list.args(["package", "--list", "--allow-dirty", "--offline"])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk/rust"));
+    let names = ["wit/policy.wit", "src/lib.rs", "README.md", "LICENSE-MIT"];
+    names_in(&done(list), &names);
+}
+
+#[test]
+fn the_packages_for_npm_and_pypi_can_be_packed() {
+    let sdk = |language: &str| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../sdk")
+            .join(language)
+            .canonicalize()
+            .unwrap()
+    };
+    let folder = folder();
+    if is_tested("javascript") {
+        let mut pack = Command::new("npm");
+        pack.args(["pack", "--dry-run", "--json", "--ignore-scripts"])
+            .current_dir(sdk("javascript"));
+        let packed: Value = serde_json::from_str(&done(pack)).unwrap();
+        assert_eq!(packed[0]["name"], "tero-policy");
+        let names = [
+            "index.js",
+            "index.d.ts",
+            "adapter.js",
+            "answers.js",
+            "testing.js",
+            "README.md",
+        ];
+        names_in(&packed[0]["files"].to_string(), &names);
+        // Its tests with Node.js, and its types, as an author has them.
+        std::fs::create_dir_all(folder.path().join("node_modules")).unwrap();
+        let package = folder.path().join("node_modules/tero-policy");
+        std::os::unix::fs::symlink(sdk("javascript"), package).unwrap();
+        let test = r#"
+import { tables, redirect } from "tero-policy";
+import { request, response, moment, setTable } from "tero-policy/testing";
+setTable("redirects", { "/old": "/new", "/old/deep": "/" });
+const asked = request({ path: "/old", headers: { "Accept-Language": "es" }, cookies: { a: "1" } });
+const { answer } = { answer: redirect(301, tables.get("redirects", asked.path)) };
+const row = tables.longestPrefix("redirects", "/old/deep/er");
+console.log(answer.fields.location, asked.header("accept-language"), asked.cookie("a"), row.key,
+  moment({ hour: 9, minute: 30 }).mins, response({ status: 404 }).status);
+"#;
+        std::fs::write(folder.path().join("test.mjs"), test).unwrap();
+        let mut node = Command::new("node");
+        node.arg("test.mjs").current_dir(folder.path());
+        assert_eq!(done(node).trim(), "/new es 1 /old/deep 570 404");
+    }
+    if is_tested("python") && is_tested("wheel") {
+        let python = example("python").join(".venv/bin/python");
+        let mut copy = Command::new("cp");
+        let copied = folder.path().join("sdk");
+        copy.arg("-r").arg(sdk("python")).arg(&copied);
+        done(copy);
+        let mut wheel = Command::new(&python);
+        wheel.args([
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--wheel-dir",
+        ]);
+        wheel.arg(folder.path()).arg(&copied);
+        done(wheel);
+        let found = std::fs::read_dir(folder.path()).unwrap().flatten();
+        let wheel = found
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|it| it == "whl"))
+            .expect("a wheel");
+        let mut list = Command::new(&python);
+        list.args(["-m", "zipfile", "--list"]).arg(wheel);
+        names_in(
+            &done(list),
+            &[
+                "tero_policy/__init__.py",
+                "tero_policy/py.typed",
+                "tero_policy/testing.py",
+            ],
+        );
     }
 }

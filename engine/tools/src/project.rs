@@ -1,7 +1,8 @@
 //! Projects of policies: creates them from files inside this program, and builds them with the
 //! tools of their language.
 //!
-//! Types for editors are made from the text of the contract, so they always match it.
+//! The SDKs are part of this program. A build writes them into the project again, so they always match
+//! the contract.
 
 mod build;
 mod contract;
@@ -9,8 +10,6 @@ mod create;
 mod error;
 mod files;
 mod language;
-mod shapes;
-mod typescript;
 
 pub use build::{MODULE, build};
 pub use create::{NewProject, create};

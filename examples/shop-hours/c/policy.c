@@ -3,9 +3,9 @@
 //
 // A function owns its arguments and frees them. The caller frees the result, so texts are copied (policy_string_dup).
 
-#include "bindings/policy.h"
 #include <stdlib.h>
-#include <string.h>
+
+#include "bindings/tero.h"
 
 // Minutes since midnight.
 static int32_t open_mins, close_mins;
@@ -37,10 +37,6 @@ static bool take_text(reader_t *reader, policy_string_t *text) {
   return take(reader, '"');
 }
 
-static bool is(const policy_string_t *text, const char *expected) {
-  return text->len == strlen(expected) && memcmp(text->ptr, expected, text->len) == 0;
-}
-
 static bool digits(const uint8_t *at, int32_t *number) {
   if (at[0] < '0' || at[0] > '9' || at[1] < '0' || at[1] > '9') return false;
   *number = (at[0] - '0') * 10 + (at[1] - '0');
@@ -67,10 +63,10 @@ bool exports_policy_configure(policy_string_t *settings, policy_manifest_t *ret,
   while (more) {
     if (!take_text(&reader, &key) || !take(&reader, ':') || !take_text(&reader, &value))
       return refuse(err, "the settings are a table of texts without escapes");
-    if (is(&key, "zone")) zone = value;
-    else if (is(&key, "open")) open = value;
-    else if (is(&key, "close")) close = value;
-    else if (is(&key, "private")) path = value;
+    if (tero_is(key, "zone")) zone = value;
+    else if (tero_is(key, "open")) open = value;
+    else if (tero_is(key, "close")) close = value;
+    else if (tero_is(key, "private")) path = value;
     else return refuse(err, "an unknown key: the keys are `zone`, `open`, `close` and `private`");
     more = take(&reader, ',');
   }
@@ -97,31 +93,27 @@ bool exports_policy_configure(policy_string_t *settings, policy_manifest_t *ret,
 
 // ── Decisions ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-static bool is_private(const policy_request_t *request) {
-  return request->path.len >= private_path.len && memcmp(request->path.ptr, private_path.ptr, private_path.len) == 0;
+static bool is_private(const policy_string_t *texts, const policy_request_t *request) {
+  return tero_starts_with(tero_text(texts, &request->path), private_path);
 }
 
-static void say(policy_option_string_t *field, const char *text) {
-  field->is_some = true;
-  policy_string_dup(&field->val, text);
-}
-
-void exports_policy_on_request(policy_request_t *request, policy_moment_t *now, policy_request_decision_t *ret) {
+void exports_policy_on_request(policy_string_t *texts, policy_request_t *request, policy_moment_t *now, policy_request_decision_t *ret) {
   memset(ret, 0, sizeof *ret);
-  if (is_private(request)) {
+  if (is_private(texts, request)) {
     ret->lookup.is_some = true;
     ret->lookup.val = TERO_POLICY_TYPES_LOOKUP_PASS;
-    say(&ret->reason, "private");
+    tero_say(&ret->reason, "private");
   } else if (request->device == TERO_POLICY_TYPES_DEVICE_MOBILE) {
-    say(&ret->variant_name, "mobile");
+    tero_say(&ret->variant_name, "mobile");
   }
+  policy_string_free(texts);
   policy_request_free(request);
   policy_moment_free(now);
 }
 
 // Seconds until a later minute of today, exact also in the night when the clocks change.
 static int32_t seconds_until(const policy_moment_t *now, int32_t minute) {
-  int32_t secs = (minute - now->hour * 60 - now->minute) * 60 - now->second;
+  int32_t secs = (minute - tero_mins(now)) * 60 - now->second;
   if (!now->next_offset_change.is_some || now->next_offset_change.val.unix_secs >= now->unix_secs + (uint64_t)secs) return secs;
   secs -= (now->next_offset_change.val.utc_offset_mins - now->utc_offset_mins) * 60;
   return secs > 0 ? secs : 0;
@@ -129,14 +121,14 @@ static int32_t seconds_until(const policy_moment_t *now, int32_t minute) {
 
 static int32_t least(int32_t one, int32_t other) { return one < other ? one : other; }
 
-void exports_policy_on_response(policy_request_t *request, policy_response_t *response, policy_moment_t *now, policy_response_decision_t *ret) {
+void exports_policy_on_response(policy_string_t *texts, policy_request_t *request, policy_response_t *response, policy_moment_t *now, policy_response_decision_t *ret) {
   memset(ret, 0, sizeof *ret);
-  if (is_private(request)) {
+  if (is_private(texts, request)) {
     ret->storing = TERO_POLICY_TYPES_STORING_NEVER;
-    say(&ret->reason, "private");
+    tero_say(&ret->reason, "private");
   } else if (response->status == 200) {
     // Today's hours: no hours on a holiday, and those of the calendar on a half-day.
-    int32_t opens = open_mins, closes = close_mins, time = now->hour * 60 + now->minute, ttl = 30 * 60;
+    int32_t opens = open_mins, closes = close_mins, time = tero_mins(now), ttl = 30 * 60;
     if (now->holiday.is_some) {
       opens = now->holiday.val.open.is_some ? now->holiday.val.open.val.from_mins : 0;
       closes = now->holiday.val.open.is_some ? now->holiday.val.open.val.until_mins : 0;
@@ -152,16 +144,18 @@ void exports_policy_on_response(policy_request_t *request, policy_response_t *re
     ret->tags.len = 1;
     ret->tags.ptr = malloc(sizeof *ret->tags.ptr);
     policy_string_dup(&ret->tags.ptr[0], "pages");
-    say(&ret->reason, is_open ? "open" : "closed");
+    tero_say(&ret->reason, is_open ? "open" : "closed");
   }
+  policy_string_free(texts);
   policy_request_free(request);
   policy_response_free(response);
   policy_moment_free(now);
 }
 
-void exports_policy_plan_warm(policy_string_t *plan, policy_list_popular_page_t *popular, policy_moment_t *now, policy_list_warm_url_t *ret) {
+void exports_policy_plan_warm(policy_string_t *texts, policy_span_t *plan, policy_list_popular_page_t *popular, policy_moment_t *now, policy_list_warm_url_t *ret) {
   memset(ret, 0, sizeof *ret);
-  policy_string_free(plan);
+  (void)plan;
+  policy_string_free(texts);
   policy_list_popular_page_free(popular);
   policy_moment_free(now);
 }

@@ -3,7 +3,7 @@
 // closing. Phones get their own pages. Private pages pass: they are neither looked up nor stored.
 
 /**
- * @import { Manifest, Moment, PopularPage, Request, RequestDecision, Response, ResponseDecision, WarmUrl } from "./policy.d.ts"
+ * @import { Manifest, Moment, Request, RequestDecision, Response, ResponseDecision } from "tero-policy"
  * @typedef {{ zone: string, open: number, close: number, private: string }} Settings Times in minutes since midnight.
  */
 
@@ -12,26 +12,17 @@ let settings;
 
 /**
  * Reads the settings. The operator reads a text that is thrown, and the configuration is refused.
- * @param {string} text
+ * @param {any} written
  * @returns {Manifest}
  */
-export function configure(text) {
-  const { zone, open, close, private: path, ...unknown } = JSON.parse(text);
+export function configure(written) {
+  const { zone, open, close, private: path, ...unknown } = written;
   if (typeof zone !== "string" || typeof path !== "string") throw "`zone` and `private` must be texts";
   const [name] = Object.keys(unknown);
   if (name) throw `unknown key \`${name}\``;
   settings = { zone, open: minutes("open", open), close: minutes("close", close), private: path };
   if (settings.close <= settings.open) throw "`close` is not after `open`";
-  return {
-    hooks: ["on-request", "on-response"],
-    headers: [],
-    cookies: [],
-    responseHeaders: [],
-    query: false,
-    device: true,
-    zone,
-    variants: ["mobile"],
-  };
+  return { device: true, zone, variants: ["mobile"] };
 }
 
 /**
@@ -50,26 +41,16 @@ export function onRequest(request) {
  * @returns {ResponseDecision}
  */
 export function onResponse(request, response, now) {
-  if (request.path.startsWith(settings.private)) return { storing: "never", tags: [], reason: "private" };
-  if (response.status !== 200) return { storing: "by-headers", tags: [] };
+  if (request.path.startsWith(settings.private)) return { storing: "never", reason: "private" };
+  if (response.status !== 200) return {};
   const [open, close] = hours(now);
-  const time = now.hour * 60 + now.minute;
   let [ttlSecs, reason] = [30 * 60, "closed"];
-  if (open <= time && time < close) {
+  if (open <= now.mins && now.mins < close) {
     [ttlSecs, reason] = [Math.min(2 * 60, secondsUntil(now, close)), "open"];
-  } else if (time < open) {
+  } else if (now.mins < open) {
     ttlSecs = Math.min(ttlSecs, secondsUntil(now, open));
   }
   return { storing: "always", ttlSecs, staleIfErrorSecs: 86_400, tags: ["pages"], reason };
-}
-
-/**
- * @param {string} _plan
- * @param {PopularPage[]} _popular
- * @returns {WarmUrl[]}
- */
-export function planWarm(_plan, _popular) {
-  return [];
 }
 
 /**
@@ -88,9 +69,9 @@ function hours(now) {
  * @param {number} minute
  */
 function secondsUntil(now, minute) {
-  const secs = (minute - now.hour * 60 - now.minute) * 60 - now.second;
+  const secs = (minute - now.mins) * 60 - now.second;
   const change = now.nextOffsetChange;
-  if (!change || change.unixSecs >= now.unixSecs + BigInt(secs)) return secs;
+  if (!change || change.unixSecs >= now.unixSecs + secs) return secs;
   return Math.max(secs - (change.utcOffsetMins - now.utcOffsetMins) * 60, 0);
 }
 

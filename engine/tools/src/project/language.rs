@@ -16,16 +16,25 @@ pub enum Language {
     Python,
     /// C with bindings of wit-bindgen, built by clang.
     C,
+    /// Go, built by its own compiler for WASI preview 1, and wrapped.
+    Go,
+    /// Zig, built by its own compiler, and wrapped.
+    Zig,
+    /// AssemblyScript, built by its own compiler, and wrapped.
+    Assemblyscript,
 }
 
 impl Language {
     /// Every language.
-    pub const ALL: [Language; 5] = [
+    pub const ALL: [Language; 8] = [
         Language::Rust,
         Language::Javascript,
         Language::Typescript,
         Language::Python,
         Language::C,
+        Language::Go,
+        Language::Zig,
+        Language::Assemblyscript,
     ];
 
     /// The name on the command line.
@@ -36,6 +45,9 @@ impl Language {
             Language::Typescript => "typescript",
             Language::Python => "python",
             Language::C => "c",
+            Language::Go => "go",
+            Language::Zig => "zig",
+            Language::Assemblyscript => "assemblyscript",
         }
     }
 
@@ -47,6 +59,9 @@ impl Language {
             Language::Typescript => "policy.ts",
             Language::Python => "app.py",
             Language::C => "policy.c",
+            Language::Go => "policy.go",
+            Language::Zig => "policy.zig",
+            Language::Assemblyscript => "assembly/policy.ts",
         }
     }
 
@@ -61,12 +76,13 @@ impl Language {
 impl FromStr for Language {
     type Err = UnknownLanguage;
 
-    /// Reads the names of [`Language::as_str`], and the short names `js`, `ts` and `py`.
+    /// Reads the names of [`Language::as_str`], and the short names `js`, `ts`, `py` and `as`.
     fn from_str(name: &str) -> Result<Language, UnknownLanguage> {
         match name {
             "js" => Ok(Language::Javascript),
             "ts" => Ok(Language::Typescript),
             "py" => Ok(Language::Python),
+            "as" => Ok(Language::Assemblyscript),
             name => Language::ALL
                 .into_iter()
                 .find(|language| language.as_str() == name)
@@ -77,5 +93,5 @@ impl FromStr for Language {
 
 /// A name is not that of a [`Language`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write rust, javascript, typescript, python or c")]
+#[error("write rust, javascript, typescript, python, c, go, zig or assemblyscript")]
 pub struct UnknownLanguage;

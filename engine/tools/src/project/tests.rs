@@ -1,28 +1,73 @@
 use super::contract::{CONTRACT, contract};
 use super::*;
 
-#[test]
-fn types_for_javascript_match_the_contract() {
-    let types = typescript::declarations();
-    for part in [
-        "export type Device = \"desktop\" | \"mobile\" | \"tablet\" | \"tv\" | \"bot\" | \"unknown\";",
-        "export interface Moment {\n  unixSecs: bigint;\n  year: number;\n  /** 1 to 12 */\n  month: number;",
-        "  headers: [string, string][];",
-        "  variantName?: string;",
-        "export type QueryParameters =\n  | { tag: \"all\" }\n  | { tag: \"ignore\", val: string[] }\n  | { tag: \"only\", val: string[] };",
-        "export type Configure = (settings: string) => Manifest;",
-        "export type PlanWarm = (plan: string, popular: PopularPage[], now: Moment) => WarmUrl[];",
-    ] {
-        assert!(types.contains(part), "{part} is not in\n{types}");
-    }
-    assert!(
-        !types.contains("unknown;") || !types.contains(": unknown"),
-        "{types}"
-    );
+/// A name of the contract in camel case.
+fn camel(name: &str) -> String {
+    let mut parts = name.split('-');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |camel, part| {
+        camel + &part[..1].to_ascii_uppercase() + &part[1..]
+    })
 }
 
-/// If this fails, make the bindings again with `wit-bindgen c sdk/wit/0.1 --world policy --out-dir
-/// sdk/c`, and leave out the object file.
+#[test]
+fn sdks_have_every_field_and_word_of_the_contract() {
+    use wit_parser::TypeDefKind;
+
+    let snake = |name: &str| name.replace('-', "_");
+    let go = |name: &str| {
+        // Go writes initialisms in capitals.
+        let name = name
+            .replace("ttl", "TTL")
+            .replace("utc", "UTC")
+            .replace("url", "URL");
+        let name = name.replace("ipv", "IPv");
+        let camel = camel(&name);
+        camel[..1].to_ascii_uppercase() + &camel[1..]
+    };
+    let [_, asc] = contract::ASSEMBLYSCRIPT.map(|(_, text)| text);
+    assert!(asc.contains("policy.onRequest"));
+    let python = include_str!("../../../../sdk/python/src/tero_policy/__init__.py");
+    let sdks: [(&str, &str, &dyn Fn(&str) -> String); 5] = [
+        ("javascript", contract::TYPES.1, &camel),
+        ("python", python, &snake),
+        ("go", contract::GO.1, &go),
+        ("zig", contract::ZIG.1, &snake),
+        ("assemblyscript", contract::ASSEMBLYSCRIPT[0].1, &camel),
+    ];
+    let has = |text: &str, word: &str| {
+        let parts =
+            text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_' && char != '-');
+        parts.into_iter().any(|part| part == word)
+    };
+    let (resolve, _) = contract();
+    for (_, interface) in resolve.interfaces.iter() {
+        for (name, id) in &interface.types {
+            let fields: Vec<&str> = match &resolve.types[*id].kind {
+                // SDKs hide what has another shape in their languages.
+                _ if matches!(name.as_str(), "span" | "edit" | "key-part" | "query-rule") => {
+                    continue;
+                }
+                TypeDefKind::Record(record) => {
+                    record.fields.iter().map(|field| &*field.name).collect()
+                }
+                _ => continue,
+            };
+            for field in fields
+                .into_iter()
+                .filter(|field| !matches!(*field, "hooks" | "expiry"))
+            {
+                for (language, text, written) in &sdks {
+                    let found = written(field);
+                    assert!(has(text, &found), "{language} lacks `{found}` of {name}");
+                }
+            }
+        }
+    }
+}
+
+/// If this fails, make the bindings again with `wit-bindgen c sdk/wit/0.2 --world policy
+/// --out-dir sdk/c`, and leave out the object file.
 #[test]
 fn bindings_for_c_match_the_contract() {
     use wit_parser::TypeDefKind;
@@ -30,12 +75,14 @@ fn bindings_for_c_match_the_contract() {
     let header = include_str!("../../../../sdk/c/policy.h");
     let (resolve, _) = contract();
     let c_name = |name: &str| name.replace('-', "_");
-    for (name, id) in resolve
-        .interfaces
-        .iter()
-        .flat_map(|(_, interface)| &interface.types)
-    {
-        let ty = format!("tero_policy_types_{}", c_name(name));
+    for (place, name, id) in resolve.interfaces.iter().flat_map(|(_, interface)| {
+        let place = interface.name.as_deref().unwrap_or_default();
+        interface
+            .types
+            .iter()
+            .map(move |(name, id)| (place, name, id))
+    }) {
+        let ty = format!("tero_policy_{place}_{}", c_name(name));
         match &resolve.types[*id].kind {
             TypeDefKind::Record(record) => {
                 let fields = record
@@ -115,7 +162,7 @@ fn errors_name_what_a_project_lacks() {
     assert!(
         no_project
             .to_string()
-            .contains("Cargo.toml, policy.js, policy.ts, app.py or policy.c"),
+            .contains("policy.c, policy.go, policy.zig or assembly/policy.ts"),
         "{no_project}"
     );
     let project = folder.path().join("js");

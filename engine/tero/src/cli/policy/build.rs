@@ -14,9 +14,9 @@ Examples:
   tero policy build
   tero policy build policies/shop-hours && tero policy test policies/shop-hours
 
-A file in the folder tells the language: Cargo.toml, policy.js, app.py or
-policy.c. The language's own tools do the work; if one is missing, the message
-says how to get it. Exit code: 0 if the module was built, 1 if not, 2 if the
+A file in the folder tells the language: Cargo.toml, policy.js, policy.ts,
+app.py, policy.c, policy.go, policy.zig or assembly/policy.ts. The language's
+own tools do the work; if one is missing, the message says how to get it. Exit code: 0 if the module was built, 1 if not, 2 if the
 command is used wrongly.";
 
 /// Builds the module of a policy with its language's own tools

@@ -77,6 +77,9 @@ fn languages() -> impl TypedValueParser<Value = Language> {
                 .alias("ts"),
             Language::Python => offer.help("With componentize-py").alias("py"),
             Language::C => offer.help("With clang and bindings of wit-bindgen"),
+            Language::Go => offer.help("With Go 1.24 or later"),
+            Language::Zig => offer.help("With Zig 0.17"),
+            Language::Assemblyscript => offer.help("With AssemblyScript's compiler").alias("as"),
         }
     });
     PossibleValuesParser::new(offers).try_map(|name| name.parse())

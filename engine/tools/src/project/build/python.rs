@@ -1,11 +1,11 @@
 //! Builds policies in Python with componentize-py.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::tool::{Tool, there};
-use crate::project::error::{ProjectError, file_error};
+use crate::project::contract;
+use crate::project::error::ProjectError;
 use crate::project::files::write;
 
 const COMPONENTIZE_PY: Tool = Tool {
@@ -25,37 +25,29 @@ const MYPY: Tool = Tool {
     cure: "install it with pip in the folder of the policy",
 };
 
-/// The entry, which imports `app`. It is in a folder of its own, so that the module does not import
-/// the bindings for editors.
-const ENTRY_PY: (&str, &str) = (
+/// The entry, which imports `app`.
+const ENTRY: (&str, &str) = (
     "tero_entry",
     include_str!("../../../../../sdk/python/tero_entry.py"),
 );
+/// Where the entry lies, and where the package `tero_policy` lies, which editors read too.
+const ENTRY_FOLDER: &str = "bindings/entry";
+const SDK_FOLDER: &str = "bindings/sdk";
 
 pub(super) fn build(folder: &Path, module: &Path) -> Result<(), ProjectError> {
     let tool = program(folder);
     COMPONENTIZE_PY.run(Command::new(&tool).arg("--version"))?;
-    let command = || {
-        let mut command = Command::new(&tool);
-        command
-            .current_dir(folder)
-            .args(["--wit-path", "wit", "--world", "policy"]);
-        command
-    };
-    let bindings = folder.join("bindings");
-    if bindings.is_dir() {
-        // componentize-py refuses to write into a folder that exists.
-        fs::remove_dir_all(&bindings).map_err(file_error(&bindings))?;
-    }
-    COMPONENTIZE_PY.run(command().args(["bindings", "bindings"]))?;
-    let entry = bindings.join("entry").join(ENTRY_PY.0);
-    write(&entry.with_extension("py"), ENTRY_PY.1)?;
+    contract::write_python(&folder.join(SDK_FOLDER))?;
+    let entry = folder.join(ENTRY_FOLDER).join(ENTRY.0);
+    write(&entry.with_extension("py"), ENTRY.1)?;
     check_types(folder)?;
     COMPONENTIZE_PY.run(
-        command()
-            .args(["componentize", "--stub-wasi", ENTRY_PY.0, "--output"])
+        Command::new(&tool)
+            .current_dir(folder)
+            .args(["--wit-path", "wit", "--world", "policy"])
+            .args(["componentize", "--stub-wasi", ENTRY.0, "--output"])
             .arg(module)
-            .args(["--python-path", ".", "--python-path", "bindings/entry"]),
+            .args([".", ENTRY_FOLDER, SDK_FOLDER].map(|path| format!("--python-path={path}"))),
     )?;
     there(module, "componentize-py")
 }
@@ -67,7 +59,7 @@ fn check_types(folder: &Path) -> Result<(), ProjectError> {
         PYRIGHT.run(Command::new(pyright).current_dir(folder).arg("app.py"))?;
     } else if let Some(mypy) = own(MYPY.name) {
         let mut command = Command::new(mypy);
-        command.current_dir(folder).env("MYPYPATH", "bindings");
+        command.current_dir(folder).env("MYPYPATH", SDK_FOLDER);
         MYPY.run(command.args(["--check-untyped-defs", "app.py"]))?;
     }
     Ok(())

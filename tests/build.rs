@@ -1,4 +1,4 @@
-//! Compiles the policies that the tests need: one that misbehaves, and two examples.
+//! Compiles the policies that the tests need: one that misbehaves, and the examples.
 
 #[path = "../engine/policy-host/build/guests.rs"]
 mod guests;
@@ -15,11 +15,22 @@ fn main() -> ExitCode {
         "tests/build.rs",
         "examples/first-policy",
         "examples/shop-hours/rust",
+        "examples/policies",
         "engine/policy-host/build",
     ];
     guests::build(
         root,
-        &["misbehaving", "first-policy", "shop-hours"],
+        &[
+            "misbehaving",
+            "first-policy",
+            "shop-hours",
+            "redirects",
+            "ab-test",
+            "crawler-guard",
+            "header-rules",
+            "scheduled-publishing",
+            "country",
+        ],
         &sources,
         |modules| {
             for module in modules {

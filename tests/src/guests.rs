@@ -27,6 +27,19 @@ pub fn shop_hours_path() -> &'static Path {
     Path::new(env!("GUEST_SHOP_HOURS"))
 }
 
+/// The policies of `examples/policies` in Rust: their names and the paths of their modules.
+pub fn examples() -> [(&'static str, &'static Path); 6] {
+    [
+        ("redirects", env!("GUEST_REDIRECTS")),
+        ("ab-test", env!("GUEST_AB_TEST")),
+        ("crawler-guard", env!("GUEST_CRAWLER_GUARD")),
+        ("header-rules", env!("GUEST_HEADER_RULES")),
+        ("scheduled-publishing", env!("GUEST_SCHEDULED_PUBLISHING")),
+        ("country", env!("GUEST_COUNTRY")),
+    ]
+    .map(|(name, path)| (name, Path::new(path)))
+}
+
 /// A module that takes very long to compile: so many loops within each other.
 pub fn nested_loops(depth: usize) -> Vec<u8> {
     let mut body = [0x03, 0x40].repeat(depth);

@@ -738,3 +738,102 @@ console.log(answer.fields.location, asked.header("accept-language"), asked.cooki
         );
     }
 }
+
+fn example_policy(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/policies");
+    folder.join(name).canonicalize().unwrap()
+}
+
+/// Runs the cases of an example policy with a module, and shows that none of its rules goes
+/// without.
+fn check_example(name: &str, module: &Path) {
+    let (cases, module) = (example_policy(name), module.display().to_string());
+    let arguments = ["policy", "test", "--coverage", "--module", &module];
+    let told = done(tero(&cases, &arguments));
+    assert!(!told.contains("reached by no case"), "{name}\n{told}");
+    let arguments = ["policy", "fuzz", "--questions", "2000", "--module", &module];
+    done(tero(&cases, &arguments));
+}
+
+#[test]
+fn example_policies_in_rust_pass_their_cases_and_are_fuzzed() {
+    for (name, module) in guests::examples() {
+        check_example(name, module);
+    }
+}
+
+#[test]
+fn example_policies_in_typescript_pass_the_same_cases() {
+    if !is_tested("typescript") {
+        return;
+    }
+    for (name, _) in guests::examples() {
+        let folder = folder();
+        for file in ["policy.ts", "package.json", "tsconfig.json"] {
+            let from = example_policy(name).join("typescript").join(file);
+            std::fs::copy(from, folder.path().join(file)).unwrap();
+        }
+        let modules = example("typescript").join("node_modules");
+        let modules = modules.canonicalize().unwrap();
+        std::os::unix::fs::symlink(modules, folder.path().join("node_modules")).unwrap();
+        done(tero(folder.path(), &["policy", "build"]));
+        let module = folder.path().join("policy.wasm").display().to_string();
+        let arguments = ["policy", "test", "--module", &module];
+        done(tero(&example_policy(name), &arguments));
+    }
+}
+
+/// The files in the text of the tutorial, by name.
+fn tutorial() -> Vec<(String, String)> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/policies/first-policy.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks = page.split("\n```").skip(1).step_by(2).filter_map(|block| {
+        let (fence, text) = block.split_once('\n')?;
+        let (_, file) = fence.split_once(' ')?;
+        Some((file.to_owned(), format!("{text}\n")))
+    });
+    blocks.collect()
+}
+
+#[test]
+fn the_tutorial_works_by_its_text() {
+    let files = tutorial();
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["src/lib.rs", "policy.ts", "cases.toml", "tero.toml"]
+    );
+    for (language, source) in [("rust", "src/lib.rs"), ("typescript", "policy.ts")] {
+        if !is_tested(language) {
+            continue;
+        }
+        let folder = folder();
+        done(tero(
+            folder.path(),
+            &["policy", "new", "ab-redirect", "--language", language],
+        ));
+        let project = folder.path().join("ab-redirect");
+        for (name, text) in &files {
+            if [source, "cases.toml", "tero.toml"].contains(&name.as_str()) {
+                std::fs::write(project.join(name), text).unwrap();
+            }
+        }
+        let mut build = tero(&project, &["policy", "build"]);
+        if language == "rust" {
+            std::fs::copy(example("../../Cargo.lock"), project.join("Cargo.lock")).unwrap();
+            build.env("CARGO_TARGET_DIR", projects_target());
+        } else {
+            let modules = example(language)
+                .join("node_modules")
+                .canonicalize()
+                .unwrap();
+            std::os::unix::fs::symlink(modules, project.join("node_modules")).unwrap();
+        }
+        done(build);
+        let told = done(tero(&project, &["policy", "test", "--coverage"]));
+        assert!(told.contains("3 passed, 0 failed"), "{told}");
+        assert!(told.contains("the cases reach every rule"), "{told}");
+        done(tero(&project, &["policy", "fuzz", "--questions", "1000"]));
+        done(tero(&project, &["check", "tero.toml"]));
+    }
+}

@@ -195,6 +195,8 @@ fn inspect_shows_a_module_and_its_manifest() {
         "on-request, on-response, plan-warm",
         "UTC",
         "good",
+        "key-parts         part, other",
+        "abilities         rewrite, answer, log-tag, admission, error-ttl, expiry",
     ] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }

@@ -14,7 +14,9 @@ use crate::cli::policy::desk_settings;
 use crate::cli::{fail, print, print_json, used_wrongly};
 use tero_config as config;
 use tero_config::{ModuleSource, PolicyLimits, units};
-use tero_policy_host::{Host, Inspection, Manifest, PolicyError};
+use tero_policy_host::{
+    Abilities, BucketRule, Host, Inspection, Manifest, NetworkPrefix, PolicyError, compare,
+};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -162,8 +164,84 @@ struct ManifestReport {
     response_headers: Vec<String>,
     query: bool,
     device: bool,
+    device_source: bool,
     zone: Option<String>,
+    network: Option<NetworkReport>,
+    country: bool,
+    region: bool,
+    bucket: Option<BucketReport>,
+    route: bool,
+    tables: Vec<String>,
     variants: Vec<String>,
+    query_rules: Vec<String>,
+    key_parts: Vec<String>,
+    origins: Vec<String>,
+    rate_classes: Vec<String>,
+    request_edits: Vec<String>,
+    response_edits: Vec<String>,
+    stored_edits: Vec<String>,
+    abilities: Vec<&'static str>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct NetworkReport {
+    ipv4: u8,
+    ipv6: u8,
+}
+
+#[derive(Serialize)]
+struct BucketReport {
+    experiment: String,
+    buckets: u16,
+    cookie: Option<String>,
+    network: NetworkReport,
+}
+
+impl NetworkReport {
+    fn of(prefix: NetworkPrefix) -> NetworkReport {
+        NetworkReport {
+            ipv4: prefix.ipv4,
+            ipv6: prefix.ipv6,
+        }
+    }
+
+    fn words(self) -> String {
+        format!("{} bits of IPv4, {} of IPv6", self.ipv4, self.ipv6)
+    }
+}
+
+impl BucketReport {
+    fn of(rule: &BucketRule) -> BucketReport {
+        BucketReport {
+            experiment: rule.experiment.to_string(),
+            buckets: rule.buckets,
+            cookie: rule.cookie.as_ref().map(ToString::to_string),
+            network: NetworkReport::of(rule.network),
+        }
+    }
+
+    fn words(&self) -> String {
+        let by = match &self.cookie {
+            Some(cookie) => format!("the cookie {cookie}, or {}", self.network.words()),
+            None => self.network.words(),
+        };
+        format!("{} of {}, by {by}", self.buckets, self.experiment)
+    }
+}
+
+/// The names of the abilities that a manifest has.
+fn abilities(may: Abilities) -> Vec<&'static str> {
+    [
+        (may.rewrite, "rewrite"),
+        (may.answer, "answer"),
+        (may.log_tag, "log-tag"),
+        (may.admission, "admission"),
+        (may.error_ttl, "error-ttl"),
+        (may.expiry, "expiry"),
+    ]
+    .into_iter()
+    .filter_map(|(is_named, name)| is_named.then_some(name))
+    .collect()
 }
 
 impl ManifestReport {
@@ -179,13 +257,28 @@ impl ManifestReport {
             response_headers: names(&manifest.response_headers),
             query: manifest.query,
             device: manifest.device,
+            device_source: manifest.device_source,
             zone: manifest.zone.map(|zone| zone.name().to_owned()),
+            network: manifest.network.map(NetworkReport::of),
+            country: manifest.country,
+            region: manifest.region,
+            bucket: manifest.bucket.as_ref().map(BucketReport::of),
+            route: manifest.route,
+            tables: names(&manifest.tables),
             variants: names(&manifest.variants),
+            query_rules: manifest.query_rules.iter().map(compare::query).collect(),
+            key_parts: names(&manifest.key_parts),
+            origins: names(&manifest.origins),
+            rate_classes: names(&manifest.rate_classes),
+            request_edits: names(&manifest.request_edits),
+            response_edits: names(&manifest.response_edits),
+            stored_edits: names(&manifest.stored_edits),
+            abilities: abilities(manifest.abilities),
         }
     }
 
-    /// Each part with its name, for people.
-    fn rows(&self) -> [(&'static str, String); 8] {
+    /// Each part with its name, for people. Of what 0.2 added, only what the manifest names.
+    fn rows(&self) -> Vec<(&'static str, String)> {
         let list = |names: &[String]| {
             if names.is_empty() {
                 "none".to_owned()
@@ -194,7 +287,7 @@ impl ManifestReport {
             }
         };
         let answer = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
-        [
+        let mut rows = vec![
             ("hooks", list(&self.hooks)),
             ("headers", list(&self.headers)),
             ("cookies", list(&self.cookies)),
@@ -203,7 +296,33 @@ impl ManifestReport {
             ("device", answer(self.device)),
             ("zone", self.zone.clone().unwrap_or_else(|| answer(false))),
             ("variants", list(&self.variants)),
-        ]
+        ];
+        let flags = [
+            ("device-source", self.device_source),
+            ("country", self.country),
+            ("region", self.region),
+            ("route", self.route),
+        ];
+        let flags = flags.into_iter().filter(|(_, is_named)| *is_named);
+        rows.extend(flags.map(|(name, _)| (name, answer(true))));
+        rows.extend(self.network.map(|network| ("network", network.words())));
+        rows.extend(self.bucket.as_ref().map(|rule| ("bucket", rule.words())));
+        let lists = [
+            ("tables", &self.tables),
+            ("query-rules", &self.query_rules),
+            ("key-parts", &self.key_parts),
+            ("origins", &self.origins),
+            ("rate-classes", &self.rate_classes),
+            ("request-edits", &self.request_edits),
+            ("response-edits", &self.response_edits),
+            ("stored-edits", &self.stored_edits),
+        ];
+        let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
+        rows.extend(lists.map(|(name, names)| (name, list(names))));
+        if !self.abilities.is_empty() {
+            rows.push(("abilities", self.abilities.join(", ")));
+        }
+        rows
     }
 }
 

@@ -36,9 +36,8 @@ fn sdks_have_every_field_and_word_of_the_contract() {
         ("assemblyscript", contract::ASSEMBLYSCRIPT[0].1, &camel),
     ];
     let has = |text: &str, word: &str| {
-        let parts =
-            text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_' && char != '-');
-        parts.into_iter().any(|part| part == word)
+        let is_of_word = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
+        text.split(|char| !is_of_word(char)).any(|part| part == word)
     };
     let (resolve, _) = contract();
     for (_, interface) in resolve.interfaces.iter() {

@@ -256,7 +256,8 @@ const RawText = extern struct {
     length: usize,
 
     fn of(slice: []const u8) RawText {
-        return .{ .at = slice.ptr, .length = slice.len };
+        // The engine looks at the address of an empty text too, which may be anywhere.
+        return if (slice.len == 0) .{ .at = "", .length = 0 } else .{ .at = slice.ptr, .length = slice.len };
     }
 
     fn text(list: RawText) []const u8 {
@@ -454,6 +455,7 @@ fn lowerOption(comptime T: type, value: ?T) RawOption(Lowered(T)) {
 }
 
 fn lowerList(comptime T: type, values: []const T) RawList(Lowered(T)) {
+    if (values.len == 0) return .{ .at = @ptrFromInt(@alignOf(Lowered(T))), .length = 0 };
     const raw = scratch.alloc(Lowered(T), values.len) catch outOfMemory();
     for (values, raw) |value, *lowered| lowered.* = lower(T, value);
     return .{ .at = raw.ptr, .length = raw.len };

@@ -267,6 +267,15 @@ impl Edge {
         edge.fetches_under_way() == 0 && edge.store.usage().fill_bytes == 0
     }
 
+    /// Waits until the disks have written what they were offered.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub fn settle_disks(&self) {
+        let disk = self.server().edge().store.disk();
+        disk.expect("the edge has disks").settle();
+    }
+
     /// Applies another configuration. Returns the keys that wait for a restart.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod at_most;
 mod balance;
 mod basic_auth;
 mod cache;
+mod cache_disk;
 mod compress;
 mod error_page;
 mod field_edits;
@@ -40,6 +41,7 @@ pub use self::at_most::AtMostRule;
 pub use self::balance::{Balance, BalanceBy, Health, Retry, RetryMethod, RetryOn, StatusRange};
 pub use self::basic_auth::{BasicAuth, Credential};
 pub use self::cache::Cache;
+pub use self::cache_disk::CacheDisk;
 pub use self::compress::{Compress, OriginCodings, RouteCompress};
 pub use self::error_page::{ErrorPage, ErrorStatus};
 pub use self::hsts::Hsts;
@@ -64,7 +66,7 @@ pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 31] = [
+pub const SECTIONS: [&Section; 32] = [
     &Server::SECTION,
     &Listener::SECTION,
     &ListenerTls::SECTION,
@@ -72,6 +74,7 @@ pub const SECTIONS: [&Section; 31] = [
     &Acme::SECTION,
     &Admin::SECTION,
     &Cache::SECTION,
+    &CacheDisk::SECTION,
     &AccessLog::SECTION,
     &LocalTime::SECTION,
     &PolicyHost::SECTION,

@@ -39,7 +39,7 @@ pub use activation::RollbackResult;
 pub use error::RolloutError;
 pub use loaded::LoadedVersions;
 pub use push::PushedVersion;
-pub(crate) use sites::tell_popularity;
+pub(crate) use sites::tell_sites;
 pub use version_set::{PolicyVersions, VersionSet};
 pub use version_store::VersionStoreError;
 
@@ -203,7 +203,7 @@ impl Rollout {
             self.save(new.policy(name)?)?;
         }
         self.edge.sites.store(Arc::clone(&sites));
-        sites::tell_popularity(&self.edge);
+        sites::tell_sites(&self.edge);
         *state = Arc::new(new);
         if let Some(name) = later {
             // The lock is held, so that no older record is written over a newer one.

@@ -20,7 +20,7 @@ use crate::handover::{
 use crate::housekeeping::{Housekeeping, SavedPopularity};
 use crate::maintenance::MaintenanceMemory;
 use crate::reload::{ReloadError, ReloadedParts, Reloader, log_zone_data, warn};
-use crate::rollout::{LoadedVersions, Rollout, RolloutError, tell_popularity};
+use crate::rollout::{LoadedVersions, Rollout, RolloutError, tell_sites};
 use crate::warm::Warmer;
 use crate::warm::plan_memory::PlanMemory;
 use crate::{admin, descriptors, supervisor, warm};
@@ -34,6 +34,7 @@ use tero_edge::server::tls::TlsTerminator;
 use tero_edge::server::tls::file_error::TlsFileError;
 use tero_edge::server::tls::material::TlsMaterial;
 use tero_edge::server::{self, ShutdownStage};
+use tero_edge::store::disk::{DiskError, DiskReport, DiskTier};
 use tero_edge::store::{PurgeMode, PurgeScope};
 use tero_edge::telemetry::access_log::AccessLog;
 use tero_policy_host::{Compiler, Host, PolicyError};
@@ -43,6 +44,9 @@ use tero_time::zones::{self, ZoneDataError};
 
 /// How often a successor looks whether its plans have run.
 const LOOK_AT_PLANS_EVERY: Duration = Duration::from_millis(50);
+
+/// How long an edge that stops gives its disks what they don't have yet.
+const SAVE_AT_STOP: Duration = Duration::from_secs(10);
 
 /// Why an edge could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +87,9 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+    /// A disk of the cache can't be used.
+    #[error("{0}; `cache.disk.path` wants a folder that tero may write to and no other edge uses")]
+    Disk(#[from] DiskError),
     /// A thread, a runtime or a file could not be created or opened.
     #[error("could not start {what}")]
     Start {
@@ -210,14 +217,15 @@ pub fn serve_on_terms(
     );
     let parts = EdgeParts {
         access_log: access_log(&config, &clock)?,
-        clock,
         sites,
         ports: addresses.iter().map(SocketAddr::port).collect(),
         acme,
         shadows: loaded.shadow_queue(),
+        disk: open_disks(&config, &clock)?,
+        clock,
     };
     let edge = Arc::new(Edge::new(&config, parts));
-    tell_popularity(&edge);
+    tell_sites(&edge);
     let orders = CertificateOrders::of(&config, &edge, state_dir.as_ref())?;
     let popularity = SavedPopularity::new(state_dir.as_ref());
     popularity.restore(&edge);
@@ -421,6 +429,23 @@ impl Listeners {
     }
 }
 
+/// Opens the disks below the store, and tells what was found on them.
+fn open_disks(config: &Config, clock: &Clock) -> Result<Option<Arc<DiskTier>>, ServeError> {
+    let Some((tier, reports)) = DiskTier::open(&config.cache.disks, clock)? else {
+        return Ok(None);
+    };
+    for DiskReport { path, found } in reports {
+        let path = path.display();
+        let (records, segments, searched) = (found.records, found.segments, found.searched);
+        tracing::info!(%path, records, segments, searched, "opened a disk of the cache");
+        for foreign in found.foreign {
+            let file = foreign.display();
+            tracing::warn!(%path, %file, "this segment is of another version or store and is left alone");
+        }
+    }
+    Ok(Some(Arc::new(tier)))
+}
+
 fn access_log(config: &Config, clock: &Clock) -> Result<Option<AccessLog>, ServeError> {
     let open = |log: &tero_config::AccessLog| {
         let opened = AccessLog::start(log, clock.clone());
@@ -547,9 +572,23 @@ impl Server {
         // While the edge drains, the admin interface answers probes that it does.
         self.stop();
         ended.extend(others.into_iter().map(JoinHandle::join));
+        self.save_to_disk();
         if let Some(panic) = ended.into_iter().find_map(Result::err) {
             std::panic::resume_unwind(panic);
         }
+    }
+}
+
+impl Server {
+    /// Gives the disks what was used and isn't on them yet.
+    fn save_to_disk(&self) {
+        let Some(disk) = self.edge.store.disk() else {
+            return;
+        };
+        let clock = &self.edge.clock;
+        let until = clock.now().saturating_add(SAVE_AT_STOP);
+        self.edge.store.save_to_disk(|| clock.now() < until);
+        disk.close();
     }
 }
 

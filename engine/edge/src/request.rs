@@ -15,6 +15,7 @@ pub mod content;
 mod cookies;
 mod deliver;
 pub mod devices;
+mod disk_lookup;
 pub mod edge;
 pub mod edge_variants;
 mod error_pages;
@@ -89,7 +90,7 @@ use identity::RefusedSender;
 use miss::Miss;
 use news::{FlightNews, ResponseInFlight};
 use open_record::RecordedResponse;
-use provenance::{Provenance, Storing};
+use provenance::{Provenance, StoreTier, Storing};
 use record::AwaitedAnswer;
 use tero_semantics::cache_status::Forward;
 use tero_semantics::disposition::{Disposition, FetchPlan, StoredMatch};
@@ -241,7 +242,7 @@ fn ruled(
 /// The answer with what is stored, if it may be used while the origin fails.
 fn stored_only(visit: Visit<'_>) -> Option<Answer> {
     match visit.disposition(visit.look()) {
-        Disposition::Serve(stored) => Some(hit(visit, &stored)),
+        Disposition::Serve(stored) => Some(hit(visit, &stored, StoreTier::Memory)),
         Disposition::ServeWhileRevalidating(stored)
         | Disposition::ServeWhileOriginRests(stored)
         | Disposition::Revalidate { stored, .. }
@@ -329,6 +330,8 @@ enum Progress {
 enum Route {
     /// To be stored; with the stored response that may be validated.
     Fetch(Option<Arc<StoredResponse>>, Forward),
+    /// To the disk that may have it.
+    Disk,
     /// Past the cache.
     Pass(Forward),
     /// To another protocol.
@@ -338,16 +341,33 @@ enum Route {
 }
 
 /// Carries out what becomes of a request, as far as nothing has to be waited for.
+#[inline]
 fn carry_out(visit: Visit<'_>) -> Progress {
-    match visit.disposition(visit.look()) {
-        Disposition::Serve(stored) => Progress::Answered(hit(visit, &stored)),
+    carry_out_by(visit, visit.disposition(visit.look()), StoreTier::Memory)
+}
+
+/// Carries out a disposition about what a tier has.
+#[inline]
+fn carry_out_by(
+    visit: Visit<'_>,
+    disposition: Disposition<Arc<StoredResponse>>,
+    tier: StoreTier,
+) -> Progress {
+    match disposition {
+        Disposition::Serve(stored) => Progress::Answered(hit(visit, &stored, tier)),
         Disposition::ServeWhileRevalidating(stored) => {
             revalidate::in_background(visit, &stored);
-            Progress::Answered(stale(visit, &stored, Provenance::stored(Outcome::Stale)))
+            let provenance = Provenance::stored(Outcome::Stale).of_tier(tier);
+            Progress::Answered(stale(visit, &stored, provenance))
         }
         Disposition::ServeWhileOriginRests(stored) => {
-            let provenance = Provenance::stale_while_origin_rests();
+            let provenance = Provenance::stale_while_origin_rests().of_tier(tier);
             Progress::Answered(stale(visit, &stored, provenance))
+        }
+        Disposition::GatewayTimeout | Disposition::Fetch(_)
+            if tier == StoreTier::Memory && disk_lookup::may_answer(visit) =>
+        {
+            Progress::Onward(Route::Disk)
         }
         Disposition::GatewayTimeout => Progress::Answered(only_if_cached(visit)),
         Disposition::Revalidate { stored, why } => {
@@ -365,9 +385,28 @@ fn carry_out(visit: Visit<'_>) -> Progress {
 async fn forward(visit: Visit<'_>, route: Route, content: Option<RequestContent>) -> Answer {
     match route {
         Route::Fetch(stale, forward) => fetch(visit, Miss::new(visit, stale, forward)).await,
+        Route::Disk => from_disk(visit).await,
         Route::Pass(forward) => pass_through(visit, content, forward).await,
         Route::Upgrade => upgrade(visit).await,
         Route::Purge => purge_method::answer(visit).await,
+    }
+}
+
+/// Has a disk put back what it has of the key, and decides anew.
+async fn from_disk(visit: Visit<'_>) -> Answer {
+    let restored = disk_lookup::restore(visit).await;
+    let disposition = visit.disposition_of(|| match visit.stored(visit.look()) {
+        StoredMatch::Selected(stored) => StoredMatch::Selected(stored),
+        StoredMatch::Nothing | StoredMatch::OtherVariants => visit.selected(restored),
+    });
+    match carry_out_by(visit, disposition, StoreTier::Disk) {
+        Progress::Answered(answer) => answer,
+        Progress::Onward(Route::Fetch(stale, forward)) => {
+            fetch(visit, Miss::new(visit, stale, forward)).await
+        }
+        Progress::Onward(Route::Pass(_) | Route::Disk | Route::Upgrade | Route::Purge) => {
+            unreachable!("a request that was looked up once is looked up again")
+        }
     }
 }
 
@@ -378,9 +417,17 @@ fn use_stored(visit: Visit<'_>, stored: &Arc<StoredResponse>) {
     }
 }
 
-fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
+#[inline]
+fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>, tier: StoreTier) -> Answer {
     use_stored(visit, stored);
-    deliver::hit(visit, stored)
+    match tier {
+        StoreTier::Memory => deliver::hit(visit, stored),
+        StoreTier::Disk => {
+            let provenance = Provenance::stored(Outcome::Hit).of_tier(tier);
+            let source = BodySource::Stored(stored);
+            deliver(visit, source, provenance, visit.exchange.at)
+        }
+    }
 }
 
 fn stale(visit: Visit<'_>, stored: &Arc<StoredResponse>, provenance: Provenance) -> Answer {

@@ -4,8 +4,10 @@
 //! moka caches share the configured memory with the fills in flight. `main` admits and evicts by
 //! TinyLFU. `warmed` keeps the responses that a warming plan fetched until a visitor asks for them
 //! or the plan's window ends, since a frequency filter would reject what was never asked for. A
-//! warmed response that finds no room in `warmed` goes to `main`: it displaces no other one.
+//! warmed response that finds no room in `warmed` goes to `main`: it displaces no other one. Below
+//! both may be disks ([`disk`]).
 
+pub mod disk;
 pub mod fields;
 pub mod fill;
 mod index;
@@ -28,6 +30,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::run_id::RunId;
+use disk::DiskTier;
 use fill::{FillBudget, FillLimits};
 use index::Index;
 use purge::PurgeHistory;
@@ -86,6 +89,8 @@ pub struct Store {
     /// by their hashes.
     key_locks: [Mutex<()>; KEY_LOCKS],
     hasher: RandomState,
+    /// The disks below, if there are any.
+    disk: Option<Arc<DiskTier>>,
     /// Whether a part was ever stored, and whether a response ever entered `warmed`. On many edges
     /// neither happens, and the look-up is saved. Set before the first one can be found.
     had_parts: AtomicBool,
@@ -93,8 +98,9 @@ pub struct Store {
 }
 
 impl Store {
-    /// An empty store of these sizes, whose responses have heads of at most `max_head`.
-    pub fn new(config: &config::Cache, max_head: HeadLimits) -> Store {
+    /// An empty store of these sizes, above these disks, whose responses have heads of at most
+    /// `max_head`.
+    pub fn new(config: &config::Cache, max_head: HeadLimits, disk: Option<Arc<DiskTier>>) -> Store {
         let index = Arc::new(Index::default());
         let evictions = Arc::new(AtomicU64::new(0));
         let large = Arc::new(LargePieces::default());
@@ -103,6 +109,7 @@ impl Store {
                 index: Arc::clone(&index),
                 evictions: Arc::clone(&evictions),
                 large: Arc::clone(&large),
+                disk: disk.clone(),
             };
             response_map(memory, policy, left)
         };
@@ -123,15 +130,25 @@ impl Store {
             max_head,
             fills: FillBudget::within(config.fill_memory, config.memory, beside_fills),
             index,
-            purges: Arc::default(),
+            purges: Arc::new(match &disk {
+                None => PurgeHistory::default(),
+                Some(disk) => PurgeHistory::after(disk.last_purge()),
+            }),
             evictions,
             large,
             entered: AtomicU64::new(0),
             key_locks: std::array::from_fn(|_| Mutex::new(())),
             hasher: RandomState::default(),
+            disk,
             had_parts: AtomicBool::new(false),
             had_warmed: AtomicBool::new(false),
         }
+    }
+
+    /// The disks below, if there are any.
+    #[inline]
+    pub fn disk(&self) -> Option<&Arc<DiskTier>> {
+        self.disk.as_ref()
     }
 
     /// Content for a stored response. Where a client still reads it when the response has left the
@@ -258,6 +275,9 @@ impl Store {
         let others = others.iter().flatten().flat_map(Variants::all);
         let others = others.filter(|other| Some(other.id) != old);
         let variants = self.with_others(stored, others);
+        if let Some(disk) = &self.disk {
+            disk.enters(key, stored);
+        }
         let may_be_kept = stored.head.warm_run.is_some() && stored.parts().is_none();
         if may_be_kept && self.has_room_among_warmed(key, &variants) {
             self.had_warmed.store(true, Ordering::Release);
@@ -269,6 +289,32 @@ impl Store {
                 self.warmed.invalidate(key);
             }
         }
+    }
+
+    /// Puts a response that was read from a disk back into memory, unless something newer is there that
+    /// the same requests select. Returns it, since memory may have no room for it; `None`, and nothing
+    /// is stored, if a purge that `purges` has seen meant it.
+    pub fn restore(
+        &self,
+        key: &Key,
+        mut stored: StoredResponse,
+        purges: &PurgeWatch,
+    ) -> Option<Arc<StoredResponse>> {
+        stored.body = stored.body.counted(&self.large);
+        let stored = Arc::new(stored);
+        {
+            let _lock = self.lock(key);
+            let held = [self.warmed_under(key.as_bytes()), present(&self.main, key)];
+            let mut held = held.iter().flatten().flat_map(Variants::all);
+            if held.any(|held| is_same_variant(held, &stored) || is_out_of_reach(&stored, held)) {
+                return Some(stored);
+            }
+            if purges.is_purged(&stored.head) {
+                return None;
+            }
+            self.place_locked(key, &stored, None);
+        }
+        self.drop_if_purged(key, &stored, purges).then_some(stored)
     }
 
     /// Whether `warmed` has room for these variants of `key` without an eviction.
@@ -429,6 +475,9 @@ impl Store {
 
     /// Drops the response with this `id` that is stored under `key`.
     pub fn drop_response(&self, key: &Key, id: u64) {
+        if let Some(disk) = &self.disk {
+            disk.forget(key.as_bytes());
+        }
         self.rewrite(key, &|stored| (stored.id != id).then(|| Arc::clone(stored)));
     }
 
@@ -490,6 +539,23 @@ impl Store {
         }
     }
 
+    /// Offers the disks what was used and isn't on them yet, before the process ends. Waits for them
+    /// as long as `may_go_on` says.
+    pub fn save_to_disk(&self, mut may_go_on: impl FnMut() -> bool) {
+        let Some(disk) = &self.disk else { return };
+        for (key, variants) in self.main.iter().chain(self.warmed.iter()) {
+            for stored in variants.all().iter().filter(|stored| stored.was_used()) {
+                if !may_go_on() {
+                    return;
+                }
+                if !disk.offer(&key, stored) {
+                    disk.settle();
+                    disk.offer(&key, stored);
+                }
+            }
+        }
+    }
+
     /// The memory that it may use, in bytes.
     pub fn memory(&self) -> u64 {
         self.config.memory
@@ -517,6 +583,7 @@ struct Departures {
     index: Arc<Index>,
     evictions: Arc<AtomicU64>,
     large: Arc<LargePieces>,
+    disk: Option<Arc<DiskTier>>,
 }
 
 /// A map of at most `memory` bytes. A response that leaves it is recorded in `left`, and counted
@@ -531,6 +598,10 @@ fn response_map(memory: u64, policy: EvictionPolicy, left: Departures) -> Respon
         .eviction_listener(move |key: Arc<Key>, variants: Variants, cause| {
             if cause == RemovalCause::Size {
                 left.evictions.fetch_add(1, Ordering::Relaxed);
+                if let Some(disk) = &left.disk {
+                    let all = variants.all().iter();
+                    all.for_each(|stored| disk.leaves(&key, stored));
+                }
             }
             left.large.leave(variants.large_bytes());
             left.index.forget(&key, &variants);

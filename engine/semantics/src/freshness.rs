@@ -8,6 +8,7 @@
 
 mod age;
 mod lifetime;
+mod saved;
 
 use std::time::Duration;
 

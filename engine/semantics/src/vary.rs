@@ -7,6 +7,7 @@
 
 mod codings;
 mod normal_form;
+mod saved;
 mod sink;
 mod weighted;
 

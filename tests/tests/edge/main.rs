@@ -24,6 +24,7 @@ mod default_ttl;
 mod deploy;
 mod descriptors;
 mod desk;
+mod disk;
 mod django;
 mod error_pages;
 mod explain;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cache_disk::CacheDisk;
 use crate::forms;
 use crate::mistakes::Mistake;
 use crate::units::{Share, show_size};
@@ -58,6 +59,8 @@ section! {
         /// Maximum number of stored responses that wait for being compressed, of a 16th of `memory`
         /// together. Further ones are left out until they are requested again.
         compress_queue: usize = 1024, Count(1, 100_000);
+        /// See `[[cache.disk]]`.
+        disks as "disk": Vec<CacheDisk> = rule("none", Vec::new()), NestedList(CacheDisk);
     }
 }
 

@@ -24,6 +24,7 @@ use tero_config::calendars::{missing_years, years_by_law};
 use tero_edge::limit_table::LimitTable;
 use tero_edge::origin::HopCondition;
 use tero_edge::request::site::Site;
+use tero_edge::store::disk::DiskFigures;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::access_log::AccessLog;
 use tero_edge::telemetry::handshake_counters::HandshakeResult;
@@ -556,7 +557,72 @@ impl MetricsCollector {
             "tero_cache_evictions",
             "Keys pushed out to make room",
             vec![(Vec::new(), usage.evictions)],
-        )
+        )?;
+        self.disks(encoder)
+    }
+
+    /// The disks below the memory, if there are any.
+    fn disks(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let disk = self.0.edge.store.disk();
+        let figures = disk.map_or_else(Vec::new, |disk| disk.figures());
+        if figures.is_empty() {
+            return Ok(());
+        }
+        let of = |value: fn(&DiskFigures) -> u64| -> Vec<Sample<u64>> {
+            let label = |disk: &DiskFigures| vec![("disk", disk.path.display().to_string())];
+            figures
+                .iter()
+                .map(|disk| (label(disk), value(disk)))
+                .collect()
+        };
+        for (name, help, value) in [
+            (
+                "tero_disk_responses",
+                "Responses on a disk",
+                (|disk| disk.records) as fn(&DiskFigures) -> u64,
+            ),
+            ("tero_disk_bytes", "Bytes on a disk", |disk| disk.bytes),
+            (
+                "tero_disk_index_bytes",
+                "Memory of the index of a disk",
+                |disk| disk.index_bytes,
+            ),
+            (
+                "tero_disk_failed",
+                "Whether a disk is left out because it failed",
+                |disk| u64::from(disk.has_failed),
+            ),
+        ] {
+            gauges(encoder, name, help, of(value))?;
+        }
+        for (name, help, value) in [
+            (
+                "tero_disk_hits",
+                "Look-ups that a disk answered",
+                (|disk| disk.hits) as fn(&DiskFigures) -> u64,
+            ),
+            (
+                "tero_disk_unusable",
+                "Records that were purged, damaged or of another key when they were looked up",
+                |disk| disk.unusable,
+            ),
+            (
+                "tero_disk_skipped",
+                "Look-ups that gave up waiting for a disk",
+                |disk| disk.skipped,
+            ),
+            ("tero_disk_written", "Responses written to a disk", |disk| {
+                disk.written
+            }),
+            (
+                "tero_disk_dropped",
+                "Responses that were not written, since too many waited",
+                |disk| disk.dropped,
+            ),
+        ] {
+            counters(encoder, name, help, of(value))?;
+        }
+        Ok(())
     }
 
     fn purges(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {

@@ -326,9 +326,13 @@ pub(super) fn forget_replaced(before: &Sites, sites: &Sites) {
     }
 }
 
-/// Tells popularity the zones of the sites, whose hours it counts by.
-pub(crate) fn tell_popularity(edge: &Edge) {
+/// Tells popularity the zones of the sites, whose hours it counts by, and the disks their names.
+pub(crate) fn tell_sites(edge: &Edge) {
     let sites = edge.sites.load();
+    if let Some(disk) = edge.store.disk() {
+        let names = sites.ever().iter();
+        disk.name_sites(names.map(|site| Arc::clone(&site.settings.name)).collect());
+    }
     let zones: Vec<Tz> = sites
         .ever()
         .iter()

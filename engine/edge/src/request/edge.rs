@@ -20,6 +20,7 @@ use crate::acme::AcmeResponder;
 use crate::coding::Coder;
 use crate::collapse::Collapse;
 use crate::store::Store;
+use crate::store::disk::DiskTier;
 use crate::succession::Succession;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::edge_counters::EdgeCounters;
@@ -110,6 +111,8 @@ pub struct EdgeParts {
     pub acme: Arc<AcmeResponder>,
     /// To the thread that asks shadows.
     pub shadows: ShadowQueue,
+    /// The disks below the store, if there are any.
+    pub disk: Option<Arc<DiskTier>>,
 }
 
 impl Edge {
@@ -126,7 +129,7 @@ impl Edge {
             loop_entry: LoopEntry::new(&server.name, &identity()),
             name: server.name.clone(),
             clock: parts.clock,
-            store: Store::new(cache, max_head),
+            store: Store::new(cache, max_head, parts.disk),
             sites: ArcSwap::from_pointee(parts.sites),
             popularity: Popularity::new(),
             warm_use: WarmUse::default(),

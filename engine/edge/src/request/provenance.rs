@@ -39,6 +39,28 @@ pub struct Provenance {
     pub lifetime: Option<ServedLifetime>,
     /// The coding that the edge has given a stored response for this answer.
     pub coding: Option<AnswerCoding>,
+    /// Where the stored response was that answers.
+    pub tier: StoreTier,
+}
+
+/// Where a stored response was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StoreTier {
+    /// In memory.
+    #[default]
+    Memory,
+    /// On a disk.
+    Disk,
+}
+
+impl StoreTier {
+    /// What `Cache-Status` says of it.
+    fn detail(self) -> Option<&'static str> {
+        match self {
+            StoreTier::Memory => None,
+            StoreTier::Disk => Some("disk"),
+        }
+    }
 }
 
 /// Age and lifetime of a stored response when it answers.
@@ -160,7 +182,14 @@ impl Provenance {
             failure: None,
             lifetime: None,
             coding: None,
+            tier: StoreTier::Memory,
         }
+    }
+
+    /// The same from a tier.
+    #[inline]
+    pub(super) fn of_tier(self, tier: StoreTier) -> Provenance {
+        Provenance { tier, ..self }
     }
 
     /// Answered by the next hop.
@@ -227,7 +256,10 @@ impl Provenance {
             stored: self.storing.is_stored(),
             collapsed: self.collapsed,
             key: facts.key,
-            details: [facts.reason, trouble.or(refusal).or(coding)],
+            details: [
+                facts.reason,
+                trouble.or(refusal).or(self.tier.detail()).or(coding),
+            ],
         }
     }
 }

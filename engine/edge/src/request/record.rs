@@ -35,7 +35,7 @@ use tero_semantics::key;
 
 /// Counts a use of a stored response by a visitor; whether the response is to be revalidated ahead.
 #[inline]
-pub(super) fn count_use(visit: Visit<'_>, stored: &StoredResponse) -> bool {
+pub(super) fn count_use(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> bool {
     if visit.exchange.requester.is_plan() {
         return false;
     }
@@ -50,8 +50,15 @@ pub(super) fn count_use(visit: Visit<'_>, stored: &StoredResponse) -> bool {
 }
 
 #[cold]
-fn count_many(visit: Visit<'_>, stored: &StoredResponse) -> bool {
-    let UncountedHits { hits, is_due } = hits::take_uncounted(stored);
+fn count_many(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> bool {
+    let UncountedHits {
+        hits,
+        is_due,
+        wants_disk,
+    } = hits::take_uncounted(stored);
+    if wants_disk && let Some(disk) = visit.edge.store.disk() {
+        disk.offer(&Key::new(&visit.exchange.key), stored);
+    }
     if hits > 0 {
         let used = PageUse {
             target: &visit.exchange.counting_target(),
@@ -77,12 +84,10 @@ pub(super) fn flush_hits(edge: &Edge, key: &Key, stored: &StoredResponse) {
 pub fn count_hits(edge: &Edge) {
     edge.store.for_each(|key, stored| {
         if hits::has_uncounted(stored) {
-            let UncountedHits { hits, is_due } = hits::take_uncounted(stored);
-            // One that is due stays so.
-            if is_due {
-                hits::mark_due(stored);
-            }
-            record_hits(edge, &PageUse::of(key), stored, hits);
+            let taken = hits::take_uncounted(stored);
+            // The marks stay.
+            hits::mark_again(stored, taken);
+            record_hits(edge, &PageUse::of(key), stored, taken.hits);
         }
     });
 }

@@ -31,6 +31,10 @@ impl StorePurge {
         let purged = scopes
             .map(|scope| edge.store.purge(scope, self.mode, now))
             .sum();
+        // Before it is answered, it is on the disks.
+        if let Some(disk) = edge.store.disk() {
+            disk.sync_purges();
+        }
         edge.counters.purges.end(number, purged, edge.clock.now());
         Ok(purged)
     }

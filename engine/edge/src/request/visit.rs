@@ -9,8 +9,8 @@ use super::failure::Failure;
 use super::response_edits::{EditedResponse, ResponseEdits};
 use super::site::Site;
 use crate::origin::BreakerPosition;
-use crate::store::PurgeWatch;
 use crate::store::stored::StoredResponse;
+use crate::store::{PurgeWatch, Variants};
 use tero_config as config;
 use tero_semantics::disposition::{
     Disposition, OriginOutlook, RequestFacts, StoredMatch, disposition,
@@ -90,6 +90,15 @@ impl<'v> Visit<'v> {
     /// What becomes of the request, before anything is done about it.
     #[inline]
     pub fn disposition(self, look: Look) -> Disposition<Arc<StoredResponse>> {
+        self.disposition_of(|| self.stored(look))
+    }
+
+    /// The same with what `look_up` finds.
+    #[inline]
+    pub(super) fn disposition_of(
+        self,
+        look_up: impl FnOnce() -> StoredMatch<Arc<StoredResponse>>,
+    ) -> Disposition<Arc<StoredResponse>> {
         let exchange = self.exchange;
         let facts = RequestFacts {
             method: &exchange.parts.method,
@@ -103,7 +112,7 @@ impl<'v> Visit<'v> {
             client: self.settings().client_directives,
             at: exchange.at,
         };
-        disposition(&facts, || self.stored(look), || self.outlook())
+        disposition(&facts, look_up, || self.outlook())
     }
 
     /// Whether the origin is expected to answer, by what happened to this key and to others lately.
@@ -139,10 +148,16 @@ impl<'v> Visit<'v> {
             Look::Count => store.lookup(&exchange.key),
             Look::Peek => store.peek(&exchange.key),
         };
+        self.selected(variants)
+    }
+
+    /// Which of these responses the request selects.
+    #[inline]
+    pub(super) fn selected(self, variants: Option<Variants>) -> StoredMatch<Arc<StoredResponse>> {
         match variants {
             None => StoredMatch::Nothing,
             Some(variants) => variants
-                .into_selected(&exchange.parts.headers)
+                .into_selected(&self.exchange.parts.headers)
                 .map_or(StoredMatch::OtherVariants, |stored| {
                     StoredMatch::Selected(self.within_floor(stored))
                 }),

@@ -178,6 +178,11 @@ impl StoredFields {
         self.tags_of(Some(true))
     }
 
+    /// Those that policies and groups have given it, in ascending order.
+    pub(super) fn given_tags(&self) -> impl Iterator<Item = &str> {
+        self.tags_of(Some(false))
+    }
+
     /// The surrogate keys of the response itself, of policies and groups, or all.
     fn tags_of(&self, of_response: Option<bool>) -> impl Iterator<Item = &str> {
         self.iter().filter_map(move |packed| match packed {

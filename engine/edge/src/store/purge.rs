@@ -5,6 +5,7 @@ mod history;
 
 use std::sync::Arc;
 
+use super::disk::DiskTier;
 use super::stored::{StoredHead, StoredResponse};
 use super::{Key, Store, Variants};
 use tero_semantics::key;
@@ -62,6 +63,21 @@ pub struct PurgeProgress {
     keys: std::vec::IntoIter<Key>,
     /// The last key of the latest share.
     last: Option<Key>,
+    /// Tells the disks when it has been carried out.
+    _open: Option<OpenPurge>,
+}
+
+/// A purge that has begun and not ended.
+#[derive(Debug)]
+struct OpenPurge {
+    disk: Arc<DiskTier>,
+    number: u64,
+}
+
+impl Drop for OpenPurge {
+    fn drop(&mut self) {
+        self.disk.end_purge(self.number);
+    }
 }
 
 /// A point in the order of purges.
@@ -100,6 +116,13 @@ impl Store {
         // Fetches under way learn of it first, then the stored responses are purged: so a response
         // can't escape between the two.
         let number = self.purges.add(&scope);
+        let open = self.disk.as_ref().map(|disk| {
+            disk.begin_purge(number, &scope, mode);
+            OpenPurge {
+                disk: Arc::clone(disk),
+                number,
+            }
+        });
         let keys = match &scope {
             PurgeScope::Tag { .. } => Vec::new(),
             PurgeScope::Keys(keys) => keys
@@ -117,6 +140,7 @@ impl Store {
             now,
             keys: keys.into_iter(),
             last: None,
+            _open: open,
         }
     }
 

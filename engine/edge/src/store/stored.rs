@@ -60,6 +60,8 @@ pub struct StoredResponse {
     pub counted_hits: AtomicU32,
     /// Whether a visitor has been answered from it.
     pub used: AtomicBool,
+    /// Whether it is on a disk, or on its way there.
+    pub on_disk: AtomicBool,
     /// Whether the content of the response that was to take its place broke off.
     pub successor_broke_off: AtomicBool,
     /// A number that no other stored response of the process has, under any key.
@@ -76,6 +78,12 @@ enum SpecialContent {
     /// It may be coded, and is in these codings.
     Codable(CodedContents),
 }
+
+/// Stands in the count of hits of a response that is to be written to a disk, so that its next hit
+/// takes the rare way: a bit beyond all counts.
+pub const WANTS_DISK: u32 = 1 << 30;
+/// The same of a response that is to be revalidated ahead.
+pub const DUE: u32 = 1 << 31;
 
 impl StoredHead {
     /// The memory that it uses beside this structure, with its entries in the index of surrogate
@@ -102,6 +110,7 @@ impl StoredResponse {
             uncounted_hits,
             counted_hits,
             used: AtomicBool::new(false),
+            on_disk: AtomicBool::new(false),
             successor_broke_off: AtomicBool::new(false),
             id,
         }
@@ -117,6 +126,21 @@ impl StoredResponse {
             special: Some(Box::new(SpecialContent::Part(parts))),
             ..StoredResponse::new(head, body)
         }
+    }
+
+    /// Sends its next hit to offer it to a disk, unless it is on one.
+    pub(super) fn want_disk(&self) {
+        if !self.on_disk.load(Ordering::Relaxed) {
+            self.uncounted_hits.fetch_or(WANTS_DISK, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a request was answered from it, or a plan wanted it.
+    pub(super) fn was_used(&self) -> bool {
+        let uncounted = self.uncounted_hits.load(Ordering::Relaxed) & !(DUE | WANTS_DISK);
+        uncounted > 0
+            || self.counted_hits.load(Ordering::Relaxed) > 0
+            || self.head.warm_run.is_some()
     }
 
     /// The runs of the whole content that are stored; `None` if all of it is.
@@ -253,6 +277,7 @@ impl StoredResponse {
             uncounted_hits: taken(&self.uncounted_hits),
             counted_hits: taken(&self.counted_hits),
             used: same(&self.used),
+            on_disk: same(&self.on_disk),
             successor_broke_off: same(&self.successor_broke_off),
             id: self.id,
         }

@@ -35,12 +35,13 @@ fn store(memory: u64) -> Store {
         max_policy_variants: 64,
         collapse_timeout: Duration::from_secs(10),
         hit_for_miss: Duration::from_secs(120),
+        disks: Vec::new(),
     };
     let max_head = HeadLimits {
         max_bytes: 8 << 10,
         max_fields: 100,
     };
-    Store::new(&config, max_head)
+    Store::new(&config, max_head, None)
 }
 
 fn freshness(ttl_secs: u64) -> Freshness {

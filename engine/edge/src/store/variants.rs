@@ -19,7 +19,8 @@ enum VariantList {
 }
 
 impl Variants {
-    pub(super) fn new(all: Vec<Arc<StoredResponse>>) -> Variants {
+    /// Some responses, the latest first.
+    pub(crate) fn new(all: Vec<Arc<StoredResponse>>) -> Variants {
         match &all[..] {
             [one] => Variants(VariantList::One(Arc::clone(one))),
             _ => Variants(VariantList::Many(all.into())),

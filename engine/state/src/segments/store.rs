@@ -201,6 +201,11 @@ impl SegmentStore {
         Ok((store, report))
     }
 
+    /// The bytes of one segment.
+    pub fn segment_bytes(&self) -> u32 {
+        self.settings.segment_bytes
+    }
+
     /// The hash of a key, for [`SegmentStore::may_have`] and [`SegmentStore::find`].
     pub fn hash(&self, key: &[u8]) -> u64 {
         self.secret.hash(key)
@@ -276,6 +281,19 @@ impl SegmentStore {
             self.index.insert(hash, place);
         }
         Ok(place)
+    }
+
+    /// Appends content that an entry will name, and returns where it is.
+    ///
+    /// # Errors
+    /// As [`SegmentStore::append`].
+    pub fn append_extent(&self, record: &NewRecord<'_>) -> Result<Extent, AppendError> {
+        let place = self.append(record)?;
+        Ok(Extent {
+            segment: u64::from(place.segment),
+            offset: u64::from(place.offset),
+            content_len: content_len(record),
+        })
     }
 
     /// Seals the newest segment, so that opening the store again is fast.

@@ -75,6 +75,18 @@ pub struct PurgeWatch {
 }
 
 impl PurgeHistory {
+    /// A history whose first purge has the number after this one.
+    pub(in crate::store) fn after(last: u64) -> PurgeHistory {
+        let record = PurgeRecord {
+            next: last + 1,
+            ..PurgeRecord::default()
+        };
+        PurgeHistory {
+            record: Mutex::new(record),
+            hasher: RandomState::default(),
+        }
+    }
+
     /// The number of the next purge.
     pub(super) fn point(&self) -> u64 {
         self.lock().next

@@ -144,17 +144,11 @@ fn content_in_parts_is_one_and_gone_with_its_oldest_part() {
         .to_vec();
     let mut extents = Vec::new();
     for part in &parts {
-        let place = store
-            .append(&NewRecord {
-                kind: RecordKind::Extent,
-                ..entry(b"", b"", &[part])
-            })
-            .unwrap();
-        extents.push(Extent {
-            segment: u64::from(place.segment),
-            offset: u64::from(place.offset),
-            content_len: part.len() as u64,
-        });
+        let extent = NewRecord {
+            kind: RecordKind::Extent,
+            ..entry(b"", b"", &[part])
+        };
+        extents.push(store.append_extent(&extent).unwrap());
     }
     store
         .append(&NewRecord {

@@ -1,0 +1,28 @@
+//! `[[cache.disk]]`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::mistakes::Mistake;
+
+section! {
+    /// A disk below the memory, for what memory has no room for and what must outlive a restart. See
+    /// operating.md.
+    #[derive(Clone, Debug, PartialEq)]
+    [[cache.disk]]
+    pub struct CacheDisk in base_dir {
+        /// Its folder. It belongs to one edge, which alone may write there.
+        path: PathBuf = required, Text("a path, relative to this file") => |path| {
+            base_dir.path_or_none(path)?.ok_or_else(|| {
+                Mistake::new("the path is empty", "write the path of a folder")
+            })
+        };
+        /// Maximum size of its files. Several disks share the keys by their sizes.
+        size: u64 = required, Size("64MiB", "64TiB");
+        /// Maximum memory for responses that wait for being written, beside `memory` of `[cache]`.
+        /// Further ones are left out and counted.
+        write_queue: u64 = "32MiB", Size("1MiB", "16GiB");
+        /// How long a request waits for the disk before it goes to the origin.
+        read_timeout: Duration = "500ms", Duration("1ms", "1min");
+    }
+}

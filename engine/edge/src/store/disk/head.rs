@@ -1,0 +1,232 @@
+//! The head of a stored response as bytes, as a record on disk has it.
+//!
+//! ```text
+//! version   1 byte
+//! status    2 bytes
+//! flags     1 byte: whether the content may be coded
+//! browser   4 bytes: the lifetime for browsers in seconds, or 0xffffffff
+//! saved     8 bytes: when it was saved, by the system's clock, in milliseconds since the Unix epoch
+//! freshness 32 bytes: `Freshness::save`, by the system's clock
+//! site      its name
+//! key       `SecondaryKey::save`
+//! fields    1 byte for the kind (0 a field, 1 the policies' reason, 2 a surrogate key, 3 one of the
+//!           response's own), the name, the value; until the end
+//! ```
+//!
+//! A text follows its length in four bytes. Numbers are little-endian.
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::store::fields::StoredFields;
+use crate::store::stored::StoredHead;
+use tero_semantics::freshness::Freshness;
+use tero_semantics::timestamp::Timestamp;
+use tero_semantics::vary::SecondaryKey;
+
+const VERSION: u8 = 1;
+const MAY_BE_CODED: u8 = 1;
+const NO_BROWSER_TTL: u32 = u32::MAX;
+
+const FIELD: u8 = 0;
+const DETAIL: u8 = 1;
+const TAG: u8 = 2;
+const OWN_TAG: u8 = 3;
+
+/// The two clocks at one instant: what is stored lives by one, what is saved by the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClockPair {
+    /// The time that never goes back.
+    pub(super) steady: Timestamp,
+    /// What the system's clock shows.
+    pub(super) wall: Timestamp,
+}
+
+/// A head that was read from disk.
+#[derive(Debug)]
+pub(super) struct SavedHead {
+    /// The head, of a site without index.
+    pub(super) head: StoredHead,
+    /// The name of its site.
+    pub(super) site: Box<str>,
+    /// When it was saved, by the system's clock.
+    pub(super) saved_at: Timestamp,
+}
+
+/// The bytes of a head.
+pub(super) fn save(head: &StoredHead, site: &str, clocks: ClockPair) -> Vec<u8> {
+    let mut saved = Vec::with_capacity(512);
+    saved.push(VERSION);
+    saved.extend_from_slice(&head.status.as_u16().to_le_bytes());
+    saved.push(if head.may_be_coded { MAY_BE_CODED } else { 0 });
+    let browser = head.browser_ttl_secs.unwrap_or(NO_BROWSER_TTL);
+    saved.extend_from_slice(&browser.to_le_bytes());
+    saved.extend_from_slice(&clocks.wall.unix_millis().to_le_bytes());
+    let freshness = head.freshness.moved(clocks.steady, clocks.wall);
+    saved.extend_from_slice(&freshness.save());
+    put(&mut saved, site.as_bytes());
+    let mut key = Vec::new();
+    head.secondary_key.save(&mut key);
+    put(&mut saved, &key);
+    if let Some(detail) = head.fields.detail() {
+        put_field(&mut saved, DETAIL, b"", detail.as_bytes());
+    }
+    for (name, value) in &head.fields.to_headers(0) {
+        put_field(
+            &mut saved,
+            FIELD,
+            name.as_str().as_bytes(),
+            value.as_bytes(),
+        );
+    }
+    for tag in head.fields.given_tags() {
+        put_field(&mut saved, TAG, b"", tag.as_bytes());
+    }
+    for tag in head.fields.own_tags() {
+        put_field(&mut saved, OWN_TAG, b"", tag.as_bytes());
+    }
+    saved
+}
+
+/// Reads the bytes of a head; `None` if they are damaged, or another version of tero wrote them.
+pub(super) fn restore(mut saved: &[u8], clocks: ClockPair) -> Option<SavedHead> {
+    let saved = &mut saved;
+    let [version] = take(saved)?;
+    if version != VERSION {
+        return None;
+    }
+    let status = StatusCode::from_u16(u16::from_le_bytes(take(saved)?)).ok()?;
+    let [flags] = take(saved)?;
+    let browser = u32::from_le_bytes(take(saved)?);
+    let saved_at = Timestamp::from_unix_millis(i64::from_le_bytes(take(saved)?));
+    let freshness = Freshness::restore(&take(saved)?)?.moved(clocks.wall, clocks.steady);
+    let site = std::str::from_utf8(text(saved)?).ok()?.into();
+    let secondary_key = SecondaryKey::restore(text(saved)?)?;
+    let mut fields = HeaderMap::new();
+    let (mut detail, mut tags, mut own_tags) = (None, Vec::new(), Vec::new());
+    while !saved.is_empty() {
+        let [kind] = take(saved)?;
+        let (name, value) = (text(saved)?, text(saved)?);
+        if kind == FIELD {
+            let name = HeaderName::from_bytes(name).ok()?;
+            fields.append(name, HeaderValue::from_bytes(value).ok()?);
+            continue;
+        }
+        let value = std::str::from_utf8(value).ok()?;
+        match kind {
+            DETAIL => detail = Some(value),
+            TAG => tags.push(value),
+            OWN_TAG => own_tags.push(value),
+            _ => return None,
+        }
+    }
+    let head = StoredHead {
+        status,
+        fields: StoredFields::with_own_tags(
+            &fields,
+            detail,
+            tags.into_iter(),
+            own_tags.into_iter(),
+        ),
+        freshness,
+        secondary_key,
+        browser_ttl_secs: (browser != NO_BROWSER_TTL).then_some(browser),
+        site: 0,
+        warm_run: None,
+        may_be_coded: flags & MAY_BE_CODED != 0,
+    };
+    Some(SavedHead {
+        head,
+        site,
+        saved_at,
+    })
+}
+
+fn put(saved: &mut Vec<u8>, text: &[u8]) {
+    saved.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    saved.extend_from_slice(text);
+}
+
+fn put_field(saved: &mut Vec<u8>, kind: u8, name: &[u8], value: &[u8]) {
+    saved.push(kind);
+    put(saved, name);
+    put(saved, value);
+}
+
+fn take<const N: usize>(saved: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = saved.split_first_chunk()?;
+    *saved = rest;
+    Some(*taken)
+}
+
+fn text<'a>(saved: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = u32::from_le_bytes(take(saved)?) as usize;
+    let (text, rest) = saved.split_at_checked(length)?;
+    *saved = rest;
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::head_with;
+
+    fn clocks(steady: i64, wall: i64) -> ClockPair {
+        ClockPair {
+            steady: Timestamp::from_unix_secs(steady),
+            wall: Timestamp::from_unix_secs(wall),
+        }
+    }
+
+    fn head() -> StoredHead {
+        let fields = HeaderMap::from_iter([
+            (http::header::ETAG, HeaderValue::from_static("\"a\"")),
+            (
+                http::header::DATE,
+                HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"),
+            ),
+        ]);
+        let (tags, own) = (["given"].into_iter(), ["own"].into_iter());
+        StoredHead {
+            fields: StoredFields::with_own_tags(&fields, Some("policy: reason"), tags, own),
+            browser_ttl_secs: Some(7),
+            may_be_coded: true,
+            ..head_with(&[])
+        }
+    }
+
+    #[test]
+    fn a_head_is_restored_and_lives_on_by_the_clock_of_the_new_process() {
+        let head = head();
+        let saved = save(&head, "shop", clocks(1_000, 900));
+        let restored = restore(&saved, clocks(5_000, 960)).unwrap();
+        assert_eq!(&*restored.site, "shop");
+        let new = restored.head;
+        assert_eq!((new.status, new.browser_ttl_secs), (head.status, Some(7)));
+        assert_eq!(new.fields.to_headers(0), head.fields.to_headers(0));
+        assert_eq!(new.fields.detail(), Some("policy: reason"));
+        assert!(new.fields.given_tags().eq(["given"]) && new.fields.own_tags().eq(["own"]));
+        assert!(new.may_be_coded && new.secondary_key == head.secondary_key);
+        // A minute has passed by the system's clock, and the other one began anew.
+        let (old_now, new_now) = (
+            Timestamp::from_unix_secs(1_060),
+            Timestamp::from_unix_secs(5_000),
+        );
+        let (old, new) = (head.freshness, new.freshness);
+        assert_eq!(new.age(new_now), old.age(old_now));
+        assert_eq!(new.remaining_secs(new_now), old.remaining_secs(old_now));
+    }
+
+    #[test]
+    fn damaged_heads_are_refused() {
+        let saved = save(&head(), "shop", clocks(0, 0));
+        let mut whole = 0;
+        for end in 0..saved.len() {
+            // A head may end after any of its fields: the record has its length and checksum.
+            whole += usize::from(restore(&saved[..end], clocks(0, 0)).is_some());
+        }
+        assert!(whole <= 5, "{whole}");
+        let mut other = saved.clone();
+        other[0] += 1;
+        assert!(restore(&other, clocks(0, 0)).is_none(), "another version");
+    }
+}

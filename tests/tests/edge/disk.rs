@@ -1,0 +1,309 @@
+//! The disk tier: what outlives a restart, what memory had no room for, and purges of both.
+
+use std::path::Path;
+
+use tero_admin_api::PurgeResponse;
+use tero_tests::{Edge, EdgeBuilder, Origin, Reply, eventually, folder, get};
+
+/// An origin whose pages are fresh for an hour, have entity tags and the surrogate key `all`.
+fn origin() -> Origin {
+    let origin = Origin::start();
+    origin.otherwise(|asked| match asked.header("if-none-match") {
+        Some(_) => Reply::status(304)
+            .header("ETag", "\"1\"")
+            .header("Cache-Control", "max-age=3600"),
+        None => Reply::fresh(3_600, &asked.target)
+            .header("ETag", "\"1\"")
+            .header("Surrogate-Key", "all"),
+    });
+    origin
+}
+
+fn with_disk(origin: &Origin, folder: &Path) -> EdgeBuilder {
+    let path = folder.join("disk");
+    let disk = format!("[[cache.disk]]\npath = {path:?}\nsize = \"64MiB\"\n");
+    Edge::before(origin).section(&disk)
+}
+
+/// Has pages stored, and each of them requested once more, which writes them.
+fn write(edge: &Edge, targets: &[&str]) {
+    for target in targets {
+        edge.get(target).assert_forwarded("uri-miss", target);
+        eventually("it is stored", || edge.is_quiet());
+        edge.get(target).assert_hit(target);
+    }
+    edge.settle_disks();
+}
+
+#[track_caller]
+fn assert_from_disk(edge: &Edge, target: &str) {
+    let answer = edge.get(target);
+    assert_eq!(answer.text(), target);
+    let status = answer.header("cache-status").unwrap_or_default();
+    assert!(
+        status.starts_with("tero; hit") && status.contains("detail=\"disk\""),
+        "{status}"
+    );
+    // It is in memory now.
+    let again = edge.get(target);
+    let status = again.header("cache-status").unwrap_or_default();
+    assert!(
+        status.starts_with("tero; hit") && !status.contains("detail"),
+        "{status}"
+    );
+    assert_eq!(again.text(), target);
+}
+
+#[test]
+fn what_was_requested_twice_outlives_a_restart() {
+    let (origin, folder) = (origin(), folder());
+    let builder = with_disk(&origin, folder.path());
+    let edge = builder.start();
+    write(&edge, &["/a", "/b?c=d"]);
+    edge.get("/once").assert_forwarded("uri-miss", "/once");
+    drop(edge);
+    let asked = origin.total();
+    let edge = builder.clone().at("2026-11-24T10:20:00").start();
+    let answer = edge.get("/a");
+    assert_eq!(answer.header("age").as_deref(), Some("1200"));
+    assert_eq!(
+        answer.header("cache-status").as_deref(),
+        Some("tero; hit; ttl=2400; detail=\"disk\"")
+    );
+    assert_eq!(answer.text(), "/a");
+    assert_from_disk(&edge, "/b?c=d");
+    assert_eq!(origin.total(), asked, "the origin is not asked");
+    edge.get("/once").assert_forwarded("uri-miss", "/once");
+}
+
+#[test]
+fn a_stored_response_is_decided_about_as_if_it_came_from_memory() {
+    let (origin, folder) = (origin(), folder());
+    let builder = with_disk(&origin, folder.path()).site("stale_if_error = \"0s\"");
+    let edge = builder.start();
+    write(&edge, &["/a", "/b", "/c", "/d"]);
+    drop(edge);
+    let edge = builder.clone().at("2026-11-24T10:30:00").start();
+    // Conditions, ranges, HEAD, only-if-cached.
+    let conditional = edge.send(&get("/a").header("If-None-Match", "\"1\""));
+    assert_eq!(conditional.status, 304);
+    let part = edge.send(&get("/b").header("Range", "bytes=1-1"));
+    assert_eq!((part.status, part.text()), (206, "b".to_owned()));
+    let only = edge.send(&get("/c").header("Cache-Control", "only-if-cached"));
+    assert_eq!((only.status, only.text()), (200, "/c".to_owned()));
+    let only = edge.send(&get("/none").header("Cache-Control", "only-if-cached"));
+    assert_eq!(only.status, 504);
+    // A stale one is validated with its entity tag.
+    edge.advance_secs(3_600);
+    let answer = edge.get("/d");
+    let status = answer.header("cache-status").unwrap_or_default();
+    assert!(status.contains("fwd=stale; fwd-status=304"), "{status}");
+    assert_eq!(answer.text(), "/d");
+}
+
+#[test]
+fn variants_by_vary_are_told_apart_on_disk() {
+    let (origin, folder) = (Origin::start(), folder());
+    origin.otherwise(|asked| {
+        let language = asked.header("accept-language").unwrap_or_default();
+        Reply::fresh(3_600, &language).header("Vary", "Accept-Language")
+    });
+    let builder = with_disk(&origin, folder.path());
+    let edge = builder.start();
+    let asking = |language| get("/page").header("Accept-Language", language);
+    for is_stored in [false, true] {
+        for language in ["es", "en"] {
+            let answer = edge.send(&asking(language));
+            match is_stored {
+                false => assert_eq!(answer.text(), language),
+                true => answer.assert_hit(language),
+            }
+        }
+        eventually("all is stored", || edge.is_quiet());
+    }
+    drop(edge);
+    let (edge, asked) = (builder.start(), origin.total());
+    for language in ["en", "es"] {
+        let answer = edge.send(&asking(language));
+        assert_eq!(answer.text(), language);
+        let status = answer.header("cache-status").unwrap_or_default();
+        assert!(status.starts_with("tero; hit"), "{language}: {status}");
+    }
+    assert_eq!(origin.total(), asked);
+    edge.send(&asking("pt")).assert_forwarded("vary-miss", "pt");
+}
+
+#[test]
+fn what_was_purged_does_not_come_back_with_a_restart() {
+    for (purge, targets) in [
+        ("{\"url\": \"http://www.example/a\"}", &["/a"][..]),
+        ("{\"tag\": \"all\"}", &["/a", "/ab", "/c"]),
+        ("{\"prefix\": \"http://www.example/a\"}", &["/a", "/ab"]),
+        ("{\"site\": \"site\"}", &["/a", "/ab", "/c"]),
+    ] {
+        for is_purged_after_restart in [false, true] {
+            let (origin, folder) = (origin(), folder());
+            let builder = with_disk(&origin, folder.path());
+            let mut edge = builder.start();
+            write(&edge, &["/a", "/ab", "/c"]);
+            if is_purged_after_restart {
+                drop(edge);
+                edge = builder.start();
+            }
+            let answer = edge.admin_post("/purge", purge);
+            // Only what is in memory is counted.
+            let in_memory = if is_purged_after_restart {
+                0
+            } else {
+                targets.len() as u64
+            };
+            assert_eq!(answer.read::<PurgeResponse>().purged, in_memory, "{purge}");
+            if !is_purged_after_restart {
+                drop(edge);
+                edge = builder.start();
+            }
+            for target in ["/a", "/ab", "/c"] {
+                match targets.contains(&target) {
+                    true => edge.get(target).assert_forwarded("uri-miss", target),
+                    false => assert_from_disk(&edge, target),
+                }
+            }
+            // What is fetched since is good.
+            write(&edge, &[]);
+            for target in targets {
+                edge.get(target).assert_hit(target);
+            }
+            edge.settle_disks();
+            drop(edge);
+            let edge = builder.start();
+            for target in targets {
+                assert_from_disk(&edge, target);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_soft_purge_leaves_a_stale_response_on_disk() {
+    let (origin, folder) = (origin(), folder());
+    let builder = with_disk(&origin, folder.path());
+    let edge = builder.start();
+    write(&edge, &["/a", "/b"]);
+    drop(edge);
+    let edge = builder.start();
+    edge.admin_post("/purge", "{\"tag\": \"all\", \"soft\": true}");
+    let answer = edge.get("/a");
+    let status = answer.header("cache-status").unwrap_or_default();
+    assert!(status.contains("fwd=stale; fwd-status=304"), "{status}");
+    assert_eq!(answer.text(), "/a");
+    drop(edge);
+    let edge = builder.start();
+    let status = edge.get("/b").header("cache-status").unwrap_or_default();
+    assert!(status.contains("fwd=stale; fwd-status=304"), "{status}");
+}
+
+#[test]
+fn an_unsafe_request_invalidates_what_is_on_disk() {
+    let (origin, folder) = (origin(), folder());
+    let builder = with_disk(&origin, folder.path());
+    let edge = builder.start();
+    write(&edge, &["/a", "/b"]);
+    drop(edge);
+    let edge = builder.start();
+    edge.send(&tero_tests::Request::new("POST", "/a").body("x"));
+    edge.get("/a").assert_forwarded("uri-miss", "/a");
+    drop(edge);
+    assert_from_disk(&builder.start(), "/b");
+}
+
+#[test]
+fn what_memory_has_no_room_for_is_found_on_disk() {
+    let (origin, folder) = (Origin::start(), folder());
+    let page = |target: &str| format!("{target} ").repeat(2_000);
+    origin.otherwise(move |asked| Reply::fresh(3_600, &page(&asked.target)));
+    let edge = with_disk(&origin, folder.path())
+        .cache("memory = \"1MiB\"")
+        .start();
+    let targets: Vec<String> = (0..200).map(|number| format!("/{number:04}")).collect();
+    for target in &targets {
+        edge.get(target);
+        edge.get(target);
+    }
+    edge.settle_disks();
+    let asked = origin.total();
+    for target in &targets {
+        assert_eq!(edge.get(target).text(), page(target));
+    }
+    let again = origin.total() - asked;
+    assert!(again < 20, "{again} of 200 were fetched again");
+    let on_disk = edge.metric("tero_disk_responses", &[]);
+    assert!(on_disk > 150.0, "{on_disk}");
+    assert!(edge.metric("tero_disk_hits_total", &[]) > 100.0);
+}
+
+#[test]
+fn a_clock_that_was_set_back_makes_what_is_on_disk_stale() {
+    let (origin, folder) = (origin(), folder());
+    let builder = with_disk(&origin, folder.path());
+    let edge = builder.start();
+    write(&edge, &["/a"]);
+    drop(edge);
+    let edge = builder.clone().at("2026-11-24T09:00:00").start();
+    let status = edge.get("/a").header("cache-status").unwrap_or_default();
+    assert!(status.contains("fwd=stale; fwd-status=304"), "{status}");
+}
+
+#[test]
+fn a_site_of_another_name_gets_nothing_of_it() {
+    let (origin, folder) = (origin(), folder());
+    let builder = with_disk(&origin, folder.path());
+    let edge = builder.start();
+    write(&edge, &["/a"]);
+    drop(edge);
+    let renamed = builder
+        .to_toml()
+        .replace("name = \"site\"", "name = \"other\"");
+    let edge = Edge::from_toml(&renamed, tero_tests::A_TUESDAY_MORNING, tero_tests::ART);
+    edge.get("/a").assert_forwarded("uri-miss", "/a");
+}
+
+#[test]
+fn a_folder_of_another_edge_is_refused() {
+    let (origin, folder) = (origin(), folder());
+    let builder = with_disk(&origin, folder.path());
+    let first = builder.start();
+    let error = builder.try_start().unwrap_err();
+    assert!(error.contains("in use by another running edge"), "{error}");
+    drop(first);
+    builder.start();
+}
+
+#[test]
+fn damaged_files_lose_pages_and_never_change_them() {
+    let (origin, folder) = (origin(), folder());
+    let builder = with_disk(&origin, folder.path());
+    let targets: Vec<String> = (0..40).map(|number| format!("/{number}")).collect();
+    let edge = builder.start();
+    let all: Vec<&str> = targets.iter().map(String::as_str).collect();
+    write(&edge, &all);
+    drop(edge);
+    let files = std::fs::read_dir(folder.path().join("disk")).unwrap();
+    let segment = files
+        .map(|file| file.unwrap().path())
+        .find(|file| file.extension().is_some_and(|end| end == "segment"))
+        .unwrap();
+    let written = std::fs::read(&segment).unwrap();
+    for seed in 0..20_usize {
+        let mut damaged = written.clone();
+        let at = seed.wrapping_mul(2_654_435_761) % (damaged.len() - 64) + 64;
+        damaged[at] ^= 1 << (seed % 8);
+        std::fs::write(&segment, &damaged).unwrap();
+        let (edge, asked) = (builder.start(), origin.total());
+        for target in &targets {
+            assert_eq!(edge.get(target).text(), *target);
+        }
+        assert!(origin.total() - asked <= 2, "bit {seed} of byte {at}");
+        drop(edge);
+        std::fs::write(&segment, &written).unwrap();
+    }
+}

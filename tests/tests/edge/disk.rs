@@ -220,7 +220,7 @@ fn an_unsafe_request_invalidates_what_is_on_disk() {
 fn what_memory_has_no_room_for_is_found_on_disk() {
     let (origin, folder) = (Origin::start(), folder());
     let page = |target: &str| format!("{target} ").repeat(2_000);
-    origin.otherwise(move |asked| Reply::fresh(3_600, &page(&asked.target)));
+    origin.otherwise(move |asked| Reply::fresh(3_600, page(&asked.target)));
     let edge = with_disk(&origin, folder.path())
         .cache("memory = \"1MiB\"")
         .start();

@@ -283,7 +283,7 @@ impl DiskTier {
             unreachable!("a tier has a disk");
         };
         // Variants of a URL may lie on different disks, but a key never moves while these disks stay.
-        let place = u64::from(crc32c::crc32c(key)) * (all >> 16) >> 16;
+        let place = (u64::from(crc32c::crc32c(key)) * (all >> 16)) >> 16;
         let disk = self.shares.partition_point(|share| *share <= place);
         &self.disks[disk.min(self.disks.len() - 1)]
     }

@@ -37,7 +37,8 @@ fn sdks_have_every_field_and_word_of_the_contract() {
     ];
     let has = |text: &str, word: &str| {
         let is_of_word = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
-        text.split(|char| !is_of_word(char)).any(|part| part == word)
+        text.split(|char| !is_of_word(char))
+            .any(|part| part == word)
     };
     let (resolve, _) = contract();
     for (_, interface) in resolve.interfaces.iter() {

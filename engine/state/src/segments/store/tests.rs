@@ -144,9 +144,10 @@ fn content_in_parts_is_one_and_gone_with_its_oldest_part() {
         .to_vec();
     let mut extents = Vec::new();
     for part in &parts {
+        let content = [&part[..]];
         let extent = NewRecord {
             kind: RecordKind::Extent,
-            ..entry(b"", b"", &[part])
+            ..entry(b"", b"", &content)
         };
         extents.push(store.append_extent(&extent).unwrap());
     }

@@ -169,6 +169,9 @@ pub struct RequestWords {
     /// Which query parameters count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
+    /// What else it decides, by name, in words.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub more: BTreeMap<String, String>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -195,6 +198,9 @@ pub struct ResponseWords {
     /// Its surrogate keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// What else it decides, by name, in words.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub more: BTreeMap<String, String>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -210,6 +216,9 @@ pub struct RequestTerms {
     pub variant: Option<String>,
     /// Which query parameters count.
     pub query: String,
+    /// What else they decide, by name, in words.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub more: BTreeMap<String, String>,
     /// Why.
     pub reason: Option<String>,
 }
@@ -250,6 +259,9 @@ pub struct ResponseTerms {
     pub stale_if_error_secs: Option<u64>,
     /// Its surrogate keys.
     pub tags: Vec<String>,
+    /// What else they decide, by name, in words.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub more: BTreeMap<String, String>,
     /// Why.
     pub reason: Option<String>,
 }
@@ -272,6 +284,9 @@ pub struct KeyParts {
     pub url: String,
     /// The variant.
     pub variant: Option<String>,
+    /// What else a decision makes the response depend on, as the key has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suffix: Option<String>,
 }
 
 /// A response that is stored under the key.

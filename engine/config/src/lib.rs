@@ -28,12 +28,12 @@ pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use self::sections::{
     AccessLog, AccessLogField, AccessLogFormat, Acme, AcmeChallenge, Admin, AtMostRule, Balance,
     BalanceBy, BasicAuth, Cache, CacheDisk, CertificateFiles, ClientAddressForm, ClientCertificate,
-    Compress, Credential, ErrorPage, ErrorStatus, Health, Hsts, HttpsRedirect, KeyPin, Limit,
-    LimitHours, LimitMemory, ListenAddress, Listener, ListenerTls, LocalTime, MissedRunAction,
-    ModuleSource, NeverRule, Origin, OriginCodings, OriginHttp2, Plan, PlanVariants, Policy,
-    PolicyHost, PolicyLimits, Redirect, RedirectQuery, RefreshAhead, Respond, Retry, RetryMethod,
-    RetryOn, Route, RouteCompress, Server, Site, SitePurge, StatusRange, TableFormat, TableKind,
-    TlsVersion, UnderscoreFields, WhenOff,
+    Compress, CountrySource, Credential, ErrorPage, ErrorStatus, Health, Hsts, HttpsRedirect,
+    KeyPin, Limit, LimitHours, LimitMemory, ListenAddress, Listener, ListenerTls, LocalTime,
+    MissedRunAction, ModuleSource, NeverEffects, NeverRule, Origin, OriginCodings, OriginHttp2,
+    Plan, PlanVariants, Policy, PolicyHost, PolicyLimits, Redirect, RedirectQuery, RefreshAhead,
+    Respond, Retry, RetryMethod, RetryOn, Route, RouteCompress, Server, Site, SitePurge,
+    StatusRange, TableFormat, TableKind, TlsVersion, UnderscoreFields, WhenOff,
 };
 pub use self::units::Share;
 pub use ipnet::IpNet;

@@ -9,6 +9,7 @@ mod basic_auth;
 mod cache;
 mod cache_disk;
 mod compress;
+mod country;
 mod error_page;
 mod field_edits;
 mod hsts;
@@ -43,13 +44,14 @@ pub use self::basic_auth::{BasicAuth, Credential};
 pub use self::cache::Cache;
 pub use self::cache_disk::CacheDisk;
 pub use self::compress::{Compress, OriginCodings, RouteCompress};
+pub use self::country::CountrySource;
 pub use self::error_page::{ErrorPage, ErrorStatus};
 pub use self::hsts::Hsts;
 pub use self::https_redirect::HttpsRedirect;
 pub use self::limit::{Limit, LimitHours, LimitMemory};
 pub use self::listener::{ListenAddress, Listener};
 pub use self::listener_tls::{CertificateFiles, ClientCertificate, ListenerTls, TlsVersion};
-pub use self::never::NeverRule;
+pub use self::never::{NeverEffects, NeverRule};
 pub use self::origin::{KeyPin, Origin, OriginHttp2};
 pub use self::policies::PolicyHost;
 pub use self::policy::{ModuleSource, Policy};
@@ -86,6 +88,7 @@ pub const SECTIONS: [&Section; 32] = [
     &Health::SECTION,
     &Retry::SECTION,
     &RefreshAhead::SECTION,
+    &CountrySource::SECTION,
     &NeverRule::SECTION,
     &AtMostRule::SECTION,
     &SitePurge::SECTION,

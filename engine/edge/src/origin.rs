@@ -35,7 +35,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
 use attempt::{Attempt, HopAnswer};
-use balance::Balancer;
+use balance::{Balancer, HopOrder};
 use breaker::Breaker;
 use content_leave::LeaveEnd;
 use error::SendError;
@@ -214,6 +214,11 @@ impl Origin {
         self.hops.iter().map(|hop| &*hop.name)
     }
 
+    /// Whether one of the next hops has this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.hops.iter().any(|hop| *hop.name == *name)
+    }
+
     /// Sends a request and waits for the head of its response. `request` has an origin-form target
     /// and a `Host`, and its content comes from `source`. `url` says which hop is its own, where the
     /// site chooses by it, and whom it queues with. If the request may be repeated, `again` makes it once more.
@@ -244,7 +249,14 @@ impl Origin {
         let leave = leave.map(LeaveEnd::new);
         let sending = SendingContent::watch(&mut request, &self.clock);
         let begun_at = self.clock.now();
-        let order = self.balancer.order(&self.hops, url.as_bytes(), begun_at);
+        let chosen = request.extensions().get::<ChosenOrigin>();
+        let order = match chosen {
+            None => self.balancer.order(&self.hops, url.as_bytes(), begun_at),
+            Some(ChosenOrigin(name)) => HopOrder {
+                hops: self.hops.iter().filter(|hop| *hop.name == **name).collect(),
+                on_trial: None,
+            },
+        };
         if let Some(hop) = order.on_trial {
             self.try_in_background(hop, &request, times);
         }
@@ -389,6 +401,10 @@ fn trial_of(request: &Request<RequestBody>) -> Request<RequestBody> {
     }
     trial
 }
+
+/// An extension of a request: the name of the origin that it goes to, and to no other.
+#[derive(Clone, Debug)]
+pub struct ChosenOrigin(pub Arc<str>);
 
 /// The same request with another body.
 pub fn with_body<B, C>(request: &Request<B>, body: C) -> Request<C> {

@@ -13,6 +13,8 @@ pub mod client;
 mod coding;
 pub mod content;
 mod cookies;
+pub mod country;
+mod decided;
 mod deliver;
 pub mod devices;
 mod disk_lookup;
@@ -30,6 +32,7 @@ mod hit_for_miss;
 mod hits;
 mod identity;
 mod key_memory;
+pub mod key_values;
 pub mod maintenance;
 mod miss;
 mod news;
@@ -90,14 +93,14 @@ use identity::RefusedSender;
 use miss::Miss;
 use news::{FlightNews, ResponseInFlight};
 use open_record::RecordedResponse;
-use provenance::{Provenance, StoreTier, Storing};
+use provenance::{NotStored, Provenance, StoreTier, Storing};
 use record::AwaitedAnswer;
 use tero_semantics::cache_status::Forward;
 use tero_semantics::disposition::{Disposition, FetchPlan, StoredMatch};
 use tero_semantics::purge_request::is_purge;
 use tero_semantics::reuse::{Reuse, reuse};
 use tero_wire::Fault;
-use verdict::{RuleAnswer, Verdict};
+use verdict::{CheckStage, RuleAnswer, Verdict};
 use warm_lookup::WarmLookup;
 
 pub use edge::{Edge, EdgeParts};
@@ -218,21 +221,29 @@ fn ruled(
         Verdict::Admit => admitted(edge, exchange, content),
         Verdict::StoredOnly(otherwise) => {
             let own = Arc::get_mut(&mut exchange).expect("nobody else has seen the request yet");
-            admit::ask_policies_after_rules(own);
+            let decided = admit::ask_policies_after_rules(own);
             let visit = Visit {
                 edge,
                 exchange: &exchange,
             };
-            match stored_only(visit) {
+            // What still has to be checked is not for now.
+            match stored_only(visit).filter(|_| decided.is_none()) {
                 Some(answer) => Reply::Ready(recorded(visit, answer)),
                 None => Reply::Ready(by_rule(edge, &exchange, *otherwise)),
             }
         }
         Verdict::Check(pending) => Reply::Pending(Box::pin(async move {
             let own = Arc::get_mut(&mut exchange).expect("nobody else has seen the request yet");
-            let verdict = pending.verdict(&edge.checkers, own).await;
-            if let Verdict::Admit = verdict {
-                admit::ask_policies_after_rules(own);
+            let stage = pending.stage;
+            let mut verdict = pending.verdict(&edge.checkers, own).await;
+            match (&verdict, stage) {
+                (Verdict::Admit, CheckStage::Own) => {
+                    if let Some(decided) = admit::ask_policies_after_rules(own) {
+                        verdict = *decided;
+                    }
+                }
+                (Verdict::Admit, CheckStage::Decided) => decided::go_on(own),
+                _ => {}
             }
             ruled(edge, exchange, verdict, content).response().await
         })),
@@ -311,8 +322,14 @@ pub async fn fetch_for_plan(
     found: WarmLookup,
     stored: Option<Arc<StoredResponse>>,
 ) -> Answer {
+    if stored.is_none() && visit.has_too_many_key_values() {
+        return pass_through(visit, None, Forward::Bypass, NEW_KEY_VALUE).await;
+    }
     fetch(visit, Miss::new(visit, stored, found.forward())).await
 }
+
+/// What is said of storing where the parts of a key have a value for which there is no room.
+const NEW_KEY_VALUE: Storing = Storing::Refused(NotStored::KeyValues);
 
 /// How far a request has come without waiting.
 #[allow(
@@ -332,8 +349,8 @@ enum Route {
     Fetch(Option<Arc<StoredResponse>>, Forward),
     /// To the disk that may have it.
     Disk,
-    /// Past the cache.
-    Pass(Forward),
+    /// Past the cache; and why nothing is stored, where the reason has a name.
+    Pass(Forward, Storing),
     /// To another protocol.
     Upgrade,
     /// Isn't forwarded: it asks for a purge.
@@ -354,8 +371,10 @@ fn carry_out_by(
     tier: StoreTier,
 ) -> Progress {
     match disposition {
+        Disposition::Answer => Progress::Answered(own_answer(visit)),
         Disposition::Serve(stored) => Progress::Answered(hit(visit, &stored, tier)),
         Disposition::ServeWhileRevalidating(stored) => {
+            visit.note_key_value();
             revalidate::in_background(visit, &stored);
             let provenance = Provenance::stored(Outcome::Stale).of_tier(tier);
             Progress::Answered(stale(visit, &stored, provenance))
@@ -371,13 +390,19 @@ fn carry_out_by(
         }
         Disposition::GatewayTimeout => Progress::Answered(only_if_cached(visit)),
         Disposition::Revalidate { stored, why } => {
+            visit.note_key_value();
             Progress::Onward(Route::Fetch(Some(stored), why.forward()))
+        }
+        Disposition::Fetch(_) if visit.has_too_many_key_values() => {
+            Progress::Onward(Route::Pass(Forward::Bypass, NEW_KEY_VALUE))
         }
         Disposition::Fetch(forward) => Progress::Onward(Route::Fetch(None, forward)),
         Disposition::Pass(_) if is_purge(&visit.exchange.parts.method) => {
             Progress::Onward(Route::Purge)
         }
-        Disposition::Pass(reason) => Progress::Onward(Route::Pass(reason.forward())),
+        Disposition::Pass(reason) => {
+            Progress::Onward(Route::Pass(reason.forward(), Storing::NotTried))
+        }
         Disposition::Upgrade => Progress::Onward(Route::Upgrade),
     }
 }
@@ -386,7 +411,7 @@ async fn forward(visit: Visit<'_>, route: Route, content: Option<RequestContent>
     match route {
         Route::Fetch(stale, forward) => fetch(visit, Miss::new(visit, stale, forward)).await,
         Route::Disk => from_disk(visit).await,
-        Route::Pass(forward) => pass_through(visit, content, forward).await,
+        Route::Pass(forward, storing) => pass_through(visit, content, forward, storing).await,
         Route::Upgrade => upgrade(visit).await,
         Route::Purge => purge_method::answer(visit).await,
     }
@@ -404,9 +429,17 @@ async fn from_disk(visit: Visit<'_>) -> Answer {
         Progress::Onward(Route::Fetch(stale, forward)) => {
             fetch(visit, Miss::new(visit, stale, forward)).await
         }
-        Progress::Onward(Route::Pass(_) | Route::Disk | Route::Upgrade | Route::Purge) => {
-            unreachable!("a request that was looked up once is looked up again")
-        }
+        // A request that was looked up once is looked up again; if not, it is a miss.
+        Progress::Onward(_) => fetch(visit, Miss::new(visit, None, Forward::UriMiss)).await,
+    }
+}
+
+/// The answer that a policy gives by itself.
+#[cold]
+fn own_answer(visit: Visit<'_>) -> Answer {
+    match visit.exchange.own_answer() {
+        Some(answer) => respond::by_policy(visit, answer),
+        None => respond::failed(visit, None, Failure::shutting_down()),
     }
 }
 
@@ -507,7 +540,7 @@ async fn fetch_alone(visit: Visit<'_>, miss: Miss) -> Answer {
 async fn fetch_range(visit: Visit<'_>, why: Forward) -> Answer {
     let fields = visit.exchange.fields;
     if fields.conditional || !fields.range {
-        return pass_through(visit, None, why).await;
+        return pass_through(visit, None, why, Storing::NotTried).await;
     }
     let fetch = Fetch::new(visit, None, Extent::Range);
     answer_from_fetch(visit, &Miss::without_stored(why), fetch.start().await).await
@@ -639,7 +672,12 @@ async fn forward_head(visit: Visit<'_>, miss: Miss) -> Answer {
     }
 }
 
-async fn pass_through(visit: Visit<'_>, content: Option<RequestContent>, why: Forward) -> Answer {
+async fn pass_through(
+    visit: Visit<'_>,
+    content: Option<RequestContent>,
+    why: Forward,
+    storing: Storing,
+) -> Answer {
     let asked_at = visit.now();
     let mut passed = match pass::ask(visit, content).await {
         Ok(passed) => passed,
@@ -661,7 +699,7 @@ async fn pass_through(visit: Visit<'_>, content: Option<RequestContent>, why: Fo
         Outcome::Miss
     };
     let reply = reply_of(visit, &response);
-    let provenance = Provenance::forwarded(outcome, why, reply, Storing::NotTried);
+    let provenance = Provenance::forwarded(outcome, why, reply, storing);
     deliver_as_sent(visit, response, provenance)
 }
 

@@ -15,6 +15,7 @@ use crate::error::PolicyError;
 use crate::host::Host;
 use crate::manifest::Hook;
 use crate::module::compiler::Compiler;
+use crate::names::check_names;
 use crate::policy::Policy;
 use tero_config::{
     Config, ConfigError, ConfigErrors, FilePosition, Mistake, Mistakes, Plan, PlanVariants, Site,
@@ -153,6 +154,13 @@ fn chains(host: &Host, config: &Config, policies: &[Option<Arc<Policy>>], add: A
         let Some(chosen) = named.collect::<Option<Vec<_>>>() else {
             continue;
         };
+        let mut known = chosen.iter();
+        if let Some(error) =
+            known.find_map(|policy| check_names(policy, site, &config.limits).err())
+        {
+            add(site.place, "site.policies", mistake_of(&error));
+            continue;
+        }
         match Chain::new(host, chosen, config.cache.max_policy_variants) {
             Ok(chain) => plans(config, site, &chain, add),
             Err(error) => add(site.place, "site.policies", mistake_of(&error)),
@@ -278,6 +286,12 @@ pub fn cure(error: &PolicyError) -> &'static str {
             "correct the policy, or use the previous version"
         }
         PolicyError::Calendar { .. } => "correct the calendar file",
+        PolicyError::UnknownName { kind, .. } => match *kind {
+            "origin" => {
+                "name the origin in a [[site.origin]], or correct the settings of the policy"
+            }
+            _ => "write class in a [[limit]] of the site, or correct the settings of the policy",
+        },
         PolicyError::TooManyVariants { .. } => {
             "use fewer policies with variants, or raise cache.max_policy_variants"
         }

@@ -1,11 +1,13 @@
 //! Compares the decisions of two versions about the same questions, field by field: how often they
 //! agree, and samples of the differences.
 
+mod more;
 mod words;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use self::more::{DecisionWords, request_words, response_words};
 pub use self::words::{admit, answer, edits, expiry, key_parts, lookup, query, rewrite, storing};
 
 use tero_semantics::decision::{ExtendedDecision, RequestDecision, ResponseDecision};

@@ -106,6 +106,20 @@ impl DeviceSource {
     }
 }
 
+/// How the class of a request with these fields was found: by its client hints, if they say by
+/// themselves what was found, else by its user agent, or by what a trusted proxy made of that.
+pub fn source_of(headers: &HeaderMap, class: Device) -> DeviceSource {
+    let fields = DeviceFields::of(headers);
+    let by_hints = fields
+        .form_factor
+        .or_else(|| by_hints(fields.mobile, fields.platform));
+    match class {
+        Device::Unknown => DeviceSource::Nothing,
+        class if by_hints == Some(class) => DeviceSource::ClientHints,
+        _ => DeviceSource::UserAgent,
+    }
+}
+
 /// The bytes of a user agent that are read. The words that name the class stand well before this
 /// limit.
 pub const MAX_USER_AGENT_BYTES: usize = 1024;
@@ -357,6 +371,27 @@ mod tests {
         ] {
             check(ANDROID, "?0", platform, Device::Desktop);
         }
+    }
+
+    #[test]
+    fn the_source_of_a_class_is_what_says_it() {
+        let source = |fields: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            source_of(&headers, classify(&headers))
+        };
+        let mobile = ("sec-ch-ua-mobile", "?1");
+        let agent = ("user-agent", WINDOWS);
+        assert_eq!(source(&[mobile, agent]), DeviceSource::ClientHints);
+        let factor = ("sec-ch-ua-form-factors", "\"Tablet\"");
+        assert_eq!(source(&[factor]), DeviceSource::ClientHints);
+        assert_eq!(source(&[agent]), DeviceSource::UserAgent);
+        let bot = ("user-agent", "Googlebot/2.1");
+        assert_eq!(source(&[bot, mobile]), DeviceSource::UserAgent);
+        assert_eq!(source(&[]), DeviceSource::Nothing);
+        assert_eq!(source(&[("user-agent", "?")]), DeviceSource::Nothing);
     }
 
     #[test]

@@ -122,6 +122,20 @@ pub enum PolicyError {
         /// The details.
         reason: String,
     },
+    /// The policy may choose something on a site that the configuration doesn't have.
+    #[error("policy `{policy}` may choose the {kind} `{name}`, which the site `{site}` doesn't have; {known}", name = escaped(name))]
+    UnknownName {
+        /// The name of the policy.
+        policy: Arc<str>,
+        /// The name of the site.
+        site: Arc<str>,
+        /// `origin` or `rate class`.
+        kind: &'static str,
+        /// The name that is unknown.
+        name: Arc<str>,
+        /// The names that there are.
+        known: String,
+    },
     /// The policies of a site together declare too many variants.
     #[error(
         "the variants of these policies combine to {count}; `cache.max_policy_variants` allows {bound}"

@@ -1,9 +1,14 @@
-//! The `Cache-Control` that a browser gets if a policy says how long it may keep its copy.
+//! The `Cache-Control` that a browser gets if a policy says how long it may keep its copy, or when
+//! the response ends.
 
 use std::time::Duration;
 
 use http::header::{AGE, CACHE_CONTROL, EXPIRES};
 use http::{HeaderMap, HeaderValue};
+
+use super::cache_control::ResponseDirectives;
+use super::freshness::browser_lifetime;
+use super::timestamp::Timestamp;
 
 /// Directives that give or limit a lifetime; the new `max-age` replaces them.
 const LIFETIMES: [&str; 5] = [
@@ -52,6 +57,42 @@ pub fn limit_browser_lifetime(
         headers.remove(EXPIRES);
     }
     debug_assert!(!headers.contains_key(AGE), "the age is added after this");
+}
+
+/// Has a browser keep the response no longer than the edge, which has `remaining` seconds of its own
+/// freshness lifetime left, in whole seconds. A response that gives browsers no lifetime, or a
+/// shorter one, stays as it is. `age` and the time of the call are those of
+/// [`limit_browser_lifetime`]; `now` is the time of the system's clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+/// use tero_semantics::browser_lifetime::bound_browser_lifetime;
+/// use tero_semantics::timestamp::Timestamp;
+///
+/// let now = Timestamp::from_unix_secs(1_773_144_000);
+/// let bounded = |remaining| {
+///     let hour = HeaderValue::from_static("public, max-age=3600");
+///     let mut response = HeaderMap::from_iter([(CACHE_CONTROL, hour)]);
+///     let [age, remaining] = [10, remaining].map(Duration::from_secs);
+///     bound_browser_lifetime(&mut response, age, remaining, now);
+///     response[CACHE_CONTROL].to_str().unwrap().to_owned()
+/// };
+/// assert_eq!(bounded(60), "public, max-age=70");
+/// assert_eq!(bounded(3_590), "public, max-age=3600");
+/// ```
+pub fn bound_browser_lifetime(
+    headers: &mut HeaderMap,
+    age: Duration,
+    remaining: Duration,
+    now: Timestamp,
+) {
+    let directives = ResponseDirectives::of(headers);
+    let given = browser_lifetime(headers, &directives, now);
+    let left = given.map_or(Duration::ZERO, |given| given.saturating_sub(age));
+    if left > remaining {
+        limit_browser_lifetime(headers, remaining, age, remaining);
+    }
 }
 
 fn directives_without_lifetime(headers: &HeaderMap) -> Vec<String> {

@@ -226,7 +226,8 @@ pub struct ResponseDecision {
     pub stale_if_error: Option<Duration>,
     /// Surrogate keys, sorted, without duplicates.
     pub tags: Vec<Box<str>>,
-    /// Fields that the response gets and loses before it is stored.
+    /// Fields that the response gets and loses before it is stored. None of them says anything about
+    /// caching, so the response is judged as it came.
     pub fields: FieldEdits,
     /// Whether it is worth a place in the store: `Some(false)` serves it without keeping it.
     pub admit: Option<bool>,
@@ -236,6 +237,18 @@ pub struct ResponseDecision {
     pub expiry: Option<Expiry>,
     /// As in [`RequestDecision::reason`].
     pub reason: Option<Arc<str>>,
+}
+
+impl ResponseDecision {
+    /// The TTL of a response with this status.
+    pub fn ttl_of(&self, status: StatusCode) -> Option<Duration> {
+        self.ttl_of_error(status).or(self.ttl)
+    }
+
+    /// The TTL of a response with this status, if that is an error.
+    pub fn ttl_of_error(&self, status: StatusCode) -> Option<Duration> {
+        self.error_ttl.filter(|_| status.as_u16() >= 400)
+    }
 }
 
 /// An instant that ends the use of a stored response.

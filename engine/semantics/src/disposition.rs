@@ -25,6 +25,8 @@ pub struct RequestFacts<'r> {
     pub has_content: bool,
     /// Whether it asks for another protocol, and may have it (RFC 9110 §7.8).
     pub asks_for_upgrade: bool,
+    /// Whether a policy answers it by itself, and may.
+    pub is_answered: bool,
     /// Whether the operator's floor says that its path is never looked up.
     pub is_never: bool,
     /// Whether it goes to another origin than a GET for its URL.
@@ -126,6 +128,8 @@ impl PassReason {
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition<S> {
+    /// A policy's own answer.
+    Answer,
     /// The stored response answers it.
     Serve(S),
     /// The stored response answers it, stale, and is revalidated in the background.
@@ -154,7 +158,10 @@ pub enum Disposition<S> {
 impl<S> Disposition<S> {
     /// Whether the cache takes part in the request.
     pub fn is_looked_up(&self) -> bool {
-        !matches!(self, Disposition::Pass(_) | Disposition::Upgrade)
+        !matches!(
+            self,
+            Disposition::Answer | Disposition::Pass(_) | Disposition::Upgrade
+        )
     }
 }
 
@@ -188,6 +195,7 @@ impl RevalidationReason {
 ///     method: &Method::GET,
 ///     has_content: false,
 ///     asks_for_upgrade: false,
+///     is_answered: false,
 ///     is_never: false,
 ///     is_apart: false,
 ///     lookup: LookupDecision::Cache,
@@ -208,6 +216,9 @@ pub fn disposition<S: StoredFreshness>(
     look_up: impl FnOnce() -> StoredMatch<S>,
     outlook: impl FnOnce() -> OriginOutlook,
 ) -> Disposition<S> {
+    if request.is_answered {
+        return Disposition::Answer;
+    }
     if request.asks_for_upgrade {
         return Disposition::Upgrade;
     }
@@ -249,6 +260,8 @@ fn of_stored<S: StoredFreshness>(
     } = *request;
     match reuse(stored.freshness(), directives, client, at) {
         Reuse::Fresh => Disposition::Serve(stored),
+        // As if it were not there.
+        _ if stored.freshness().is_over(at) => absent(request, Forward::UriMiss),
         Reuse::StaleWhileRevalidate => match outlook() {
             OriginOutlook::Resting => Disposition::ServeWhileOriginRests(stored),
             OriginOutlook::Good | OriginOutlook::Doubtful => {
@@ -393,9 +406,9 @@ mod tests {
     use http::StatusCode;
 
     use super::super::cache_control::ResponseDirectives;
-    use super::super::decision::ResponseDecision;
+    use super::super::decision::{Expiry, ResponseDecision};
     use super::super::freshness::{FreshnessInput, SiteDefaults};
-    use super::super::testing::{NOON, headers};
+    use super::super::testing::{self, NOON, headers};
     use super::*;
 
     fn freshness(cache_control: &str) -> Freshness {
@@ -416,6 +429,7 @@ mod tests {
             method,
             has_content: false,
             asks_for_upgrade: false,
+            is_answered: false,
             is_never: false,
             is_apart: false,
             lookup: LookupDecision::Cache,
@@ -467,6 +481,67 @@ mod tests {
         for method in [Method::POST, Method::PUT, Method::OPTIONS] {
             let facts = facts(&method, &directives);
             check(facts, Disposition::Pass(PassReason::Method));
+        }
+    }
+
+    #[test]
+    fn a_policys_answer_goes_before_all_else() {
+        let directives = RequestDirectives::default();
+        for method in [Method::GET, Method::POST] {
+            let answered = RequestFacts {
+                is_answered: true,
+                is_never: true,
+                lookup: LookupDecision::Pass,
+                asks_for_upgrade: true,
+                ..facts(&method, &directives)
+            };
+            let seen = disposition(
+                &answered,
+                || -> StoredMatch<Freshness> { panic!("it was looked up") },
+                || OriginOutlook::Good,
+            );
+            assert_eq!(seen, Disposition::Answer);
+            assert!(!seen.is_looked_up());
+        }
+    }
+
+    #[test]
+    fn what_a_policy_has_purged_is_as_if_it_were_not_there() {
+        let headers = headers(&[("cache-control", "max-age=10, stale-if-error=50")]);
+        let ends = NOON.saturating_add(std::time::Duration::from_secs(20));
+        let stored = Freshness::of(&FreshnessInput {
+            status: StatusCode::OK,
+            response_headers: &headers,
+            directives: &ResponseDirectives::of(&headers),
+            decision: &ResponseDecision {
+                expiry: Some(Expiry::PurgeAt(ends)),
+                ..ResponseDecision::default()
+            },
+            defaults: SiteDefaults::default(),
+            request_time: NOON,
+            response_time: NOON,
+        });
+        let obeys = RequestDirectives::of(&testing::headers(&[("cache-control", "max-stale")]));
+        let only_if_cached =
+            RequestDirectives::of(&testing::headers(&[("cache-control", "only-if-cached")]));
+        let seen = |secs, directives, outlook| {
+            let facts = RequestFacts {
+                client: ClientDirectives::Obey,
+                at: NOON.saturating_add(std::time::Duration::from_secs(secs)),
+                ..facts(&Method::GET, directives)
+            };
+            disposition(&facts, || StoredMatch::Selected(stored), || outlook)
+        };
+        let plain = RequestDirectives::default();
+        for outlook in [OriginOutlook::Good, OriginOutlook::Resting] {
+            let gone = Disposition::Fetch(Forward::UriMiss);
+            assert_ne!(seen(19, &plain, outlook), gone);
+            assert_eq!(seen(20, &plain, outlook), gone);
+            assert_eq!(seen(20, &obeys, outlook), gone);
+            assert_eq!(
+                seen(20, &only_if_cached, outlook),
+                Disposition::GatewayTimeout
+            );
         }
     }
 

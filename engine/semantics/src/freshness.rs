@@ -16,7 +16,7 @@ use http::StatusCode;
 use http::header::HeaderMap;
 
 use super::cache_control::ResponseDirectives;
-use super::decision::ResponseDecision;
+use super::decision::{Expiry, ResponseDecision};
 use super::operator_floor::LifetimeBound;
 use super::timestamp::Timestamp;
 use super::validation::has_validator;
@@ -118,10 +118,8 @@ pub struct Freshness {
     lifetime_secs: u32,
     while_revalidate_secs: u32,
     if_error_secs: u32,
-    source: LifetimeSource,
-    must_validate: bool,
-    forbids_stale: bool,
-    can_bridge: bool,
+    over_after: SecondsToEnd,
+    traits: FreshnessTraits,
 }
 
 impl Freshness {
@@ -162,7 +160,7 @@ impl Freshness {
             directives.stale_if_error,
             input.defaults.stale_if_error,
         );
-        Freshness {
+        let freshness = Freshness {
             born,
             fresh_until,
             lifetime_secs: secs(lifetime),
@@ -172,11 +170,70 @@ impl Freshness {
                 input.defaults.stale_while_revalidate,
             )),
             if_error_secs: if can_bridge { secs(if_error) } else { 0 },
-            source,
-            must_validate: must_validate(input),
-            forbids_stale: rule.is_forbidden,
-            can_bridge,
+            over_after: SecondsToEnd::NEVER,
+            traits: FreshnessTraits::of(source)
+                .with(MUST_VALIDATE, must_validate(input))
+                .with(FORBIDS_STALE, rule.is_forbidden)
+                .with(CAN_BRIDGE, can_bridge),
+        };
+        match decision.expiry {
+            Some(expiry) => freshness.ended(expiry),
+            None => freshness,
         }
+    }
+
+    /// The same freshness, ended at the instant that a policy names.
+    fn ended(mut self, expiry: Expiry) -> Freshness {
+        let (Expiry::PurgeAt(at) | Expiry::StaleAt(at)) = expiry;
+        if at < self.fresh_until {
+            let beyond = self.fresh_until.since(at).as_millis().div_ceil(1_000);
+            let beyond = u32::try_from(beyond).unwrap_or(u32::MAX);
+            self.lifetime_secs = self.lifetime_secs.saturating_sub(beyond);
+            self.fresh_until = at;
+            self.traits.set_source(LifetimeSource::Expiry);
+        }
+        if let Expiry::PurgeAt(_) = expiry {
+            self.over_after = SecondsToEnd::of(at.since(self.fresh_until));
+        }
+        self
+    }
+
+    /// Whether a policy has had it purged by now: it may not be used in any way.
+    ///
+    /// ```
+    /// # use http::StatusCode;
+    /// # use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+    /// # use tero_semantics::cache_control::ResponseDirectives;
+    /// # use tero_semantics::decision::{Expiry, ResponseDecision};
+    /// # use tero_semantics::freshness::{Freshness, FreshnessInput, SiteDefaults};
+    /// # use tero_semantics::timestamp::Timestamp;
+    /// # let noon = Timestamp::from_unix_secs(1_773_144_000);
+    /// # let one = Timestamp::from_unix_secs(1_773_147_600);
+    /// # let cache_control = HeaderValue::from_static("max-age=86400, stale-if-error=600");
+    /// # let response = HeaderMap::from_iter([(CACHE_CONTROL, cache_control)]);
+    /// // A response that came at noon with `Cache-Control: max-age=86400, stale-if-error=600`:
+    /// let until_one = |expiry| Freshness::of(&FreshnessInput {
+    ///     decision: &ResponseDecision { expiry: Some(expiry), ..ResponseDecision::default() },
+    /// #     status: StatusCode::OK,
+    /// #     response_headers: &response,
+    /// #     directives: &ResponseDirectives::of(&response),
+    /// #     defaults: SiteDefaults::default(),
+    /// #     request_time: noon,
+    /// #     response_time: noon,
+    ///     // …
+    /// });
+    /// let (purged, stale) = (until_one(Expiry::PurgeAt(one)), until_one(Expiry::StaleAt(one)));
+    /// assert_eq!((purged.fresh_until(), stale.fresh_until()), (one, one));
+    /// assert!(purged.is_over(one) && !purged.allows_if_error(one));
+    /// assert!(!stale.is_over(one) && stale.allows_if_error(one));
+    /// ```
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.over_at().is_some_and(|over| now >= over)
+    }
+
+    fn over_at(&self) -> Option<Timestamp> {
+        let after = self.over_after.get()?;
+        Some(self.fresh_until.saturating_add(after))
     }
 
     /// The same freshness, on another clock: one that shows `to` when the first shows `from`.
@@ -225,11 +282,11 @@ impl Freshness {
             let beyond = Duration::from_secs(beyond.into());
             self.fresh_until = self.fresh_until.saturating_sub(beyond);
             self.lifetime_secs = ttl;
-            self.source = LifetimeSource::AtMost;
+            self.traits.set_source(LifetimeSource::AtMost);
         }
         self.while_revalidate_secs = self.while_revalidate_secs.min(stale);
         self.if_error_secs = self.if_error_secs.min(stale);
-        self.forbids_stale = true;
+        self.traits = self.traits.with(FORBIDS_STALE, true);
         self
     }
 
@@ -237,7 +294,7 @@ impl Freshness {
     #[inline]
     pub fn is_within(&self, bound: LifetimeBound) -> bool {
         let stale = self.while_revalidate_secs.max(self.if_error_secs);
-        self.lifetime_secs <= secs(bound.ttl) && stale <= secs(bound.stale) && self.forbids_stale
+        self.lifetime_secs <= secs(bound.ttl) && stale <= secs(bound.stale) && self.forbids_stale()
     }
 
     /// The current age (§4.2.3). `Age` tells it in whole seconds, rounded down.
@@ -256,7 +313,7 @@ impl Freshness {
     /// What gave the lifetime.
     #[inline]
     pub fn source(&self) -> LifetimeSource {
-        self.source
+        self.traits.source()
     }
 
     /// Whether the response is fresh: its lifetime exceeds its age (§4.2).
@@ -298,43 +355,46 @@ impl Freshness {
     }
 
     /// When freshness and both stale windows are over: from then on the response is of use only
-    /// with a validator.
+    /// with a validator, if at all.
     pub fn usable_until(&self) -> Timestamp {
         let window = self.while_revalidate_secs.max(self.if_error_secs);
-        self.fresh_until
-            .saturating_add(Duration::from_secs(window.into()))
+        let usable = self
+            .fresh_until
+            .saturating_add(Duration::from_secs(window.into()));
+        self.over_at().map_or(usable, |over| usable.min(over))
     }
 
     /// Whether the response can still be used after `now`, other than by a client's `max-stale`:
     /// it is fresh, a stale window is open or will be, or the fields in `stored` have a validator.
     /// A response for which this is false is not worth storing.
     pub fn is_worth_keeping(&self, stored: &HeaderMap, now: Timestamp) -> bool {
-        now < self.usable_until() || has_validator(stored)
+        now < self.usable_until() || (has_validator(stored) && !self.is_over(now))
     }
 
     /// Whether the response may be used stale now while it is revalidated (RFC 5861 §3).
     #[inline]
     pub fn allows_while_revalidate(&self, now: Timestamp) -> bool {
         self.staleness(now) < Duration::from_secs(self.while_revalidate_secs.into())
+            && !self.is_over(now)
     }
 
     /// Whether the response may be used stale now because the next hop failed (RFC 5861 §4).
     #[inline]
     pub fn allows_if_error(&self, now: Timestamp) -> bool {
-        self.staleness(now) < Duration::from_secs(self.if_error_secs.into())
+        self.staleness(now) < Duration::from_secs(self.if_error_secs.into()) && !self.is_over(now)
     }
 
     /// Whether `no-cache` demands validation before every use (§5.2.2.4).
     #[inline]
     pub fn must_validate(&self) -> bool {
-        self.must_validate
+        self.traits.has(MUST_VALIDATE)
     }
 
     /// Whether the directives of the response forbid stale use (§4.2.4), or the operator bounds it,
     /// so that clients can't ask for it either.
     #[inline]
     pub fn forbids_stale(&self) -> bool {
-        self.forbids_stale
+        self.traits.has(FORBIDS_STALE)
     }
 
     /// Whether the response may stand in for the next hop when that fails: it is a success or a
@@ -342,7 +402,7 @@ impl Freshness {
     /// must not be hidden by an older failure.
     #[inline]
     pub fn can_bridge(&self) -> bool {
-        self.can_bridge
+        self.traits.has(CAN_BRIDGE)
     }
 
     /// The freshness after a soft purge at `now`: stale from then on, with stale windows that open
@@ -381,10 +441,65 @@ impl Freshness {
     }
 }
 
+/// How long after the end of freshness a response is of no use at all, by a policy. In whole seconds,
+/// up to 194 days: three bytes, since every stored response has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SecondsToEnd([u8; 3]);
+
+impl SecondsToEnd {
+    /// No policy says so.
+    const NEVER: SecondsToEnd = SecondsToEnd([u8::MAX; 3]);
+    const MOST: u64 = (1 << 24) - 2;
+
+    fn of(after: Duration) -> SecondsToEnd {
+        let [low, middle, high, ..] = after.as_secs().min(SecondsToEnd::MOST).to_le_bytes();
+        SecondsToEnd([low, middle, high])
+    }
+
+    fn get(self) -> Option<Duration> {
+        let [low, middle, high] = self.0;
+        let secs = u32::from_le_bytes([low, middle, high, 0]);
+        (self != SecondsToEnd::NEVER).then(|| Duration::from_secs(secs.into()))
+    }
+}
+
+const MUST_VALIDATE: u8 = 1 << 4;
+const FORBIDS_STALE: u8 = 1 << 5;
+const CAN_BRIDGE: u8 = 1 << 6;
+/// The bits of [`FreshnessTraits`] that say the source.
+const SOURCE: u8 = (1 << 4) - 1;
+
+/// What gave a lifetime, and three properties, as bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FreshnessTraits(u8);
+
+impl FreshnessTraits {
+    fn of(source: LifetimeSource) -> FreshnessTraits {
+        FreshnessTraits(source as u8)
+    }
+
+    fn source(self) -> LifetimeSource {
+        LifetimeSource::ALL[usize::from(self.0 & SOURCE)]
+    }
+
+    fn set_source(&mut self, source: LifetimeSource) {
+        self.0 = self.0 & !SOURCE | source as u8;
+    }
+
+    fn with(self, bit: u8, is_set: bool) -> FreshnessTraits {
+        FreshnessTraits(if is_set { self.0 | bit } else { self.0 & !bit })
+    }
+
+    #[inline]
+    fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+}
+
 /// A policy's TTL, or what the fields give, or the site's default, or a heuristic. `no-cache` means never fresh without validation
 /// (§5.2.2.4), whatever the lifetime.
 fn lifetime_of(input: &FreshnessInput<'_>) -> (Duration, LifetimeSource) {
-    if let Some(ttl) = input.decision.ttl {
+    if let Some(ttl) = input.decision.ttl_of(input.status) {
         return (ttl, LifetimeSource::Policy);
     }
     let (headers, directives) = (input.response_headers, input.directives);
@@ -404,7 +519,7 @@ fn lifetime_of(input: &FreshnessInput<'_>) -> (Duration, LifetimeSource) {
 }
 
 fn must_validate(input: &FreshnessInput<'_>) -> bool {
-    input.decision.ttl.is_none() && input.directives.no_cache.is_all()
+    input.decision.ttl_of(input.status).is_none() && input.directives.no_cache.is_all()
 }
 
 /// How long a response may be used stale.

@@ -1,5 +1,10 @@
 //! Which stored responses a request can mean: the cache key (RFC 9111 §2), made of scheme, host,
-//! path, the query parameters that count, and the policies' variant.
+//! path, the query parameters that count, the policies' variant, and what else their decision makes
+//! the response depend on.
+//!
+//! A key has a line for the URL, one for the variant, and, if there is anything on it, one for the
+//! suffix of the decision. What is kept beside a response, such as a part of it, stands under a key
+//! with a further line.
 //!
 //! The path is part of the key byte by byte. RFC 3986 §6.2.2 would allow `%7E` and `~` to share a
 //! key. But the origin gets the path as it came, and some origins answer the two differently, so
@@ -142,6 +147,57 @@ pub fn write_key(buf: &mut Vec<u8>, parts: &KeyParts<'_>) {
     }
     buf.push(b'\n');
     buf.extend_from_slice(parts.variant.unwrap_or_default().as_bytes());
+}
+
+/// Appends the suffix of a decision to a key that [`write_key`] wrote
+/// ([`ExtendedDecision::key_suffix`](super::decision::ExtendedDecision::key_suffix)). An empty one
+/// changes nothing.
+///
+/// ```
+/// use tero_semantics::key::{url_of, variant_of, without_suffix, write_suffix};
+///
+/// let mut key = b"http://example.com/\nmobile".to_vec();
+/// write_suffix(&mut key, b"k6:marketv2:ar");
+/// assert_eq!(url_of(&key), "http://example.com/");
+/// assert_eq!(variant_of(&key), Some("mobile"));
+/// assert_eq!(without_suffix(&key), b"http://example.com/\nmobile");
+/// ```
+pub fn write_suffix(buf: &mut Vec<u8>, suffix: &[u8]) {
+    if !suffix.is_empty() {
+        buf.push(b'\n');
+        buf.extend_from_slice(suffix);
+    }
+}
+
+/// A key up to its variant: without the suffix of a decision, and whatever follows it.
+pub fn without_suffix(key: &[u8]) -> &[u8] {
+    let mut feeds = key.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let end = feeds.nth(1).map_or(key.len(), |(place, _)| place);
+    &key[..end]
+}
+
+/// Whether a key has the suffix of a decision. Each begins with a letter and a number, as no other
+/// third line of a key does.
+///
+/// ```
+/// use tero_semantics::key::has_suffix;
+///
+/// assert!(has_suffix(b"http://example.com/\n\nk6:marketv2:ar"));
+/// assert!(has_suffix(b"http://example.com/\n\nk6:marketv2:ar\nparts"));
+/// assert!(!has_suffix(b"http://example.com/\nmobile\nparts"));
+/// ```
+pub fn has_suffix(key: &[u8]) -> bool {
+    let after = &key[without_suffix(key).len()..];
+    matches!(after, [b'\n', letter, digit, ..] if letter.is_ascii_lowercase() && digit.is_ascii_digit())
+}
+
+/// The suffix of the decision in a key; `None` if it has none.
+pub fn suffix_of(key: &[u8]) -> Option<&[u8]> {
+    if !has_suffix(key) {
+        return None;
+    }
+    let suffix = &key[without_suffix(key).len() + 1..];
+    suffix.split(|byte| *byte == b'\n').next()
 }
 
 /// The host of an authority, without the port; `None` if the authority is malformed or has user

@@ -77,6 +77,7 @@ pub mod cache_status;
 
 // RFC 6265.
 pub mod cookies;
+pub mod country;
 
 // RFC 3986.
 pub mod path;

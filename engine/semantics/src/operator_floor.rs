@@ -1,5 +1,5 @@
-//! The operator's floor: paths that are never stored, and greatest lifetimes of others. It holds
-//! above every policy and every field, however a path is written.
+//! The operator's floor: paths that are never stored, paths where no policy answers by itself, and
+//! greatest lifetimes. It holds above every policy and every field, however a path is written.
 
 use std::time::Duration;
 
@@ -32,16 +32,20 @@ pub struct BoundedPaths {
 /// let minute = LifetimeBound { ttl: Duration::from_secs(60), stale: Duration::ZERO };
 /// let floor = OperatorFloor {
 ///     never: vec!["/pagos/*".parse().unwrap()],
+///     never_answered: vec!["/admin/*".parse().unwrap()],
 ///     at_most: vec![BoundedPaths { patterns: vec!["/api/*".parse().unwrap()], bound: minute }],
 /// };
 /// assert!(floor.ruling("/pagos/1").never);
 /// assert!(floor.ruling("/api/..//pagos/1").never);
+/// assert!(floor.ruling("/admin/").forbids_answers);
 /// assert_eq!(floor.ruling("/api/prices").at_most, Some(minute));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OperatorFloor {
     /// Paths that are neither looked up nor stored.
     pub never: Vec<PathPattern>,
+    /// Paths where no policy answers by itself.
+    pub never_answered: Vec<PathPattern>,
     /// Paths with greatest lifetimes. All that match hold.
     pub at_most: Vec<BoundedPaths>,
 }
@@ -51,6 +55,8 @@ pub struct OperatorFloor {
 pub struct FloorRuling {
     /// It is neither looked up nor stored.
     pub never: bool,
+    /// No policy answers by itself.
+    pub forbids_answers: bool,
     /// How long its responses may be used at most.
     pub at_most: Option<LifetimeBound>,
 }
@@ -63,6 +69,7 @@ impl OperatorFloor {
         let bounds = bounds.filter(|bounded| path.are_met_by(&bounded.patterns));
         FloorRuling {
             never: path.are_met_by(&self.never),
+            forbids_answers: path.are_met_by(&self.never_answered),
             at_most: bounds
                 .map(|bounded| bounded.bound)
                 .reduce(LifetimeBound::with),
@@ -74,6 +81,11 @@ impl OperatorFloor {
         PathReadings::of(path).first_met(&self.never)
     }
 
+    /// The pattern by which no policy answers a path by itself.
+    pub fn never_answered_by(&self, path: &str) -> Option<&PathPattern> {
+        PathReadings::of(path).first_met(&self.never_answered)
+    }
+
     /// The patterns by which a path has a greatest lifetime, one of each rule that holds.
     pub fn at_most_by(&self, path: &str) -> Vec<&PathPattern> {
         let path = PathReadings::of(path);
@@ -81,6 +93,21 @@ impl OperatorFloor {
         rules
             .filter_map(|bounded| path.first_met(&bounded.patterns))
             .collect()
+    }
+}
+
+impl FloorRuling {
+    /// Both rulings together: what either forbids, and the lesser of each bound.
+    #[must_use]
+    pub fn and(self, other: FloorRuling) -> FloorRuling {
+        FloorRuling {
+            never: self.never || other.never,
+            forbids_answers: self.forbids_answers || other.forbids_answers,
+            at_most: match (self.at_most, other.at_most) {
+                (Some(one), Some(other)) => Some(one.with(other)),
+                (one, other) => one.or(other),
+            },
+        }
     }
 }
 
@@ -106,6 +133,7 @@ mod tests {
         };
         OperatorFloor {
             never: never.iter().map(|text| pattern(text)).collect(),
+            never_answered: vec![pattern("/admin/*")],
             at_most: at_most.iter().map(bounded).collect(),
         }
     }
@@ -130,6 +158,13 @@ mod tests {
         assert_eq!(ruling("/api//precios").at_most, Some(bound(30, 10)));
         assert!(ruling("/pagos/1").never && !ruling("/pagos").never);
         assert!(ruling("/api/%2e%2e/pagos/1").never);
+        assert!(ruling("/x/..//admin/1").forbids_answers && !ruling("/admin").forbids_answers);
+        assert!(!ruling("/admin/1").never && !ruling("/pagos/1").forbids_answers);
+        let both = ruling("/api/a")
+            .and(ruling("/api/precios"))
+            .and(ruling("/pagos/1"));
+        assert_eq!((both.never, both.at_most), (true, Some(bound(30, 10))));
+        assert_eq!(ruling("/").and(ruling("/api/a")), ruling("/api/a"));
         let by = |path| {
             let by = floor.at_most_by(path).into_iter();
             by.map(PathPattern::as_str).collect::<Vec<_>>()

@@ -8,11 +8,18 @@ use proptest::prelude::*;
 
 use super::cache_control::{RequestDirectives, ResponseDirectives};
 use super::content_coding::{AcceptedCodings, ContentCoding, accepts_all};
-use super::decision::{QueryParameters, QueryRule, ResponseDecision, StoringDecision};
+use super::decision::{
+    ExtendedDecision, KeyPart, OriginEdits, QueryParameters, QueryRule, ResponseDecision,
+    StoringDecision,
+};
 use super::default_ttl::DefaultTtl;
+use super::field_edits::FieldEdits;
 use super::freshness::{Freshness, FreshnessInput, SiteDefaults, header_lifetime};
 use super::http_date::http_date;
-use super::key::{KeyParts, canonical_query, url_of, variant_of, write_key};
+use super::key::{
+    KeyParts, canonical_query, has_suffix, url_of, variant_of, without_suffix, write_key,
+    write_suffix,
+};
 use super::range::{MAX_RANGES, Multipart, Partial, Selection, SelectionInput, selection};
 use super::reuse::{ClientDirectives, Reuse, reuse, stale_if_error};
 use super::storability::{
@@ -279,6 +286,43 @@ fn key_of((path, query, variant): &(String, Option<String>, Option<String>)) -> 
     key
 }
 
+/// What a decision adds to a key. Few texts, and such as the encoding itself is made of, so that
+/// different decisions come close to each other.
+fn key_additions() -> impl Strategy<Value = ExtendedDecision> {
+    let text = || "[k1:v\\\\\n]{0,3}";
+    let name = || prop::sample::select(vec!["k1", "v"]).prop_map(HeaderName::from_static);
+    let value = || "[k1:v]{0,3}".prop_map(|text| HeaderValue::try_from(text).unwrap());
+    let part = (text(), text()).prop_map(|(name, value)| KeyPart {
+        name: name.into(),
+        value: value.into(),
+    });
+    let fields = (
+        prop::collection::vec((name(), value()), 0..2),
+        prop::collection::vec(name(), 0..2),
+    );
+    (
+        prop::collection::vec(part, 0..3),
+        prop::option::of(text()),
+        prop::option::of(text()),
+        prop::option::of(text()),
+        fields,
+    )
+        .prop_map(|(key_parts, path, query, origin, (set, remove))| {
+            let mut decision = ExtendedDecision {
+                key_parts,
+                origin: OriginEdits {
+                    path: path.map(Into::into),
+                    query: query.map(Into::into),
+                    origin: origin.map(Into::into),
+                    fields: FieldEdits { set, remove },
+                },
+                ..ExtendedDecision::default()
+            };
+            decision.seal();
+            decision
+        })
+}
+
 proptest! {
     /// Every function is total: no field of a request or a response makes one panic.
     #[test]
@@ -541,6 +585,30 @@ proptest! {
         let uri: Uri = url_of(&key).parse().unwrap();
         prop_assert_eq!((uri.path(), uri.query()), (&*one.0, one.1.as_deref()));
         prop_assert_eq!(key == key_of(&other), one == other);
+    }
+
+    /// Two decisions that differ in what the origin is asked, or in a part of the key, never share a
+    /// stored response.
+    #[test]
+    fn keys_of_different_decisions_are_different(
+        parts in key_parts(), other_parts in key_parts(),
+        one in key_additions(), other in key_additions(),
+    ) {
+        let key = |parts, decision: &ExtendedDecision| {
+            let mut key = key_of(parts);
+            write_suffix(&mut key, &decision.key_suffix());
+            key
+        };
+        let written = key(&parts, &one);
+        prop_assert_eq!(without_suffix(&written), &*key_of(&parts));
+        prop_assert_eq!(has_suffix(&written), !one.key_suffix().is_empty());
+        prop_assert_eq!(variant_of(&written), parts.2.as_deref());
+        prop_assert_eq!(written == key(&parts, &other), one == other);
+        prop_assert_eq!(written == key(&other_parts, &one), parts == other_parts);
+        // Nor does one with what is kept beside another.
+        for beside in ["\nparts", "\nwith cookies"] {
+            prop_assert!([&written, beside.as_bytes()].concat() != key(&parts, &other));
+        }
     }
 
     #[test]

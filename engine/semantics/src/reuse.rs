@@ -253,7 +253,7 @@ pub fn stale_if_error(
     if freshness.is_fresh(now) || freshness.allows_if_error(now) {
         return true;
     }
-    if !freshness.can_bridge() {
+    if !freshness.can_bridge() || freshness.is_over(now) {
         return false;
     }
     let asked = obeyed
@@ -270,7 +270,7 @@ fn accepts_stale(freshness: &Freshness, obeyed: &RequestDirectives, now: Timesta
         Some(MaxStale::Any) => true,
         Some(MaxStale::Within(limit)) => whole_secs(freshness.staleness(now)) <= limit,
     };
-    covered && !freshness.forbids_stale()
+    covered && !freshness.forbids_stale() && !freshness.is_over(now)
 }
 
 /// The directives of a request that count.

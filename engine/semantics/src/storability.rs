@@ -79,7 +79,7 @@ impl Storability {
     /// use tero_semantics::operator_floor::FloorRuling;
     /// use tero_semantics::storability::{Refusal, Storability};
     ///
-    /// let never = FloorRuling { never: true, at_most: None };
+    /// let never = FloorRuling { never: true, ..FloorRuling::default() };
     /// assert_eq!(Storability::Yes.under(never), Storability::No(Refusal::Never));
     /// assert_eq!(Storability::Yes.under(FloorRuling::default()), Storability::Yes);
     /// ```
@@ -155,6 +155,8 @@ pub enum Refusal {
     Shield,
     /// The shield that sent it keeps nothing for requests like this one.
     ShieldToRequest,
+    /// A policy said that it is not worth a place in the store, for this request.
+    NotAdmitted,
 }
 
 impl Refusal {
@@ -180,6 +182,7 @@ impl Refusal {
             Refusal::NoLifetime => "no-lifetime",
             Refusal::Shield => "shield",
             Refusal::ShieldToRequest => "shield-to-request",
+            Refusal::NotAdmitted => "not-admitted",
         }
     }
 
@@ -195,6 +198,7 @@ impl Refusal {
                 | Refusal::NoCacheToCookie
                 | Refusal::DefaultTtlToCookie
                 | Refusal::ShieldToRequest
+                | Refusal::NotAdmitted
         )
     }
 }
@@ -342,6 +346,8 @@ fn refusal_by_fields(exchange: &StorabilityInput<'_>, lifted: FloorExceptions) -
             Refusal::DefaultTtlToCookie,
         ),
         (!has_lifetime(exchange), Refusal::NoLifetime),
+        // The last, since the others hold for the next request too.
+        (exchange.decision.admit == Some(false), Refusal::NotAdmitted),
     ])
 }
 
@@ -421,17 +427,20 @@ fn is_unshared_authorization(exchange: &StorabilityInput<'_>) -> bool {
 
 /// §3: explicit freshness of any kind, a status that is heuristically cacheable, or `public`. A
 /// policy's TTL counts as a lifetime if the status alone would do, or with "always"; the site's
-/// default counts, since the operator names the status, unless `no-cache` makes it void. A response
-/// without lifetime and without validator is of no use.
+/// default counts, since the operator names the status, unless `no-cache` makes it void; so does the
+/// lifetime that a policy gives errors. A response without lifetime and without validator is of no
+/// use.
 fn has_lifetime(exchange: &StorabilityInput<'_>) -> bool {
     let (headers, decision) = (exchange.response_headers, exchange.decision);
     let by_status = is_heuristically_cacheable(exchange.status) || exchange.directives.public;
-    let is_useful =
-        decision.ttl.is_some() || headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED);
+    let is_useful = decision.ttl_of(exchange.status).is_some()
+        || headers.contains_key(ETAG)
+        || headers.contains_key(LAST_MODIFIED);
     let has_default =
         exchange.default_ttl.given().is_some() && !exchange.directives.no_cache.is_all();
     has_explicit_lifetime(exchange)
         || has_default
+        || decision.ttl_of_error(exchange.status).is_some()
         || (is_useful && (by_status || decision.storing == StoringDecision::Always))
 }
 

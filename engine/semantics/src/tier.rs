@@ -26,6 +26,10 @@ const MAX_VARIANT_BYTES: usize = 1_024;
 
 /// The request's member for a plan.
 const PLAN: &str = "plan";
+/// The request's member for the digest.
+const KEY: &str = "key";
+/// Digits of a digest.
+const KEY_DIGITS: usize = 64;
 /// The response's member for the seconds since it is stale.
 const STALE: &str = "stale";
 /// The response's member for what must not be stored.
@@ -38,6 +42,9 @@ pub struct TierRequest {
     pub variant: Option<Arc<str>>,
     /// Whether a warming plan asks.
     pub is_plan: bool,
+    /// A digest of what else its decision makes the response depend on: 64 hexadecimal digits. `None`
+    /// if there is nothing.
+    pub key: Option<Box<str>>,
 }
 
 /// The fields of an edge are malformed: its decision is not known.
@@ -69,14 +76,18 @@ impl TierRequest {
             Some(text) if is_variant(text) => Some(text.into()),
             Some(_) => return Err(TierFault),
         };
-        let is_plan = match headers.contains_key(TERO_TIER) {
-            false => false,
+        let (is_plan, key) = match headers.contains_key(TERO_TIER) {
+            false => (false, None),
             true => {
                 let members = dictionary(headers, &TERO_TIER).ok_or(TierFault)?;
-                flag(&members, PLAN).ok_or(TierFault)?
+                (flag(&members, PLAN).ok_or(TierFault)?, key_of(&members)?)
             }
         };
-        Ok(TierRequest { variant, is_plan })
+        Ok(TierRequest {
+            variant,
+            is_plan,
+            key,
+        })
     }
 
     /// Sets the fields of a request. A variant that is none is left out.
@@ -85,8 +96,14 @@ impl TierRequest {
         if let Some(Ok(variant)) = variant {
             headers.insert(TERO_VARIANT, variant);
         }
-        if self.is_plan {
-            headers.insert(TERO_TIER, HeaderValue::from_static(PLAN));
+        let told = match (self.is_plan, &self.key) {
+            (false, None) => return,
+            (true, None) => Ok(HeaderValue::from_static(PLAN)),
+            (false, Some(key)) => HeaderValue::try_from(format!("{KEY}=\"{key}\"")),
+            (true, Some(key)) => HeaderValue::try_from(format!("{PLAN}, {KEY}=\"{key}\"")),
+        };
+        if let Ok(told) = told {
+            headers.insert(TERO_TIER, told);
         }
     }
 }
@@ -197,6 +214,23 @@ fn item<'m>(members: &'m sfv::Dictionary, name: &str) -> Option<&'m sfv::BareIte
     }
 }
 
+/// The digest that a request tells.
+fn key_of(members: &sfv::Dictionary) -> Result<Option<Box<str>>, TierFault> {
+    if members.get(KEY).is_none() {
+        return Ok(None);
+    }
+    let key = item(members, KEY).and_then(|item| item.as_string());
+    let key = key.map(|key| key.as_str()).ok_or(TierFault)?;
+    let is_digest = key.len() == KEY_DIGITS
+        && key
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    match is_digest {
+        true => Ok(Some(key.into())),
+        false => Err(TierFault),
+    }
+}
+
 /// Whether a member is there and true; `None` if it is of another type.
 fn flag(members: &sfv::Dictionary, name: &str) -> Option<bool> {
     match members.get(name) {
@@ -214,13 +248,16 @@ mod tests {
     fn what_is_set_is_read_back() {
         for variant in [None, Some("mobile"), Some("a-1+b_2")] {
             for is_plan in [false, true] {
-                let told = TierRequest {
-                    variant: variant.map(Into::into),
-                    is_plan,
-                };
-                let mut request = HeaderMap::new();
-                told.set(&mut request);
-                assert_eq!(TierRequest::of(&request), Ok(told));
+                for key in [None, Some("0af".repeat(21) + "9")] {
+                    let told = TierRequest {
+                        variant: variant.map(Into::into),
+                        is_plan,
+                        key: key.map(Into::into),
+                    };
+                    let mut request = HeaderMap::new();
+                    told.set(&mut request);
+                    assert_eq!(TierRequest::of(&request), Ok(told));
+                }
             }
         }
         for stale in [None, Some(0), Some(u32::MAX)] {
@@ -266,6 +303,10 @@ mod tests {
             "Plan",
             "plan=?2",
             "\"plan\"",
+            "key=\"\"",
+            "key=abc",
+            "key=\"0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF9\"",
+            "key=\"00000000000000000000000000000000000000000000000000000000000000000\"",
         ] {
             let request = headers(&[("tero-tier", bad)]);
             assert_eq!(TierRequest::of(&request), Err(TierFault), "{bad}");

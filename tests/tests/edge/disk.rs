@@ -121,6 +121,7 @@ fn variants_by_vary_are_told_apart_on_disk() {
         }
         eventually("all is stored", || edge.is_quiet());
     }
+    edge.settle_disks();
     drop(edge);
     let (edge, asked) = (builder.start(), origin.total());
     for language in ["en", "es"] {

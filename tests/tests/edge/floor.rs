@@ -205,6 +205,14 @@ fn a_floor_that_says_nothing_is_refused_with_its_cure() {
             "[[site.never]]\nmatch = [\"pagos\"]\n",
             "begins with neither",
         ),
+        (
+            "[[site.never]]\nmatch = [\"/a\"]\nwhat = []\n",
+            "the rule has no effect",
+        ),
+        (
+            "[[site.never]]\nmatch = [\"/a\"]\nwhat = [\"answer\"]\n",
+            "`answer` is not one of",
+        ),
         ("[[site.at_most]]\nmatch = [\"/a\"]\n", "`ttl` is missing"),
         (
             "[[site.at_most]]\nmatch = [\"/a\"]\nttl = \"2y\"\n",

@@ -141,6 +141,8 @@ access_log_fields! {
     Age = "age",
     /// The rest of its freshness lifetime, in seconds.
     Ttl = "ttl",
+    /// The word that the policies gave for the log.
+    LogTag = "log_tag",
     /// What the policies gave as a reason.
     PolicyReason = "policy_reason",
     /// The origin that answered.

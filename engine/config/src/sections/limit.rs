@@ -33,6 +33,10 @@ section! {
         /// The methods that it is for; all if it is empty.
         methods: Vec<http::Method> = [], Texts("a method, such as `POST`") => limited_method,
             distinct();
+        /// The class of requests that it is for, which policies choose (`rate-class`). Without it, it is
+        /// for requests of any class, and is taken before policies are asked.
+        class: Option<Arc<str>> = rule("none"), Text("1 to 64 of `a-z`, `0-9`, `-`, `_`")
+            => |text| forms::name(text).map(Arc::from);
         /// So many requests a client gets back in the time `per`.
         requests: u32 = required, Count(1, 1_000_000);
         /// The time for `requests`.

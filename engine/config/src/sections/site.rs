@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use super::at_most::AtMostRule;
 use super::balance::{Balance, Health, Retry};
 use super::compress::Compress;
+use super::country::CountrySource;
 use super::error_page::ErrorPage;
 use super::field_edits;
 use super::hsts::Hsts;
@@ -98,6 +99,10 @@ section! {
         ignore_cookies: Vec<CookiePattern> = [],
             Texts("the name of a cookie, or its beginning followed by `*`") => forms::cookie,
             distinct();
+        /// How many values the parts of keys may have that policies choose beyond variants, each
+        /// combination counted as one. Beyond it, requests with new values pass, until one was not
+        /// asked for a day.
+        max_key_values: usize = 1000, Count(1, 1_000_000);
         /// The time zone of the hours in `/stats`.
         zone: Option<Tz> = rule("the zone of its first policy that has one, else UTC"),
             Text("an IANA zone") => forms::zone;
@@ -200,6 +205,9 @@ section! {
             Nested(RefreshAhead);
         /// See `[site.purge]`.
         purge: Option<SitePurge> = rule("none: clients can't purge"), Nested(SitePurge);
+        /// See `[site.country]`.
+        country: Option<CountrySource> = rule("none: policies are told no country"),
+            Nested(CountrySource);
         /// See `[[site.never]]`.
         never: Vec<NeverRule> = rule("none", Vec::new()), NestedList(NeverRule);
         /// See `[[site.at_most]]`.
@@ -237,7 +245,10 @@ section! {
 impl Site {
     /// What holds above all policies; `None` if nothing does.
     pub fn floor(&self) -> Option<Box<OperatorFloor>> {
-        let never = self.never.iter().flat_map(|rule| rule.paths.clone());
+        let never = |is_meant: fn(&NeverRule) -> bool| {
+            let rules = self.never.iter().filter(move |rule| is_meant(rule));
+            rules.flat_map(|rule| rule.paths.clone()).collect()
+        };
         let at_most = self.at_most.iter().map(|rule| BoundedPaths {
             patterns: rule.paths.clone(),
             bound: LifetimeBound {
@@ -246,7 +257,8 @@ impl Site {
             },
         });
         let floor = OperatorFloor {
-            never: never.collect(),
+            never: never(|rule| rule.what.store),
+            never_answered: never(|rule| rule.what.respond),
             at_most: at_most.collect(),
         };
         (floor != OperatorFloor::default()).then(|| Box::new(floor))

@@ -19,7 +19,9 @@ use tero_admin_api::{
 use tero_edge::request::explain::{ExplainInput, Explanation, explain};
 use tero_edge::request::refusal::AdmissionRefusal;
 use tero_edge::store::stored::StoredResponse;
-use tero_policy_host::compare::{lookup, query, storing};
+use tero_policy_host::compare::{
+    lookup, query, request_words as more_of_request, response_words as more_of_response, storing,
+};
 use tero_policy_host::{Policy, PolicyAnswer, RequestAnswer, ResponseAnswer};
 use tero_semantics::host_pattern::is_pattern;
 use tero_semantics::key;
@@ -125,6 +127,7 @@ fn response(explanation: &Explanation) -> ExplainResponse {
             lookup: lookup(exchange.decision.lookup),
             variant: exchange.decision.variant.as_deref().map(str::to_owned),
             query: query(exchange.query_rule()),
+            more: more_of_request(exchange.decision.extended.as_deref()),
             reason: exchange.decision.reason.as_deref().map(str::to_owned),
         },
         response: response_trace(explanation),
@@ -139,6 +142,8 @@ fn response(explanation: &Explanation) -> ExplainResponse {
         key: KeyParts {
             url: key::url_of(&exchange.key).to_owned(),
             variant: key::variant_of(&exchange.key).map(str::to_owned),
+            suffix: key::suffix_of(&exchange.key)
+                .map(|suffix| String::from_utf8_lossy(suffix).into_owned()),
         },
         stored: stored(explanation),
         would: ExpectedOutcome {
@@ -186,6 +191,12 @@ fn response_trace(explanation: &Explanation) -> ResponseTrace {
             stale_while_revalidate_secs: secs(decision.stale_while_revalidate),
             stale_if_error_secs: secs(decision.stale_if_error),
             tags: tags(&decision.tags),
+            more: more_of_response(
+                decision.error_ttl,
+                decision.expiry,
+                decision.admit,
+                &decision.fields,
+            ),
             reason: decision.reason.as_deref().map(str::to_owned),
         },
     }
@@ -224,6 +235,7 @@ fn request_words(answer: &RequestAnswer) -> RequestWords {
         lookup: answer.lookup.map(lookup),
         variant: answer.variant.as_deref().map(str::to_owned),
         query: answer.query.as_ref().map(query),
+        more: more_of_request(answer.extended.as_deref()),
         reason: answer.reason.clone(),
     }
 }
@@ -236,6 +248,12 @@ fn response_words(answer: &ResponseAnswer) -> ResponseWords {
         stale_while_revalidate_secs: secs(answer.stale_while_revalidate),
         stale_if_error_secs: secs(answer.stale_if_error),
         tags: tags(&answer.tags),
+        more: more_of_response(
+            answer.error_ttl,
+            answer.expiry,
+            answer.admit,
+            &answer.fields,
+        ),
         reason: answer.reason.clone(),
     }
 }

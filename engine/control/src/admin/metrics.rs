@@ -61,6 +61,7 @@ impl Collector for MetricsCollector {
         requests(&mut encoder, &sites)?;
         routes(&mut encoder, &sites)?;
         rules(&mut encoder, &sites)?;
+        key_values(&mut encoder, &sites)?;
         maintenance(&mut encoder, &sites, self.0.edge.clock.wall())?;
         local_times(&mut encoder, &sites, self.0.edge.clock.wall())?;
         self.responses(&mut encoder, &sites)?;
@@ -163,6 +164,21 @@ fn rules(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
     }
     let help = "Requests answered by rules of a site";
     counters(encoder, "tero_rule_answers", help, answers)
+}
+
+/// The values that parts of keys have, and the requests whose values found no room.
+fn key_values(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
+    let (mut admitted, mut passed) = (Vec::new(), Vec::new());
+    for site in sites {
+        let (values, requests) = site.key_values.figures();
+        admitted.push((vec![site_label(site)], values as u64));
+        passed.push((vec![site_label(site)], requests));
+    }
+    let help = "Values that parts of keys have, as policies choose them";
+    gauges(encoder, "tero_key_values", help, admitted)?;
+    let help =
+        "Requests that passed since a part of their key had a new value, beyond max_key_values";
+    counters(encoder, "tero_key_values_passed", help, passed)
 }
 
 fn maintenance(

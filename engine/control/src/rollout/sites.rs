@@ -15,6 +15,7 @@ use tero_edge::origin::{
 };
 use tero_edge::request::Edge;
 use tero_edge::request::canary::Canary;
+use tero_edge::request::country::CountryLookup;
 use tero_edge::request::edge_variants::EdgeVariants;
 use tero_edge::request::purge_access::PurgeAccess;
 use tero_edge::request::rate_limits::RateLimits;
@@ -23,7 +24,7 @@ use tero_edge::request::shadow::Shadow;
 use tero_edge::request::site::{Site, Sites};
 use tero_edge::request::site_rules::SiteRules;
 use tero_edge::telemetry::counters::SiteCounters;
-use tero_policy_host::{Chain, Host, Policy, PolicyError};
+use tero_policy_host::{Chain, Host, Manifest, Policy, PolicyError, check_names};
 use tero_semantics::cookies::CookiePattern;
 use tero_time::clock::Clock;
 
@@ -126,6 +127,7 @@ impl SiteDraft<'_> {
             routes,
             tunnels,
         } = self.origins()?;
+        let shadows = self.shadows()?;
         let trial = canary.as_ref().map(|canary| &canary.chain);
         Ok(Site {
             index,
@@ -134,6 +136,7 @@ impl SiteDraft<'_> {
             purge: self.purge_access(),
             rules: SiteRules::new(self.settings),
             maintenance: before.map_or_else(Arc::default, |site| Arc::clone(&site.maintenance)),
+            key_values: before.map_or_else(Arc::default, |site| Arc::clone(&site.key_values)),
             routes: RouteTable::new(
                 &self.settings.routes,
                 before.and_then(|site| site.routes.as_deref()),
@@ -141,13 +144,24 @@ impl SiteDraft<'_> {
                 |place, _| routes.get(place).cloned().flatten(),
             ),
             needs_device: policies.needs_device() || trial.is_some_and(Chain::needs_device),
+            needs_device_source: any_of([Some(&policies), trial], |manifest| {
+                manifest.device_source
+            }),
+            country: self.settings.country.as_ref().map(|source| {
+                let asks = |manifest: &Manifest| manifest.country || manifest.region;
+                let of_shadows = shadows.iter().map(|shadow| Some(&shadow.chain));
+                let chains = [Some(&policies), trial].into_iter().chain(of_shadows);
+                let is_needed = any_of(chains, asks);
+                let tables = self.builder.host.tables();
+                Box::new(CountryLookup::new(source, tables, is_needed))
+            }),
             edge_variants: EdgeVariants::new(
                 self.state.settings.max_policy_variants,
                 before.map(|site| &site.edge_variants),
             ),
             policy_cookies: cookies_of([Some(&policies), trial]),
             device_models: Arc::clone(&self.state.settings.device_models),
-            shadows: self.shadows()?,
+            shadows,
             limits: self.limits.of_site(&self.settings.name),
             hops,
             origin,
@@ -232,6 +246,9 @@ impl SiteDraft<'_> {
         policies: Vec<Arc<Policy>>,
         before: Option<&Chain>,
     ) -> Result<Chain, PolicyError> {
+        for policy in &policies {
+            check_names(policy, self.settings, &self.state.settings.limits)?;
+        }
         match before.filter(|chain| is_of(chain, &policies)) {
             Some(chain) => Ok(chain.clone()),
             None => Chain::new(
@@ -399,6 +416,15 @@ fn check_host(site: &config::Site) -> String {
     let first = site.hosts.iter().find(|host| !host.contains('*'));
     let address = site.next_hops.first().map(|hop| hop.url.to_string());
     named.or(first).cloned().or(address).unwrap_or_default()
+}
+
+/// Whether one of the policies of these chains has such a manifest.
+fn any_of<'c>(
+    chains: impl IntoIterator<Item = Option<&'c Chain>>,
+    is_meant: impl Fn(&Manifest) -> bool,
+) -> bool {
+    let mut policies = chains.into_iter().flatten().flat_map(Chain::policies);
+    policies.any(|policy| is_meant(policy.manifest()))
 }
 
 /// The cookies that these chains are told, each name once.

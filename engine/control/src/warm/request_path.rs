@@ -81,7 +81,9 @@ impl RequestPath for EdgeRequestPath {
     fn decide(&self, page: &Page, device: Device) -> Option<PageDecision> {
         let exchange = self.admit(page, device, Requester::Visitor)?;
         Some(PageDecision {
-            looked_up: exchange.decision.lookup == LookupDecision::Cache && !exchange.floor.never,
+            looked_up: exchange.decision.lookup == LookupDecision::Cache
+                && !exchange.floor.never
+                && exchange.own_answer().is_none(),
             variant: exchange.decision.variant.clone(),
             key: exchange.key.clone(),
         })
@@ -104,9 +106,10 @@ impl RequestPath for EdgeRequestPath {
                 exchange: &exchange,
             };
             if !visit.disposition(Look::Peek).is_looked_up() {
-                let reason = match exchange.floor.never {
-                    true => "passes, by site.never",
-                    false => "passes, by decision of the policies",
+                let reason = match (exchange.own_answer(), exchange.floor.never) {
+                    (Some(_), _) => "answered by a policy",
+                    (None, true) => "passes, by site.never",
+                    (None, false) => "passes, by decision of the policies",
                 };
                 return WarmOutcome::NotStored {
                     reason: reason.to_owned(),

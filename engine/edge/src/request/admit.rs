@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Version};
 
 use super::client::ClientHandle;
 use super::cookies;
+use super::decided;
 use super::edge::Edge;
 use super::exchange::{Exchange, FieldPresence, OriginContact, Requester};
 use super::field_scan::FieldScan;
@@ -19,7 +20,7 @@ use super::site::Site;
 use super::tls_client::TlsClient;
 use super::verdict::{self, Verdict};
 use tero_config::{HttpsRedirect, IpNet};
-use tero_policy_host::device::{self, Device, DeviceFields};
+use tero_policy_host::device::{self, Device, DeviceFields, DeviceSource};
 use tero_semantics::authority::Scheme;
 use tero_semantics::cache_control::RequestDirectives;
 use tero_semantics::client_cert::CLIENT_CERT;
@@ -36,7 +37,13 @@ pub fn admit(
     parts: Parts,
     source: RequestSource,
 ) -> Result<Arc<Exchange>, Box<RefusedRequest>> {
-    let (exchange, ()) = admit_to(edge, parts, source, ask_policies)?;
+    let (exchange, ()) = admit_to(edge, parts, source, |exchange| {
+        if exchange.site.limits.is_some() && exchange.take_allowance() {
+            exchange.key = exchange.write_key();
+        } else {
+            consult(exchange);
+        }
+    })?;
     Ok(exchange)
 }
 
@@ -52,34 +59,43 @@ pub(super) fn admit_visitor(
 ) -> Result<(Arc<Exchange>, Option<Box<Verdict>>), Box<RefusedRequest>> {
     admit_to(edge, parts, source, |exchange| {
         if !exchange.site.may_rule() {
-            ask_policies(exchange);
-            return None;
+            return ask_policies(exchange);
         }
         match verdict::verdict(exchange) {
             Verdict::Admit => ask_policies_after_rules(exchange),
-            decided => return Some(Box::new(decided)),
+            decided => Some(Box::new(decided)),
         }
-        None
     })
 }
 
-/// Has the site's policies decide, and writes the key.
+/// Has the site's policies decide about a visitor's request, and writes its key. What the rules of
+/// the site say of that decision is returned, if the request doesn't go on.
 #[inline]
-pub(super) fn ask_policies(exchange: &mut Exchange) {
+fn ask_policies(exchange: &mut Exchange) -> Option<Box<Verdict>> {
     if exchange.site.limits.is_some() && exchange.take_allowance() {
         exchange.key = exchange.write_key();
-        return;
+        return None;
     }
     consult(exchange);
+    ruled_by_decision(exchange)
 }
 
 /// The same after the rules of the site, which have asked its limits.
-pub(super) fn ask_policies_after_rules(exchange: &mut Exchange) {
+pub(super) fn ask_policies_after_rules(exchange: &mut Exchange) -> Option<Box<Verdict>> {
     if exchange.is_refused_by_limit() {
         exchange.key = exchange.write_key();
-        return;
+        return None;
     }
     consult(exchange);
+    ruled_by_decision(exchange)
+}
+
+#[inline]
+fn ruled_by_decision(exchange: &mut Exchange) -> Option<Box<Verdict>> {
+    if exchange.decision.extended.is_none() {
+        return None;
+    }
+    decided::verdict(exchange).map(Box::new)
 }
 
 #[inline]
@@ -95,6 +111,9 @@ fn consult(exchange: &mut Exchange) {
     }
     if exchange.edge.is_some() {
         exchange.take_over_variant();
+    }
+    if exchange.decision.extended.is_some() {
+        decided::apply_floor(exchange);
     }
     exchange.key = exchange.write_key();
 }
@@ -143,6 +162,17 @@ pub(super) fn admit_to<T>(
         cookies::weigh(&site, &mut parts.headers, &mut fields);
     }
     fields.claims_https = claims_https;
+    let country = match &site.country {
+        None => None,
+        Some(lookup) => {
+            let is_trusted = identity.is_of_trusted_peer;
+            lookup.of(&mut parts.headers, identity.client, is_trusted)
+        }
+    };
+    let device_source = match site.needs_device_source {
+        true => device::source_of(&parts.headers, device),
+        false => DeviceSource::Nothing,
+    };
     let directives = if fields.directives {
         RequestDirectives::of(&parts.headers)
     } else {
@@ -173,6 +203,8 @@ pub(super) fn admit_to<T>(
         scheme: identity.scheme,
         authority: identity.authority,
         device,
+        device_source,
+        country,
         is_canary: false,
         decision,
         floor,
@@ -187,6 +219,7 @@ pub(super) fn admit_to<T>(
         connection: source.connection,
         requester: source.requester,
         id,
+        proven: None,
         exceeded: None,
         told_reason: OnceLock::new(),
         contact: OriginContact::default(),

@@ -68,6 +68,14 @@ pub(super) struct UserPassword {
     password: Vec<u8>,
 }
 
+/// Credentials that were good for some realms, and are not sent on. A path that policies choose may
+/// need them once more.
+#[derive(Clone, Debug)]
+pub(super) struct ProvenCredentials {
+    pub(super) credentials: UserPassword,
+    pub(super) realms: Vec<Arc<UserRealm>>,
+}
+
 /// What is known of a client's credentials without checking a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CredentialStatus {

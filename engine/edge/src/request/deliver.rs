@@ -21,10 +21,10 @@ use super::rest;
 use super::tier;
 use super::visit::Visit;
 use crate::store::fill::FillReader;
-use crate::store::stored::{StoredHead, StoredResponse};
+use crate::store::stored::{BrowserLifetime, StoredHead, StoredResponse};
 use crate::telemetry::Outcome;
 use tero_config::AccessLogField;
-use tero_semantics::browser_lifetime::limit_browser_lifetime;
+use tero_semantics::browser_lifetime::{bound_browser_lifetime, limit_browser_lifetime};
 use tero_semantics::cache_status::CacheStatus;
 use tero_semantics::key;
 use tero_semantics::precondition::{Precondition, not_modified_headers, precondition};
@@ -65,6 +65,7 @@ pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
         Some(_) => coding::chosen(visit, stored),
     };
     let freshness = &stored.head.freshness;
+    let decided = visit.decided_fields().map(|_| &exchange.decision);
     let head = HeadKey {
         id: stored.id,
         age_secs: freshness.age(now).as_secs(),
@@ -84,7 +85,8 @@ pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
         return deliver(visit, BodySource::Stored(stored), provenance, now);
     }
     let make = || lines_of_hit(visit, &stored.head, coded, now);
-    match ready_heads::head(head, make, |ready| ready_made(visit, stored, coded, ready)) {
+    let ask = |ready: &mut ReadyHead| ready_made(visit, stored, coded, ready);
+    match ready_heads::head(head, decided, make, ask) {
         Some(response) => Answer {
             response,
             provenance: Provenance {
@@ -161,10 +163,14 @@ fn fields_of_hit(
     headers
 }
 
-/// Changes the fields of a response as the rules of the site say.
+/// Changes the fields of a response as the rules of the site and the policies say. A policy's word
+/// goes before that of the configuration, as elsewhere.
 #[inline]
-fn edit(visit: Visit<'_>, headers: &mut HeaderMap) {
+pub(super) fn edit(visit: Visit<'_>, headers: &mut HeaderMap) {
     if let Some(edits) = visit.response_edits() {
+        edits.apply(headers);
+    }
+    if let Some(edits) = visit.decided_fields() {
         edits.apply(headers);
     }
 }
@@ -176,7 +182,9 @@ fn lines_of_hit(
     coded: Option<CodedBody<'_>>,
     now: Timestamp,
 ) -> Vec<u8> {
-    let is_edited = head.browser_ttl_secs.is_some() || visit.response_edits().is_some();
+    let is_edited = head.browser_lifetime != BrowserLifetime::AsSent
+        || visit.response_edits().is_some()
+        || visit.decided_fields().is_some();
     if is_edited || head.may_be_coded || !head.freshness.is_fresh(now) {
         return ready_heads::lines_of(&fields_of_hit(visit, head, coded, now));
     }
@@ -487,14 +495,19 @@ fn add_own_fields(
     } else {
         head.freshness.age(now)
     };
-    if let Some(ttl) = head.browser_ttl_secs {
+    let remaining = || {
         let remaining = head.freshness.remaining_secs(now);
-        limit_browser_lifetime(
-            headers,
-            Duration::from_secs(ttl.into()),
-            age,
-            Duration::from_secs(u64::try_from(remaining).unwrap_or(0)),
-        );
+        Duration::from_secs(u64::try_from(remaining).unwrap_or(0))
+    };
+    match head.browser_lifetime {
+        BrowserLifetime::AsSent => {}
+        BrowserLifetime::Secs(ttl) => {
+            let ttl = Duration::from_secs(ttl.into());
+            limit_browser_lifetime(headers, ttl, age, remaining());
+        }
+        BrowserLifetime::AtMostOurs => {
+            bound_browser_lifetime(headers, age, remaining(), visit.edge.clock.wall_of(now));
+        }
     }
     if provenance.forward.is_none() || age.as_secs() > 0 {
         headers.insert(AGE, age.as_secs().into());

@@ -27,6 +27,9 @@ const OF_CONTENT: [HeaderName; 8] = [
     LAST_MODIFIED,
 ];
 
+/// Rules whose answers have content of their own.
+const HAVE_CONTENT: [RuleKind; 2] = [RuleKind::Respond, RuleKind::Policy];
+
 /// Whether an error of the origin gets a page of the site.
 #[inline]
 pub(super) fn intercepts(visit: Visit<'_>, status: StatusCode) -> bool {
@@ -65,13 +68,14 @@ fn replaced(visit: Visit<'_>, answer: Answer) -> Answer {
     }
 }
 
-/// Whether the edge made an error itself. What a route answers by itself has its content already.
+/// Whether the edge made an error itself. What a route or a policy answers by itself has its content
+/// already.
 fn is_own(provenance: &Provenance) -> bool {
     match provenance.outcome {
         Outcome::Error => true,
         Outcome::Rule => provenance
             .failure
-            .is_none_or(|rule| rule.reason != RuleKind::Respond.reason()),
+            .is_none_or(|rule| !HAVE_CONTENT.map(RuleKind::reason).contains(&rule.reason)),
         _ => false,
     }
 }

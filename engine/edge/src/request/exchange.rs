@@ -10,9 +10,10 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, Version};
 
+use super::basic_auth::ProvenCredentials;
 use super::canary::Canary;
 use super::client::{ClientHandle, TunnelOffer};
-use super::rate_limits::{ExceededLimit, LimitedRequest};
+use super::rate_limits::{ExceededLimit, LimitClass, LimitedRequest};
 use super::request_id::RequestId;
 use super::route_table::{CompiledRoute, RouteIndex};
 use super::site::Site;
@@ -24,6 +25,7 @@ use tero_policy_host::{Chain, ClientFacts, PolicyRequest};
 use tero_semantics::authority::{Authority, Scheme};
 use tero_semantics::cache_control::RequestDirectives;
 use tero_semantics::cache_control_rule::{CacheControlRule, RuledResponse};
+use tero_semantics::country::Country;
 use tero_semantics::decision::{LookupDecision, QueryRule, RequestDecision};
 use tero_semantics::key::{self, KeyParts};
 use tero_semantics::operator_floor::FloorRuling;
@@ -52,6 +54,10 @@ pub struct Exchange {
     pub authority: Authority,
     /// The class of the client's device; unknown where no policy asks.
     pub device: Device,
+    /// How that was found out; by nothing where no policy asks.
+    pub device_source: DeviceSource,
+    /// Where the client is; `None` where no policy asks.
+    pub country: Option<Country>,
     /// Whether the canary answers in the place of the active version.
     pub is_canary: bool,
     /// What the policies decided.
@@ -80,6 +86,8 @@ pub struct Exchange {
     pub requester: Requester,
     /// Its id, once something has asked for it: see [`Exchange::request_id`].
     pub(super) id: OnceLock<RequestId>,
+    /// Credentials that were good for the path as it came; `None` without policies.
+    pub(super) proven: Option<Box<ProvenCredentials>>,
     /// The limit that it is over.
     pub(super) exceeded: Option<Box<ExceededLimit>>,
     /// What the policies gave as a reason when the stored response that answers was judged. Only for
@@ -193,7 +201,8 @@ impl Exchange {
     }
 
     /// Takes over the variant that the edge in front has decided, in the place of what this tier's
-    /// policies say of it. Beyond as many variants as may be known, the request passes.
+    /// policies say of it. Whatever else policies change in a request or an answer, the edge has done:
+    /// the same policies here would do it twice. Beyond as many variants as may be known, the request passes.
     #[cold]
     pub(super) fn take_over_variant(&mut self) {
         let Some(edge) = &self.edge else { return };
@@ -202,11 +211,14 @@ impl Exchange {
             .variant
             .as_ref()
             .is_none_or(|told| variants.learn(told));
-        if is_known && self.decision.variant == edge.variant {
+        let is_as_decided =
+            self.decision.variant == edge.variant && self.decision.extended.is_none();
+        if is_known && is_as_decided {
             return;
         }
         let mut decision = RequestDecision::clone(&self.decision);
         decision.variant = edge.variant.clone();
+        decision.extended = None;
         if !is_known {
             decision.lookup = LookupDecision::Pass;
             let why = "edges tell more variants than max_policy_variants";
@@ -216,9 +228,10 @@ impl Exchange {
         self.decision = Arc::new(decision);
     }
 
-    /// The request, as limits see it.
-    pub(super) fn limited(&self) -> LimitedRequest<'_> {
+    /// The request, as limits of this class see it.
+    pub(super) fn limited<'e>(&'e self, class: LimitClass<'e>) -> LimitedRequest<'e> {
         LimitedRequest {
+            class,
             client: self.client,
             method: &self.parts.method,
             path: self.parts.uri.path(),
@@ -230,13 +243,30 @@ impl Exchange {
     /// Takes what the request costs of the limits of its site. Whether one refuses it. Called once.
     #[cold]
     pub(super) fn take_allowance(&mut self) -> bool {
-        let limits = self.site.limits.as_ref();
-        let Some(exceeded) = limits.and_then(|limits| limits.take(self.limited())) else {
-            return false;
-        };
-        exceeded.tell(&self.site.settings.name, self.limited());
-        self.exceeded = Some(Box::new(exceeded));
+        self.take(LimitClass::None);
         self.is_refused_by_limit()
+    }
+
+    /// Takes what the request costs of the limits of the class that policies chose.
+    #[cold]
+    pub(super) fn take_allowance_of(&mut self, class: &str) {
+        self.take(LimitClass::Only(class));
+    }
+
+    fn take(&mut self, class: LimitClass<'_>) {
+        let limits = self.site.limits.as_ref();
+        let limited = self.limited(class);
+        let Some(exceeded) = limits.and_then(|limits| limits.take(limited)) else {
+            return;
+        };
+        exceeded.tell(&self.site.settings.name, limited);
+        self.exceeded = Some(Box::new(exceeded));
+    }
+
+    /// The class that policies chose, and the limits without one.
+    pub(super) fn limit_class(&self) -> LimitClass<'_> {
+        let class = self.extended().and_then(|it| it.rate_class.as_deref());
+        class.map_or(LimitClass::None, LimitClass::With)
     }
 
     /// Whether a limit refuses it.
@@ -256,7 +286,15 @@ impl Exchange {
     /// The next hops that it goes to: those of its route, or of its site.
     pub fn origin(&self) -> &Arc<Origin> {
         let own = self.route().and_then(|route| route.origin.as_ref());
-        own.unwrap_or(&self.site.origin)
+        match (own, self.extended()) {
+            (None, _) => &self.site.origin,
+            (Some(own), None) => own,
+            (Some(own), Some(extended)) => match &extended.origin.origin {
+                // A policy may choose any origin of the site.
+                Some(name) if !own.has(name) => &self.site.origin,
+                _ => own,
+            },
+        }
     }
 
     /// How its stored response is compressed; `None` if it isn't.
@@ -357,8 +395,12 @@ impl Exchange {
             query: self.parts.uri.query(),
             headers: &self.parts.headers,
             device: self.device,
-            device_source: DeviceSource::default(),
-            client: ClientFacts::of(self.client),
+            device_source: self.device_source,
+            client: ClientFacts {
+                address: self.client,
+                country: self.country.as_ref().map(Country::code),
+                region: self.country.as_ref().and_then(Country::region),
+            },
             route: self
                 .route()
                 .and_then(|route| route.settings.name.as_deref()),
@@ -374,15 +416,17 @@ impl Exchange {
             return of_policies.map(Cow::Borrowed);
         }
         let floor = self.site.floor.as_deref();
-        let pattern = floor.and_then(|floor| floor.never_by(self.parts.uri.path()));
+        let pattern = floor.and_then(|floor| self.paths().find_map(|path| floor.never_by(path)));
         joined_reasons(of_policies, pattern.map(|by| format!("site.never: {by}")))
     }
 
     /// The operator's rules that bound the lifetime of its response, as a reason.
     pub(super) fn bound_reason(&self) -> Option<String> {
-        let by = self.site.floor.as_deref()?;
-        let by = by.at_most_by(self.parts.uri.path());
-        let by: Vec<&str> = by.into_iter().map(PathPattern::as_str).collect();
+        let floor = self.site.floor.as_deref()?;
+        let by = self.paths().flat_map(|path| floor.at_most_by(path));
+        let mut by: Vec<&str> = by.map(PathPattern::as_str).collect();
+        by.sort_unstable();
+        by.dedup();
         Some(format!("site.at_most: {}", by.join(", ")))
     }
 
@@ -446,7 +490,26 @@ impl Exchange {
             variant: self.decision.variant.as_deref(),
         };
         key::write_key(&mut written, &parts);
+        if let Some(extended) = &self.decision.extended {
+            key::write_suffix(&mut written, &extended.key_suffix());
+        }
+        if let Some(told) = self.edge.as_ref().and_then(|edge| edge.key.as_ref()) {
+            key::write_suffix(&mut written, format!("e{}:{told}", told.len()).as_bytes());
+        }
         written
+    }
+
+    /// Path and query that the origin is asked for: the query as it came, or as policies chose.
+    pub(super) fn asked_target(&self) -> (&str, Option<&str>) {
+        let uri = &self.parts.uri;
+        let Some(extended) = self.extended() else {
+            return (uri.path(), uri.query());
+        };
+        let query = match &extended.origin.query {
+            Some(query) => Some(&**query).filter(|query| !query.is_empty()),
+            None => uri.query(),
+        };
+        (extended.origin.path.as_deref().unwrap_or(uri.path()), query)
     }
 }
 

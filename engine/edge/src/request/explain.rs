@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, Response, StatusCode};
 
 use super::admit::{self, RequestSource};
 use super::coding::{self, CodedBody, CodingChoice, Uncoded};
+use super::decided;
 use super::edge::Edge;
 use super::exchange::Exchange;
 use super::fetch::judge::{TermsInput, terms};
@@ -144,6 +145,9 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
             exchange.at = exchange.site.clock.of_wall(at);
         }
         let on_request = consult(exchange);
+        if exchange.extended().is_some() {
+            decided::apply_floor(exchange);
+        }
         exchange.key = exchange.write_key();
         on_request
     };
@@ -291,7 +295,7 @@ fn rules_of_request(
         rules.push(rule("route", route.to_string()));
     }
     if let Some(limits) = &exchange.site.limits {
-        let limits = limits.explained(exchange.limited());
+        let limits = limits.explained(exchange.limited(exchange.limit_class()));
         rules.extend(limits.map(|limit| rule("limit", limit.describe())));
     }
     let RuleForecast { notes, .. } = verdict::forecast(exchange);
@@ -311,6 +315,7 @@ fn rules_of_request(
         );
         rules.push(rule("never", text));
     }
+    rules.extend(forbidden_answer(exchange));
     if matches!(disposition, Disposition::Pass(PassReason::Content)) {
         rules.push(rule(
             "content",
@@ -343,7 +348,19 @@ fn rules_of_request(
 /// The pattern of the operator's floor that passes the request.
 fn never_by(exchange: &Exchange) -> Option<&PathPattern> {
     let floor = exchange.site.floor.as_deref()?;
-    floor.never_by(exchange.parts.uri.path())
+    exchange.paths().find_map(|path| floor.never_by(path))
+}
+
+/// The operator's floor, if it forbids what a policy answers.
+fn forbidden_answer(exchange: &Exchange) -> Option<RuleNote> {
+    exchange.extended()?.answer.as_ref()?;
+    let floor = exchange.site.floor.as_deref()?;
+    let by = exchange
+        .paths()
+        .find_map(|path| floor.never_answered_by(path))?;
+    let text =
+        format!("{by} of site.never matches: the answer that a policy gives by itself is not sent");
+    Some(rule("never-respond", text))
 }
 
 /// The fields of the response with what the site says in their place, and whether that differs. What is
@@ -613,6 +630,15 @@ fn failures<A, D>(asked: &ChainTrace<A, D>) -> Vec<RuleNote> {
 fn in_words(visit: Visit<'_>, disposition: &Disposition<Arc<StoredResponse>>) -> ExpectedOutcome {
     let at = visit.exchange.at;
     match disposition {
+        Disposition::Answer => {
+            let status = visit.exchange.own_answer().map(|answer| answer.status);
+            let status = status.map(|status| status.to_string()).unwrap_or_default();
+            expect("rule", format!("a policy answers it: {status}"))
+        }
+        Disposition::Fetch(_) if visit.would_pass_new_value() => expect(
+            "pass",
+            "a part of its key has a new value, and the site has as many as max_key_values allows",
+        ),
         Disposition::Pass(
             PassReason::Never
             | PassReason::Policy

@@ -520,6 +520,7 @@ impl Fetch {
             asked_at,
         };
         let terms = judge(self.visit(), &head);
+        terms.edit(&mut parts.headers);
         let received = ReceivedResponse {
             parts,
             body,

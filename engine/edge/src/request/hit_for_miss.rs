@@ -6,7 +6,7 @@ use super::key_memory::KeyMemory;
 use tero_semantics::timestamp::Timestamp;
 
 /// The end of the key under which it is remembered that answers to requests with cookies are not
-/// storable: a third line, which the key of a request never has.
+/// storable: a further line, which the key of a request never has.
 const WITH_COOKIES: &[u8] = b"\nwith cookies";
 
 /// The memory of "not storable".

@@ -12,7 +12,7 @@ use super::exchange::Exchange;
 use super::tier;
 use super::verdict;
 use super::visit::Visit;
-use crate::origin::{ContentLeave, FetchTimes, RequestBody};
+use crate::origin::{ChosenOrigin, ContentLeave, FetchTimes, RequestBody};
 use tero_semantics::forwarded::{
     ForwardedHops, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
 };
@@ -52,8 +52,9 @@ pub(super) fn for_storing(
     wanted: &FetchKind,
 ) -> Request<RequestBody> {
     let exchange = visit.exchange;
-    let query = key::canonical_query(exchange.parts.uri.query(), exchange.query_rule());
-    let mut request = build(visit, body, query.as_deref());
+    let (path, query) = exchange.asked_target();
+    let query = key::canonical_query(query, exchange.query_rule());
+    let mut request = build(visit, body, (path, query.as_deref()));
     let headers = request.headers_mut();
     validation::strip_conditions(headers);
     match wanted {
@@ -81,10 +82,11 @@ pub(super) fn for_storing(
     request
 }
 
-/// A request that the edge has no part in: as the client sent it, content included.
+/// A request that the edge has no part in: as the client sent it, content included, but for what
+/// policies change.
 pub(super) fn as_sent(visit: Visit<'_>, body: RequestBody) -> Request<RequestBody> {
     let parts = &visit.exchange.parts;
-    let mut request = build(visit, body, parts.uri.query());
+    let mut request = build(visit, body, visit.exchange.asked_target());
     // HTTP/2 has trailers for those who ask (RFC 9110 §6.5.1); over HTTP/1.1 none are passed on.
     if parts.version == Version::HTTP_2 && parts.headers.contains_key(TE) {
         let headers = request.headers_mut();
@@ -94,13 +96,20 @@ pub(super) fn as_sent(visit: Visit<'_>, body: RequestBody) -> Request<RequestBod
     request
 }
 
-fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<RequestBody> {
+fn build(
+    visit: Visit<'_>,
+    body: RequestBody,
+    (path, query): (&str, Option<&str>),
+) -> Request<RequestBody> {
     let Visit { edge, exchange } = visit;
     let mut request = Request::new(body);
     *request.method_mut() = exchange.parts.method.clone();
-    *request.uri_mut() = target(&exchange.parts.uri, query);
+    *request.uri_mut() = target(&exchange.parts.uri, path, query);
     if let Some(times) = own_times(exchange) {
         request.extensions_mut().insert(times);
+    }
+    if let Some(name) = exchange.extended().and_then(|it| it.origin.origin.clone()) {
+        request.extensions_mut().insert(ChosenOrigin(name));
     }
     let headers = request.headers_mut();
     *headers = exchange.parts.headers.clone();
@@ -111,6 +120,10 @@ fn build(visit: Visit<'_>, body: RequestBody, query: Option<&str>) -> Request<Re
     headers.remove(EXPECT);
     if exchange.site.rules.is_some() {
         verdict::edit_request(exchange, headers);
+    }
+    if let Some(extended) = exchange.extended() {
+        // A policy's word goes before that of the configuration, as elsewhere.
+        extended.origin.fields.apply(headers);
     }
     say_identity(headers, visit);
     tier::tell_next_hop(exchange, headers);
@@ -196,8 +209,7 @@ pub(super) fn pass_interim_on(visit: Visit<'_>, request: &mut Request<RequestBod
     });
 }
 
-fn target(uri: &Uri, query: Option<&str>) -> Uri {
-    let path = uri.path();
+fn target(uri: &Uri, path: &str, query: Option<&str>) -> Uri {
     let target = match query {
         Some(query) => Uri::try_from(format!("{path}?{query}")),
         None => Uri::try_from(path),

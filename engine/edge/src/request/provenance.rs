@@ -116,6 +116,8 @@ pub enum NotStored {
     StaleAtOnce,
     /// It is an error that passes, and the stored response may still be used.
     Transient,
+    /// A part of its key has a new value, and the site has as many as `max_key_values` allows.
+    KeyValues,
 }
 
 impl NotStored {
@@ -126,6 +128,7 @@ impl NotStored {
             NotStored::TooLarge => "larger than max_object",
             NotStored::StaleAtOnce => "stale at once",
             NotStored::Transient => "transient error",
+            NotStored::KeyValues => "more key values than max_key_values",
         }
     }
 
@@ -133,7 +136,10 @@ impl NotStored {
     pub(super) fn is_of_request(self) -> bool {
         match self {
             NotStored::ByRules(refusal) => refusal.is_of_request(),
-            NotStored::TooLarge | NotStored::StaleAtOnce | NotStored::Transient => false,
+            NotStored::TooLarge
+            | NotStored::StaleAtOnce
+            | NotStored::Transient
+            | NotStored::KeyValues => false,
         }
     }
 

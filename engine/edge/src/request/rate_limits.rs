@@ -52,6 +52,8 @@ pub struct RateLimit {
 /// A request, as far as limits go by it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LimitedRequest<'r> {
+    /// Which limits are meant.
+    pub(super) class: LimitClass<'r>,
     /// The client; one that is unknown is not limited.
     pub(super) client: Option<IpAddr>,
     pub(super) method: &'r Method,
@@ -60,6 +62,28 @@ pub(super) struct LimitedRequest<'r> {
     pub(super) at: Timestamp,
     /// The same, as the system's clock shows it.
     pub(super) wall: Timestamp,
+}
+
+/// Limits by the class of requests that they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LimitClass<'r> {
+    /// Those without a class, which are for all requests.
+    None,
+    /// Those of this class.
+    Only(&'r str),
+    /// Both.
+    With(&'r str),
+}
+
+impl LimitClass<'_> {
+    #[inline]
+    fn has(self, class: Option<&str>) -> bool {
+        match (self, class) {
+            (LimitClass::None | LimitClass::With(_), None) => true,
+            (LimitClass::Only(own) | LimitClass::With(own), Some(class)) => own == class,
+            (LimitClass::None, Some(_)) | (LimitClass::Only(_), None) => false,
+        }
+    }
 }
 
 /// A limit that a request is over.
@@ -225,7 +249,8 @@ impl RateLimit {
     #[inline]
     fn is_for(&self, request: LimitedRequest<'_>) -> bool {
         let settings = &self.settings;
-        (settings.methods.is_empty() || settings.methods.contains(request.method))
+        request.class.has(settings.class.as_deref())
+            && (settings.methods.is_empty() || settings.methods.contains(request.method))
             && self.is_for_path(request.path)
             && self
                 .hours

@@ -59,6 +59,7 @@ fn count_many(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> bool {
     if wants_disk && let Some(disk) = visit.edge.store.disk() {
         disk.offer(&Key::new(&visit.exchange.key), stored);
     }
+    visit.note_key_value();
     if hits > 0 {
         let used = PageUse {
             target: &visit.exchange.counting_target(),
@@ -189,7 +190,7 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) -> Option<Box<OpenRecord
 /// Charges a request for the origin's work, where limits say so.
 fn charge_fetch(exchange: &Exchange) {
     if let Some(limits) = &exchange.site.limits {
-        limits.charge_fetch(exchange.limited());
+        limits.charge_fetch(exchange.limited(exchange.limit_class()));
     }
 }
 
@@ -400,6 +401,7 @@ fn facts<'e>(exchange: &'e Exchange, provenance: &Provenance) -> AnswerFacts<'e>
             .and_then(|route| route.settings.name.as_deref()),
         device: site.needs_device.then(|| exchange.device.as_str()),
         variant: exchange.decision.variant.as_deref(),
+        log_tag: exchange.extended().and_then(|it| it.log_tag.as_deref()),
         policy_reason: exchange
             .told_reason
             .get()
@@ -504,11 +506,11 @@ fn micros(took: Duration) -> u64 {
 
 /// Has a request that was answered count in the trials of its site, and offers it to the shadows.
 fn record_trial(visit: Visit<'_>, outcome: Outcome) {
+    let Visit { edge, exchange } = visit;
     // No policy was asked.
-    if outcome == Outcome::Rule {
+    if outcome == Outcome::Rule && exchange.own_answer().is_none() {
         return;
     }
-    let Visit { edge, exchange } = visit;
     if let Some(canary) = &exchange.site.canary {
         canary.record(exchange.is_canary, outcome);
     }

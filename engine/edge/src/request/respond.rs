@@ -1,11 +1,14 @@
 //! Answers of our own: refusals and errors to statuses, with what the client reads kept apart from
 //! what the log reads.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::body::EdgeBody;
+use super::deliver::edit;
 use super::edge::Edge;
 use super::failure::Failure;
 use super::provenance::{Answer, Provenance, StatusFacts};
@@ -14,7 +17,9 @@ use super::refusal::AdmissionRefusal;
 use super::request_id::RequestId;
 use super::verdict::RuleAnswer;
 use super::visit::Visit;
+use crate::telemetry::rule_counters::RuleKind;
 use tero_semantics::cache_status::{CacheStatus, Forward};
+use tero_semantics::decision::PolicyAnswer;
 use tero_semantics::http_date::date_value;
 use tero_wire::Fault;
 
@@ -113,11 +118,42 @@ fn for_method(method: &Method, mut response: Response<EdgeBody>) -> Response<Edg
     response
 }
 
-/// Changes the fields of an answer as the rules of the site say.
-#[inline]
-fn edit(visit: Visit<'_>, headers: &mut HeaderMap) {
-    if let Some(edits) = visit.response_edits() {
-        edits.apply(headers);
+/// The answer that a policy gives by itself. It has its own fields, and those that rules of the site
+/// and policies give all responses, unless it names them itself.
+#[cold]
+pub(super) fn by_policy(visit: Visit<'_>, answer: &PolicyAnswer) -> Answer {
+    let Visit { edge, exchange } = visit;
+    exchange.site.counters.rules.record(RuleKind::Policy);
+    let failure = Failure::by_rule(answer.status, RuleKind::Policy.reason());
+    let provenance = Provenance::by_rule(failure);
+    let reason = exchange.decision.reason.as_deref();
+    let mut response = Response::new(EdgeBody::Empty);
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let facts = StatusFacts {
+        reason,
+        ..StatusFacts::default()
+    };
+    provenance
+        .cache_status(facts)
+        .append_to(headers, &edge.name);
+    edit(visit, headers);
+    let mut own = HeaderMap::new();
+    for (name, value) in &answer.fields {
+        own.append(name.clone(), value.clone());
+    }
+    if !answer.body.is_empty() {
+        own.entry(CONTENT_TYPE).or_insert(PLAIN_TEXT);
+    }
+    headers.extend(own);
+    if !answer.body.is_empty() {
+        let content = Bytes::from_owner(Arc::clone(&answer.body));
+        *response.body_mut() = EdgeBody::owned(vec![content]);
+    }
+    Answer {
+        response: for_method(&exchange.parts.method, response),
+        provenance,
     }
 }
 

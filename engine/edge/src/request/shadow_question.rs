@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use super::exchange::Exchange;
 use super::shadow::Shadow;
 use tero_policy_host::compare::{ComparedRequest, Comparison};
-use tero_policy_host::device::{DeviceFields, class_of};
+use tero_policy_host::device::{DeviceFields, class_of, source_of};
 use tero_policy_host::{PolicyRequest, PolicyResponse};
 use tero_semantics::decision::ResponseDecision;
 use tero_semantics::timestamp::Timestamp;
@@ -54,6 +54,9 @@ impl ShadowQuestion {
         if shadow.chain.needs_device() && !exchange.site.needs_device {
             let fields = DeviceFields::of(ask.headers);
             ask.device = class_of(fields, &exchange.site.device_models);
+        }
+        if shadow.chain.needs_device() && !exchange.site.needs_device_source {
+            ask.device_source = source_of(ask.headers, ask.device);
         }
         let about = ComparedRequest {
             at: exchange.wall(),

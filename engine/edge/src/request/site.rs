@@ -8,7 +8,9 @@ use http::request::Parts;
 use tokio::sync::Semaphore;
 
 use super::canary::Canary;
+use super::country::CountryLookup;
 use super::edge_variants::EdgeVariants;
+use super::key_values::KeyValues;
 use super::maintenance::MaintenanceSwitch;
 use super::purge_access::PurgeAccess;
 use super::rate_limits::{RateLimits, SiteLimits};
@@ -45,12 +47,18 @@ pub struct Site {
     pub rules: Option<Box<SiteRules>>,
     /// Whether it is being worked on.
     pub maintenance: Arc<MaintenanceSwitch>,
+    /// The values that parts of its keys have.
+    pub key_values: Arc<KeyValues>,
     /// The policies that it asks.
     pub policies: Chain,
     /// Whether a policy, or the canary, asks for the class of the device.
     pub needs_device: bool,
     /// The variants that edges in front have told.
     pub edge_variants: EdgeVariants,
+    /// Whether one asks how the class was found.
+    pub needs_device_source: bool,
+    /// Where it learns the country of clients from.
+    pub country: Option<Box<CountryLookup>>,
     /// The cookies that the policies, or the canary, are told.
     pub policy_cookies: Vec<CookiePattern>,
     /// What the models of devices tell.

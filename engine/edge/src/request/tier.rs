@@ -20,8 +20,19 @@ pub(super) fn tell_next_hop(exchange: &Exchange, headers: &mut HeaderMap) {
     let told = TierRequest {
         variant: exchange.decision.variant.clone(),
         is_plan: exchange.requester.is_plan(),
+        key: key(exchange),
     };
     told.set(headers);
+}
+
+/// A digest of what the response depends on beyond URL and variant, by a decision of this tier or of
+/// the one in front.
+fn key(exchange: &Exchange) -> Option<Box<str>> {
+    let of_edge = exchange.edge.as_ref().and_then(|edge| edge.key.clone());
+    of_edge.or_else(|| {
+        let suffix = exchange.extended()?.key_suffix();
+        (!suffix.is_empty()).then(|| tero_policy_host::digest(&suffix).into())
+    })
 }
 
 /// Whether a stored response is served stale.

@@ -12,7 +12,7 @@ use http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::basic_auth::{
-    CredentialStatus, FAILURE_WINDOW, PasswordCheckers, UserPassword, UserRealm,
+    CredentialStatus, FAILURE_WINDOW, PasswordCheckers, ProvenCredentials, UserPassword, UserRealm,
 };
 use super::exchange::Exchange;
 use super::maintenance::MaintenanceOrder;
@@ -47,7 +47,21 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct PendingCredentials {
     credentials: UserPassword,
+    /// Those that have to be checked.
     realms: Vec<Arc<UserRealm>>,
+    /// All that the request needs.
+    all: Vec<Arc<UserRealm>>,
+    /// For which path they are needed.
+    pub(super) stage: CheckStage,
+}
+
+/// For which path of a request credentials are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CheckStage {
+    /// The client's: policies are asked afterwards.
+    Own,
+    /// The one that policies chose.
+    Decided,
 }
 
 /// The answer of a rule.
@@ -111,7 +125,7 @@ fn by_rules(rules: &SiteRules, site: &Site, exchange: &mut Exchange) -> Verdict 
     }
     let realms = rules.realms_of(&site.routes, &protecting);
     if !realms.is_empty() {
-        match by_credentials(exchange, realms) {
+        match by_credentials(exchange, realms, CheckStage::Own) {
             Verdict::Admit => {}
             other => return other,
         }
@@ -205,7 +219,7 @@ pub(super) fn forecast(exchange: &Exchange) -> RuleForecast {
 }
 
 /// The refusal of a client whose network may not use what it asks for.
-fn by_network(
+pub(super) fn by_network(
     site: &config::Site,
     routes: &[&CompiledRoute],
     client: Option<IpAddr>,
@@ -221,33 +235,53 @@ fn by_network(
 
 /// Whether the credentials of a request are good for all these realms. Then they are used up: the
 /// origin is not told them, and the response is one for all who may have it.
-fn by_credentials(exchange: &mut Exchange, realms: Vec<Arc<UserRealm>>) -> Verdict {
-    let Some(credentials) = UserPassword::of(&exchange.parts.headers) else {
+pub(super) fn by_credentials(
+    exchange: &mut Exchange,
+    realms: Vec<Arc<UserRealm>>,
+    stage: CheckStage,
+) -> Verdict {
+    let proven = exchange.proven.as_ref();
+    let Some(credentials) = proven
+        .map(|proven| proven.credentials.clone())
+        .or_else(|| UserPassword::of(&exchange.parts.headers))
+    else {
         return Verdict::Answer(challenge(&realms));
     };
     let (client, now) = (exchange.client, exchange.at);
     let status = |realm: &UserRealm| realm.status(&credentials, client, now);
     let mut pending = Vec::new();
-    for realm in realms {
-        match status(&realm) {
+    for realm in &realms {
+        match status(realm) {
             CredentialStatus::Verified => {}
-            CredentialStatus::Unknown => pending.push(realm),
+            CredentialStatus::Unknown => pending.push(Arc::clone(realm)),
             CredentialStatus::Limited => return Verdict::Answer(limited()),
         }
     }
     if pending.is_empty() {
-        use_up_credentials(exchange);
+        use_up_credentials(exchange, credentials, realms);
         return Verdict::Admit;
     }
     Verdict::Check(Box::new(PendingCredentials {
         credentials,
         realms: pending,
+        all: realms,
+        stage,
     }))
 }
 
-fn use_up_credentials(exchange: &mut Exchange) {
+fn use_up_credentials(
+    exchange: &mut Exchange,
+    credentials: UserPassword,
+    realms: Vec<Arc<UserRealm>>,
+) {
     exchange.parts.headers.remove(AUTHORIZATION);
     exchange.fields.authorization = false;
+    if !exchange.site.policies.is_empty() {
+        exchange.proven = Some(Box::new(ProvenCredentials {
+            credentials,
+            realms,
+        }));
+    }
 }
 
 fn challenge(realms: &[Arc<UserRealm>]) -> Box<RuleAnswer> {
@@ -285,8 +319,11 @@ impl PendingCredentials {
                 return Verdict::Answer(challenge(std::slice::from_ref(realm)));
             }
         }
-        use_up_credentials(exchange);
-        after_credentials(exchange)
+        use_up_credentials(exchange, self.credentials, self.all);
+        match self.stage {
+            CheckStage::Own => after_credentials(exchange),
+            CheckStage::Decided => Verdict::Admit,
+        }
     }
 }
 

@@ -12,9 +12,11 @@ use crate::origin::BreakerPosition;
 use crate::store::stored::StoredResponse;
 use crate::store::{PurgeWatch, Variants};
 use tero_config as config;
+use tero_semantics::decision::ExtendedDecision;
 use tero_semantics::disposition::{
     Disposition, OriginOutlook, RequestFacts, StoredMatch, disposition,
 };
+use tero_semantics::field_edits::FieldEdits;
 use tero_semantics::operator_floor::LifetimeBound;
 use tero_semantics::reuse::stale_if_error;
 use tero_semantics::timestamp::Timestamp;
@@ -87,6 +89,13 @@ impl<'v> Visit<'v> {
         })
     }
 
+    /// What policies change in the fields of responses to the client.
+    #[inline]
+    pub(super) fn decided_fields(self) -> Option<&'v FieldEdits> {
+        let edits = &self.exchange.extended()?.response_fields;
+        (!edits.is_empty()).then_some(edits)
+    }
+
     /// What becomes of the request, before anything is done about it.
     #[inline]
     pub fn disposition(self, look: Look) -> Disposition<Arc<StoredResponse>> {
@@ -104,6 +113,7 @@ impl<'v> Visit<'v> {
             method: &exchange.parts.method,
             has_content: exchange.fields.content,
             asks_for_upgrade: exchange.fields.unusual && exchange.wanted_protocol().is_some(),
+            is_answered: exchange.own_answer().is_some(),
             is_never: exchange.floor.never,
             is_apart: exchange.is_apart,
             lookup: exchange.decision.lookup,
@@ -179,6 +189,43 @@ impl<'v> Visit<'v> {
         let has_cookies = exchange.fields.cookie;
         edge.hit_for_miss
             .expects(&exchange.key, has_cookies, exchange.at)
+    }
+
+    /// Whether the parts of the key have a new value, for which the site has no room. Else the value is
+    /// noted as in use.
+    pub(super) fn has_too_many_key_values(self) -> bool {
+        match self.exchange.extended() {
+            None => false,
+            Some(extended) => self.is_refused_value(extended),
+        }
+    }
+
+    #[cold]
+    fn is_refused_value(self, decided: &ExtendedDecision) -> bool {
+        let most = self.settings().max_key_values;
+        let (parts, at) = (&decided.key_parts, self.exchange.at);
+        !parts.is_empty() && !self.site().key_values.admit(parts, most, at)
+    }
+
+    /// Whether a request that goes forward would pass for such a value. Notes nothing.
+    pub(super) fn would_pass_new_value(self) -> bool {
+        let Some(extended) = self.exchange.extended() else {
+            return false;
+        };
+        let most = self.settings().max_key_values;
+        let (parts, values) = (&extended.key_parts, &self.site().key_values);
+        !parts.is_empty() && !values.would_admit(parts, most, self.exchange.at)
+    }
+
+    /// Notes the value that the parts of the key have as in use.
+    pub(super) fn note_key_value(self) {
+        if let Some(extended) = self.exchange.extended()
+            && !extended.key_parts.is_empty()
+        {
+            let most = self.settings().max_key_values;
+            let values = &self.site().key_values;
+            values.touch(&extended.key_parts, most, self.exchange.at);
+        }
     }
 
     /// Whether a stored response may stand in for an answer that failed (RFC 5861 §4).

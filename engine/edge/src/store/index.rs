@@ -1,21 +1,30 @@
-//! The index of surrogate keys: under which keys responses that carry them are stored.
+//! The index of surrogate keys: under which keys responses that carry them are stored. And of URLs:
+//! under which keys with the suffix of a decision their responses are stored. A URL has as many of
+//! these as decisions make of it, so that a purge can't write them all; the others it can.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::hash::{BuildHasher, Hash};
 use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
 
 use super::{Key, Variants};
 
-/// From surrogate keys to keys.
+/// From surrogate keys and URLs to keys.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     tags: Mutex<Tags>,
+    /// Whether a key with a suffix was ever stored. On many edges none is. Set before the first one
+    /// can be found.
+    had_suffixes: AtomicBool,
     hasher: RandomState,
 }
+
+/// Keys that are looked for under one hold of the lock.
+const FOUND_AT_ONCE: usize = 256;
 
 /// Entries, and how many lists of variants each comes from: a new list is remembered before the one
 /// that it replaces is forgotten.
@@ -24,10 +33,11 @@ pub(super) struct Index {
 /// it grows; with some hundred thousand keys, requests would wait for that.
 type Tags = BTreeMap<TagEntry, u32>;
 
-/// A key under a surrogate key. Ordered by hashes first, so that a comparison seldom reads a key.
+/// A key under a surrogate key, or under its URL. Ordered by hashes first, so that a comparison
+/// seldom reads a key.
 ///
-/// The surrogate key is kept as a hash only. If two share a hash, a purge of one looks at the
-/// responses of both, and takes those whose fields have it.
+/// The surrogate key, or the URL, is kept as a hash only. If two share a hash, a purge of one looks at
+/// the responses of both, and takes those that it means.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct TagEntry {
     tag_hash: u32,
@@ -57,19 +67,43 @@ impl Index {
     }
 
     fn each_entry(&self, key: &Key, variants: &Variants, change: impl Fn(&mut Tags, TagEntry)) {
-        // Without surrogate keys, no lock is needed.
+        // Without surrogate keys and suffix, no lock is needed.
         let mut held = None;
-        variants.each_tag(|tag| {
+        let mut change_at = |tag_hash| {
             let (tags, key_hash) = held.get_or_insert_with(|| (lock(&self.tags), self.hash(key)));
             change(
                 tags,
                 TagEntry {
-                    tag_hash: self.hash(tag),
+                    tag_hash,
                     key_hash: *key_hash,
                     key: key.clone(),
                 },
             );
-        });
+        };
+        if key.has_suffix() {
+            self.had_suffixes.store(true, Ordering::Release);
+            change_at(self.hash_of_url(key.url()));
+        }
+        variants.each_tag(|tag| change_at(self.hash(tag)));
+    }
+
+    /// All keys with a suffix under which responses of a URL are stored, and parts of such.
+    pub(super) fn of_url(&self, url: &str) -> Vec<Key> {
+        let mut keys: Vec<Key> = Vec::new();
+        if !self.had_suffixes.load(Ordering::Acquire) {
+            return keys;
+        }
+        let hash = self.hash_of_url(url);
+        loop {
+            let more = self.under(hash, keys.last(), FOUND_AT_ONCE);
+            let is_last = more.len() < FOUND_AT_ONCE;
+            keys.extend(more);
+            if is_last {
+                break;
+            }
+        }
+        keys.retain(|key| key.url() == url);
+        keys
     }
 
     /// Keys under which a response carries `tag`, at most `most`, in an order of the index's own:
@@ -77,7 +111,10 @@ impl Index {
     /// until no more come gets every key that stays in the index meanwhile, once, and perhaps
     /// others.
     pub(super) fn tagged(&self, tag: &str, after: Option<&Key>, most: usize) -> Vec<Key> {
-        let tag_hash = self.hash(tag);
+        self.under(self.hash(tag), after, most)
+    }
+
+    fn under(&self, tag_hash: u32, after: Option<&Key>, most: usize) -> Vec<Key> {
         let start = match after {
             Some(key) => Excluded(TagEntry {
                 tag_hash,
@@ -96,6 +133,11 @@ impl Index {
             .map(|(entry, _)| entry)
             .take_while(|entry| entry.tag_hash == tag_hash);
         of_tag.take(most).map(|entry| entry.key.clone()).collect()
+    }
+
+    /// The hash of a URL. No surrogate key has a line feed.
+    fn hash_of_url(&self, url: &str) -> u32 {
+        self.hash(("\nurl", url))
     }
 
     fn hash(&self, of: impl Hash) -> u32 {
@@ -134,6 +176,41 @@ mod tests {
         }
         let gone: HashSet<usize> = (0..turn).map(|turn| turn * 7).collect();
         assert!((0..1_000).all(|number| seen.contains(&key(number)) || gone.contains(&number)));
+    }
+
+    #[test]
+    fn keys_with_a_suffix_are_found_by_their_url_as_long_as_they_are_stored() {
+        let (index, carries) = (Index::default(), carrying(&["tag"]));
+        let with_suffix = |path: &str, suffix: usize| {
+            let mut written = key(path, Some("mobile")).as_bytes().to_vec();
+            tero_semantics::key::write_suffix(&mut written, format!("o1:{suffix}").as_bytes());
+            Key::new(&written)
+        };
+        let url = "http://a.example/page";
+        index.remember(&key("/page", None), &carries);
+        assert!(index.of_url(url).is_empty() && !index.had_suffixes.load(Ordering::Relaxed));
+        let many = 2 * FOUND_AT_ONCE + 1;
+        for number in 0..many {
+            index.remember(&with_suffix("/page", number), &carrying(&[]));
+            index.remember(&with_suffix("/page2", number), &carrying(&[]));
+        }
+        index.remember(&Key::of_parts(with_suffix("/page", 0).as_bytes()), &carries);
+        let found = |of: &str| index.of_url(of).into_iter().collect::<HashSet<_>>();
+        assert_eq!(found(url).len(), many + 1);
+        assert!(found(url).iter().all(|key| key.url() == url));
+        assert_eq!(found("http://a.example/pag").len(), 0);
+        for number in 1..many {
+            index.forget(&with_suffix("/page", number), &carrying(&[]));
+        }
+        let left = [
+            with_suffix("/page", 0),
+            Key::of_parts(with_suffix("/page", 0).as_bytes()),
+        ];
+        assert_eq!(found(url), HashSet::from(left.clone()));
+        assert_eq!(index.tagged("tag", None, 10).len(), 2);
+        index.forget(&left[0], &carrying(&[]));
+        index.forget(&left[1], &carries);
+        assert_eq!(found(url).len(), 0);
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::weight::{ARC_BYTES, ENTRY_BYTES, allocated};
+use super::weight::{ARC_BYTES, ENTRY_BYTES, TAG_BYTES, allocated};
 use tero_semantics::key;
 
-/// The end of the key under which parts of a response are stored: a third line, which the key of a
+/// The end of the key under which parts of a response are stored: a further line, which the key of a
 /// request never has.
 pub(super) const PARTS: &[u8] = b"\nparts";
 
@@ -33,7 +33,13 @@ impl Key {
 
     /// The memory that it uses, in bytes, with what a map needs for an entry.
     pub(super) fn weight(&self) -> u64 {
-        (allocated(self.0.len() + ARC_BYTES) + ENTRY_BYTES) as u64
+        let indexed = if self.has_suffix() { TAG_BYTES } else { 0 };
+        (allocated(self.0.len() + ARC_BYTES) + ENTRY_BYTES + indexed) as u64
+    }
+
+    /// Whether it has the suffix of a decision, so that its URL and variant alone don't tell it.
+    pub(super) fn has_suffix(&self) -> bool {
+        key::has_suffix(&self.0)
     }
 
     /// Its absolute URL, without the variant.

@@ -21,7 +21,8 @@ pub(super) const PURGED_AT_ONCE: usize = 64;
 /// The stored responses that a purge means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PurgeScope {
-    /// The responses of these keys, written as `semantics::key` does.
+    /// The responses of these keys, written as `semantics::key` does; and those of their URLs under
+    /// every key with the suffix of a decision.
     Keys(Vec<Vec<u8>>),
     /// The responses that carry a surrogate key.
     Tag {
@@ -125,10 +126,14 @@ impl Store {
         });
         let keys = match &scope {
             PurgeScope::Tag { .. } => Vec::new(),
-            PurgeScope::Keys(keys) => keys
-                .iter()
-                .flat_map(|key| [Key::new(key), Key::of_parts(key)])
-                .collect(),
+            PurgeScope::Keys(keys) => {
+                let written = keys.iter();
+                let mut keys_to_purge: Vec<Key> = written
+                    .flat_map(|key| [Key::new(key), Key::of_parts(key)])
+                    .collect();
+                keys_to_purge.extend(self.keys_with_suffix(keys));
+                keys_to_purge
+            }
             PurgeScope::Prefix(_) | PurgeScope::Site(_) | PurgeScope::Paths { .. } => {
                 self.keys_matching(&scope)
             }
@@ -160,6 +165,15 @@ impl Store {
         progress.last = Some(keys.last()?.clone());
         let change = |stored: &Arc<StoredResponse>| progress.purged(stored);
         Some(keys.iter().map(|key| self.rewrite(key, &change)).sum())
+    }
+
+    /// The keys with a suffix under which something is stored of the URLs of these keys.
+    fn keys_with_suffix(&self, keys: &[Vec<u8>]) -> Vec<Key> {
+        let mut urls: Vec<&str> = keys.iter().map(|key| key::url_of(key)).collect();
+        urls.sort_unstable();
+        urls.dedup();
+        let found = urls.into_iter().map(|url| self.index.of_url(url));
+        found.flatten().collect()
     }
 
     fn keys_matching(&self, scope: &PurgeScope) -> Vec<Key> {

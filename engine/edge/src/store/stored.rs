@@ -34,8 +34,8 @@ pub struct StoredHead {
     pub freshness: Freshness,
     /// The request fields that select it (§4.1).
     pub secondary_key: SecondaryKey,
-    /// The lifetime for browsers, in seconds, if a policy sets one.
-    pub browser_ttl_secs: Option<u32>,
+    /// How long browsers may keep it.
+    pub browser_lifetime: BrowserLifetime,
     /// The index of the site that it belongs to.
     pub site: u32,
     /// The run of a warming plan that fetched it; `None` if it was fetched for a visitor.
@@ -43,6 +43,17 @@ pub struct StoredHead {
     /// Whether its content may be coded (RFC 9110 §8.4), so that answers depend on
     /// `Accept-Encoding`. Never of a part.
     pub may_be_coded: bool,
+}
+
+/// How long browsers may keep a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrowserLifetime {
+    /// As its fields say.
+    AsSent,
+    /// So many seconds, by a policy, but no longer than the edge.
+    Secs(u32),
+    /// As its fields say, but no longer than the edge: a policy ends it at an instant.
+    AtMostOurs,
 }
 
 /// A response stored under a key.

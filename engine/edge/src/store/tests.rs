@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
 use super::fields::StoredFields;
-use super::stored::{StoredBody, StoredHead};
+use super::stored::{BrowserLifetime, StoredBody, StoredHead};
 use super::*;
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::decision::ResponseDecision;
@@ -128,7 +128,7 @@ impl TestResponse {
             fields: StoredFields::new(&headers, None, self.tags.into_iter()),
             freshness: freshness(60),
             secondary_key: SecondaryKey::of(&headers, &self.asked),
-            browser_ttl_secs: None,
+            browser_lifetime: BrowserLifetime::AsSent,
             site: 0,
             warm_run: self.warm_run,
             may_be_coded: self.may_be_coded,

@@ -21,11 +21,13 @@ pub enum RuleKind {
     Maintenance,
     /// The configuration has the content.
     Respond,
+    /// A policy has answered.
+    Policy,
 }
 
 impl RuleKind {
     /// Every kind, in the order of the request path.
-    pub const ALL: [RuleKind; 8] = [
+    pub const ALL: [RuleKind; 9] = [
         RuleKind::Network,
         RuleKind::Https,
         RuleKind::Redirect,
@@ -34,6 +36,7 @@ impl RuleKind {
         RuleKind::AuthBusy,
         RuleKind::Maintenance,
         RuleKind::Respond,
+        RuleKind::Policy,
     ];
 
     /// Its name in metrics.
@@ -47,6 +50,7 @@ impl RuleKind {
             RuleKind::AuthBusy => "auth_busy",
             RuleKind::Maintenance => "maintenance",
             RuleKind::Respond => "respond",
+            RuleKind::Policy => "policy",
         }
     }
 
@@ -61,6 +65,7 @@ impl RuleKind {
             RuleKind::AuthBusy => "too many credentials to verify",
             RuleKind::Maintenance => "maintenance",
             RuleKind::Respond => "own content",
+            RuleKind::Policy => "answered by a policy",
         }
     }
 }

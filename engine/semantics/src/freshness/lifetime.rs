@@ -30,6 +30,8 @@ const HEURISTIC_DIVISOR: u64 = 10;
 pub enum LifetimeSource {
     /// The operator's greatest lifetime, which is less than what another source gave.
     AtMost,
+    /// The instant at which a policy has it end, which is before the end that another source gave.
+    Expiry,
     /// A policy's TTL.
     Policy,
     /// A targeted field (RFC 9213).
@@ -50,10 +52,33 @@ pub enum LifetimeSource {
 }
 
 impl LifetimeSource {
+    /// Every source by its number; the places beyond them have none.
+    pub(super) const ALL: [LifetimeSource; 16] = {
+        let mut all = [LifetimeSource::None; 16];
+        let sources = [
+            LifetimeSource::AtMost,
+            LifetimeSource::Expiry,
+            LifetimeSource::Policy,
+            LifetimeSource::Targeted,
+            LifetimeSource::SMaxage,
+            LifetimeSource::MaxAge,
+            LifetimeSource::Expires,
+            LifetimeSource::DefaultTtl,
+            LifetimeSource::Heuristic,
+        ];
+        let mut place = 0;
+        while place < sources.len() {
+            all[sources[place] as usize] = sources[place];
+            place += 1;
+        }
+        all
+    };
+
     /// The name in logs and explanations.
     pub fn as_str(self) -> &'static str {
         match self {
             LifetimeSource::AtMost => "at-most",
+            LifetimeSource::Expiry => "expiry",
             LifetimeSource::Policy => "policy",
             LifetimeSource::Targeted => "targeted",
             LifetimeSource::SMaxage => "s-maxage",

@@ -278,6 +278,84 @@ fn a_policys_ttl_replaces_the_fields_and_counts_from_arrival() {
 }
 
 #[test]
+fn an_error_has_the_ttl_of_errors_and_no_other_response_has() {
+    let decision = ResponseDecision {
+        ttl: Some(secs(60)),
+        error_ttl: Some(secs(5)),
+        ..ResponseDecision::default()
+    };
+    for (status, lifetime) in [(200, 60), (399, 60), (400, 5), (404, 5), (503, 5)] {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(decision.ttl_of(status), Some(secs(lifetime)), "{status}");
+    }
+    let silent = ResponseDecision::default();
+    assert_eq!(silent.ttl_of(StatusCode::NOT_FOUND), None);
+    let only_errors = ResponseDecision {
+        ttl: None,
+        ..decision
+    };
+    assert_eq!(only_errors.ttl_of(StatusCode::OK), None);
+}
+
+#[test]
+fn a_policys_instant_ends_freshness_and_a_purge_ends_stale_use_too() {
+    let ending = |expiry| ResponseDecision {
+        expiry: Some(expiry),
+        ..ResponseDecision::default()
+    };
+    let fields: FieldLines<'_> = &[
+        (
+            "cache-control",
+            "max-age=60, stale-while-revalidate=60, stale-if-error=60",
+        ),
+        ("age", "10"),
+        ("etag", "\"a\""),
+    ];
+    for (ends, lifetime, source) in [
+        (30, 40, LifetimeSource::Expiry),
+        (49, 59, LifetimeSource::Expiry),
+        (50, 60, LifetimeSource::MaxAge),
+        (80, 60, LifetimeSource::MaxAge),
+        (0, 10, LifetimeSource::Expiry),
+        (-20, 0, LifetimeSource::Expiry),
+    ] {
+        let fresh = ends.min(50);
+        for is_purge in [true, false] {
+            let expiry = match is_purge {
+                true => Expiry::PurgeAt(after(ends)),
+                false => Expiry::StaleAt(after(ends)),
+            };
+            let given = freshness(fields, &ending(expiry));
+            assert_eq!((given.lifetime(), given.source()), (secs(lifetime), source));
+            let (last, first) = (after(fresh - 1), after(fresh));
+            assert!(given.is_fresh(last) && !given.is_fresh(first), "{ends}");
+            let stale = |at| (given.allows_while_revalidate(at), given.allows_if_error(at));
+            let until = if is_purge {
+                ends.min(fresh + 60)
+            } else {
+                fresh + 60
+            };
+            if until > fresh {
+                assert_eq!(stale(after(until - 1)), (true, true), "{ends}");
+            }
+            assert_eq!(stale(after(until)), (false, false), "{ends}");
+            assert_eq!(given.usable_until(), after(until));
+            let is_over = |at| given.is_over(after(at));
+            assert_eq!((is_over(ends - 1), is_over(ends)), (false, is_purge));
+            let etag = headers(&[("etag", "\"a\"")]);
+            assert_eq!(
+                given.is_worth_keeping(&etag, after(ends.max(until))),
+                !is_purge
+            );
+            let by = NOON.saturating_add(secs(1_000));
+            let moved = given.moved(NOON, by);
+            assert_eq!(moved.is_over(after(ends + 1_000)), is_purge);
+            assert!(!moved.is_over(after(ends + 999)));
+        }
+    }
+}
+
+#[test]
 fn no_cache_is_never_fresh_unless_it_names_fields() {
     let whole = by_fields(&[("cache-control", "max-age=10000, no-cache")]);
     assert!(!whole.is_fresh(NOON) && whole.must_validate());
@@ -564,4 +642,23 @@ fn the_sites_default_counts_where_the_response_gives_no_lifetime() {
     let aged = check(&[("age", "80")], &by_fields, 90, DefaultTtl);
     assert!(aged.is_fresh(after(9)) && !aged.is_fresh(after(10)));
     assert!(!LifetimeSource::DefaultTtl.is_explicit());
+}
+
+#[test]
+fn sources_and_ends_are_packed_without_loss() {
+    for (place, source) in LifetimeSource::ALL.into_iter().enumerate().take(10) {
+        let mut traits = FreshnessTraits::of(LifetimeSource::None).with(CAN_BRIDGE, true);
+        traits.set_source(source);
+        assert_eq!((traits.source(), source as usize), (source, place));
+        assert!(traits.has(CAN_BRIDGE) && !traits.has(MUST_VALIDATE));
+    }
+    for (given, kept) in [
+        (0, 0),
+        (1, 1),
+        (16_777_213, 16_777_213),
+        (u64::MAX, 16_777_214),
+    ] {
+        assert_eq!(SecondsToEnd::of(secs(given)).get(), Some(secs(kept)));
+    }
+    assert_eq!(SecondsToEnd::NEVER.get(), None);
 }

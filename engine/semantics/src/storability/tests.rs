@@ -426,6 +426,50 @@ fn only_gets_and_posts_that_name_their_target_are_stored() {
 }
 
 #[test]
+fn a_response_that_is_not_admitted_says_so_only_if_it_could_be_stored() {
+    let of = |response: &'static [(&'static str, &'static str)], admit| {
+        Case {
+            response,
+            decision: ResponseDecision {
+                admit,
+                ..ResponseDecision::default()
+            },
+            ..Case::default()
+        }
+        .refusal()
+    };
+    let fresh: &[(&str, &str)] = &[("cache-control", "max-age=60")];
+    assert_eq!(of(fresh, Some(false)), Some(Refusal::NotAdmitted));
+    assert_eq!((of(fresh, Some(true)), of(fresh, None)), (None, None));
+    let private: &[(&str, &str)] = &[("cache-control", "private, max-age=60")];
+    assert_eq!(of(private, Some(false)), Some(Refusal::Private));
+    // Another request may be for a visitor.
+    assert!(Refusal::NotAdmitted.is_of_request());
+}
+
+#[test]
+fn the_lifetime_that_a_policy_gives_errors_lets_them_be_stored() {
+    let of = |status, error_ttl: Option<u64>| {
+        Case {
+            status,
+            response: &[],
+            decision: ResponseDecision {
+                error_ttl: error_ttl.map(std::time::Duration::from_secs),
+                ..ResponseDecision::default()
+            },
+            ..Case::default()
+        }
+        .refusal()
+    };
+    for status in [400, 418, 500, 503] {
+        assert_eq!(of(status, None), Some(Refusal::NoLifetime), "{status}");
+        assert_eq!(of(status, Some(5)), None, "{status}");
+    }
+    assert_eq!(of(302, Some(5)), Some(Refusal::NoLifetime));
+    assert_eq!(of(429, Some(5)), Some(Refusal::AboutRequest));
+}
+
+#[test]
 fn a_policy_can_refuse_anything_but_lifts_the_floor_only_with_the_site() {
     let never = ResponseDecision {
         storing: StoringDecision::Never,

@@ -191,7 +191,7 @@ fn stored(stored: &StoredVariant) -> String {
 }
 
 /// What came of asking a policy, in one line. `words` lists the parts of its answer.
-fn trace<A>(trace: &HookTrace<A>, words: impl Fn(&A) -> Vec<(&'static str, String)>) -> String {
+fn trace<A>(trace: &HookTrace<A>, words: impl Fn(&A) -> Vec<(&str, String)>) -> String {
     match trace {
         HookTrace::Answer { answer } => {
             let said = words(answer);
@@ -206,19 +206,20 @@ fn trace<A>(trace: &HookTrace<A>, words: impl Fn(&A) -> Vec<(&'static str, Strin
     }
 }
 
-fn request_words(words: &RequestWords) -> Vec<(&'static str, String)> {
-    said([
+fn request_words(words: &RequestWords) -> Vec<(&str, String)> {
+    let own = said([
         ("lookup", words.lookup.clone()),
         ("query", words.query.clone()),
         ("reason", words.reason.clone()),
         ("variant", words.variant.clone()),
-    ])
+    ]);
+    with_more(own, &words.more)
 }
 
-fn response_words(words: &ResponseWords) -> Vec<(&'static str, String)> {
+fn response_words(words: &ResponseWords) -> Vec<(&str, String)> {
     let secs = |secs: Option<u64>| secs.map(|secs| secs.to_string());
     let tags = (!words.tags.is_empty()).then(|| words.tags.join(" "));
-    said([
+    let own = said([
         ("browser_ttl_secs", secs(words.browser_ttl_secs)),
         ("reason", words.reason.clone()),
         ("stale_if_error_secs", secs(words.stale_if_error_secs)),
@@ -229,7 +230,18 @@ fn response_words(words: &ResponseWords) -> Vec<(&'static str, String)> {
         ("storing", Some(words.storing.clone())),
         ("tags", tags),
         ("ttl_secs", secs(words.ttl_secs)),
-    ])
+    ]);
+    with_more(own, &words.more)
+}
+
+/// What contract 0.2 lets a policy decide stands behind the rest.
+fn with_more<'w>(
+    mut said: Vec<(&'w str, String)>,
+    more: &'w BTreeMap<String, String>,
+) -> Vec<(&'w str, String)> {
+    let more = more.iter();
+    said.extend(more.map(|(name, words)| (name.as_str(), words.clone())));
+    said
 }
 
 /// The parts that are present.

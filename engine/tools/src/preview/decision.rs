@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use tero_policy_host::compare::DecisionWords;
 use tero_semantics::timestamp::Timestamp;
 
 /// What a policy decides about a URL at a moment.
@@ -24,9 +25,22 @@ pub struct PreviewDecision {
     pub stale_while_revalidate_secs: Option<u64>,
     /// How long the response may be served stale when the origin fails.
     pub stale_if_error_secs: Option<u64>,
+    /// What else it decides, by name, in words.
+    #[serde(skip_serializing_if = "DecisionWords::is_empty")]
+    pub more: DecisionWords,
     /// The policy's reason for its decision about the response, else about the request.
     pub reason: Option<String>,
 }
+
+/// The parts of a decision that do not run down.
+type PreviewRest<'d> = (
+    bool,
+    Option<&'d str>,
+    &'d str,
+    Option<u64>,
+    Option<u64>,
+    &'d DecisionWords,
+);
 
 /// A decision that changes.
 pub(super) struct DecisionChange {
@@ -52,7 +66,7 @@ impl PreviewDecision {
 
     /// The parts that do not run down. The reason is for people: it may change while the decision
     /// stays the same.
-    fn rest(&self) -> (bool, Option<&str>, &str, Option<u64>, Option<u64>) {
+    fn rest(&self) -> PreviewRest<'_> {
         let variant = self.variant.as_deref();
         (
             self.pass,
@@ -60,6 +74,7 @@ impl PreviewDecision {
             self.storing,
             self.stale_while_revalidate_secs,
             self.stale_if_error_secs,
+            &self.more,
         )
     }
 

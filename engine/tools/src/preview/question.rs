@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use super::decision::PreviewDecision;
 use tero_config as config;
+use tero_policy_host::compare::{request_words, response_words};
 use tero_policy_host::device::{Device, DeviceSource};
 use tero_policy_host::{Chain, ClientFacts, PolicyRequest, PolicyResponse};
 use tero_semantics::decision::{
@@ -89,6 +90,9 @@ impl<'a> UrlQuestion<'a> {
             variant: decision.variant.as_deref(),
         };
         key::write_key(&mut question.key, &parts);
+        if let Some(extended) = &decision.extended {
+            key::write_suffix(&mut question.key, &extended.key_suffix());
+        }
         question
     }
 
@@ -149,6 +153,13 @@ impl<'a> UrlQuestion<'a> {
 
     fn decision(&self, request: &RequestDecision, response: ResponseDecision) -> PreviewDecision {
         let secs = |duration: Option<Duration>| duration.map(|duration| duration.as_secs());
+        let mut more = request_words(request.extended.as_deref());
+        more.extend(response_words(
+            response.error_ttl,
+            response.expiry,
+            response.admit,
+            &response.fields,
+        ));
         let reason = response.reason.or_else(|| request.reason.clone());
         PreviewDecision {
             pass: request.lookup == LookupDecision::Pass,
@@ -162,6 +173,7 @@ impl<'a> UrlQuestion<'a> {
             browser_ttl_secs: secs(response.browser_ttl),
             stale_while_revalidate_secs: secs(response.stale_while_revalidate),
             stale_if_error_secs: secs(response.stale_if_error),
+            more,
             reason: reason.map(|reason| self.without_name(&reason).to_owned()),
         }
     }

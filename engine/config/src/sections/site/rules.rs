@@ -20,6 +20,20 @@ pub(super) fn check(reader: &TableReader<'_>, site: &Site) {
         let cure = "write subdomains = true and max_age = \"1y\", or leave preload out";
         reader.refuse("hsts", Mistake::new(problem, cure));
     }
+    let sources = site.country.as_ref();
+    let sources = sources.map(|it| (it.field.is_some(), it.table.is_some()));
+    if let Some((true, true) | (false, false)) = sources {
+        let problem = "it needs one source";
+        let cure = "write either field = \"cf-ipcountry\" or table = \"countries\"";
+        reader.refuse("country", Mistake::new(problem, cure));
+    }
+    let never = reader.nested_list("never");
+    for (reader, rule) in never.iter().zip(&site.never) {
+        if !rule.what.store && !rule.what.respond {
+            let cure = "write [\"store\"], [\"respond\"] or both, or leave the key out";
+            reader.refuse("what", Mistake::new("the rule has no effect", cure));
+        }
+    }
     for (reader, route) in reader.nested_list("route").iter().zip(&site.routes) {
         check_route(reader, route);
         route.check_origins(reader, &site.next_hops);

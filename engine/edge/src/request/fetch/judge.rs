@@ -8,7 +8,7 @@ use crate::request::coding::{self, CodableHead};
 use crate::request::exchange::{Exchange, joined_reasons};
 use crate::request::visit::Visit;
 use crate::store::fields::StoredFields;
-use crate::store::stored::{StoredHead, StoredResponse};
+use crate::store::stored::{BrowserLifetime, StoredHead, StoredResponse};
 use tero_policy_host::PolicyResponse;
 use tero_semantics::cache_control::ResponseDirectives;
 use tero_semantics::content_coding::is_coded;
@@ -19,7 +19,7 @@ use tero_semantics::freshness::{
 };
 use tero_semantics::invalidation;
 use tero_semantics::storability::{
-    FloorExceptions, Storability, StorabilityInput, storability, stored_fields,
+    FloorExceptions, Refusal, Storability, StorabilityInput, storability, stored_fields,
 };
 use tero_semantics::surrogate_keys::surrogate_keys;
 use tero_semantics::tier::TierResponse;
@@ -43,6 +43,14 @@ pub(super) struct ResponseTerms {
     decision: ResponseDecision,
     pub(super) freshness: Freshness,
     pub(super) storability: Storability,
+}
+
+impl ResponseTerms {
+    /// Changes the fields of the response as policies decided about it. None of these decides over
+    /// caching, so it is judged before.
+    pub(super) fn edit(&self, headers: &mut HeaderMap) {
+        self.decision.fields.apply(headers);
+    }
 }
 
 /// What a response is judged by.
@@ -228,13 +236,19 @@ pub(super) fn stored_head(
         ),
         freshness: terms.freshness,
         secondary_key: secondary_key(visit, headers),
-        browser_ttl_secs: terms
-            .decision
-            .browser_ttl
-            .map(|ttl| u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
+        browser_lifetime: browser_lifetime_of(&terms.decision),
         site: u32::try_from(exchange.site.index).expect("sites are counted in thousands"),
         warm_run: exchange.requester.run(),
         may_be_coded: coding::may_be_coded(visit, &codable, &terms.directives),
+    }
+}
+
+/// How long browsers may keep a response about which this was decided.
+fn browser_lifetime_of(decision: &ResponseDecision) -> BrowserLifetime {
+    match (decision.browser_ttl, decision.expiry) {
+        (Some(ttl), _) => BrowserLifetime::Secs(u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX)),
+        (None, Some(_)) => BrowserLifetime::AtMostOurs,
+        (None, None) => BrowserLifetime::AsSent,
     }
 }
 
@@ -247,6 +261,12 @@ fn secondary_key(visit: Visit<'_>, response: &HeaderMap) -> SecondaryKey {
     // The next hop has seen no codings of the client's, so the answer is for all.
     if coding::asks_for_identity(visit) && !is_coded(response) {
         key = key.without(&ACCEPT_ENCODING);
+    }
+    // Nor what policies have put in the place of a field, which the key of the response has.
+    if let Some(extended) = exchange.extended() {
+        let edits = &extended.origin.fields;
+        let set = edits.set.iter().map(|(name, _)| name);
+        key = set.chain(&edits.remove).fold(key, SecondaryKey::without);
     }
     if key.is_by_vary() {
         return key;
@@ -269,9 +289,16 @@ pub(in crate::request) fn merged_head(
         asked_at,
     };
     let terms = judge(visit, &received);
-    let mut head = stored_head(visit, stored.head.status, merged, &terms);
+    let mut merged = merged.clone();
+    terms.edit(&mut merged);
+    let mut head = stored_head(visit, stored.head.status, &merged, &terms);
     head.may_be_coded &= coding::fits(visit, stored);
-    (head, terms.storability)
+    // It has its place in the store.
+    let storability = match terms.storability {
+        Storability::No(Refusal::NotAdmitted) => Storability::Yes,
+        storability => storability,
+    };
+    (head, storability)
 }
 
 /// `Content-Length` as a number.

@@ -34,6 +34,7 @@ impl Fetch {
         } = timed.response;
         let (mut parts, body) = response.into_parts();
         (parts.status, parts.headers) = (StatusCode::OK, headers);
+        terms.edit(&mut parts.headers);
         let received = ReceivedResponse {
             parts,
             body,

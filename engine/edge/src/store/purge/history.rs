@@ -16,6 +16,7 @@ use foldhash::quality::RandomState;
 use super::super::Key;
 use super::super::stored::StoredHead;
 use super::{PurgePoint, PurgeScope};
+use tero_semantics::key::without_suffix;
 
 /// How many purged surrogate keys are remembered. Beyond it, all responses with surrogate keys whose
 /// fetches are under way count as purged.
@@ -34,7 +35,8 @@ pub(in crate::store) struct PurgeHistory {
 struct PurgeRecord {
     /// The number of the next purge.
     next: u64,
-    /// The watches of fetches under way, by key.
+    /// The watches of fetches under way, by key without the suffix of a decision: a purge of a URL means
+    /// it with any suffix.
     watches: HashMap<Key, Vec<Arc<WatchMarks>>, RandomState>,
     /// The purges of surrogate keys since the oldest watch began, by the hash of site and surrogate
     /// key.
@@ -94,7 +96,7 @@ impl PurgeHistory {
 
     /// Watches the purges of `key`, of the site with this index.
     pub(super) fn watch(self: &Arc<PurgeHistory>, key: &[u8], site: usize) -> PurgeWatch {
-        let key = Key::new(key);
+        let key = Key::new(without_suffix(key));
         let mut record = self.lock();
         let marks = Arc::new(WatchMarks {
             key: key.clone(),
@@ -120,7 +122,8 @@ impl PurgeHistory {
         record.next += 1;
         match scope {
             PurgeScope::Keys(keys) => {
-                let watches = keys.iter().filter_map(|key| record.watches.get(&key[..]));
+                let watches = keys.iter();
+                let watches = watches.filter_map(|key| record.watches.get(without_suffix(key)));
                 watches.flatten().for_each(|marks| marks.mark(number));
             }
             PurgeScope::Prefix(_) | PurgeScope::Site(_) | PurgeScope::Paths { .. } => {
@@ -318,6 +321,20 @@ mod tests {
             assert_eq!(own.purge_before(&tagged, after), Some(number), "{scope:?}");
             assert_eq!(own.is_purged(&head_with(&[])), !is_by_tag, "{scope:?}");
         }
+    }
+
+    #[test]
+    fn a_purge_of_a_url_means_fetches_with_any_suffix() {
+        let history = history();
+        let mut written = key("/own", None).as_bytes().to_vec();
+        tero_semantics::key::write_suffix(&mut written, b"o2:eu");
+        let (own, head) = (history.watch(&written, 0), head_with(&[]));
+        history.add(&of_key("/other"));
+        assert!(!own.is_purged(&head));
+        history.add(&of_key("/own"));
+        assert!(own.is_purged(&head));
+        drop(own);
+        assert!(history.lock().watches.is_empty());
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub struct AnswerFacts<'a> {
     pub device: Option<&'a str>,
     /// The variant that the policies chose.
     pub variant: Option<&'a str>,
+    /// The word that the policies gave for the log.
+    pub log_tag: Option<&'a str>,
     /// What the policies gave as a reason.
     pub policy_reason: Option<&'a str>,
     /// Why the request went forward.

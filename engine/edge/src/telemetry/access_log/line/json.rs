@@ -108,6 +108,7 @@ fn put(
         Field::Failure => json.put(field, &facts.failure),
         Field::Age => json.put(field, &facts.age_secs),
         Field::Ttl => json.put(field, &facts.ttl_secs),
+        Field::LogTag => json.put(field, &facts.log_tag),
         Field::PolicyReason => json.put(field, &facts.policy_reason),
         Field::Origin => json.put(field, &facts.origin),
         Field::OriginStatus => {

@@ -1,4 +1,5 @@
-//! Compiles the policies that the tests need: one that misbehaves, and the examples.
+//! Compiles the policies that the tests need: one that misbehaves, one that decides as it is told, and
+//! the examples.
 
 #[path = "../engine/policy-host/build/guests.rs"]
 mod guests;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         root,
         &[
             "misbehaving",
+            "deciding",
             "first-policy",
             "shop-hours",
             "redirects",

@@ -12,6 +12,11 @@ pub fn misbehaving_path() -> &'static Path {
     Path::new(env!("GUEST_MISBEHAVING"))
 }
 
+/// The path of the policy that decides as its settings say; `tests/guests/deciding` explains them.
+pub fn deciding_path() -> &'static Path {
+    Path::new(env!("GUEST_DECIDING"))
+}
+
 /// The first policy of the README, `examples/first-policy`.
 pub fn first_policy() -> &'static [u8] {
     include_bytes!(env!("GUEST_FIRST_POLICY"))

@@ -20,6 +20,7 @@ mod compiling;
 mod compression;
 mod configuration;
 mod dashboard;
+mod decisions;
 mod default_ttl;
 mod deploy;
 mod descriptors;

@@ -68,7 +68,7 @@ pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 32] = [
+pub const SECTIONS: [&Section; 33] = [
     &Server::SECTION,
     &Listener::SECTION,
     &ListenerTls::SECTION,

@@ -92,9 +92,7 @@ pub(super) fn ask_policies_after_rules(exchange: &mut Exchange) -> Option<Box<Ve
 
 #[inline]
 fn ruled_by_decision(exchange: &mut Exchange) -> Option<Box<Verdict>> {
-    if exchange.decision.extended.is_none() {
-        return None;
-    }
+    exchange.decision.extended.as_ref()?;
     decided::verdict(exchange).map(Box::new)
 }
 

@@ -400,6 +400,7 @@ impl Exchange {
                 address: self.client,
                 country: self.country.as_ref().map(Country::code),
                 region: self.country.as_ref().and_then(Country::region),
+                bucket: None,
             },
             route: self
                 .route()

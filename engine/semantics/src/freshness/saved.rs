@@ -1,11 +1,13 @@
 //! A freshness as bytes, for a store that outlives the process.
 
-use super::Freshness;
 use super::lifetime::LifetimeSource;
+use super::{
+    CAN_BRIDGE, FORBIDS_STALE, Freshness, FreshnessTraits, MUST_VALIDATE, SecondsToEnd,
+};
 use crate::timestamp::Timestamp;
 
 /// The sources of lifetimes by their numbers. A number keeps its meaning for ever.
-const SOURCES: [LifetimeSource; 9] = [
+const SOURCES: [LifetimeSource; 10] = [
     LifetimeSource::None,
     LifetimeSource::AtMost,
     LifetimeSource::Policy,
@@ -15,19 +17,20 @@ const SOURCES: [LifetimeSource; 9] = [
     LifetimeSource::Expires,
     LifetimeSource::DefaultTtl,
     LifetimeSource::Heuristic,
+    LifetimeSource::Expiry,
 ];
 
-const MUST_VALIDATE: u8 = 1;
-const FORBIDS_STALE: u8 = 2;
-const CAN_BRIDGE: u8 = 4;
+/// The flags by their numbers.
+const FLAGS: [u8; 3] = [MUST_VALIDATE, FORBIDS_STALE, CAN_BRIDGE];
 
 impl Freshness {
     /// The length of its saved form, in bytes.
-    pub const SAVED_BYTES: usize = 32;
+    pub const SAVED_BYTES: usize = 36;
 
     /// Its saved form. Numbers are little-endian: the birth and the end of freshness in milliseconds
     /// since the Unix epoch (8 bytes each), the lifetime and the two stale windows in seconds (4 bytes
-    /// each), the number of the source, flags, and two zeros.
+    /// each), the number of the source, flags, the seconds from the end of freshness to the end of all
+    /// use (3 bytes, all ones if there is none), and three zeros.
     ///
     /// ```
     /// # use http::StatusCode;
@@ -55,17 +58,14 @@ impl Freshness {
         saved[16..20].copy_from_slice(&self.lifetime_secs.to_le_bytes());
         saved[20..24].copy_from_slice(&self.while_revalidate_secs.to_le_bytes());
         saved[24..28].copy_from_slice(&self.if_error_secs.to_le_bytes());
-        let source = SOURCES.iter().position(|source| *source == self.source);
+        let own = self.source();
+        let source = SOURCES.iter().position(|source| *source == own);
         saved[28] = source.unwrap_or_default() as u8;
-        let flags = [
-            (self.must_validate, MUST_VALIDATE),
-            (self.forbids_stale, FORBIDS_STALE),
-            (self.can_bridge, CAN_BRIDGE),
-        ];
+        let flags = FLAGS.iter().zip(0..);
         saved[29] = flags
-            .iter()
-            .map(|(is_set, bit)| u8::from(*is_set) * bit)
+            .map(|(flag, place)| u8::from(self.traits.has(*flag)) << place)
             .sum();
+        saved[30..33].copy_from_slice(&self.over_after.0);
         saved
     }
 
@@ -77,22 +77,24 @@ impl Freshness {
             let millis = u64::from(word(place)) | u64::from(word(place + 1)) << 32;
             Timestamp::from_unix_millis(millis as i64)
         };
-        let [source, flags, 0, 0] = words[7] else {
+        let ([source, flags, low, middle], [high, 0, 0, 0]) = (words[7], words[8]) else {
             return None;
         };
-        if flags & !(MUST_VALIDATE | FORBIDS_STALE | CAN_BRIDGE) != 0 {
+        if flags >> FLAGS.len() != 0 {
             return None;
         }
+        let source = *SOURCES.get(usize::from(source))?;
+        let traits = FLAGS.iter().zip(0..);
         Some(Freshness {
             born: millis(0),
             fresh_until: millis(2),
             lifetime_secs: word(4),
             while_revalidate_secs: word(5),
             if_error_secs: word(6),
-            source: *SOURCES.get(usize::from(source))?,
-            must_validate: flags & MUST_VALIDATE != 0,
-            forbids_stale: flags & FORBIDS_STALE != 0,
-            can_bridge: flags & CAN_BRIDGE != 0,
+            over_after: SecondsToEnd([low, middle, high]),
+            traits: traits.fold(FreshnessTraits::of(source), |traits, (flag, place)| {
+                traits.with(*flag, flags >> place & 1 == 1)
+            }),
         })
     }
 }
@@ -109,10 +111,10 @@ mod tests {
             lifetime_secs: 1,
             while_revalidate_secs: 2,
             if_error_secs: 3,
-            source: LifetimeSource::MaxAge,
-            must_validate: true,
-            forbids_stale: false,
-            can_bridge: true,
+            over_after: SecondsToEnd([7, 8, 9]),
+            traits: FreshnessTraits::of(LifetimeSource::MaxAge)
+                .with(MUST_VALIDATE, true)
+                .with(CAN_BRIDGE, true),
         };
         let saved = freshness.save();
         assert_eq!(Freshness::restore(&saved), Some(freshness));
@@ -122,11 +124,11 @@ mod tests {
         for secs in [1_u32, 2, 3] {
             expected.extend_from_slice(&secs.to_le_bytes());
         }
-        expected.extend_from_slice(&[5, 5, 0, 0]);
+        expected.extend_from_slice(&[5, 5, 7, 8, 9, 0, 0, 0]);
         assert_eq!(saved[..], expected);
         for source in SOURCES {
             let one = Freshness {
-                source,
+                traits: FreshnessTraits::of(source),
                 ..freshness
             };
             assert_eq!(Freshness::restore(&one.save()), Some(one));
@@ -135,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_another_version_may_have_written_is_refused() {
-        for (place, byte) in [(28, SOURCES.len() as u8), (29, 8), (30, 1), (31, 1)] {
+        for (place, byte) in [(28, SOURCES.len() as u8), (29, 8), (33, 1), (35, 1)] {
             let mut saved = [0; Freshness::SAVED_BYTES];
             assert!(Freshness::restore(&saved).is_some());
             saved[place] = byte;

@@ -4,9 +4,10 @@
 //! version   1 byte
 //! status    2 bytes
 //! flags     1 byte: whether the content may be coded
-//! browser   4 bytes: the lifetime for browsers in seconds, or 0xffffffff
+//! browser   4 bytes: the lifetime for browsers in seconds, or 0xffffffff for what its fields say, or
+//!           0xfffffffe for that, but no longer than the edge
 //! saved     8 bytes: when it was saved, by the system's clock, in milliseconds since the Unix epoch
-//! freshness 32 bytes: `Freshness::save`, by the system's clock
+//! freshness 36 bytes: `Freshness::save`, by the system's clock
 //! site      its name
 //! key       `SecondaryKey::save`
 //! fields    1 byte for the kind (0 a field, 1 the policies' reason, 2 a surrogate key, 3 one of the
@@ -18,14 +19,16 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::store::fields::StoredFields;
-use crate::store::stored::StoredHead;
+use crate::store::stored::{BrowserLifetime, StoredHead};
 use tero_semantics::freshness::Freshness;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::vary::SecondaryKey;
 
 const VERSION: u8 = 1;
 const MAY_BE_CODED: u8 = 1;
-const NO_BROWSER_TTL: u32 = u32::MAX;
+/// Stand for lifetimes of browsers that aren't so many seconds.
+const AS_SENT: u32 = u32::MAX;
+const AT_MOST_OURS: u32 = u32::MAX - 1;
 
 const FIELD: u8 = 0;
 const DETAIL: u8 = 1;
@@ -58,7 +61,11 @@ pub(super) fn save(head: &StoredHead, site: &str, clocks: ClockPair) -> Vec<u8> 
     saved.push(VERSION);
     saved.extend_from_slice(&head.status.as_u16().to_le_bytes());
     saved.push(if head.may_be_coded { MAY_BE_CODED } else { 0 });
-    let browser = head.browser_ttl_secs.unwrap_or(NO_BROWSER_TTL);
+    let browser = match head.browser_lifetime {
+        BrowserLifetime::AsSent => AS_SENT,
+        BrowserLifetime::AtMostOurs => AT_MOST_OURS,
+        BrowserLifetime::Secs(secs) => secs.min(AT_MOST_OURS - 1),
+    };
     saved.extend_from_slice(&browser.to_le_bytes());
     saved.extend_from_slice(&clocks.wall.unix_millis().to_le_bytes());
     let freshness = head.freshness.moved(clocks.steady, clocks.wall);
@@ -129,7 +136,11 @@ pub(super) fn restore(mut saved: &[u8], clocks: ClockPair) -> Option<SavedHead> 
         ),
         freshness,
         secondary_key,
-        browser_ttl_secs: (browser != NO_BROWSER_TTL).then_some(browser),
+        browser_lifetime: match browser {
+            AS_SENT => BrowserLifetime::AsSent,
+            AT_MOST_OURS => BrowserLifetime::AtMostOurs,
+            secs => BrowserLifetime::Secs(secs),
+        },
         site: 0,
         warm_run: None,
         may_be_coded: flags & MAY_BE_CODED != 0,
@@ -188,7 +199,7 @@ mod tests {
         let (tags, own) = (["given"].into_iter(), ["own"].into_iter());
         StoredHead {
             fields: StoredFields::with_own_tags(&fields, Some("policy: reason"), tags, own),
-            browser_ttl_secs: Some(7),
+            browser_lifetime: BrowserLifetime::Secs(7),
             may_be_coded: true,
             ..head_with(&[])
         }
@@ -201,7 +212,8 @@ mod tests {
         let restored = restore(&saved, clocks(5_000, 960)).unwrap();
         assert_eq!(&*restored.site, "shop");
         let new = restored.head;
-        assert_eq!((new.status, new.browser_ttl_secs), (head.status, Some(7)));
+        assert_eq!(new.status, head.status);
+        assert_eq!(new.browser_lifetime, head.browser_lifetime);
         assert_eq!(new.fields.to_headers(0), head.fields.to_headers(0));
         assert_eq!(new.fields.detail(), Some("policy: reason"));
         assert!(new.fields.given_tags().eq(["given"]) && new.fields.own_tags().eq(["own"]));

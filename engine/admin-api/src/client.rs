@@ -4,21 +4,25 @@ mod tls;
 
 use std::error::Error;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, Uri, header};
+use http::{Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::endpoints::Upgrade;
-use crate::{Answer, Endpoint, PathError, Problem, Question, WASM, path_of};
+use crate::endpoints::{Live, Upgrade};
+use crate::{
+    Answer, Endpoint, LiveEvent, LiveQuestion, PathError, Problem, Question, WASM, path_of,
+};
 
 pub use tls::{IdentityFiles, TlsFiles, TlsTrouble};
 
@@ -215,14 +219,45 @@ impl Client {
             .block_on(within(timeout, self.send::<E>(&target, request)))
             .unwrap_or_else(|| Err(ClientError::Timeout(self.authority.clone())))?;
         if status != E::STATUS {
-            return Err(match serde_json::from_slice(&content) {
-                Ok(problem) => ClientError::Refused { status, problem },
-                Err(_) => ClientError::Status(status),
-            });
+            return Err(refused(status, &content));
         }
-        E::Response::read(&content).map_err(|source| ClientError::Answer {
-            authority: self.authority.clone(),
-            source,
+        E::Response::read(&content).map_err(|source| self.unexpected(source))
+    }
+
+    /// Listens to the edge: gives each event to `take`, until that breaks it off or the edge ends it.
+    /// The first has to come within a minute; between two there may be any time.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn listen(
+        &self,
+        question: &LiveQuestion,
+        mut take: impl FnMut(LiveEvent) -> ControlFlow<()>,
+    ) -> Result<(), ClientError> {
+        let target = path_of::<Live>(&[])? + &question.query();
+        self.runtime.block_on(async {
+            let begun = within(TIMEOUT, self.request::<Live>(&target, question)).await;
+            let begun = begun.unwrap_or_else(|| Err(ClientError::Timeout(self.authority.clone())));
+            let (head, mut content) = begun?.into_parts();
+            if head.status != Live::STATUS {
+                return Err(refused(head.status, &self.whole(content).await?));
+            }
+            let mut rest = Vec::new();
+            while let Some(frame) = content.frame().await {
+                let frame = frame.map_err(|error| self.unreachable(error))?;
+                rest.extend_from_slice(&frame.into_data().unwrap_or_default());
+                if rest.len() > MAX_ANSWER {
+                    return Err(self.unreachable("a line of the stream is too long"));
+                }
+                while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = rest.drain(..=end).collect();
+                    let event = LiveEvent::read(&line).map_err(|source| self.unexpected(source))?;
+                    if take(event).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(())
         })
     }
 
@@ -231,6 +266,17 @@ impl Client {
         target: &str,
         request: &E::Request,
     ) -> Result<(StatusCode, Bytes), ClientError> {
+        let response = self.request::<E>(target, request).await?;
+        let status = response.status();
+        Ok((status, self.whole(response.into_body()).await?))
+    }
+
+    /// The head of an answer, with its content to come.
+    async fn request<E: Endpoint>(
+        &self,
+        target: &str,
+        request: &E::Request,
+    ) -> Result<Response<Incoming>, ClientError> {
         let stream = TcpStream::connect(self.address())
             .await
             .map_err(|error| self.unreachable(error))?;
@@ -246,26 +292,33 @@ impl Client {
         self.exchange(stream, message).await
     }
 
+    async fn whole(&self, content: Incoming) -> Result<Bytes, ClientError> {
+        let content = Limited::new(content, MAX_ANSWER).collect().await;
+        let content = content.map_err(|error| self.unreachable(error))?;
+        Ok(content.to_bytes())
+    }
+
+    fn unexpected(&self, source: serde_json::Error) -> ClientError {
+        ClientError::Answer {
+            authority: self.authority.clone(),
+            source,
+        }
+    }
+
     async fn exchange(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         message: Request<Full<Bytes>>,
-    ) -> Result<(StatusCode, Bytes), ClientError> {
+    ) -> Result<Response<Incoming>, ClientError> {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| self.unreachable(error))?;
         // It ends with the connection, and its errors come out of the request too.
         tokio::spawn(connection);
-        let response = sender
+        sender
             .send_request(message)
             .await
-            .map_err(|error| self.unreachable(error))?;
-        let status = response.status();
-        let content = Limited::new(response.into_body(), MAX_ANSWER)
-            .collect()
-            .await
-            .map_err(|error| self.unreachable(error))?;
-        Ok((status, content.to_bytes()))
+            .map_err(|error| self.unreachable(error))
     }
 
     fn message<E: Endpoint>(&self, target: &str, request: &E::Request) -> Request<Full<Bytes>> {
@@ -306,6 +359,13 @@ impl Client {
             Some(trouble) => ClientError::Tls { authority, trouble },
             None => ClientError::Unreachable { authority, source },
         }
+    }
+}
+
+fn refused(status: StatusCode, content: &[u8]) -> ClientError {
+    match serde_json::from_slice(content) {
+        Ok(problem) => ClientError::Refused { status, problem },
+        Err(_) => ClientError::Status(status),
     }
 }
 

@@ -28,6 +28,8 @@ mod schedule;
 mod serve;
 mod shown;
 mod stats;
+mod tail;
+mod top;
 mod upgrade;
 mod warm;
 
@@ -90,6 +92,8 @@ enum Command {
     Reload(reload::ReloadCommand),
     Schedule(schedule::ScheduleCommand),
     Stats(stats::StatsCommand),
+    Tail(tail::TailCommand),
+    Top(top::TopCommand),
     Upgrade(upgrade::UpgradeCommand),
     Warm(warm::WarmCommand),
 }
@@ -117,6 +121,8 @@ pub fn run() -> ExitCode {
         Command::Reload(reload) => reload.run(),
         Command::Schedule(schedule) => schedule.run(),
         Command::Stats(stats) => stats.run(),
+        Command::Tail(tail) => tail.run(),
+        Command::Top(top) => top.run(),
         Command::Upgrade(upgrade) => upgrade.run(),
         Command::Warm(warm) => warm.run(),
     }

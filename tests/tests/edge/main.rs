@@ -76,6 +76,7 @@ mod stale;
 mod store;
 mod surrogate_keys;
 mod templates;
+mod terminal;
 mod tls;
 mod tunnels;
 mod unix_sockets;

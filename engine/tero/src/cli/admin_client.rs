@@ -1,5 +1,6 @@
 //! The commands' way to the admin interface of a running edge.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -7,7 +8,7 @@ use clap::Args;
 
 use super::{fail, print, used_wrongly};
 use tero_admin_api::client::{Client, ClientError, IdentityFiles, TlsFiles, TlsTrouble};
-use tero_admin_api::{Answer, Endpoint};
+use tero_admin_api::{Answer, Endpoint, LiveEvent, LiveQuestion};
 
 /// Where the admin interface is, and what opens it.
 #[derive(Clone, Debug, Args)]
@@ -34,6 +35,11 @@ pub(super) struct AdminArgs {
 pub(super) struct AdminClient(Client);
 
 impl AdminArgs {
+    /// The URL of the interface.
+    pub(super) fn url(&self) -> &str {
+        &self.admin
+    }
+
     /// Asks one question. If there is no good answer, says why, and returns the exit code.
     pub(super) fn ask<E: Endpoint>(
         &self,
@@ -92,14 +98,33 @@ impl AdminClient {
         request: &E::Request,
     ) -> Result<E::Response, String> {
         let answer = self.0.call::<E>(parameters, request);
-        answer.map_err(|error| match error {
-            ClientError::Unreachable { .. } => format!("{error} (--admin URL)"),
-            ClientError::Tls { ref trouble, .. } => match option_against(trouble) {
-                Some(option) => format!("{error} ({option})"),
-                None => error.to_string(),
-            },
-            error => error.to_string(),
-        })
+        answer.map_err(|error| for_people(&error))
+    }
+
+    /// As [`Client::listen`].
+    ///
+    /// # Errors
+    /// Why it came to an end too early, for people.
+    pub(super) fn listen(
+        &self,
+        question: &LiveQuestion,
+        take: impl FnMut(LiveEvent) -> ControlFlow<()>,
+    ) -> Result<(), String> {
+        let ended = self.0.listen(question, take);
+        ended.map_err(|error| for_people(&error))
+    }
+}
+
+/// An error, with the option that helps.
+fn for_people(error: &ClientError) -> String {
+    let option = match error {
+        ClientError::Unreachable { .. } => Some("--admin URL"),
+        ClientError::Tls { trouble, .. } => option_against(trouble),
+        _ => None,
+    };
+    match option {
+        Some(option) => format!("{error} ({option})"),
+        None => error.to_string(),
     }
 }
 

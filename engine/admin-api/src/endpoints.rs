@@ -4,14 +4,14 @@ use http::{Method, StatusCode};
 
 use crate::{
     ActivateRequest, ActivateResponse, CanaryResponse, CancelWarmResponse, CertificatesResponse,
-    EndMaintenanceResponse, Endpoint, EndpointInfo, ExplainRequest, ExplainResponse, LiveQuestion,
-    LiveStream, MaintenanceResponse, MetricsText, OpenApiText, OriginReport, OriginRequest,
-    OriginsResponse, PoliciesResponse, PolicyModule, PolicyReport, ProbeResponse, PurgeRequest,
-    PurgeResponse, PushResponse, ReadyRequest, ReloadResponse, RollbackResponse, ShadowReport,
-    StartCanaryRequest, StartCanaryResponse, StartMaintenanceRequest, StartMaintenanceResponse,
-    StartShadowRequest, StartShadowResponse, StartWarmRequest, StartWarmResponse, StatsResponse,
-    TrialEndResponse, UpgradeResponse, WarmPlansResponse, WarmRunReport, WarmRunsResponse,
-    WeekResponse,
+    EndMaintenanceResponse, Endpoint, EndpointInfo, EventsResponse, ExplainRequest,
+    ExplainResponse, LiveQuestion, LiveStream, MaintenanceResponse, MetricsText, OpenApiText,
+    OriginReport, OriginRequest, OriginsResponse, PoliciesResponse, PolicyModule, PolicyReport,
+    ProbeResponse, PurgeRequest, PurgeResponse, PushResponse, ReadyRequest, ReloadResponse,
+    RollbackResponse, ShadowReport, StartCanaryRequest, StartCanaryResponse,
+    StartMaintenanceRequest, StartMaintenanceResponse, StartShadowRequest, StartShadowResponse,
+    StartWarmRequest, StartWarmResponse, StatsResponse, TrialEndResponse, UpgradeResponse,
+    WarmPlansResponse, WarmRunReport, WarmRunsResponse, WeekResponse,
 };
 
 /// Declares endpoints: `Name = "name": METHOD "/path", Request => STATUS Response`, then the
@@ -77,6 +77,12 @@ endpoints! {
     /// The answer is JSON in lines and has no end; 16 listeners are possible at a time. Requests are
     /// told as they come, up to the number per second that the question allows.
     Live = "live": GET "/live", LiveQuestion => OK LiveStream, [400, 503], false;
+
+    /// Lists events that operators must know of.
+    ///
+    /// Each is a line of the log, and a message to the webhooks of the configuration. Events that are
+    /// over stay in the list.
+    Events = "events": GET "/events", () => OK EventsResponse, [], false;
 
     /// Lists the origins, and how they do.
     Origins = "origins": GET "/origins", () => OK OriginsResponse, [], false;

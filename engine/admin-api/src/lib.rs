@@ -25,6 +25,7 @@ mod certificates;
 pub mod client;
 mod endpoint;
 pub mod endpoints;
+mod events;
 mod explain;
 mod live;
 mod maintenance;
@@ -47,6 +48,7 @@ pub use endpoint::{
     Answer, Endpoint, EndpointInfo, JSON, JsonQuestion, MetricsText, OPEN_METRICS, OpenApiText,
     PROMETHEUS_TEXT, PathError, Question, path_of,
 };
+pub use events::{EventReport, EventsResponse};
 pub use explain::{
     EngineRule, ExpectedOutcome, ExplainRequest, ExplainResponse, ExplanationTime, FieldValues,
     HookTrace, KeyParts, PolicyTrace, RequestTerms, RequestWords, ResponseInput, ResponseTerms,

@@ -33,7 +33,8 @@ pub use self::sections::{
     MissedRunAction, ModuleSource, NeverEffects, NeverRule, Origin, OriginCodings, OriginHttp2,
     Plan, PlanVariants, Policy, PolicyHost, PolicyLimits, Redirect, RedirectQuery, RefreshAhead,
     Respond, Retry, RetryMethod, RetryOn, Route, RouteCompress, Server, Site, SitePurge,
-    StatusRange, TableFormat, TableKind, TlsVersion, UnderscoreFields, WhenOff,
+    StatusRange, TableFormat, TableKind, TlsVersion, UnderscoreFields, Webhook, WebhookFormat,
+    WebhookSeverity, WhenOff,
 };
 pub use self::units::Share;
 pub use ipnet::IpNet;

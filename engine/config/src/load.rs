@@ -17,9 +17,10 @@ use crate::mistakes::{ConfigErrors, Mistake, Mistakes, did_you_mean};
 use crate::raw::{self, RawEntry, RawKind, RawValue, find};
 use crate::reader::TableReader;
 use crate::sections::limit::MAX_LIMITS;
+use crate::sections::webhook::MAX_WEBHOOKS;
 use crate::sections::{
     AccessLog, AccessLogFormat, Acme, Admin, Cache, Limit, LimitMemory, Listener, LocalTime,
-    ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, Site,
+    ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, Site, Webhook,
 };
 use crate::units::show_size;
 use tero_semantics::host_pattern::names_above;
@@ -54,6 +55,8 @@ pub struct Config {
     pub limits: Vec<Limit>,
     /// `[[warm]]`; names are unique.
     pub plans: Vec<Plan>,
+    /// `[[webhook]]`; names are unique.
+    pub webhooks: Vec<Webhook>,
 }
 
 impl Config {
@@ -206,6 +209,7 @@ impl<'a> Loader<'a> {
             ),
             limits: self.limits(sections),
             plans: self.entries(sections, &Plan::SECTION, Plan::read),
+            webhooks: self.webhooks(sections),
         };
         names::check(sections, self.mistakes);
         self.refuse_no_site(sections);
@@ -333,6 +337,25 @@ impl<'a> Loader<'a> {
             limit
         });
         limits.collect()
+    }
+
+    fn webhooks(&self, sections: &'a [RawEntry]) -> Vec<Webhook> {
+        let readers = self.list(sections, &Webhook::SECTION);
+        if let Some(reader) = readers.get(MAX_WEBHOOKS) {
+            let problem = format!("these are {} webhooks", readers.len());
+            let cure = format!("write at most {MAX_WEBHOOKS}");
+            reader.refuse("name", Mistake::new(problem, cure));
+        }
+        let read = |reader: &TableReader<'a>| {
+            let webhook = Webhook::read(reader, self.base_dir());
+            let is_written = |key| reader.written(key).is_some();
+            if !is_written("url") && !is_written("url_file") {
+                let mistake = Mistake::new("it says nowhere where to", "write url or url_file");
+                reader.refuse("url", mistake);
+            }
+            webhook
+        };
+        readers.iter().map(read).collect()
     }
 
     /// Reads `[access_log]`: only lines of JSON have fields to choose.

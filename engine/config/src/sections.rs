@@ -32,6 +32,7 @@ mod site_purge;
 mod table;
 mod time;
 mod warm;
+pub(crate) mod webhook;
 
 use crate::keys::{self, Section};
 
@@ -66,9 +67,10 @@ pub use self::site_purge::SitePurge;
 pub use self::table::{TableFormat, TableKind};
 pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
+pub use self::webhook::{Webhook, WebhookFormat, WebhookSeverity};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 33] = [
+pub const SECTIONS: [&Section; 34] = [
     &Server::SECTION,
     &Listener::SECTION,
     &ListenerTls::SECTION,
@@ -102,6 +104,7 @@ pub const SECTIONS: [&Section; 33] = [
     &LimitMemory::SECTION,
     &Limit::SECTION,
     &Plan::SECTION,
+    &Webhook::SECTION,
 ];
 
 /// The reference of all keys as Markdown, as `tero check --keys` prints it.

@@ -14,6 +14,7 @@ mod certificates;
 mod connections;
 mod context;
 mod dashboard;
+mod events;
 mod explain;
 mod exposition;
 #[doc(hidden)] // Only the fuzz targets and the replay of their corpus have a use for it.
@@ -271,6 +272,7 @@ fn router() -> Router<Arc<Handler>> {
         handler(Work::Long, stats::stats),
         handler(Work::Long, week::week),
         stream_handler(live::live),
+        handler(Work::AtOnce, events::events),
         handler(Work::Long, origins::origins),
         handler(Work::AtOnce, origins::drain),
         handler(Work::AtOnce, origins::resume),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::certificates::CertificateUpkeep;
+use crate::event_watch::EventWatch;
 use crate::warm::Warmer;
 use tero_edge::request::Edge;
 use tero_edge::server::ShutdownStage;
@@ -47,6 +48,8 @@ pub struct Housekeeping {
     pub popularity: SavedPopularity,
     /// The certificates of the listeners.
     pub(crate) certificates: Arc<CertificateUpkeep>,
+    /// Looks for what operators must know, and tells them; `None` looks for nothing.
+    pub(crate) events: Option<EventWatch>,
 }
 
 impl Housekeeping {
@@ -72,6 +75,7 @@ impl Housekeeping {
                 self.save_popularity(),
                 self.check_origins(),
                 self.fold_hours(),
+                self.watch_events(),
                 self.certificates.follow_files(),
                 self.certificates.tell_expiring()
             )
@@ -107,6 +111,12 @@ impl Housekeeping {
                 site.counters.fold_week(now);
             }
             self.edge.clock.sleep(FOLD_EVERY).await;
+        }
+    }
+
+    async fn watch_events(&self) {
+        if let Some(events) = &self.events {
+            events.run().await;
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! [`serve`] starts an edge, [`mod@acme`] orders certificates, [`reload`] applies a new configuration, [`rollout`] knows which
 //! version of each policy decides, [`warm`] runs warming plans, [`housekeeping`] does what is due
-//! every second or every few minutes, [`handover`] leaves serving to another process, [`supervisor`] talks to
-//! systemd, and [`admin`] shows and changes all of it over HTTP. The
+//! every second or every few minutes, [`events`] knows what operators must know, [`handover`] leaves serving to another
+//! process, [`supervisor`] talks to systemd, and [`admin`] shows and changes all of it over HTTP. The
 //! rules of HTTP caching are not known here.
 
 pub mod acme;
@@ -12,13 +12,17 @@ pub mod admin_token;
 pub mod build_info;
 pub mod certificates;
 mod descriptors;
+mod event_watch;
+pub mod events;
 pub mod handover;
 pub mod housekeeping;
 pub mod maintenance;
 pub mod openable;
+mod outgoing;
 pub mod purge;
 pub mod reload;
 pub mod rollout;
 pub mod serve;
 pub mod supervisor;
 pub mod warm;
+mod webhooks;

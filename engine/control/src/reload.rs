@@ -1,7 +1,7 @@
 //! Applies a new configuration while the edge runs.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::acme::CertificateOrders;
@@ -11,6 +11,7 @@ use crate::purge;
 use crate::rollout::{Rollout, RolloutError};
 use crate::supervisor;
 use crate::warm::Warmer;
+use crate::webhooks::Webhooks;
 use tero_config as config;
 use tero_config::keys::Section;
 use tero_config::{Config, ConfigErrors};
@@ -31,6 +32,7 @@ pub struct Reloader {
     waiting: Mutex<Vec<String>>,
     applied: AtomicU64,
     refused: AtomicU64,
+    was_refused: AtomicBool,
 }
 
 /// The parts of an edge that a new configuration changes.
@@ -42,6 +44,8 @@ pub(crate) struct ReloadedParts {
     pub(crate) token: AdminToken,
     pub(crate) certificates: Arc<CertificateUpkeep>,
     pub(crate) orders: Option<Arc<CertificateOrders>>,
+    /// How operators are told of events.
+    pub(crate) webhooks: Arc<Webhooks>,
 }
 
 /// The tables of which most keys hold from start to end.
@@ -189,6 +193,7 @@ impl Reloader {
             waiting: Mutex::default(),
             applied: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            was_refused: AtomicBool::new(false),
         }
     }
 
@@ -211,6 +216,7 @@ impl Reloader {
             Err(_) => &self.refused,
         };
         count.fetch_add(1, Ordering::Relaxed);
+        self.was_refused.store(result.is_err(), Ordering::Relaxed);
         result
     }
 
@@ -239,6 +245,7 @@ impl Reloader {
         if let Some(orders) = &self.parts.orders {
             orders.set_names(&names);
         }
+        self.parts.webhooks.reload(config.webhooks);
         self.parts.token.set(config.admin.token.as_deref());
         if !waiting.is_empty() {
             let keys = waiting.join(", ");
@@ -261,6 +268,7 @@ impl Reloader {
             Ok(config) => self.reload(config),
             Err(errors) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
+                self.was_refused.store(true, Ordering::Relaxed);
                 Err(ReloadError::Config(errors))
             }
         }
@@ -275,6 +283,11 @@ impl Reloader {
     pub fn counts(&self) -> (u64, u64) {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         (count(&self.applied), count(&self.refused))
+    }
+
+    /// Whether the last reload was refused.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.was_refused.load(Ordering::Relaxed)
     }
 
     fn lock_waiting(&self) -> MutexGuard<'_, Vec<String>> {

@@ -13,6 +13,8 @@ use crate::acme::CertificateOrders;
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::certificates::CertificateUpkeep;
+use crate::event_watch::{EventSources, EventWatch};
+use crate::events::EventLog;
 use crate::handover::{
     Handover, HandoverParts, HeldSockets, Launch, Predecessor, PredecessorError, Successor,
     UpgradeError,
@@ -23,6 +25,7 @@ use crate::reload::{ReloadError, ReloadedParts, Reloader, log_zone_data, warn};
 use crate::rollout::{LoadedVersions, Rollout, RolloutError, tell_sites};
 use crate::warm::Warmer;
 use crate::warm::plan_memory::PlanMemory;
+use crate::webhooks::Webhooks;
 use crate::{admin, descriptors, supervisor, warm};
 use tero_config::{Config, ListenAddress};
 use tero_edge::acme::AcmeResponder;
@@ -234,6 +237,13 @@ pub fn serve_on_terms(
     let memory = PlanMemory::open(state_dir.as_ref());
     let warmer = make_warmer(&config, &edge, memory)?;
     let (rollout, rollout_thread) = loaded.start(&edge).map_err(start("the thread of trials"))?;
+    let events = Arc::new(EventLog::default());
+    let webhooks = Arc::new(Webhooks::new(
+        config.server.name.clone(),
+        edge.clock.clone(),
+        Arc::clone(&events),
+        config.webhooks.clone(),
+    ));
     let token = AdminToken::new(config.admin.token.as_deref());
     let reloader = Arc::new(Reloader::new(
         &config,
@@ -244,6 +254,7 @@ pub fn serve_on_terms(
             token: token.clone(),
             certificates: Arc::clone(&certificates),
             orders: orders.clone(),
+            webhooks: Arc::clone(&webhooks),
         },
     ));
     let max_connections = descriptors::client_connections(&config);
@@ -271,6 +282,19 @@ pub fn serve_on_terms(
         warmer: Arc::clone(&warmer),
         popularity,
         certificates: Arc::clone(&certificates),
+        events: Some(EventWatch {
+            log: Arc::clone(&events),
+            sources: EventSources {
+                edge: Arc::clone(&edge),
+                rollout: Arc::clone(&rollout),
+                warmer: Arc::clone(&warmer),
+                reloader: Arc::clone(&reloader),
+                certificates: Arc::clone(&certificates),
+                orders: orders.clone(),
+                samples: Mutex::default(),
+            },
+            webhooks: Arc::clone(&webhooks),
+        }),
     };
     let admin = admin::AdminContext {
         edge: Arc::clone(&edge),
@@ -290,6 +314,8 @@ pub fn serve_on_terms(
         started: edge.clock.wall(),
         workers: config.server.workers,
         live_line: Arc::default(),
+        events,
+        webhooks,
     };
     let readiness = admin.ready.clone();
     let workers = config.server.workers;

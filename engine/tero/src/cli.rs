@@ -28,6 +28,7 @@ mod schedule;
 mod serve;
 mod shown;
 mod stats;
+mod summary;
 mod tail;
 mod top;
 mod upgrade;
@@ -90,6 +91,7 @@ enum Command {
     Policy(policy::PolicyCommand),
     Purge(purge::PurgeCommand),
     Reload(reload::ReloadCommand),
+    Report(summary::ReportCommand),
     Schedule(schedule::ScheduleCommand),
     Stats(stats::StatsCommand),
     Tail(tail::TailCommand),
@@ -119,6 +121,7 @@ pub fn run() -> ExitCode {
         Command::Policy(policy) => policy.run(),
         Command::Purge(purge) => purge.run(),
         Command::Reload(reload) => reload.run(),
+        Command::Report(report) => report.run(),
         Command::Schedule(schedule) => schedule.run(),
         Command::Stats(stats) => stats.run(),
         Command::Tail(tail) => tail.run(),

@@ -239,6 +239,22 @@ fn answers_about_traffic_keep_their_shape() {
 }
 
 #[test]
+fn events_keep_their_shape() {
+    let origin = origin();
+    let edge = Edge::before(&origin).start();
+    assert_ne!(edge.admin_post("/reload", "").status, 200);
+    let events = || edge.admin_get("/events");
+    edge.advance_until(30, || events().json()["events"][0].is_object());
+    let mut answer = events();
+    let mut shown = answer.json();
+    for name in ["began_unix_secs", "told_unix_secs"] {
+        shown["events"][0][name] = json!(1_795_525_205);
+    }
+    answer.body = shown.to_string().into_bytes();
+    Golden::default().check("events", 200, &answer);
+}
+
+#[test]
 fn lines_of_the_stream_keep_their_shape() {
     let (origin, state) = (origin(), folder());
     let edge = ruled(&origin, state.path());

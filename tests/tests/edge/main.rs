@@ -28,6 +28,7 @@ mod desk;
 mod disk;
 mod django;
 mod error_pages;
+mod events;
 mod explain;
 mod floor;
 mod followers;

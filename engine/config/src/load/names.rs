@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::mistakes::{Mistake, Mistakes, did_you_mean};
 use crate::raw::{RawEntry, RawKind, RawValue, find};
-use crate::sections::{Limit, Plan, Policy, Site};
+use crate::sections::{Limit, Plan, Policy, Site, Webhook};
 
 /// The section and the key of a reference, then the section of what it names and its header.
 const REFERENCES: [(&str, &str, &str, &str); 4] = [
@@ -36,6 +36,7 @@ fn check_names(sections: &[RawEntry], mistakes: &Mistakes<'_>) {
         &Site::SECTION,
         &Limit::SECTION,
         &Plan::SECTION,
+        &Webhook::SECTION,
     ] {
         let mut lines = HashMap::new();
         for (name, at) in written_texts(sections, section.name, "name") {

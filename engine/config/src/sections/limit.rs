@@ -109,7 +109,7 @@ fn weekdays(words: &[String]) -> Vec<Weekday> {
     words.iter().filter_map(|word| word.parse().ok()).collect()
 }
 
-fn limit_hours(text: &str) -> Result<LimitHours, Mistake> {
+pub(super) fn limit_hours(text: &str) -> Result<LimitHours, Mistake> {
     let hours = || {
         let (from, until) = text.split_once('-')?;
         Some(LimitHours {

@@ -18,14 +18,12 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, HttpClient};
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::pacing::retry_after;
+use crate::outgoing::tls_connector;
 use tero_time::clock::Clock;
 
 /// From the connection to the end of an answer.
@@ -80,24 +78,10 @@ impl DirectoryClient {
     /// # Errors
     /// If the file can't be used, or there is no CA.
     pub(super) fn new(ca: Option<&Path>, clock: Clock) -> io::Result<DirectoryClient> {
-        let trusted = match ca {
-            Some(file) => CertificateDer::pem_file_iter(file)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .map_err(io::Error::other)?,
-            None => rustls_native_certs::load_native_certs().certs,
-        };
-        let mut roots = RootCertStore::empty();
-        if roots.add_parsable_certificates(trusted).0 == 0 {
-            return Err(io::Error::other("there is no certificate of a CA"));
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let connector = tls_connector(ca)?;
         Ok(DirectoryClient(Arc::new(DirectoryConnection {
             clock,
-            connector: TlsConnector::from(Arc::new(config)),
+            connector,
             idle: Mutex::default(),
             retry_after: Mutex::default(),
         })))

@@ -9,11 +9,13 @@ use crate::acme::CertificateOrders;
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::certificates::CertificateUpkeep;
+use crate::events::EventLog;
 use crate::handover::Handover;
 use crate::maintenance::MaintenanceMemory;
 use crate::reload::Reloader;
 use crate::rollout::Rollout;
 use crate::warm::Warmer;
+use crate::webhooks::Webhooks;
 use tero_edge::request::Edge;
 use tero_edge::server::ShutdownStage;
 use tero_policy_host::Host;
@@ -56,6 +58,10 @@ pub struct AdminContext {
     pub workers: usize,
     /// The figures that all listeners of a second are told.
     pub(crate) live_line: Arc<SharedLine>,
+    /// What operators must know.
+    pub events: Arc<EventLog>,
+    /// How they are told.
+    pub(crate) webhooks: Arc<Webhooks>,
 }
 
 /// When the edge is ready.

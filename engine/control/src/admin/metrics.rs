@@ -17,7 +17,7 @@ use super::context::AdminContext;
 use super::exposition::{as_prometheus_text, prefers_open_metrics};
 use super::reply::AdminRefusal;
 use super::samples::{Sample, counters, gauges, histograms, seconds};
-use super::{process, trials, warm};
+use super::{events, process, trials, warm};
 use crate::acme::{NameReport, OrderCounts};
 use tero_admin_api::{MetricsText, endpoints::Metrics};
 use tero_config::calendars::{missing_years, years_by_law};
@@ -71,6 +71,7 @@ impl Collector for MetricsCollector {
         breakers(&mut encoder, &sites)?;
         self.cache(&mut encoder)?;
         self.purges(&mut encoder)?;
+        events::metrics(&self.0, &mut encoder)?;
         zone_data(&mut encoder)?;
         self.connections(&mut encoder)?;
         self.tls(&mut encoder)?;

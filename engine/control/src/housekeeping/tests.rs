@@ -59,6 +59,7 @@ impl RunningHousekeeping {
             warmer: Warmer::new(&edge, Vec::new(), PlanMemory::default()).unwrap(),
             popularity: SavedPopularity::new(Some(&dir)),
             certificates: CertificateUpkeep::new(&[], None, &edge.clock),
+            events: None,
             edge,
         };
         housekeeping.popularity.restore(&housekeeping.edge);

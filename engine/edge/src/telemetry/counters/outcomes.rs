@@ -81,7 +81,8 @@ impl Outcomes {
         }
     }
 
-    pub(super) fn add(&mut self, other: &Outcomes) {
+    /// Adds those of `other`.
+    pub fn add(&mut self, other: &Outcomes) {
         for (own, other) in self.0.iter_mut().zip(other.0) {
             *own += other;
         }

@@ -1,0 +1,224 @@
+//! Tells operators of events: over HTTP, as chat services and others take it.
+//!
+//! `queue` decides what is told when, without a clock or a socket of its own; this file carries the
+//! messages. A place that can't be reached gets the same message again, later and later; what comes
+//! meanwhile waits, bounded, and comes together.
+
+mod message;
+mod queue;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::Full;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::events::{EventChange, EventLog};
+use crate::outgoing::tls_connector;
+use queue::WebhookQueue;
+use tero_config::Webhook;
+use tero_time::clock::Clock;
+
+/// How often it is looked what is due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// From the connection to the head of the answer.
+const POST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Messages by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WebhookCounts {
+    /// Messages that were taken.
+    pub(crate) sent: u64,
+    /// Attempts that failed; the message is sent again.
+    pub(crate) failed: u64,
+    /// Events that were never told, since too many waited.
+    pub(crate) left_out: u64,
+}
+
+/// The webhooks of an edge.
+#[derive(Debug)]
+pub(crate) struct Webhooks {
+    /// How the edge calls itself.
+    edge: String,
+    clock: Clock,
+    log: Arc<EventLog>,
+    queues: Mutex<Vec<WebhookQueue>>,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, thiserror::Error)]
+enum PostError {
+    #[error("it can't be reached: {0}")]
+    Io(#[from] io::Error),
+    #[error("it breaks the connection: {0}")]
+    Http(#[from] hyper::Error),
+    #[error("it answered {0}")]
+    Status(StatusCode),
+    #[error("it did not answer within {POST_TIMEOUT:?}")]
+    Timeout,
+}
+
+impl Webhooks {
+    /// The webhooks of a configuration.
+    pub(crate) fn new(
+        edge: String,
+        clock: Clock,
+        log: Arc<EventLog>,
+        settings: Vec<Webhook>,
+    ) -> Webhooks {
+        let queues = settings.into_iter().map(WebhookQueue::new).collect();
+        Webhooks {
+            edge,
+            clock,
+            log,
+            queues: Mutex::new(queues),
+        }
+    }
+
+    /// Goes on with these. One of the same name keeps what waits.
+    pub(crate) fn reload(&self, settings: Vec<Webhook>) {
+        let mut queues = self.queues();
+        let mut before: BTreeMap<Arc<str>, WebhookQueue> = queues
+            .drain(..)
+            .map(|queue| (Arc::clone(&queue.settings.name), queue))
+            .collect();
+        *queues = settings
+            .into_iter()
+            .map(|settings| match before.remove(&settings.name) {
+                Some(queue) => queue.with(settings),
+                None => WebhookQueue::new(settings),
+            })
+            .collect();
+    }
+
+    /// Something has changed.
+    pub(crate) fn take(&self, change: &EventChange) {
+        for queue in self.queues().iter_mut() {
+            queue.take(change);
+        }
+    }
+
+    /// What became of the messages, by webhook.
+    pub(crate) fn counts(&self) -> Vec<(Arc<str>, WebhookCounts)> {
+        let queues = self.queues();
+        let counts = queues.iter();
+        counts
+            .map(|queue| (Arc::clone(&queue.settings.name), queue.counts))
+            .collect()
+    }
+
+    /// Sends what is due, again and again.
+    pub(crate) async fn run(&self) {
+        loop {
+            self.clock.sleep(LOOK_EVERY).await;
+            for (settings, content) in self.due() {
+                let sent = self.clock.timeout(POST_TIMEOUT, post(&settings, content));
+                let sent = sent.await.unwrap_or(Err(PostError::Timeout));
+                if let Err(error) = &sent {
+                    let webhook = &settings.name;
+                    tracing::warn!(%webhook, %error, "a webhook did not take a message");
+                }
+                self.sent(&settings.name, sent.is_ok());
+            }
+        }
+    }
+
+    /// The messages that are due.
+    fn due(&self) -> Vec<(Webhook, String)> {
+        if self.queues().is_empty() {
+            return Vec::new();
+        }
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        let open = self.log.events().into_iter();
+        let open: Vec<_> = open.filter(|event| event.resolved.is_none()).collect();
+        let mut due = Vec::new();
+        for queue in self.queues().iter_mut() {
+            if let Some(notes) = queue.due(&open, now, wall) {
+                let content = message::content(queue.settings.format, &self.edge, &notes);
+                due.push((queue.settings.clone(), content));
+            }
+        }
+        due
+    }
+
+    fn sent(&self, name: &str, is_sent: bool) {
+        let now = self.clock.now();
+        let mut queues = self.queues();
+        if let Some(queue) = queues
+            .iter_mut()
+            .find(|queue| *queue.settings.name == *name)
+        {
+            queue.sent(is_sent, now);
+        }
+    }
+
+    fn queues(&self) -> MutexGuard<'_, Vec<WebhookQueue>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn post(settings: &Webhook, content: String) -> Result<(), PostError> {
+    // One of the keys says it: a configuration without is refused.
+    let Some(uri) = &settings.url else {
+        return Ok(());
+    };
+    let host = uri.host().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let is_secure = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+    let stream = TcpStream::connect((bare, port)).await?;
+    let request = request(settings, uri, content);
+    if !is_secure {
+        return exchange(stream, request).await;
+    }
+    let connector = tls_connector(settings.ca.as_deref())?;
+    let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other)?;
+    exchange(connector.connect(name, stream).await?, request).await
+}
+
+fn request(settings: &Webhook, uri: &Uri, content: String) -> Request<Full<Bytes>> {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = Request::new(Full::new(Bytes::from(content)));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = path.parse().unwrap_or(Uri::from_static("/"));
+    let fields = request.headers_mut();
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let token = settings
+        .token
+        .as_ref()
+        .map(|token| format!("Bearer {token}"));
+    let given = [
+        (HOST, Some(authority.to_owned())),
+        (CONTENT_TYPE, Some("application/json".to_owned())),
+        (AUTHORIZATION, token),
+    ];
+    for (name, value) in given {
+        if let Some(value) = value.and_then(|value| value.try_into().ok()) {
+            fields.insert(name, value);
+        }
+    }
+    request
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<(), PostError> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    // It ends with the sender; its errors come out of the request too.
+    tokio::spawn(connection);
+    let status = sender.send_request(request).await?.status();
+    match status.is_success() {
+        true => Ok(()),
+        false => Err(PostError::Status(status)),
+    }
+}

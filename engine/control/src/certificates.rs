@@ -7,7 +7,7 @@ mod warnings;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tero_config as config;
@@ -34,7 +34,7 @@ const SOON: Duration = Duration::from_secs(21 * 24 * 60 * 60);
 /// Looks after the certificates of the listeners.
 #[derive(Debug)]
 pub(crate) struct CertificateUpkeep {
-    listeners: Vec<SecureListener>,
+    listeners: Mutex<Vec<SecureListener>>,
     /// The admin interface with its address, if it speaks TLS.
     admin: Option<(String, Arc<TlsTerminator>)>,
     clock: Clock,
@@ -43,8 +43,6 @@ pub(crate) struct CertificateUpkeep {
 /// A listener that speaks TLS. The listener itself is not held: it ends when its workers do.
 #[derive(Debug)]
 struct SecureListener {
-    /// Its place among all listeners.
-    index: usize,
     /// As it was configured at the start.
     settings: config::Listener,
     address: String,
@@ -74,19 +72,22 @@ impl CertificateUpkeep {
         admin: Option<(SocketAddr, Arc<TlsTerminator>)>,
         clock: &Clock,
     ) -> Arc<CertificateUpkeep> {
-        let secure = |(index, listener): (usize, &Arc<Listener>)| {
-            Some(SecureListener {
-                index,
-                settings: listener.settings().clone(),
-                address: listener.address().to_string(),
-                tls: Arc::clone(listener.tls()?),
-            })
-        };
         Arc::new(CertificateUpkeep {
-            listeners: listeners.iter().enumerate().filter_map(secure).collect(),
+            listeners: Mutex::new(secure(listeners)),
             admin: admin.map(|(address, tls)| (address.to_string(), tls)),
             clock: clock.clone(),
         })
+    }
+
+    /// Looks after other listeners from now on.
+    pub(crate) fn follow_listeners(&self, listeners: &[Arc<Listener>]) {
+        *self.lock() = secure(listeners);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<SecureListener>> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the certificates of a new configuration. A listener that waits for a restart keeps its
@@ -98,9 +99,9 @@ impl CertificateUpkeep {
     ) -> Result<PreparedCertificates, TlsFileError> {
         let new = new.all_listeners();
         let mut prepared = Vec::new();
-        for listener in &self.listeners {
-            let written = new.get(listener.index);
-            let written = written.filter(|new| new.can_replace(&listener.settings));
+        for listener in &*self.lock() {
+            let mut written = new.iter();
+            let written = written.find(|new| new.can_replace(&listener.settings));
             let written = written.and_then(|new| new.tls.clone());
             let settings = written.unwrap_or_else(|| listener.tls.settings());
             prepared.push((Arc::clone(&listener.tls), TlsMaterial::read(&settings)?));
@@ -121,7 +122,7 @@ impl CertificateUpkeep {
 
     /// The certificates in force.
     pub(crate) fn statuses(&self) -> Vec<CertificateStatus> {
-        let all = self.terminators().flat_map(|(address, tls)| {
+        let all = self.terminators().into_iter().flat_map(|(address, tls)| {
             let certificates = tls.certificates().into_iter();
             certificates.map(move |certificate| CertificateStatus {
                 listener: address.clone(),
@@ -134,16 +135,13 @@ impl CertificateUpkeep {
 
     /// The addresses of listeners with TLS, and whether their files have changed and can't be used.
     pub(crate) fn outdated(&self) -> Vec<(String, bool)> {
-        let all = self.terminators();
-        all.map(|(address, tls)| (address.clone(), tls.is_outdated()))
+        let all = self.terminators().into_iter();
+        all.map(|(address, tls)| (address, tls.is_outdated()))
             .collect()
     }
 
     /// Looks at the files again and again. Never returns.
     pub(crate) async fn follow_files(self: &Arc<CertificateUpkeep>) {
-        if self.terminators().next().is_none() {
-            return std::future::pending().await;
-        }
         loop {
             self.clock.sleep(LOOK_EVERY).await;
             let upkeep = Arc::clone(self);
@@ -186,9 +184,23 @@ impl CertificateUpkeep {
         }
     }
 
-    fn terminators(&self) -> impl Iterator<Item = (&String, &Arc<TlsTerminator>)> {
-        let listeners = self.listeners.iter();
-        let public = listeners.map(|listener| (&listener.address, &listener.tls));
-        public.chain(self.admin.iter().map(|(address, tls)| (address, tls)))
+    fn terminators(&self) -> Vec<(String, Arc<TlsTerminator>)> {
+        let listeners = self.lock();
+        let public = listeners
+            .iter()
+            .map(|listener| (listener.address.clone(), Arc::clone(&listener.tls)));
+        public.chain(self.admin.clone()).collect()
     }
+}
+
+/// Those of the listeners that speak TLS.
+fn secure(listeners: &[Arc<Listener>]) -> Vec<SecureListener> {
+    let secure = |listener: &Arc<Listener>| {
+        Some(SecureListener {
+            settings: listener.settings().clone(),
+            address: listener.address().to_string(),
+            tls: Arc::clone(listener.tls()?),
+        })
+    };
+    listeners.iter().filter_map(secure).collect()
 }

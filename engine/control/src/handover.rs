@@ -125,7 +125,7 @@ pub struct Handover {
     /// `None` once the edge stops.
     sockets: Mutex<Option<HeldSockets>>,
     launch: Option<Launch>,
-    timeout: Duration,
+    timeout: Mutex<Duration>,
     one_at_a_time: Mutex<()>,
     is_under_way: AtomicBool,
     /// The successor, until it has taken over or failed.
@@ -142,7 +142,7 @@ impl Handover {
             stage: parts.stage,
             sockets: Mutex::new(Some(parts.sockets)),
             launch: parts.launch,
-            timeout: parts.timeout,
+            timeout: Mutex::new(parts.timeout),
             one_at_a_time: Mutex::default(),
             is_under_way: AtomicBool::new(false),
             candidate: Mutex::default(),
@@ -196,6 +196,25 @@ impl Handover {
             }
         }
         result
+    }
+
+    /// The public sockets by further numbers, for workers that follow others; `None` once the edge
+    /// stops.
+    pub(crate) fn public_sockets(&self) -> Option<Vec<OpenSockets>> {
+        lock(&self.sockets).as_ref()?.public.to_hand_over().ok()
+    }
+
+    /// Keeps other public sockets, of workers that have followed others.
+    pub(crate) fn keep(&self, public: KeptSockets) {
+        if let Some(held) = &mut *lock(&self.sockets) {
+            held.public.pass_files_to(&public);
+            held.public = public;
+        }
+    }
+
+    /// Sets within which a successor has to be ready.
+    pub(crate) fn set_timeout(&self, timeout: Duration) {
+        *lock(&self.timeout) = timeout;
     }
 
     /// Takes the files of Unix sockets over.
@@ -289,7 +308,8 @@ impl Handover {
 
     fn wait_until_ready(&self, channel: &Channel, process: u32) -> Result<Successor, UpgradeError> {
         let clock = &self.edge.clock;
-        let until = clock.now().saturating_add(self.timeout);
+        let timeout = *lock(&self.timeout);
+        let until = clock.now().saturating_add(timeout);
         loop {
             match channel.receive(LOOK_EVERY) {
                 Ok(Received::Message(SuccessorMessage::Ready { version, commit })) => {
@@ -311,7 +331,7 @@ impl Handover {
                 return Err(ended);
             }
             if clock.now() >= until {
-                return Err(UpgradeError::Late(self.timeout));
+                return Err(UpgradeError::Late(timeout));
             }
         }
     }

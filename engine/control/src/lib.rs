@@ -26,3 +26,4 @@ pub mod serve;
 pub mod supervisor;
 pub mod warm;
 mod webhooks;
+mod workers;

@@ -1,22 +1,28 @@
 //! Applies a new configuration while the edge runs.
 
+use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::acme::CertificateOrders;
 use crate::admin_token::AdminToken;
 use crate::certificates::{CertificateUpkeep, certificate_warnings};
+use crate::descriptors;
+use crate::handover::Handover;
 use crate::purge;
 use crate::rollout::{Rollout, RolloutError};
 use crate::supervisor;
 use crate::warm::Warmer;
 use crate::webhooks::Webhooks;
+use crate::workers::{PreparedWorkers, Workers};
 use tero_config as config;
 use tero_config::keys::Section;
-use tero_config::{Config, ConfigErrors};
+use tero_config::{Config, ConfigErrors, ListenAddress};
 use tero_edge::request::Edge;
+use tero_edge::server::listener::ListenError;
 use tero_edge::server::tls::file_error::TlsFileError;
+use tero_edge::telemetry::access_log::AccessLog;
 use tero_policy_host::check;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::zones::{self, ZoneDataChoice, ZoneDataError};
@@ -25,9 +31,9 @@ use tero_time::zones::{self, ZoneDataChoice, ZoneDataError};
 #[derive(Debug)]
 pub struct Reloader {
     parts: ReloadedParts,
-    /// The configuration that the edge was started with.
-    started: StartedConfig,
-    one_at_a_time: Mutex<()>,
+    /// What is in force, held while a reload goes on.
+    in_force: Mutex<ConfigInForce>,
+    file: PathBuf,
     /// The keys that wait for a restart.
     waiting: Mutex<Vec<String>>,
     applied: AtomicU64,
@@ -46,12 +52,14 @@ pub(crate) struct ReloadedParts {
     pub(crate) orders: Option<Arc<CertificateOrders>>,
     /// How operators are told of events.
     pub(crate) webhooks: Arc<Webhooks>,
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) handover: Arc<Handover>,
+    pub(crate) max_connections: Arc<AtomicUsize>,
 }
 
-/// The tables of which most keys hold from start to end.
-#[derive(Debug)]
-struct StartedConfig {
-    file: PathBuf,
+/// What is in force of the tables of which some keys hold from start to end.
+#[derive(Clone, Debug)]
+struct ConfigInForce {
     server: config::Server,
     admin: config::Admin,
     cache: config::Cache,
@@ -59,6 +67,15 @@ struct StartedConfig {
     acme: Option<config::Acme>,
     policy_host: config::PolicyHost,
 }
+
+/// The keys of `[server]` that need no other workers.
+const FOLLOWED_BY_WORKERS: [&str; 5] = [
+    "device_models",
+    "trusted_proxies",
+    "trusted_edges",
+    "name",
+    "upgrade_timeout",
+];
 
 /// Why a new configuration was not applied.
 #[derive(Debug, thiserror::Error)]
@@ -78,12 +95,39 @@ pub enum ReloadError {
     /// A warming plan can't be used.
     #[error("{0}")]
     Plan(String),
+    /// An address is in use, or does not belong to this machine.
+    #[error("could not listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: ListenAddress,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The access log can't be written to.
+    #[error("could not open the access log {}: {source}", .path.display())]
+    AccessLog {
+        /// Its file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A thread can't be started.
+    #[error("could not start a worker: {0}")]
+    Worker(#[source] io::Error),
 }
 
-impl StartedConfig {
-    fn of(config: &Config) -> StartedConfig {
-        StartedConfig {
-            file: PathBuf::from(&*config.file),
+impl From<ListenError> for ReloadError {
+    fn from(error: ListenError) -> ReloadError {
+        match error {
+            ListenError::Address { address, source } => ReloadError::Listen { address, source },
+            ListenError::Tls(error) => ReloadError::Tls(error),
+        }
+    }
+}
+
+impl ConfigInForce {
+    fn of(config: &Config) -> ConfigInForce {
+        ConfigInForce {
             server: config.server.clone(),
             admin: config.admin.clone(),
             cache: config.cache.clone(),
@@ -96,13 +140,16 @@ impl StartedConfig {
     /// `new` with the values in force in place of those that wait for a restart, and the keys of
     /// these. All other tables apply at once.
     fn in_force(&self, new: Config) -> (Config, Vec<String>) {
+        let listeners_of = match self.starts_or_ends_acme(&new) {
+            true => &self.server,
+            false => &new.server,
+        };
         let in_force = Config {
             server: config::Server {
-                device_models: new.server.device_models.clone(),
-                trusted_proxies: new.server.trusted_proxies.clone(),
-                trusted_edges: new.server.trusted_edges.clone(),
-                listeners: self.listeners(&new),
-                ..self.server.clone()
+                name: self.server.name.clone(),
+                listen: listeners_of.listen.clone(),
+                listeners: listeners_of.listeners.clone(),
+                ..new.server.clone()
             },
             admin: config::Admin {
                 token: self.token(&new),
@@ -111,9 +158,14 @@ impl StartedConfig {
             },
             cache: config::Cache {
                 max_policy_variants: new.cache.max_policy_variants,
+                collapse_timeout: new.cache.collapse_timeout,
+                hit_for_miss: new.cache.hit_for_miss,
                 ..self.cache.clone()
             },
-            access_log: self.access_log.clone(),
+            access_log: match (&self.access_log, &new.access_log) {
+                (Some(_), Some(new)) => Some(new.clone()),
+                (before, _) => before.clone(),
+            },
             acme: self.acme.clone(),
             policy_host: self.policy_host.clone(),
             ..new.clone()
@@ -150,15 +202,27 @@ impl StartedConfig {
         (in_force, waiting)
     }
 
-    /// The new listeners, if they differ from those of the start in their certificates at most.
-    fn listeners(&self, new: &Config) -> Vec<config::Listener> {
-        let (started, new) = (&self.server.listeners, &new.server.listeners);
-        let can_replace = started.len() == new.len()
-            && started
-                .iter()
-                .zip(new)
-                .all(|(started, new)| new.can_replace(started));
-        if can_replace { new } else { started }.clone()
+    /// Whether the first listener with certificates by ACME comes, or the last one goes: what orders
+    /// them is made at the start.
+    fn starts_or_ends_acme(&self, new: &Config) -> bool {
+        let by_acme = |server: &config::Server| {
+            let mut tls = server.listeners.iter().filter_map(|one| one.tls.as_ref());
+            tls.any(|tls| tls.acme)
+        };
+        by_acme(&self.server) != by_acme(&new.server)
+    }
+
+    /// Whether `new` needs other workers: something differs that those at work were made with, beside
+    /// the certificates of listeners.
+    fn needs_workers(&self, new: &config::Server) -> bool {
+        let mut changed = new.changed_keys(&self.server);
+        changed.retain(|key| !FOLLOWED_BY_WORKERS.contains(key));
+        let (before, after) = (&self.server.listeners, &new.listeners);
+        let pairs = || before.iter().zip(after);
+        if before.len() == after.len() && pairs().all(|(before, after)| after.can_replace(before)) {
+            changed.retain(|key| *key != "listener");
+        }
+        !changed.is_empty()
     }
 
     /// The new TLS of the admin interface, if it has TLS before and after. Client certificates that
@@ -188,8 +252,8 @@ impl Reloader {
     pub(crate) fn new(config: &Config, parts: ReloadedParts) -> Reloader {
         Reloader {
             parts,
-            started: StartedConfig::of(config),
-            one_at_a_time: Mutex::new(()),
+            in_force: Mutex::new(ConfigInForce::of(config)),
+            file: PathBuf::from(&*config.file),
             waiting: Mutex::default(),
             applied: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -197,13 +261,11 @@ impl Reloader {
         }
     }
 
-    /// Applies the sites, policies and plans of a new configuration, its token for the admin
-    /// interface and its certificates, and reads the time zone data again; requests under way end
-    /// under the old ones. Stored responses and pushed versions stay, and so do the counters of a site whose zone is the
-    /// same. Returns the keys that wait for a restart: those of `[server]`, `[admin]`, `[cache]`,
-    /// `[acme]`, `[access_log]` and `[policies]` that differ from what is in force, but for
-    /// `server.device_models`, `server.trusted_proxies`, `server.trusted_edges`, the certificates of `server.listener` and of
-    /// `admin.tls`, `admin.token` and `cache.max_policy_variants`.
+    /// Applies a new configuration, and reads the time zone data again; requests under way end under
+    /// the old one. Stored responses and pushed versions stay, and so do the counters of a site whose
+    /// zone is the same. Returns the keys that wait for a restart, or for an upgrade (docs/operating.md
+    /// names them): those that the store, the admin listener, the host of policies and ACME are made
+    /// with.
     ///
     /// # Errors
     /// [`ReloadError`]; the old configuration stays then.
@@ -221,21 +283,27 @@ impl Reloader {
     }
 
     fn apply(&self, config: Config) -> Result<Vec<String>, ReloadError> {
-        let _one_at_a_time = self
-            .one_at_a_time
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let in_force = self.in_force.lock();
+        let mut in_force = in_force.unwrap_or_else(PoisonError::into_inner);
         let zone_data = zones::choose(&config.time.zoneinfo, &self.parts.edge.clock)?;
         warn(&config, self.parts.edge.clock.wall());
-        let admin_tls = self.started.admin_tls(&config);
+        let admin_tls = in_force.admin_tls(&config);
         let certificates = &self.parts.certificates;
         let certificates = certificates.read(&config.server, admin_tls.as_ref())?;
-        let (config, waiting) = self.started.in_force(config);
+        let (config, waiting) = in_force.in_force(config);
+        let workers = self.prepare_workers(&in_force, &config)?;
+        self.check_access_log(&config)?;
         let names = config.acme_names();
+        let applied = ConfigInForce::of(&config);
         let before = self.parts.edge.sites.load_full();
         self.parts.rollout.reload(&config)?;
         purge::drop_never_stored(&self.parts.edge, &before);
         CertificateUpkeep::install(certificates)?;
+        if let Some(workers) = workers {
+            self.install_workers(workers)?;
+        }
+        self.apply_limits(&config);
+        *in_force = applied;
         zone_data.install();
         log_zone_data(&zone_data);
         self.parts
@@ -255,6 +323,68 @@ impl Reloader {
         Ok(waiting)
     }
 
+    /// Opens the listeners of workers that are to follow those at work; `None` if those can stay.
+    fn prepare_workers(
+        &self,
+        in_force: &ConfigInForce,
+        new: &Config,
+    ) -> Result<Option<PreparedWorkers>, ReloadError> {
+        if !in_force.needs_workers(&new.server) {
+            return Ok(None);
+        }
+        let settings = config::Server {
+            max_connections: descriptors::client_connections(new),
+            ..new.server.clone()
+        };
+        let parts = &self.parts;
+        Ok(Some(parts.workers.prepare(settings, &parts.handover)?))
+    }
+
+    fn install_workers(&self, prepared: PreparedWorkers) -> Result<(), ReloadError> {
+        let ReloadedParts {
+            workers,
+            handover,
+            certificates,
+            ..
+        } = &self.parts;
+        let max_connections = prepared.max_connections();
+        let kept = workers.install(prepared).map_err(ReloadError::Worker)?;
+        self.parts
+            .max_connections
+            .store(max_connections, Ordering::Relaxed);
+        handover.keep(kept);
+        let listeners = workers.listeners();
+        certificates.follow_listeners(&listeners);
+        for listener in listeners {
+            let (scheme, address) = (listener.scheme(), listener.address());
+            match address.tcp() {
+                Some(address) => tracing::info!("serving on {}://{address}", scheme.as_str()),
+                None => tracing::info!("serving on {address}"),
+            }
+        }
+        Ok(())
+    }
+
+    fn check_access_log(&self, new: &Config) -> Result<(), ReloadError> {
+        let (Some(_), Some(new)) = (&self.parts.edge.access_log, &new.access_log) else {
+            return Ok(());
+        };
+        AccessLog::check(new).map_err(|source| ReloadError::AccessLog {
+            path: new.path.clone(),
+            source,
+        })
+    }
+
+    /// Applies what the edge reads where it needs it.
+    fn apply_limits(&self, new: &Config) {
+        let ReloadedParts { edge, handover, .. } = &self.parts;
+        edge.set_cache_limits(&new.cache);
+        handover.set_timeout(new.server.upgrade_timeout);
+        if let (Some(log), Some(new)) = (&edge.access_log, &new.access_log) {
+            log.reload(new);
+        }
+    }
+
     /// Opens the access log anew, reads the file that the edge was started with, and applies it; see
     /// [`Reloader::reload`].
     ///
@@ -264,7 +394,7 @@ impl Reloader {
         if let Some(log) = &self.parts.edge.access_log {
             log.reopen();
         }
-        match Config::load(&self.started.file) {
+        match Config::load(&self.file) {
             Ok(config) => self.reload(config),
             Err(errors) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);

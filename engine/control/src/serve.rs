@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,11 +27,13 @@ use crate::rollout::{LoadedVersions, Rollout, RolloutError, tell_sites};
 use crate::warm::Warmer;
 use crate::warm::plan_memory::PlanMemory;
 use crate::webhooks::Webhooks;
+use crate::workers::{PreparedWorkers, Workers};
 use crate::{admin, descriptors, supervisor, warm};
 use tero_config::{Config, ListenAddress};
 use tero_edge::acme::AcmeResponder;
 use tero_edge::coding;
 use tero_edge::request::{Edge, EdgeParts};
+use tero_edge::server::ShutdownStage;
 use tero_edge::server::listener::{self, BoundListeners, ListenError};
 use tero_edge::server::open_sockets::{ListenSocket, OpenSocketSet, OpenSockets, SocketRole};
 use tero_edge::server::tls::TlsTerminator;
@@ -150,7 +153,7 @@ pub struct Server {
     edge: Arc<Edge>,
     rollout: Arc<Rollout>,
     reloader: Arc<Reloader>,
-    workers: usize,
+    workers: Arc<Workers>,
     handover: Arc<Handover>,
     stage: watch::Sender<ShutdownStage>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -222,7 +225,7 @@ pub fn serve_on_terms(
         access_log: access_log(&config, &clock)?,
         sites,
         ports: addresses.iter().map(SocketAddr::port).collect(),
-        acme,
+        acme: Arc::clone(&acme),
         shadows: loaded.shadow_queue(),
         disk: open_disks(&config, &clock)?,
         clock,
@@ -245,27 +248,24 @@ pub fn serve_on_terms(
         config.webhooks.clone(),
     ));
     let token = AdminToken::new(config.admin.token.as_deref());
-    let reloader = Arc::new(Reloader::new(
-        &config,
-        ReloadedParts {
-            edge: Arc::clone(&edge),
-            rollout: Arc::clone(&rollout),
-            warmer: Arc::clone(&warmer),
-            token: token.clone(),
-            certificates: Arc::clone(&certificates),
-            orders: orders.clone(),
-            webhooks: Arc::clone(&webhooks),
-        },
-    ));
-    let max_connections = descriptors::client_connections(&config);
+    let max_connections = Arc::new(AtomicUsize::new(descriptors::client_connections(&config)));
     let (stage, stages) = watch::channel(ShutdownStage::Starting);
+    let first = PreparedWorkers::new(
+        tero_config::Server {
+            max_connections: max_connections.load(Ordering::Relaxed),
+            ..config.server.clone()
+        },
+        listeners.public,
+    );
+    let (workers, kept) =
+        Workers::start(&edge, &acme, stages.clone(), first).map_err(start("a worker"))?;
     let handover = Handover::new(HandoverParts {
         edge: Arc::clone(&edge),
         state_dir,
         popularity: popularity.clone(),
         stage: stage.clone(),
         sockets: HeldSockets {
-            public: listeners.public.kept,
+            public: kept,
             admin: (
                 config.admin.listen.into(),
                 listeners
@@ -277,6 +277,21 @@ pub fn serve_on_terms(
         launch: terms.launch.take(),
         timeout: config.server.upgrade_timeout,
     });
+    let reloader = Arc::new(Reloader::new(
+        &config,
+        ReloadedParts {
+            edge: Arc::clone(&edge),
+            rollout: Arc::clone(&rollout),
+            warmer: Arc::clone(&warmer),
+            token: token.clone(),
+            certificates: Arc::clone(&certificates),
+            orders: orders.clone(),
+            workers: Arc::clone(&workers),
+            handover: Arc::clone(&handover),
+            max_connections: Arc::clone(&max_connections),
+            webhooks: Arc::clone(&webhooks),
+        },
+    ));
     let housekeeping = Housekeeping {
         edge: Arc::clone(&edge),
         warmer: Arc::clone(&warmer),
@@ -312,21 +327,14 @@ pub fn serve_on_terms(
         token,
         stage: stages.clone(),
         started: edge.clock.wall(),
-        workers: config.server.workers,
+        workers: Arc::clone(&workers),
         live_line: Arc::default(),
         events,
         webhooks,
     };
     let readiness = admin.ready.clone();
-    let workers = config.server.workers;
-    let settings = tero_config::Server {
-        max_connections,
-        ..config.server
-    };
-    let mut threads = server::start(&edge, settings, listeners.public.of_workers, &stages)
-        .map_err(start("a worker"))?;
+    let mut threads = vec![rollout_thread];
     threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
-    threads.push(rollout_thread);
     let coders = coding::start(&edge.coder, config.cache.compress_threads);
     threads.extend(coders.map_err(start("a thread that compresses"))?);
     if let Some(orders) = orders {
@@ -406,7 +414,7 @@ impl Listeners {
     ) -> Result<Listeners, ServeError> {
         // First: a port that systemd has opened may be told by its address alone.
         let admin = open.take(SocketRole::Admin, &config.admin.listen.into(), false);
-        let public = listener::bind(&config.server, open, acme, clock);
+        let public = listener::bind(&config.server, open, &[], acme, clock);
         let public = public.map_err(|error| match error {
             ListenError::Address { address, source } => ServeError::Listen { address, source },
             ListenError::Tls(error) => ServeError::Tls(error),
@@ -591,10 +599,9 @@ impl Server {
     /// # Panics
     /// Passes on the panic of a thread.
     pub fn wait(&self) {
-        let mut workers =
+        let mut ended = self.workers.wait();
+        let others =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        let others = workers.split_off(self.workers.min(workers.len()));
-        let mut ended: Vec<_> = workers.into_iter().map(JoinHandle::join).collect();
         // While the edge drains, the admin interface answers probes that it does.
         self.stop();
         ended.extend(others.into_iter().map(JoinHandle::join));
@@ -621,6 +628,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
+        // They have reported their panics; one while dropping would abort the process.
+        drop(self.workers.wait());
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {

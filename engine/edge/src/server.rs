@@ -71,25 +71,52 @@ struct WorkerContext {
     clients: Option<Arc<ClientConnections>>,
     /// One slot for each of `max_handshakes`.
     handshakes: Arc<HandshakeSlots>,
-    stage: watch::Receiver<ShutdownStage>,
+    stages: Stages,
+}
+
+/// The stage of an edge, and that of some of its workers alone, which others may follow: the later one
+/// counts.
+#[derive(Clone, Debug)]
+pub struct Stages {
+    edge: watch::Receiver<ShutdownStage>,
+    own: watch::Receiver<ShutdownStage>,
+}
+
+impl Stages {
+    /// The stage of the edge, and that of the workers.
+    pub fn new(
+        edge: watch::Receiver<ShutdownStage>,
+        own: watch::Receiver<ShutdownStage>,
+    ) -> Stages {
+        Stages { edge, own }
+    }
 }
 
 impl WorkerContext {
-    /// Waits for a stage of shutdown, or for the end of its sender. Returns whether the stage was
-    /// reached.
+    /// Waits for a stage, or for the end of its sender. Returns whether the stage was reached.
     fn reached(&self, stage: ShutdownStage) -> impl Future<Output = bool> + use<> {
-        let mut current = self.stage.clone();
-        async move { current.wait_for(|current| *current >= stage).await.is_ok() }
+        let Stages { mut edge, mut own } = self.stages.clone();
+        async move {
+            // Where the workers are is of no use before the edge has begun.
+            if stage <= ShutdownStage::Running {
+                return edge.wait_for(|now| *now >= stage).await.is_ok();
+            }
+            tokio::select! {
+                biased;
+                reached = edge.wait_for(|now| *now >= stage) => reached.is_ok(),
+                reached = own.wait_for(|now| *now >= stage) => reached.is_ok(),
+            }
+        }
     }
 
     /// Whether a stage was not reached yet.
     fn is_before(&self, stage: ShutdownStage) -> bool {
-        *self.stage.borrow() < stage
+        *self.stages.edge.borrow() < stage && *self.stages.own.borrow() < stage
     }
 }
 
 /// Starts a worker thread for each list of accept queues, which are those of [`listener::bind`]. The threads end
-/// after `stage` has become [`ShutdownStage::Draining`]: when their connections have ended or
+/// after their stage has become [`ShutdownStage::Draining`]: when their connections have ended or
 /// `settings.drain` has passed, or at [`ShutdownStage::Stopped`].
 ///
 /// # Errors
@@ -98,7 +125,7 @@ pub fn start(
     edge: &Arc<Edge>,
     settings: config::Server,
     of_workers: Vec<Vec<AcceptQueue>>,
-    stage: &watch::Receiver<ShutdownStage>,
+    stages: &Stages,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let context = Arc::new(WorkerContext {
         edge: Arc::clone(edge),
@@ -108,7 +135,7 @@ pub fn start(
             .map(ClientConnections::new),
         handshakes: HandshakeSlots::new(settings.max_handshakes.min(settings.max_connections / 2)),
         settings,
-        stage: stage.clone(),
+        stages: stages.clone(),
     });
     let workers = of_workers.into_iter().enumerate();
     workers

@@ -76,7 +76,7 @@ pub struct Store {
     warmed: ResponseMap,
     config: config::Cache,
     /// The largest head that is put together from several.
-    max_head: HeadLimits,
+    max_head: Mutex<HeadLimits>,
     fills: Arc<FillBudget>,
     index: Arc<Index>,
     purges: Arc<PurgeHistory>,
@@ -127,7 +127,7 @@ impl Store {
             main,
             warmed,
             config: config.clone(),
-            max_head,
+            max_head: Mutex::new(max_head),
             fills: FillBudget::within(config.fill_memory, config.memory, beside_fills),
             index,
             purges: Arc::new(match &disk {
@@ -149,6 +149,15 @@ impl Store {
     #[inline]
     pub fn disk(&self) -> Option<&Arc<DiskTier>> {
         self.disk.as_ref()
+    }
+
+    /// Sets the largest head that is put together from several.
+    pub fn set_max_head(&self, max_head: HeadLimits) {
+        *self.max_head.lock().unwrap_or_else(PoisonError::into_inner) = max_head;
+    }
+
+    fn max_head(&self) -> HeadLimits {
+        *self.max_head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Content for a stored response. Where a client still reads it when the response has left the
@@ -413,7 +422,7 @@ impl Store {
         let stored = match held {
             // A part that was purged since must not return with the new one.
             Some(held) if !purges.is_purged(&held.head) => {
-                held.combined(new, self.config.max_object, &self.max_head)
+                held.combined(new, self.config.max_object, &self.max_head())
             }
             _ => new,
         };
@@ -483,7 +492,7 @@ impl Store {
 
     /// Whether a head that was put together from several is within the limits.
     pub fn holds_head(&self, fields: &HeaderMap) -> bool {
-        self.max_head.hold(fields)
+        self.max_head().hold(fields)
     }
 
     /// The largest body that is stored, in bytes.

@@ -1,6 +1,7 @@
 //! The parts of the edge that the interface looks at.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use tokio::sync::watch;
 
@@ -16,6 +17,7 @@ use crate::reload::Reloader;
 use crate::rollout::Rollout;
 use crate::warm::Warmer;
 use crate::webhooks::Webhooks;
+use crate::workers::Workers;
 use tero_edge::request::Edge;
 use tero_edge::server::ShutdownStage;
 use tero_policy_host::Host;
@@ -39,7 +41,7 @@ pub struct AdminContext {
     /// Reads the configuration again.
     pub reloader: Arc<Reloader>,
     /// `[server] max_connections`, as far as the descriptors of the process allow it.
-    pub max_connections: usize,
+    pub max_connections: Arc<AtomicUsize>,
     /// The certificates of the listeners.
     pub(crate) certificates: Arc<CertificateUpkeep>,
     /// Orders of certificates by ACME; `None` if no listener has such.
@@ -55,7 +57,7 @@ pub struct AdminContext {
     /// When the edge was started.
     pub started: Timestamp,
     /// Threads that answer requests.
-    pub workers: usize,
+    pub(crate) workers: Arc<Workers>,
     /// The figures that all listeners of a second are told.
     pub(crate) live_line: Arc<SharedLine>,
     /// What operators must know.

@@ -1,5 +1,7 @@
 //! The figures of a moment, as `GET /live` tells them. They are made once a second for all listeners.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 
 use super::context::AdminContext;
@@ -54,9 +56,9 @@ fn figures(context: &AdminContext) -> LiveFigures {
         cache_limit_bytes: edge.store.memory(),
         resident_bytes: process.resident_bytes,
         cpu_seconds: process.cpu_seconds,
-        workers: context.workers as u64,
+        workers: context.workers.count() as u64,
         connections: edge.counters.open_connections(),
-        max_connections: context.max_connections as u64,
+        max_connections: context.max_connections.load(Ordering::Relaxed) as u64,
         waiting: waiting as u64,
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use chrono::{Datelike as _, Timelike as _};
 use prometheus_client::collector::Collector;
@@ -430,10 +431,10 @@ impl MetricsCollector {
         let help =
             "Those who listen to requests and figures while they come: dashboards, `tero tail`";
         gauges(encoder, "tero_live_listeners", help, listeners)?;
-        let workers = one(self.0.workers as u64);
+        let workers = one(self.0.workers.count() as u64);
         let help = "Threads that answer requests";
         gauges(encoder, "tero_workers", help, workers)?;
-        let most = one(self.0.max_connections as u64);
+        let most = one(self.0.max_connections.load(Ordering::Relaxed) as u64);
         let help = "Client connections that may be open";
         gauges(encoder, "tero_connections_max", help, most)
     }

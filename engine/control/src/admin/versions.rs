@@ -106,6 +106,15 @@ fn not_reloaded(error: &ReloadError) -> AdminRefusal {
             format!("{kept}: {error}"),
             "correct the file; `tero check` shows every mistake",
         ),
+        ReloadError::Listen { .. } => AdminRefusal::conflict(
+            format!("{kept}: {error}"),
+            "write an address of this machine that no other process has",
+        ),
+        ReloadError::AccessLog { .. } => AdminRefusal::conflict(
+            format!("{kept}: {error}"),
+            "write a file in a folder that exists and that tero may write to",
+        ),
+        ReloadError::Worker(_) => AdminRefusal::failed(),
         ReloadError::ZoneData(error) => AdminRefusal::conflict(
             format!("{kept}: {error}"),
             "name a folder of zone files in `[time] zoneinfo`",

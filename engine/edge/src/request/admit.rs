@@ -1,6 +1,7 @@
 //! Whether a request is let in, and for which site (RFC 9110 §7.2, §7.4).
 
 use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 use http::header::EXPECT;
@@ -363,7 +364,7 @@ fn find_site(
     // The connection stops reading at about this bound, but what came in one piece with the rest
     // gets this far.
     if seen.bytes + parts.uri.path().len() + parts.uri.query().map_or(0, str::len)
-        > edge.max_header_bytes
+        > edge.max_header_bytes.load(Relaxed)
     {
         return Err(AdmissionRefusal::TooLong);
     }
@@ -386,7 +387,7 @@ fn find_site(
         .ok_or(AdmissionRefusal::UnknownHost)?;
     if let Some(port) = identity.authority.port()
         && !names_port
-        && !edge.ports.contains(&port)
+        && !edge.ports().contains(&port)
     {
         identity.forget_port();
     }

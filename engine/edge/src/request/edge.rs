@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -27,7 +29,7 @@ use crate::telemetry::edge_counters::EdgeCounters;
 use crate::telemetry::live_requests::LiveRequests;
 use crate::telemetry::popularity::Popularity;
 use crate::telemetry::warm_use::WarmUse;
-use tero_config::Config;
+use tero_config::{self as config, Config};
 use tero_semantics::decision::RequestDecision;
 use tero_semantics::forwarding::LoopEntry;
 use tero_semantics::validation::HeadLimits;
@@ -70,11 +72,11 @@ pub struct Edge {
     /// The queue before the threads that code stored content in the background.
     pub coder: Arc<Coder>,
     /// Bytes of a request's target and fields, at most.
-    pub max_header_bytes: usize,
+    pub(super) max_header_bytes: AtomicUsize,
     /// Bytes per second that a client sends or accepts while it is waited for, at least.
-    pub min_rate: u64,
+    pub(super) min_rate: AtomicU64,
     /// The ports of its listeners. In an authority these count.
-    pub ports: Box<[u16]>,
+    ports: ArcSwap<Box<[u16]>>,
     /// Issued certificates, and answers to the challenges of ACME.
     pub acme: Arc<AcmeResponder>,
     /// The processes before and after this one.
@@ -83,7 +85,8 @@ pub struct Edge {
     pub(super) hit_for_miss: HitForMiss,
     /// Keys whose fetches have failed lately.
     pub(super) failing_keys: FailingKeys,
-    pub(super) collapse_timeout: Duration,
+    /// In milliseconds.
+    collapse_timeout: AtomicU64,
     /// To the thread that asks shadows.
     pub(super) shadows: ShadowQueue,
     pub(super) via: HeaderValue,
@@ -139,15 +142,15 @@ impl Edge {
             live: LiveRequests::default(),
             devices: Devices::new(DEVICE_MEMORY),
             coder: Arc::new(Coder::new(cache)),
-            max_header_bytes: server.max_header_bytes,
-            min_rate: server.min_rate,
-            ports: parts.ports,
+            max_header_bytes: AtomicUsize::new(server.max_header_bytes),
+            min_rate: AtomicU64::new(server.min_rate),
+            ports: ArcSwap::from_pointee(parts.ports),
             acme: parts.acme,
             succession: Succession::default(),
             collapse: Arc::new(Collapse::new()),
             hit_for_miss: HitForMiss::new(cache.hit_for_miss),
             failing_keys: FailingKeys::new(),
-            collapse_timeout: cache.collapse_timeout,
+            collapse_timeout: AtomicU64::new(millis(cache.collapse_timeout)),
             shadows: parts.shadows,
             via,
             no_decision: Arc::default(),
@@ -163,10 +166,46 @@ impl Edge {
         self.access_log.is_some() || self.live.is_wanted()
     }
 
+    /// Sets what `[server]` says of requests. Those under way may end by what was said before.
+    pub fn set_server_limits(&self, server: &config::Server) {
+        self.max_header_bytes
+            .store(server.max_header_bytes, Relaxed);
+        self.min_rate.store(server.min_rate, Relaxed);
+        self.store.set_max_head(HeadLimits {
+            max_bytes: server.max_header_bytes,
+            max_fields: server.max_headers,
+        });
+    }
+
+    /// Sets what of `[cache]` can be changed while there is a store.
+    pub fn set_cache_limits(&self, cache: &config::Cache) {
+        self.collapse_timeout
+            .store(millis(cache.collapse_timeout), Relaxed);
+        self.hit_for_miss.set_ttl(cache.hit_for_miss);
+    }
+
+    /// Sets the ports of the listeners.
+    pub fn set_ports(&self, ports: Box<[u16]>) {
+        self.ports.store(Arc::new(ports));
+    }
+
+    /// The ports of the listeners. In an authority these count.
+    pub(super) fn ports(&self) -> Arc<Box<[u16]>> {
+        self.ports.load_full()
+    }
+
+    pub(super) fn collapse_timeout(&self) -> Duration {
+        Duration::from_millis(self.collapse_timeout.load(Relaxed))
+    }
+
     /// Fetches under way that other requests may follow.
     pub fn fetches_under_way(&self) -> usize {
         self.collapse.len()
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A number of 128 bits that no other edge has, in hexadecimal digits. The standard library takes

@@ -57,7 +57,7 @@ pub(super) async fn take_turn(visit: Visit<'_>) -> Turn {
         key: visit.exchange.key.clone(),
         others: 0,
         asked: edge.store.purge_point(),
-        deadline: visit.now().saturating_add(edge.collapse_timeout),
+        deadline: visit.now().saturating_add(edge.collapse_timeout()),
     };
     loop {
         let flight = match edge.collapse.join(&ticket.key) {

@@ -1,5 +1,6 @@
 //! Keys whose answers turned out not to be storable, so that requests do not queue for them again.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::key_memory::KeyMemory;
@@ -13,21 +14,30 @@ const WITH_COOKIES: &[u8] = b"\nwith cookies";
 #[derive(Debug)]
 pub(super) struct HitForMiss {
     until: KeyMemory<Timestamp>,
-    ttl: Duration,
+    ttl_millis: AtomicU64,
 }
 
 impl HitForMiss {
     /// Remembers each key for `ttl`.
     pub(super) fn new(ttl: Duration) -> HitForMiss {
-        HitForMiss {
+        let memory = HitForMiss {
             until: KeyMemory::new(),
-            ttl,
-        }
+            ttl_millis: AtomicU64::default(),
+        };
+        memory.set_ttl(ttl);
+        memory
+    }
+
+    /// Remembers keys for another `ttl` from now on.
+    pub(super) fn set_ttl(&self, ttl: Duration) {
+        let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        self.ttl_millis.store(millis, Ordering::Relaxed);
     }
 
     /// Remembers that the answer for `key` could not be stored.
     pub(super) fn remember(&self, key: &[u8], now: Timestamp) {
-        self.until.remember(key, now.saturating_add(self.ttl));
+        let ttl = Duration::from_millis(self.ttl_millis.load(Ordering::Relaxed));
+        self.until.remember(key, now.saturating_add(ttl));
     }
 
     /// Remembers that the answer for `key` to a request with cookies could not be stored. Others are

@@ -52,7 +52,7 @@ pub fn scope_of_url(edge: &Edge, site: &Site, host: &str, target: &str) -> Purge
 pub fn scopes_of_prefix(edge: &Edge, site: &Site, host: &str, target: &str) -> Vec<PurgeScope> {
     let mut scopes = Vec::new();
     for scheme in Scheme::ALL {
-        let authorities = site.authorities_of(host, scheme, &edge.ports).into_iter();
+        let authorities = site.authorities_of(host, scheme, &edge.ports()).into_iter();
         scopes.extend(authorities.map(|authority| {
             PurgeScope::Prefix(format!("{}://{authority}{target}", scheme.as_str()))
         }));

@@ -9,6 +9,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -151,7 +152,7 @@ impl ClientContent {
             rest,
             trailers: None,
             silence: SilenceLimit::new(clock.clone(), visit.body_timeout()),
-            meter: RateMeter::new(visit.edge.min_rate),
+            meter: RateMeter::new(visit.edge.min_rate.load(Relaxed)),
             clock: clock.clone(),
             awaited_since: None,
         }

@@ -31,7 +31,7 @@ pub fn keys_of_url(edge: &Edge, site: &Site, url: &str, rule: Option<&QueryRule>
     let variants: Vec<_> = own.chain(told.iter()).cloned().collect();
     let mut keys = Vec::new();
     for scheme in Scheme::ALL {
-        let authorities = site.authorities_of(&host, scheme, &edge.ports);
+        let authorities = site.authorities_of(&host, scheme, &edge.ports());
         let page = SitePage {
             site,
             scheme,

@@ -136,6 +136,21 @@ impl KeptSockets {
         self.0.iter().map(handed).collect()
     }
 
+    /// Leaves the files of Unix sockets to those sockets of `next` that have the same paths.
+    pub fn pass_files_to(&self, next: &KeptSockets) {
+        for (listener, _) in &self.0 {
+            let is_same =
+                |other: &&(Arc<Listener>, _)| other.0.settings.address == listener.settings.address;
+            let follows = next.0.iter().find(is_same);
+            if let (Some(file), Some((next, _))) = (&listener.file, follows) {
+                file.own(false);
+                if let Some(file) = &next.file {
+                    file.own(true);
+                }
+            }
+        }
+    }
+
     /// Says whose the files of Unix sockets are: ours, or a successor's.
     pub fn own_files(&self, are_ours: bool) {
         for file in self
@@ -154,12 +169,15 @@ impl KeptSockets {
 ///
 /// Every queue that was taken is read, also if there are fewer workers now: connections may wait in
 /// it. The files of Unix sockets that were taken stay the other's until [`KeptSockets::own_files`].
+/// Where one of the listeners `before` spoke TLS by the same settings but for its certificates, its
+/// sessions go on.
 ///
 /// # Errors
 /// [`ListenError`]
 pub fn bind(
     settings: &config::Server,
     open: &mut OpenSocketSet,
+    before: &[Arc<Listener>],
     acme: &Arc<AcmeResponder>,
     clock: &Clock,
 ) -> Result<BoundListeners, ListenError> {
@@ -169,8 +187,14 @@ pub fn bind(
         kept: KeptSockets::default(),
     };
     for configured in settings.all_listeners() {
+        let kept = before
+            .iter()
+            .find(|before| configured.can_replace(&before.settings));
         let tls = configured.tls.as_ref();
         let tls = tls.map(|tls| {
+            if let Some(tls) = kept.and_then(|kept| kept.tls.clone()) {
+                return Ok(tls);
+            }
             let material = TlsMaterial::read(tls)?;
             TlsTerminator::new(material, configured.http2, acme, clock).map(Arc::new)
         });

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
+use arc_swap::ArcSwap;
 use tero_config::{self as config, AccessLogField, AccessLogFormat, ClientAddressForm};
 use tero_time::clock::Clock;
 
@@ -24,7 +25,7 @@ pub const QUEUE_LINES: usize = 16_384;
 /// A running log.
 #[derive(Debug)]
 pub struct AccessLog {
-    format: LineFormat,
+    format: ArcSwap<LineFormat>,
     lines: SyncSender<String>,
     dropped: AtomicU64,
     state: Arc<LogState>,
@@ -84,13 +85,13 @@ impl AccessLog {
     /// If the file can't be opened for appending, or the thread can't be started.
     pub fn start(settings: &config::AccessLog, clock: Clock) -> io::Result<AccessLog> {
         let (lines, queue) = sync_channel(QUEUE_LINES);
-        let state = Arc::new(LogState::default());
+        let state = Arc::new(LogState::new(&settings.path));
         let writer = LogWriter::open(&settings.path, Arc::clone(&state), clock)?;
         std::thread::Builder::new()
             .name("access-log".into())
             .spawn(move || writer.run(&queue))?;
         Ok(AccessLog {
-            format: LineFormat::of(settings),
+            format: ArcSwap::from_pointee(LineFormat::of(settings)),
             lines,
             dropped: AtomicU64::new(0),
             state,
@@ -99,12 +100,28 @@ impl AccessLog {
 
     /// Begins the line of an answer whose head was made.
     pub fn begin(&self, line: &AccessLogLine<'_>) -> OpenLine {
-        line.begin(&self.format)
+        line.begin(&self.format.load())
     }
 
     /// Whether its lines have this field.
     pub fn has(&self, field: AccessLogField) -> bool {
-        self.format.has(field)
+        self.format.load().has(field)
+    }
+
+    /// Takes other settings over: lines that begin from now on have another form, and the next one is
+    /// written to the other file.
+    pub fn reload(&self, settings: &config::AccessLog) {
+        self.format.store(Arc::new(LineFormat::of(settings)));
+        self.state.set_path(&settings.path);
+        self.reopen();
+    }
+
+    /// Whether the file of these settings can be opened.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(settings: &config::AccessLog) -> io::Result<()> {
+        writer::try_open(&settings.path)
     }
 
     /// Writes a line whose answer has been sent; drops it if the queue is full.

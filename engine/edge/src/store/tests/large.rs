@@ -47,7 +47,7 @@ fn content_that_clients_still_read_counts_after_its_response_has_left() {
         fill_memory: 4 << 20,
         ..like.config
     };
-    let store = Store::new(&config, like.max_head, None);
+    let store = Store::new(&config, like.max_head(), None);
     let read: Vec<_> = keys(9)
         .iter()
         .map(|key| insert(&store, key, MIB).body.clone())

@@ -3,9 +3,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::telemetry::repeats::RepeatLimit;
 use tero_time::clock::Clock;
@@ -14,12 +14,35 @@ use tero_time::clock::Clock;
 const MAX_BATCH_LINES: usize = 1_000;
 
 /// What the writer and the log share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LogState {
+    path: Mutex<PathBuf>,
     /// The file is to be opened again.
     pub(super) reopen: AtomicBool,
     pub(super) written: AtomicU64,
     pub(super) failed: AtomicU64,
+}
+
+impl LogState {
+    /// Of a log in this file.
+    pub(super) fn new(path: &Path) -> LogState {
+        LogState {
+            path: Mutex::new(path.to_owned()),
+            reopen: AtomicBool::default(),
+            written: AtomicU64::default(),
+            failed: AtomicU64::default(),
+        }
+    }
+
+    /// Sets the file that is opened next time.
+    pub(super) fn set_path(&self, path: &Path) {
+        *self.path.lock().unwrap_or_else(PoisonError::into_inner) = path.to_owned();
+    }
+
+    fn path(&self) -> PathBuf {
+        let path = self.path.lock();
+        path.unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The state of the writer's thread.
@@ -77,6 +100,7 @@ impl LogWriter {
 
     /// If the file can't be opened again, the old one stays.
     fn reopen(&mut self) {
+        self.path = self.state.path();
         match open(&self.path) {
             Ok(output) => {
                 self.output = output;
@@ -115,6 +139,14 @@ impl LogWriter {
             tracing::error!(path = %self.path.display(), %error, lost, left_out, "the access log can't be written");
         }
     }
+}
+
+/// Whether a file can be opened.
+///
+/// # Errors
+/// Why not.
+pub(super) fn try_open(path: &Path) -> io::Result<()> {
+    open(path).map(drop)
 }
 
 fn open(path: &Path) -> io::Result<Output> {

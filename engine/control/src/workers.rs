@@ -1,0 +1,181 @@
+//! The threads that serve visitors, and their listeners. A reload that changes `[server]` starts new
+//! ones, which take the sockets over; the old ones end their connections, each with its next request.
+//! What they share (the store, the sites, the counters) stays.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+use crate::handover::Handover;
+use tero_config as config;
+use tero_edge::acme::AcmeResponder;
+use tero_edge::request::Edge;
+use tero_edge::server::listener::{self, BoundListeners, KeptSockets, ListenError, Listener};
+use tero_edge::server::open_sockets::OpenSocketSet;
+use tero_edge::server::{self, HANDOVER_GRACE, ShutdownStage, Stages};
+
+/// The workers of an edge.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    edge: Arc<Edge>,
+    acme: Arc<AcmeResponder>,
+    /// The stage of the whole edge.
+    stage: watch::Receiver<ShutdownStage>,
+    state: Mutex<WorkersState>,
+}
+
+#[derive(Debug)]
+struct WorkersState {
+    listeners: Vec<Arc<Listener>>,
+    /// The number of the present workers.
+    count: usize,
+    /// The stage of the present workers alone.
+    own: watch::Sender<ShutdownStage>,
+    /// Of the present workers and those before, the oldest first.
+    threads: VecDeque<JoinHandle<()>>,
+}
+
+/// Workers that can be started: their listeners are open.
+#[derive(Debug)]
+pub(crate) struct PreparedWorkers {
+    settings: config::Server,
+    bound: BoundListeners,
+}
+
+impl Workers {
+    /// Starts the first workers.
+    ///
+    /// # Errors
+    /// If a thread or its runtime can't be made.
+    pub(crate) fn start(
+        edge: &Arc<Edge>,
+        acme: &Arc<AcmeResponder>,
+        stage: watch::Receiver<ShutdownStage>,
+        first: PreparedWorkers,
+    ) -> io::Result<(Arc<Workers>, KeptSockets)> {
+        let (own, _) = watch::channel(ShutdownStage::Running);
+        let workers = Arc::new(Workers {
+            edge: Arc::clone(edge),
+            acme: Arc::clone(acme),
+            stage,
+            state: Mutex::new(WorkersState {
+                listeners: Vec::new(),
+                count: 0,
+                own,
+                threads: VecDeque::new(),
+            }),
+        });
+        let kept = workers.install(first)?;
+        Ok((workers, kept))
+    }
+
+    /// Opens the listeners of other settings. Those that are open already are taken from `kept`;
+    /// certificates stay with a listener that speaks TLS before and after.
+    ///
+    /// # Errors
+    /// [`ListenError`]; the present workers serve on.
+    pub(crate) fn prepare(
+        &self,
+        settings: config::Server,
+        handover: &Handover,
+    ) -> Result<PreparedWorkers, ListenError> {
+        let open = handover.public_sockets().unwrap_or_default();
+        let mut open = OpenSocketSet::new(open);
+        let before = self.lock().listeners.clone();
+        let clock = &self.edge.clock;
+        let bound = listener::bind(&settings, &mut open, &before, &self.acme, clock)?;
+        Ok(PreparedWorkers { settings, bound })
+    }
+
+    /// Starts workers, which accept connections at once. Those before accept no more. Returns the
+    /// sockets.
+    ///
+    /// # Errors
+    /// If a thread or its runtime can't be made.
+    pub(crate) fn install(&self, prepared: PreparedWorkers) -> io::Result<KeptSockets> {
+        let PreparedWorkers { settings, bound } = prepared;
+        let ports = bound.listeners.iter().filter_map(|listener| {
+            let address = listener.address().tcp();
+            address.as_ref().map(SocketAddr::port)
+        });
+        self.edge.set_ports(ports.collect());
+        self.edge.set_server_limits(&settings);
+        let count = settings.workers;
+        let (own, stages) = watch::channel(ShutdownStage::Running);
+        let stages = Stages::new(self.stage.clone(), stages);
+        let threads = server::start(&self.edge, settings, bound.of_workers, &stages)?;
+        let mut state = self.lock();
+        state.threads.extend(threads);
+        let before = std::mem::replace(&mut state.own, own);
+        state.listeners = bound.listeners;
+        state.count = count;
+        drop(state);
+        retire(before);
+        Ok(bound.kept)
+    }
+
+    /// The number of threads that answer new requests.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().count
+    }
+
+    /// The listeners, in the configuration's order.
+    pub(crate) fn listeners(&self) -> Vec<Arc<Listener>> {
+        self.lock().listeners.clone()
+    }
+
+    /// Waits until all workers have ended, also those that a reload starts meanwhile. Returns how
+    /// each ended.
+    pub(crate) fn wait(&self) -> Vec<std::thread::Result<()>> {
+        let mut ended = Vec::new();
+        // Not in the condition: the lock must not be held while a thread is waited for.
+        loop {
+            let Some(thread) = self.lock().threads.pop_front() else {
+                return ended;
+            };
+            ended.push(thread.join());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, WorkersState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PreparedWorkers {
+    /// The first ones, with their listeners.
+    pub(crate) fn new(settings: config::Server, bound: BoundListeners) -> PreparedWorkers {
+        PreparedWorkers { settings, bound }
+    }
+
+    /// Open client connections at most.
+    pub(crate) fn max_connections(&self) -> usize {
+        self.settings.max_connections
+    }
+}
+
+/// Has workers accept no more connections, end each open one with its next request, and those that
+/// wait for a request after a while.
+fn retire(own: watch::Sender<ShutdownStage>) {
+    own.send_replace(ShutdownStage::HandedOver);
+    // Before the first workers there were none.
+    if own.receiver_count() == 0 {
+        return;
+    }
+    let drain = move || {
+        std::thread::park_timeout(HANDOVER_GRACE);
+        own.send_replace(ShutdownStage::Draining);
+        // The workers see the stage as long as there is a sender.
+        while own.receiver_count() > 0 {
+            std::thread::park_timeout(HANDOVER_GRACE);
+        }
+    };
+    let thread = std::thread::Builder::new().name("retiring".to_owned());
+    if let Err(error) = thread.spawn(drain) {
+        tracing::warn!(%error, "connections end at once");
+    }
+}

@@ -22,8 +22,8 @@ pub use self::caching::{
 pub use self::form_result::token;
 use self::form_result::{FormResult, cure};
 pub use self::hosts::{
-    PeerNetwork, address, certifiable_name, contact, directory, host, host_header, network,
-    peer_network,
+    PeerNetwork, address, certifiable_name, collector, contact, directory, host, host_header,
+    network, peer_network,
 };
 pub use self::origins::{OriginAddress, OriginEndpoint, origin, server_name};
 pub(crate) use self::rules::not_a_redirect;

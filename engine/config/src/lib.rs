@@ -31,10 +31,10 @@ pub use self::sections::{
     Compress, CountrySource, Credential, ErrorPage, ErrorStatus, Health, Hsts, HttpsRedirect,
     KeyPin, Limit, LimitHours, LimitMemory, ListenAddress, Listener, ListenerTls, LocalTime,
     MissedRunAction, ModuleSource, NeverEffects, NeverRule, Origin, OriginCodings, OriginHttp2,
-    Plan, PlanVariants, Policy, PolicyHost, PolicyLimits, Redirect, RedirectQuery, RefreshAhead,
-    Respond, Retry, RetryMethod, RetryOn, Route, RouteCompress, Server, Site, SitePurge,
-    StatusRange, TableFormat, TableKind, TlsVersion, UnderscoreFields, Webhook, WebhookFormat,
-    WebhookSeverity, WhenOff,
+    Otlp, Plan, PlanVariants, Policy, PolicyHost, PolicyLimits, Redirect, RedirectQuery,
+    RefreshAhead, Respond, Retry, RetryMethod, RetryOn, Route, RouteCompress, Server, Site,
+    SitePurge, StatusRange, TableFormat, TableKind, TlsVersion, UnderscoreFields, Webhook,
+    WebhookFormat, WebhookSeverity, WhenOff,
 };
 pub use self::units::Share;
 pub use ipnet::IpNet;

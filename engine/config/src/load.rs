@@ -20,7 +20,7 @@ use crate::sections::limit::MAX_LIMITS;
 use crate::sections::webhook::MAX_WEBHOOKS;
 use crate::sections::{
     AccessLog, AccessLogFormat, Acme, Admin, Cache, Limit, LimitMemory, Listener, LocalTime,
-    ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, Site, Webhook,
+    ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, Site, Telemetry, Webhook,
 };
 use crate::units::show_size;
 use tero_semantics::host_pattern::names_above;
@@ -33,6 +33,8 @@ pub struct Config {
     pub file: Arc<str>,
     /// `[server]`
     pub server: Server,
+    /// `[telemetry]`.
+    pub telemetry: Telemetry,
     /// `[acme]`; `None` if no listener has certificates by ACME.
     pub acme: Option<Acme>,
     /// `[admin]`
@@ -199,6 +201,7 @@ impl<'a> Loader<'a> {
             access_log: find(sections, AccessLog::SECTION.name).map(|value| {
                 self.access_log(TableReader::of(&AccessLog::SECTION, value, self.mistakes))
             }),
+            telemetry: Telemetry::read(&self.section(sections, &Telemetry::SECTION), base_dir),
             time: LocalTime::read(&self.section(sections, &LocalTime::SECTION), base_dir),
             policy_host,
             policies: self.entries(sections, &Policy::SECTION, Policy::read),

@@ -30,6 +30,7 @@ mod server;
 mod site;
 mod site_purge;
 mod table;
+mod telemetry;
 mod time;
 mod warm;
 pub(crate) mod webhook;
@@ -65,12 +66,13 @@ pub use self::server::Server;
 pub use self::site::{Site, UnderscoreFields};
 pub use self::site_purge::SitePurge;
 pub use self::table::{TableFormat, TableKind};
+pub use self::telemetry::{Otlp, Telemetry};
 pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 pub use self::webhook::{Webhook, WebhookFormat, WebhookSeverity};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 34] = [
+pub const SECTIONS: [&Section; 36] = [
     &Server::SECTION,
     &Listener::SECTION,
     &ListenerTls::SECTION,
@@ -80,6 +82,8 @@ pub const SECTIONS: [&Section; 34] = [
     &Cache::SECTION,
     &CacheDisk::SECTION,
     &AccessLog::SECTION,
+    &Telemetry::SECTION,
+    &Otlp::SECTION,
     &LocalTime::SECTION,
     &PolicyHost::SECTION,
     &Policy::SECTION,

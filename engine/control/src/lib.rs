@@ -18,6 +18,8 @@ pub mod handover;
 pub mod housekeeping;
 pub mod maintenance;
 pub mod openable;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod outgoing;
 pub mod purge;
 pub mod reload;

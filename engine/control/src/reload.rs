@@ -65,6 +65,7 @@ struct ConfigInForce {
     cache: config::Cache,
     access_log: Option<config::AccessLog>,
     acme: Option<config::Acme>,
+    telemetry: config::sections::Telemetry,
     policy_host: config::PolicyHost,
 }
 
@@ -133,6 +134,7 @@ impl ConfigInForce {
             cache: config.cache.clone(),
             access_log: config.access_log.clone(),
             acme: config.acme.clone(),
+            telemetry: config.telemetry.clone(),
             policy_host: config.policy_host.clone(),
         }
     }
@@ -167,6 +169,7 @@ impl ConfigInForce {
                 (before, _) => before.clone(),
             },
             acme: self.acme.clone(),
+            telemetry: self.telemetry.clone(),
             policy_host: self.policy_host.clone(),
             ..new.clone()
         };
@@ -188,6 +191,8 @@ impl ConfigInForce {
         );
         let policies = new.policy_host.changed_keys(&in_force.policy_host);
         wait(config::PolicyHost::SECTION, policies);
+        let telemetry = new.telemetry.changed_keys(&in_force.telemetry);
+        wait(config::sections::Telemetry::SECTION, telemetry);
         // Without the table on one side, its listener waits.
         if let (Some(new), Some(old)) = (&new.acme, &in_force.acme) {
             wait(config::Acme::SECTION, new.changed_keys(old));

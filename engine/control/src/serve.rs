@@ -43,6 +43,7 @@ use tero_edge::server::{self, ShutdownStage};
 use tero_edge::store::disk::{DiskError, DiskReport, DiskTier};
 use tero_edge::store::{PurgeMode, PurgeScope};
 use tero_edge::telemetry::access_log::AccessLog;
+use tero_edge::telemetry::spans::Tracer;
 use tero_policy_host::{Compiler, Host, PolicyError};
 use tero_state::dir::{DirError, StateDir};
 use tero_time::clock::Clock;
@@ -113,6 +114,11 @@ pub enum ServeError {
         "systemd has opened {0}, and no listener has that address; write it into the configuration as it is in the unit (ListenStream), or take it out there"
     )]
     StrangeSocket(ListenAddress),
+    /// The program was built without the feature `otlp`.
+    #[error(
+        "this program can't send spans: build it with `--features otlp`, or leave [telemetry.otlp] out"
+    )]
+    NoOtlp,
     /// The process before does not leave its turn.
     #[error(transparent)]
     Predecessor(#[from] PredecessorError),
@@ -223,6 +229,7 @@ pub fn serve_on_terms(
     );
     let parts = EdgeParts {
         access_log: access_log(&config, &clock)?,
+        tracer: tracer(&config, build, &clock)?,
         sites,
         ports: addresses.iter().map(SocketAddr::port).collect(),
         acme: Arc::clone(&acme),
@@ -487,6 +494,28 @@ fn access_log(config: &Config, clock: &Clock) -> Result<Option<AccessLog>, Serve
         opened.map_err(|source| ServeError::AccessLog { path, source })
     };
     config.access_log.as_ref().map(open).transpose()
+}
+
+/// The tracer that `[telemetry.otlp]` asks for, and the thread that sends its spans.
+#[cfg(feature = "otlp")]
+fn tracer(config: &Config, build: BuildInfo, clock: &Clock) -> Result<Option<Tracer>, ServeError> {
+    let Some(settings) = &config.telemetry.otlp else {
+        return Ok(None);
+    };
+    let (tracer, spans) = Tracer::new(settings.sample.fraction(), settings.queue);
+    let name = &config.server.name;
+    crate::otlp::start(settings, name, build, spans, tracer.counters(), clock)
+        .map_err(start("the thread that sends spans"))?;
+    Ok(Some(tracer))
+}
+
+/// This program can't send spans.
+#[cfg(not(feature = "otlp"))]
+fn tracer(config: &Config, _: BuildInfo, _: &Clock) -> Result<Option<Tracer>, ServeError> {
+    match config.telemetry.otlp {
+        Some(_) => Err(ServeError::NoOtlp),
+        None => Ok(None),
+    }
 }
 
 /// Makes the warmer, and starts the plans that the edge must have run to be ready.

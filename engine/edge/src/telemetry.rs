@@ -13,6 +13,7 @@ pub mod purge_counters;
 pub mod repeats;
 pub mod route_counters;
 pub mod rule_counters;
+pub mod spans;
 pub mod status_counts;
 pub mod trial_counters;
 pub mod warm_use;

@@ -100,6 +100,7 @@ pub mod stale_age;
 pub mod tier;
 
 pub mod timestamp;
+pub mod trace_context;
 pub mod trailers;
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ TEXT = re.compile(r"^(licen[cs]e|copying|copyright|notice|unlicense)", re.IGNORE
 def resolved(root):
     """The packages that the program is made of, by id, without those of the workspace."""
     command = ["cargo", "metadata", "--format-version=1", "--locked", "--offline", "--filter-platform", TARGET]
+    # With the features of releases.
+    command += ["--manifest-path", "engine/tero/Cargo.toml", "--features", "otlp"]
     metadata = json.loads(subprocess.run(command, cwd=root, check=True, capture_output=True).stdout)
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}

@@ -132,7 +132,7 @@ pub fn run() -> ExitCode {
 }
 
 /// The log goes to standard error. `TERO_LOG` sets its level (`debug`,
-/// `tero_control::warm=trace`); the default is `info`.
+/// `tero_control::warm=trace`); the default is `info`. `TERO_LOG_FORMAT=json` makes each line an object.
 fn start_log() {
     let filter = EnvFilter::try_from_env("TERO_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
@@ -140,10 +140,13 @@ fn start_log() {
         .with_writer(io::stderr)
         // A line that can't be written is lost. To say so on standard error would panic, and take the
         // thread with it that heeds signals.
-        .log_internal_errors(false)
-        .with_ansi(colours());
+        .log_internal_errors(false);
+    let is_json = std::env::var_os("TERO_LOG_FORMAT").is_some_and(|format| format == "json");
     // A second start in one process (a test) keeps the first log.
-    let _ = log.try_init();
+    let _ = match is_json {
+        true => log.json().flatten_event(true).try_init(),
+        false => log.with_ansi(colours()).try_init(),
+    };
 }
 
 /// Whether standard error shows colours: on a terminal, unless `NO_COLOR` is set

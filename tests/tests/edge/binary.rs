@@ -133,6 +133,23 @@ fn a_stop_signal_lets_requests_end_and_refuses_connections() {
 }
 
 #[test]
+fn the_log_is_json_if_that_is_wanted() {
+    let origin = Origin::start();
+    let mut command = tero(&["serve"]);
+    command.env("TERO_LOG_FORMAT", "json");
+    let serving = Serving::start_by(command, &configuration(&origin, ""));
+    let line = serving.line_with(&["admin interface on"]);
+    let line: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
+    assert_eq!(line["level"], "INFO");
+    let message = line["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("admin interface on http://"),
+        "{message}"
+    );
+    assert!(line["timestamp"].is_string());
+}
+
+#[test]
 fn a_second_signal_stops_at_once() {
     let origin = Origin::start();
     origin.on("/x", Reply::silence());

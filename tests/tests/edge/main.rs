@@ -79,6 +79,7 @@ mod surrogate_keys;
 mod templates;
 mod terminal;
 mod tls;
+mod tracing;
 mod tunnels;
 mod unix_sockets;
 mod upgrade;

@@ -47,7 +47,7 @@ fn with(text: &str, tables: &[(&str, &[(&str, &str)])]) -> String {
 /// Keys that hold from start to end, with another value than the default or the one of the test. What
 /// they are keys of is made once: the store, the listener of the admin interface, the host of policies,
 /// orders of certificates, the name in fields that are ready.
-const WAITING: [(&str, &[(&str, &str)]); 4] = [
+const WAITING: [(&str, &[(&str, &str)]); 5] = [
     ("server", &[("name", "\"other\"")]),
     (
         "admin",
@@ -85,11 +85,15 @@ const WAITING: [(&str, &[(&str, &str)]); 4] = [
             ("shadow_queue", "1025"),
         ],
     ),
+    (
+        "telemetry",
+        &[("otlp", "{ endpoint = \"http://127.0.0.1:1\" }")],
+    ),
 ];
 
 /// Keys that wait only if they begin or end something: the token of an interface that others reach,
 /// TLS of the admin interface, the table of the access log, certificates by ACME.
-const WAITING_AT_TIMES: [(&str, &[&str]); 3] = [
+const WAITING_AT_TIMES: [(&str, &[&str]); 4] = [
     ("admin", &["token", "token_file", "tls"]),
     (
         "access_log",
@@ -98,6 +102,18 @@ const WAITING_AT_TIMES: [(&str, &[&str]); 3] = [
     (
         "acme",
         &["directory", "terms_agreed", "contact", "ca", "challenges"],
+    ),
+    (
+        "telemetry.otlp",
+        &[
+            "endpoint",
+            "sample",
+            "queue",
+            "timeout",
+            "token",
+            "token_file",
+            "ca",
+        ],
     ),
 ];
 

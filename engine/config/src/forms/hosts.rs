@@ -108,6 +108,20 @@ pub fn directory(text: &str) -> FormResult<String> {
     is_good.then(|| text.to_owned()).ok_or_else(mistake)
 }
 
+/// The URL of a collector, without a slash at its end.
+pub fn collector(text: &str) -> FormResult<String> {
+    let cure = "write it as \"http://127.0.0.1:4318\"";
+    let mistake = || Mistake::new(format!("`{text}` is not the URL of a collector"), cure);
+    let uri: http::Uri = text.parse().map_err(|_| mistake())?;
+    let authority = uri.authority().ok_or_else(mistake)?;
+    let is_good = matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.query().is_none()
+        && !authority.as_str().contains('@')
+        && !authority.host().is_empty();
+    let text = text.trim_end_matches('/');
+    is_good.then(|| text.to_owned()).ok_or_else(mistake)
+}
+
 /// A contact of an ACME account (RFC 8555 §7.3): an address of e-mail.
 pub fn contact(text: &str) -> FormResult<String> {
     let address = text.strip_prefix("mailto:").unwrap_or(text);

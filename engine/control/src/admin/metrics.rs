@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{Datelike as _, Timelike as _};
 use prometheus_client::collector::Collector;
@@ -381,7 +381,20 @@ impl MetricsCollector {
         });
         let lines = lines.into_iter().flatten().collect();
         let help = "Lines of the access log, and whether they were written";
-        counters(encoder, "tero_access_log_lines", help, lines)
+        counters(encoder, "tero_access_log_lines", help, lines)?;
+        let spans = self.0.edge.tracer.as_ref().map(|tracer| {
+            let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+            let spans = tracer.counters();
+            let counts = [
+                ("sent", count(&spans.sent)),
+                ("dropped", count(&spans.dropped)),
+                ("failed", count(&spans.failed)),
+            ];
+            counts.map(|(result, count)| (vec![("result", result.to_owned())], count))
+        });
+        let spans = spans.into_iter().flatten().collect();
+        let help = "Spans of requests, and whether the collector has them";
+        counters(encoder, "tero_spans", help, spans)
     }
 
     fn connections(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {

@@ -138,6 +138,10 @@ pub(super) fn admit_to<T>(
             }));
         }
     };
+    let trace = match &edge.tracer {
+        None => None,
+        Some(tracer) => tracer.begin(&parts.headers, identity.is_of_trusted_peer),
+    };
     let mut id = OnceLock::new();
     let claims_https = seen.suspects.of_proxies
         && !identity.is_of_trusted_peer
@@ -219,6 +223,7 @@ pub(super) fn admit_to<T>(
         requester: source.requester,
         id,
         proven: None,
+        trace,
         exceeded: None,
         told_reason: OnceLock::new(),
         contact: OriginContact::default(),

@@ -28,6 +28,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::edge_counters::EdgeCounters;
 use crate::telemetry::live_requests::LiveRequests;
 use crate::telemetry::popularity::Popularity;
+use crate::telemetry::spans::Tracer;
 use crate::telemetry::warm_use::WarmUse;
 use tero_config::{self as config, Config};
 use tero_semantics::decision::RequestDecision;
@@ -63,6 +64,8 @@ pub struct Edge {
     pub watchlist: Watchlist,
     /// The log of requests; `None` where the configuration has none.
     pub access_log: Option<AccessLog>,
+    /// Makes spans of requests; `None` without `[telemetry.otlp]`.
+    pub tracer: Option<Tracer>,
     /// Figures that belong to no site.
     pub counters: EdgeCounters,
     /// Those who look on while requests are answered.
@@ -108,6 +111,8 @@ pub struct EdgeParts {
     pub sites: Sites,
     /// As [`Edge::access_log`].
     pub access_log: Option<AccessLog>,
+    /// As [`Edge::tracer`].
+    pub tracer: Option<Tracer>,
     /// As [`Edge::ports`].
     pub ports: Box<[u16]>,
     /// As [`Edge::acme`].
@@ -138,6 +143,7 @@ impl Edge {
             warm_use: WarmUse::default(),
             watchlist: Watchlist::default(),
             access_log: parts.access_log,
+            tracer: parts.tracer,
             counters: EdgeCounters::default(),
             live: LiveRequests::default(),
             devices: Devices::new(DEVICE_MEMORY),

@@ -19,6 +19,7 @@ use super::route_table::{CompiledRoute, RouteIndex};
 use super::site::Site;
 use crate::origin::{Origin, OriginError, OriginResponse};
 use crate::run_id::RunId;
+use crate::telemetry::spans::RequestTrace;
 use tero_config::{Compress, RouteCompress};
 use tero_policy_host::device::{Device, DeviceSource};
 use tero_policy_host::{Chain, ClientFacts, PolicyRequest};
@@ -88,6 +89,8 @@ pub struct Exchange {
     pub(super) id: OnceLock<RequestId>,
     /// Credentials that were good for the path as it came; `None` without policies.
     pub(super) proven: Option<Box<ProvenCredentials>>,
+    /// Its trace, if it is sampled.
+    pub(super) trace: Option<Box<RequestTrace>>,
     /// The limit that it is over.
     pub(super) exceeded: Option<Box<ExceededLimit>>,
     /// What the policies gave as a reason when the stored response that answers was judged. Only for

@@ -19,6 +19,7 @@ use tero_semantics::forwarded::{
 use tero_semantics::request_id::X_REQUEST_ID;
 use tero_semantics::surrogate_keys::remove_surrogate_keys;
 use tero_semantics::tier::TERO_TIER;
+use tero_semantics::trace_context::TRACEPARENT;
 use tero_semantics::{forwarding, key, range, validation, vary};
 
 /// Fields that are added to a client's.
@@ -178,6 +179,9 @@ fn say_identity(headers: &mut HeaderMap, visit: Visit<'_>) {
     say(X_REQUEST_ID, exchange.request_id().as_str());
     if let Some(host) = &exchange.site.settings.host_header {
         say(HOST, host);
+    }
+    if let Some(trace) = &exchange.trace {
+        headers.insert(TRACEPARENT, trace.context.to_value());
     }
 }
 

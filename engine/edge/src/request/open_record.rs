@@ -5,6 +5,7 @@
 //! access log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Response;
 
@@ -12,6 +13,7 @@ use super::body::EdgeBody;
 use super::edge::Edge;
 use crate::telemetry::access_log::{OpenLine, SentResponse};
 use crate::telemetry::counters::{CountedPlace, SiteCounters};
+use crate::telemetry::spans::{Span, Tracer};
 use tero_semantics::timestamp::Timestamp;
 
 /// Content of this length or less is sent at once if nothing waits before it, so it is counted at
@@ -34,6 +36,7 @@ pub struct OpenRecord {
     /// The counters of its site, and its place in them; `None` for a request that belongs to no site.
     counters: Option<(Arc<SiteCounters>, CountedPlace)>,
     line: Option<OpenLine>,
+    span: Option<Box<Span>>,
     /// When the request was received.
     at: Timestamp,
     /// Bytes of content that the connection has taken.
@@ -54,10 +57,17 @@ impl OpenRecord {
             edge: Arc::clone(edge),
             counters: counters.map(|(counters, place)| (Arc::clone(counters), place)),
             line,
+            span: None,
             at,
             taken: 0,
             counted: 0,
         })
+    }
+
+    /// The same with the span of the request.
+    pub(super) fn with_span(mut self: Box<OpenRecord>, span: Span) -> Box<OpenRecord> {
+        self.span = Some(Box::new(span));
+        self
     }
 
     /// The connection has taken bytes of content to send them. All that it took before has left, but
@@ -84,6 +94,9 @@ impl OpenRecord {
         if let Some((counters, _)) = &self.counters {
             counters.record_last_byte(took);
         }
+        if let (Some(tracer), Some(span)) = (&self.edge.tracer, self.span.take()) {
+            finish(tracer, *span, took, sent);
+        }
         if let (Some(log), Some(line)) = (&self.edge.access_log, self.line.take()) {
             let sent = SentResponse {
                 bytes: sent,
@@ -102,4 +115,11 @@ impl OpenRecord {
         }
         self.counted = sent;
     }
+}
+
+#[cold]
+fn finish(tracer: &Tracer, mut span: Span, took: Duration, sent: u64) {
+    span.end = span.begin.saturating_add(took);
+    span.number("http.response.body.size", sent.try_into().ok());
+    tracer.finish(span);
 }

@@ -29,6 +29,7 @@ use crate::telemetry::access_log::{
 use crate::telemetry::counters::{AnsweredRequest, CountedPlace};
 use crate::telemetry::live_requests::{LiveRequest, LiveSubject, MAX_LIVE_URL};
 use crate::telemetry::popularity::PageRequests;
+use crate::telemetry::spans::{RequestTrace, Span};
 use tero_config::AccessLogField;
 use tero_semantics::cache_status::Forward;
 use tero_semantics::key;
@@ -143,7 +144,11 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) -> Option<Box<OpenRecord
     let outcome = answer.provenance.outcome;
     let took = edge.clock.now().since(exchange.at);
     let status = answer.response.status();
-    let bytes = sent_at_once(edge, &answer.response);
+    let bytes = match &exchange.trace {
+        None => sent_at_once(edge, &answer.response),
+        // A span ends with the last byte.
+        Some(_) => None,
+    };
     let variant = exchange.decision.variant.as_deref();
     let place = exchange.site.counters.record(&AnsweredRequest {
         outcome,
@@ -286,7 +291,11 @@ fn begin_record(
         begin_line(exchange, log, &head, &answer.provenance)
     });
     let counters = Some((&exchange.site.counters, place));
-    OpenRecord::new(edge, counters, line, exchange.at)
+    let record = OpenRecord::new(edge, counters, line, exchange.at);
+    match &exchange.trace {
+        None => record,
+        Some(trace) => record.with_span(open_span(exchange, trace, answer)),
+    }
 }
 
 /// Offers a request to those who look on.
@@ -339,6 +348,61 @@ fn bounded_url(exchange: &Exchange) -> String {
         .find(|end| url.is_char_boundary(*end));
     url.truncate(end.unwrap_or(0));
     url
+}
+
+/// The span of a request, which ends when its answer has been sent.
+fn open_span(exchange: &Exchange, trace: &RequestTrace, answer: &Answer) -> Span {
+    let Answer {
+        response,
+        provenance,
+    } = answer;
+    let facts = facts(exchange, provenance);
+    let method = exchange.parts.method.as_str();
+    let status = response.status();
+    let mut span = Span {
+        context: trace.context,
+        parent: trace.parent,
+        name: match facts.route {
+            Some(route) => format!("{method} {route}"),
+            None => method.to_owned(),
+        },
+        begin: exchange.wall(),
+        end: exchange.wall(),
+        attributes: Vec::with_capacity(24),
+        is_error: status.is_server_error(),
+    };
+    // The names of OpenTelemetry where it has one
+    // (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>).
+    span.tell("http.request.method", Some(method));
+    span.tell("url.scheme", facts.scheme);
+    span.tell("url.path", Some(exchange.parts.uri.path()));
+    span.tell("server.address", Some(exchange.authority.host()));
+    span.number("http.response.status_code", Some(status.as_u16().into()));
+    span.tell("tero.request_id", Some(exchange.request_id().as_str()));
+    span.tell("tero.site", facts.site);
+    span.tell("tero.route", facts.route);
+    span.tell("tero.variant", facts.variant);
+    span.tell("tero.outcome", Some(provenance.outcome.as_str()));
+    span.tell("tero.forward", facts.forward);
+    span.flag("tero.collapsed", facts.collapsed);
+    span.flag("tero.stored", facts.stored);
+    span.tell("tero.not_stored", facts.not_stored);
+    span.tell("tero.policy_reason", facts.policy_reason);
+    span.tell("tero.limit", facts.limit);
+    span.tell("tero.failure", facts.failure);
+    span.number(
+        "tero.age_seconds",
+        facts.age_secs.and_then(|age| age.try_into().ok()),
+    );
+    span.number("tero.ttl_seconds", facts.ttl_secs);
+    span.tell("tero.origin", facts.origin);
+    let origin_status = facts.origin_status.map(|status| status.as_u16().into());
+    span.number("tero.origin_status", origin_status);
+    let micros = facts
+        .origin_micros
+        .and_then(|micros| micros.try_into().ok());
+    span.number("tero.origin_microseconds", micros);
+    span
 }
 
 /// What a line says of the head of a response.

@@ -224,7 +224,7 @@ fn has_passed(result: &Result<TestedFile, ConfigErrors>) -> bool {
 }
 
 /// How many questions `--coverage` makes up.
-const COVERAGE_QUESTIONS: u64 = 20_000;
+const COVERAGE_QUESTIONS: u64 = 5_000;
 const COVERAGE_SEED: u64 = 1;
 
 /// The outcomes of a file, and what they cover.

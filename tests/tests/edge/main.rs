@@ -29,6 +29,7 @@ mod disk;
 mod django;
 mod error_pages;
 mod events;
+mod example_policies;
 mod explain;
 mod floor;
 mod followers;

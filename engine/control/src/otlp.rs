@@ -84,7 +84,7 @@ pub(crate) fn start(
     clock: &Clock,
 ) -> io::Result<()> {
     let tls = settings.endpoint.starts_with("https:");
-    let tls = tls.then(|| client_tls(settings.ca.as_deref()));
+    let tls = tls.then(|| tls_connector(settings.ca.as_deref()));
     let exporter = Exporter {
         settings: settings.clone(),
         resource: Resource {
@@ -102,7 +102,7 @@ pub(crate) fn start(
         },
         counters: Arc::clone(counters),
         clock: clock.clone(),
-        tls: tls.transpose()?.map(TlsConnector::from),
+        tls: tls.transpose()?,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -39,7 +39,6 @@ use tero_edge::server::open_sockets::{ListenSocket, OpenSocketSet, OpenSockets, 
 use tero_edge::server::tls::TlsTerminator;
 use tero_edge::server::tls::file_error::TlsFileError;
 use tero_edge::server::tls::material::TlsMaterial;
-use tero_edge::server::{self, ShutdownStage};
 use tero_edge::store::disk::{DiskError, DiskReport, DiskTier};
 use tero_edge::store::{PurgeMode, PurgeScope};
 use tero_edge::telemetry::access_log::AccessLog;

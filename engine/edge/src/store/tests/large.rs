@@ -45,7 +45,7 @@ fn content_that_clients_still_read_counts_after_its_response_has_left() {
     let like = store(16 << 20);
     let config = config::Cache {
         fill_memory: 4 << 20,
-        ..like.config
+        ..like.config.clone()
     };
     let store = Store::new(&config, like.max_head(), None);
     let read: Vec<_> = keys(9)

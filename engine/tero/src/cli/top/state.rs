@@ -18,7 +18,7 @@ const SHARE_MS: i64 = 60_000;
 /// Something that has come from the edge.
 #[derive(Debug)]
 pub(super) enum TopNews {
-    Event(LiveEvent),
+    Event(Box<LiveEvent>),
     Origins(Vec<OriginReport>),
     Trouble(String),
 }

@@ -1,9 +1,10 @@
 """A small Django project as operators have it behind a proxy: pages for everybody, a login with a
 session, forms with tokens against forgery, the admin, and https demanded by the application itself.
 
-    application.py FOLDER PORT
+    application.py FOLDER
 
-serves it on 127.0.0.1, with its database in the folder, and a user `ana` with the password `secret-9`.
+serves it on a free port of 127.0.0.1, which it prints, with its database in the folder, and a user
+`ana` with the password `secret-9`.
 """
 
 import socketserver
@@ -18,7 +19,7 @@ from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
 from django.urls import path
 
-folder, port = Path(sys.argv[1]), int(sys.argv[2])
+folder = Path(sys.argv[1])
 
 settings.configure(
     SECRET_KEY="a key for tests",
@@ -107,6 +108,6 @@ class Quiet(WSGIRequestHandler):
 
 call_command("migrate", verbosity=0)
 get_user_model().objects.create_superuser("ana", "ana@www.example", "secret-9")
-with make_server("127.0.0.1", port, get_wsgi_application(), Server, Quiet) as server:
-    print("serving", flush=True)
+with make_server("127.0.0.1", 0, get_wsgi_application(), Server, Quiet) as server:
+    print(server.server_port, flush=True)
     server.serve_forever()

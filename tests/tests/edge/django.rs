@@ -69,20 +69,17 @@ struct Application {
 impl Application {
     fn start(python: &Path) -> Application {
         let folder = folder();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = port.local_addr().unwrap().port();
         let mut process = Command::new(python)
             .arg(tests().join("django/application.py"))
             .arg(folder.path())
-            .arg(port.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        assert_eq!(lines.next().unwrap().unwrap(), "serving");
+        let port = lines.next().expect("it starts").unwrap();
         Application {
             process,
-            port,
+            port: port.parse().unwrap(),
             _folder: folder,
         }
     }

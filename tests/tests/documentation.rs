@@ -43,7 +43,7 @@ fn admin_answer(path: &str) -> String {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     config.server.listen = vec![any];
     config.server.workers = 1;
-    config.admin.listen = any;
+    config.admin.listen = any.into();
     config.access_log = None;
     let server = tero::serve(config, Clock::real(), &tero_tests::compiler()).unwrap();
     let mut stream = TcpStream::connect(server.admin_address()).unwrap();

@@ -1,4 +1,5 @@
-//! A blocking client of the interface: a connection for each request, over TLS for `https://`.
+//! A blocking client of the interface: a connection for each request, over TLS for `https://`, to a
+//! Unix socket for `unix:`.
 
 mod tls;
 
@@ -16,7 +17,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use crate::endpoints::{Live, Upgrade};
@@ -38,7 +39,10 @@ const MAX_ANSWER: usize = 64 << 20;
 /// A client of one admin interface.
 #[derive(Debug)]
 pub struct Client {
+    /// Of a Unix socket, a name of this machine.
     authority: String,
+    /// The path of its Unix socket, if that is where it listens.
+    socket: Option<PathBuf>,
     token: Option<Token>,
     /// `None` for `http://`.
     tls: Option<TlsSettings>,
@@ -64,9 +68,9 @@ impl std::fmt::Debug for Token {
 /// Why there is no good answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The URL is not `http://HOST`, `https://HOST`, or one of the two with a port.
+    /// The URL is not `http://HOST`, `https://HOST`, one of the two with a port, or `unix:/PATH`.
     #[error(
-        "`{0}` is not the URL of an admin interface; write http://HOST:PORT or https://HOST:PORT"
+        "`{0}` is not the URL of an admin interface; write http://HOST:PORT, https://HOST:PORT or unix:/PATH"
     )]
     Url(String),
     /// The token is empty, or has other characters than visible ASCII.
@@ -158,7 +162,14 @@ impl Client {
         files: &TlsFiles,
     ) -> Result<Client, ClientError> {
         let bad = || ClientError::Url(url.to_owned());
-        let uri: Uri = url.parse().map_err(|_| bad())?;
+        let socket = url.strip_prefix("unix:");
+        if socket.is_some_and(|path| !path.starts_with('/') || path.ends_with('/')) {
+            return Err(bad());
+        }
+        let uri: Uri = match socket {
+            Some(_) => Uri::from_static("http://localhost"),
+            None => url.parse().map_err(|_| bad())?,
+        };
         let authority = match (uri.authority(), uri.path_and_query().map(|at| at.as_str())) {
             (Some(authority), None | Some("" | "/")) if !authority.as_str().contains('@') => {
                 authority
@@ -188,6 +199,7 @@ impl Client {
             .map_err(ClientError::Start)?;
         Ok(Client {
             authority: authority.to_string(),
+            socket: socket.map(PathBuf::from),
             token: token.map(|token| Token(token.to_owned())),
             tls,
             runtime,
@@ -217,7 +229,7 @@ impl Client {
         let (status, content) = self
             .runtime
             .block_on(within(timeout, self.send::<E>(&target, request)))
-            .unwrap_or_else(|| Err(ClientError::Timeout(self.authority.clone())))?;
+            .unwrap_or_else(|| Err(ClientError::Timeout(self.shown())))?;
         if status != E::STATUS {
             return Err(refused(status, &content));
         }
@@ -277,10 +289,15 @@ impl Client {
         target: &str,
         request: &E::Request,
     ) -> Result<Response<Incoming>, ClientError> {
+        let message = self.message::<E>(target, request);
+        if let Some(path) = &self.socket {
+            let stream = UnixStream::connect(path).await;
+            let stream = stream.map_err(|error| self.unreachable(error))?;
+            return self.exchange(stream, message).await;
+        }
         let stream = TcpStream::connect(self.address())
             .await
             .map_err(|error| self.unreachable(error))?;
-        let message = self.message::<E>(target, request);
         let Some(TlsSettings {
             connector, name, ..
         }) = &self.tls
@@ -351,8 +368,16 @@ impl Client {
         }
     }
 
+    /// Where the interface is, for people.
+    fn shown(&self) -> String {
+        match &self.socket {
+            Some(path) => format!("unix:{}", path.display()),
+            None => self.authority.clone(),
+        }
+    }
+
     fn unreachable(&self, source: impl Into<Box<dyn Error + Send + Sync>>) -> ClientError {
-        let (authority, source) = (self.authority.clone(), source.into());
+        let (authority, source) = (self.shown(), source.into());
         let tls = self.tls.as_ref();
         let trouble = tls.and_then(|tls| TlsTrouble::in_error(&*source, tls.shows_identity));
         match trouble {
@@ -391,13 +416,16 @@ mod tests {
             "https://edge.internal",
             "https://127.0.0.1:9090",
             "https://[::1]:9090/",
+            "unix:/run/tero/admin.sock",
         ] {
             assert!(Client::new(good, None).is_ok(), "{good}");
         }
         for bad in [
             "127.0.0.1:9090",
             "ftp://edge",
-            "unix:/run/tero/admin.sock",
+            "unix:run/admin.sock",
+            "unix:/run/tero/",
+            "unix:",
             "https://a_b..c",
             "http://edge/stats",
             "http://edge?x",

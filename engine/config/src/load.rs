@@ -285,7 +285,7 @@ impl<'a> Loader<'a> {
     /// only, and never where visitors do.
     fn admin(&self, reader: TableReader<'a>, public: &[Listener]) -> Admin {
         let admin = Admin::read(&reader, self.base_dir());
-        let listen = admin.listen;
+        let listen = &admin.listen;
         let has_token = ["token", "token_file"]
             .iter()
             .any(|key| reader.written(key).is_some());
@@ -299,17 +299,21 @@ impl<'a> Loader<'a> {
             reader.refuse("tls", Mistake::new(problem, cure));
         }
         let knows_clients = has_token || tls.is_some_and(|tls| tls.client_ca.is_some());
-        if !listen.ip().is_loopback() && !knows_clients {
+        if tls.is_some() && listen.unix().is_some() {
+            let problem = "a Unix socket doesn't leave the machine: TLS means nothing on it";
+            let cure = "leave tls out, or listen on an address";
+            reader.refuse("tls", Mistake::new(problem, cure));
+        }
+        if !listen.is_local() && !knows_clients {
             let problem = format!("{listen} is not loopback, and there is no token");
             let cure = "add token_file = \"…\" (or token), or listen on 127.0.0.1";
             reader.refuse("listen", Mistake::new(problem, cure));
         }
-        let is_public = public
-            .iter()
-            .any(|public| public.address.tcp() == Some(listen));
-        if listen.port() != 0 && is_public {
+        let is_public = public.iter().any(|public| public.address == *listen);
+        let has_free_port = listen.tcp().is_some_and(|address| address.port() == 0);
+        if !has_free_port && is_public {
             let problem = format!("{listen} is the public listener's address too");
-            let cure = "give the operators a port of their own";
+            let cure = "give the operators a path or a port of their own";
             reader.refuse("listen", Mistake::new(problem, cure));
         }
         admin

@@ -46,7 +46,6 @@ mod week;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -60,9 +59,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::admin_listener::{AdminListener, AdminStream};
 use crate::descriptors::admin_connections;
 use call::{Call, CallInput, Handler, Work, handler, stream_handler};
 use connections::{ConnectionSlot, Connections};
@@ -151,11 +150,10 @@ impl Lanes {
 /// If a thread or its runtime can't be started.
 pub fn start(
     context: AdminContext,
-    listener: TcpListener,
+    listener: AdminListener,
     tls: Option<Arc<TlsTerminator>>,
 ) -> io::Result<JoinHandle<()>> {
-    listener.set_nonblocking(true)?;
-    let guard = AccessGuard::new(context.token.clone(), listener.local_addr()?.ip());
+    let guard = AccessGuard::new(context.token.clone(), listener.ip());
     let admin = Arc::new(Admin {
         context,
         router: router(),
@@ -180,8 +178,8 @@ pub fn start(
         })
 }
 
-async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
+async fn accept(admin: &Arc<Admin>, listener: AdminListener) {
+    let listener = match listener.into_queue() {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "the admin listener can't be used"),
     };
@@ -197,7 +195,7 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
         };
         match accepted {
             Ok((stream, client)) => {
-                let Some(slot) = admin.connections.admit(client.ip()) else {
+                let Some(slot) = admin.connections.admit(client) else {
                     continue;
                 };
                 let admin = Arc::clone(admin);
@@ -226,7 +224,13 @@ async fn accept(admin: &Arc<Admin>, listener: TcpListener) {
         .await;
 }
 
-async fn connection(admin: &Arc<Admin>, slot: &ConnectionSlot, stream: TcpStream) {
+async fn connection(admin: &Arc<Admin>, slot: &ConnectionSlot, stream: AdminStream) {
+    let stream = match stream {
+        AdminStream::Unix(stream) => {
+            return serve(admin, slot, stream, ClientProof::Plain).await;
+        }
+        AdminStream::Tcp(stream) => stream,
+    };
     let Some(tls) = &admin.tls else {
         return serve(admin, slot, stream, ClientProof::Plain).await;
     };

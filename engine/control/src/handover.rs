@@ -11,7 +11,6 @@ mod predecessor;
 
 use std::ffi::OsString;
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::admin_listener::AdminListener;
 use crate::housekeeping::SavedPopularity;
 use crate::supervisor;
 use channel::{Channel, Received};
@@ -27,7 +27,7 @@ use messages::{Offer, OfferedSockets, PROTOCOL, PredecessorMessage, SuccessorMes
 use tero_config::ListenAddress;
 use tero_edge::request::Edge;
 use tero_edge::server::listener::KeptSockets;
-use tero_edge::server::open_sockets::{ListenSocket, OpenSockets, SocketRole};
+use tero_edge::server::open_sockets::{OpenSockets, SocketRole};
 use tero_edge::server::{HANDOVER_GRACE, QUIET_AFTER, ShutdownStage};
 use tero_state::dir::StateDir;
 
@@ -112,7 +112,7 @@ pub(crate) struct HandoverParts {
 pub(crate) struct HeldSockets {
     pub(crate) public: KeptSockets,
     /// With the address as it is configured.
-    pub(crate) admin: (ListenAddress, TcpListener),
+    pub(crate) admin: (ListenAddress, AdminListener),
 }
 
 /// Starts successors, one at a time.
@@ -221,6 +221,7 @@ impl Handover {
     pub(crate) fn own_files(&self) {
         if let Some(sockets) = &*lock(&self.sockets) {
             sockets.public.own_files(true);
+            sockets.admin.1.own_file(true);
         }
     }
 
@@ -296,12 +297,13 @@ impl Handover {
         let stopped = || io::Error::other("the edge is stopping");
         let HeldSockets { public, admin } = sockets.as_ref().ok_or_else(stopped)?;
         let mut offered = public.to_hand_over()?;
+        let (socket, owns_file) = admin.1.to_hand_over()?;
         offered.push(OpenSockets {
             role: Some(SocketRole::Admin),
             address: admin.0.clone(),
             dual_stack: Some(false),
-            owns_file: false,
-            sockets: vec![ListenSocket::Tcp(admin.1.try_clone()?)],
+            owns_file,
+            sockets: vec![socket],
         });
         Ok(offered)
     }
@@ -361,6 +363,7 @@ impl Handover {
         }
         if let Some(sockets) = lock(&self.sockets).take() {
             sockets.public.own_files(false);
+            sockets.admin.1.own_file(false);
         }
         self.stage.send_if_modified(|stage| {
             let is_running = *stage == ShutdownStage::Running;

@@ -8,6 +8,7 @@
 
 pub mod acme;
 pub mod admin;
+pub mod admin_listener;
 pub mod admin_token;
 pub mod build_info;
 pub mod certificates;

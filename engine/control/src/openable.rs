@@ -33,7 +33,8 @@ pub fn check_openable(config: &Config, text: &str) -> Result<Vec<AddressInUse>, 
     let listeners = config.server.listeners.iter();
     let listeners = listeners.filter_map(|listener| listener.address.tcp());
     let listeners = listeners.map(|address| ("server.listener.address", address));
-    let admin = [("admin.listen", config.admin.listen)];
+    let admin = config.admin.listen.tcp();
+    let admin = admin.map(|address| ("admin.listen", address));
     for (key, address) in plain.chain(listeners).chain(admin) {
         match TcpListener::bind(address) {
             Ok(_) => {}
@@ -46,19 +47,20 @@ pub fn check_openable(config: &Config, text: &str) -> Result<Vec<AddressInUse>, 
             Err(error) => refuse(key, unusable(&address, &error)),
         }
     }
-    for listener in &config.server.listeners {
-        let Some(path) = listener.address.unix() else {
+    let listeners = config.server.listeners.iter();
+    let sockets = listeners.map(|listener| ("server.listener.address", &listener.address));
+    for (key, address) in sockets.chain([("admin.listen", &config.admin.listen)]) {
+        let Some(path) = address.unix() else {
             continue;
         };
-        let key = "server.listener.address";
         match can_make_socket(path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                let address = listener.address.clone();
+                let address = address.clone();
                 in_use.push(AddressInUse { key, address });
             }
             Err(error) => {
-                let problem = format!("can't listen on {}: {error}", listener.address);
+                let problem = format!("can't listen on {address}: {error}");
                 let cure = "write the path of a socket in a folder that tero may write to";
                 refuse(key, Mistake::new(problem, cure));
             }

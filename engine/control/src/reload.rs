@@ -245,7 +245,7 @@ impl ConfigInForce {
         let knows_clients = self
             .admin_tls(new)
             .is_some_and(|tls| tls.client_ca.is_some());
-        if token.is_none() && !self.admin.listen.ip().is_loopback() && !knows_clients {
+        if token.is_none() && !self.admin.listen.is_local() && !knows_clients {
             return self.admin.token.clone();
         }
         token

@@ -1,7 +1,7 @@
 //! Starts an edge: makes its parts from the configuration and puts them together.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::acme::CertificateOrders;
+use crate::admin_listener::AdminListener;
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::certificates::CertificateUpkeep;
@@ -35,7 +36,7 @@ use tero_edge::coding;
 use tero_edge::request::{Edge, EdgeParts};
 use tero_edge::server::ShutdownStage;
 use tero_edge::server::listener::{self, BoundListeners, ListenError};
-use tero_edge::server::open_sockets::{ListenSocket, OpenSocketSet, OpenSockets, SocketRole};
+use tero_edge::server::open_sockets::{OpenSocketSet, OpenSockets, SocketRole};
 use tero_edge::server::tls::TlsTerminator;
 use tero_edge::server::tls::file_error::TlsFileError;
 use tero_edge::server::tls::material::TlsMaterial;
@@ -153,7 +154,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     paths: Vec<PathBuf>,
     urls: Vec<String>,
-    admin_address: SocketAddr,
+    admin_address: ListenAddress,
     admin_scheme: &'static str,
     edge: Arc<Edge>,
     rollout: Arc<Rollout>,
@@ -223,7 +224,10 @@ pub fn serve_on_terms(
     let admin_tls = listeners.admin_tls.clone();
     let certificates = CertificateUpkeep::new(
         &listeners.public.listeners,
-        admin_tls.clone().map(|tls| (listeners.admin_address, tls)),
+        admin_tls
+            .clone()
+            .zip(listeners.admin.address().tcp())
+            .map(|(tls, address)| (address, tls)),
         &clock,
     );
     let parts = EdgeParts {
@@ -273,7 +277,7 @@ pub fn serve_on_terms(
         sockets: HeldSockets {
             public: kept,
             admin: (
-                config.admin.listen.into(),
+                config.admin.listen.clone(),
                 listeners
                     .admin
                     .try_clone()
@@ -348,13 +352,14 @@ pub fn serve_on_terms(
         threads.push(thread.map_err(start("orders of certificates"))?);
     }
     threads.push(housekeeping.start(stages).map_err(start("housekeeping"))?);
+    let admin_address = listeners.admin.address().clone();
     let admin = admin::start(admin, listeners.admin, admin_tls.clone());
     threads.push(admin.map_err(start("the admin interface"))?);
     let server = Server {
         addresses,
         paths,
         urls,
-        admin_address: listeners.admin_address,
+        admin_address,
         admin_scheme: match admin_tls {
             Some(_) => "https",
             None => "http",
@@ -406,8 +411,7 @@ fn drop_everything(edge: &Edge) {
 /// The sockets of an edge.
 struct Listeners {
     public: BoundListeners,
-    admin: TcpListener,
-    admin_address: SocketAddr,
+    admin: AdminListener,
     admin_tls: Option<Arc<TlsTerminator>>,
 }
 
@@ -419,7 +423,7 @@ impl Listeners {
         clock: &Clock,
     ) -> Result<Listeners, ServeError> {
         // First: a port that systemd has opened may be told by its address alone.
-        let admin = open.take(SocketRole::Admin, &config.admin.listen.into(), false);
+        let admin = open.take(SocketRole::Admin, &config.admin.listen, false);
         let public = listener::bind(&config.server, open, &[], acme, clock);
         let public = public.map_err(|error| match error {
             ListenError::Address { address, source } => ServeError::Listen { address, source },
@@ -431,20 +435,14 @@ impl Listeners {
             TlsTerminator::new(material, false, acme, clock).map(Arc::new)
         });
         let admin_tls = admin_tls.transpose().map_err(ServeError::Tls)?;
-        let address = config.admin.listen;
-        let admin = match admin.and_then(|mut admin| admin.sockets.pop()) {
-            Some(ListenSocket::Tcp(admin)) => Ok(admin),
-            _ => TcpListener::bind(address),
-        };
+        let admin = AdminListener::open(&config.admin, admin);
         let admin = admin.map_err(|source| ServeError::Listen {
-            address: address.into(),
+            address: config.admin.listen.clone(),
             source,
         })?;
-        let admin_address = admin.local_addr().map_err(start("the admin listener"))?;
         Ok(Listeners {
             public,
             admin,
-            admin_address,
             admin_tls,
         })
     }
@@ -561,14 +559,21 @@ impl Server {
         &self.urls
     }
 
-    /// The admin interface as a URL, `http://127.0.0.1:9090`.
+    /// The admin interface as a URL, `http://127.0.0.1:9090` or `unix:/run/tero/admin.sock`.
     pub fn admin_url(&self) -> String {
-        format!("{}://{}", self.admin_scheme, self.admin_address)
+        match &self.admin_address {
+            ListenAddress::Tcp(address) => format!("{}://{address}", self.admin_scheme),
+            unix @ ListenAddress::Unix(_) => unix.to_string(),
+        }
     }
 
     /// The address of the admin interface.
+    ///
+    /// # Panics
+    /// If it listens on a Unix socket.
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin_address
+        let address = self.admin_address.tcp();
+        address.expect("a Unix socket has no address")
     }
 
     /// The data plane.

@@ -4,6 +4,7 @@
 mod acme;
 mod admin;
 mod admin_answers;
+mod admin_socket;
 mod admin_tls;
 mod auth;
 mod bad_input;

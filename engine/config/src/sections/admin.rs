@@ -1,10 +1,10 @@
 //! `[admin]`.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::listener::{self, ListenAddress};
 use super::listener_tls::ListenerTls;
 use crate::forms;
 
@@ -13,9 +13,12 @@ section! {
     #[derive(Clone)]
     [admin]
     pub struct Admin in base_dir {
-        /// The address that operators connect to. An address that is not loopback requires a token, or
-        /// `client_ca` in `tls`.
-        listen: SocketAddr = "127.0.0.1:9090", Text("`ADDRESS:PORT`") => forms::address;
+        /// The address that operators connect to, or the path of a Unix socket. An address that is
+        /// not loopback requires a token, or `client_ca` in `tls`.
+        listen: ListenAddress = "127.0.0.1:9090", Text("`ADDRESS:PORT`, or `unix:/PATH`")
+            => listener::listen_address;
+        /// The permissions of a Unix socket: who may write to it may do what operators do.
+        unix_mode: u32 = "0600", Text("octal digits, `0660`") => listener::file_mode;
         /// The bearer token that requests must carry, except those for `/health` and `/ready`.
         token: Option<String> = rule("none"), Text("16 to 4096 visible characters")
             => forms::secret,

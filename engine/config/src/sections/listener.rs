@@ -98,6 +98,11 @@ impl ListenAddress {
         }
     }
 
+    /// Whether only this machine reaches it: a loopback address or a Unix socket.
+    pub fn is_local(&self) -> bool {
+        self.ip().is_none_or(|ip| ip.is_loopback())
+    }
+
     fn ip(&self) -> Option<IpAddr> {
         self.tcp().map(|address| address.ip())
     }
@@ -130,7 +135,7 @@ impl fmt::Display for ListenAddress {
 const MAX_LISTEN_PATH: usize = 90;
 
 /// The address of a listener: `ADDRESS:PORT`, or `unix:/PATH`.
-fn listen_address(text: &str) -> Result<ListenAddress, Mistake> {
+pub(super) fn listen_address(text: &str) -> Result<ListenAddress, Mistake> {
     let Some(path) = text.strip_prefix("unix:") else {
         return forms::address(text).map(ListenAddress::Tcp);
     };
@@ -147,7 +152,7 @@ fn listen_address(text: &str) -> Result<ListenAddress, Mistake> {
 }
 
 /// The permissions of a file as octal digits, `0660`.
-fn file_mode(text: &str) -> Result<u32, Mistake> {
+pub(super) fn file_mode(text: &str) -> Result<u32, Mistake> {
     let is_octal =
         (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     match u32::from_str_radix(text, 8) {

@@ -183,6 +183,20 @@ fn each_mistake_has_its_line_key_and_cure() {
             "port of their own",
         ),
         (
+            "[[server.listener]]\naddress = \"unix:/run/a\"\n[admin]\nlisten = \"unix:/run/a\"",
+            8,
+            "admin.listen",
+            "the public listener's address too",
+            "a path or a port of their own",
+        ),
+        (
+            "[admin]\nlisten = \"unix:admin.sock\"",
+            6,
+            "admin.listen",
+            "is not a socket to listen on",
+            "write its whole path",
+        ),
+        (
             "[admin]\nlisten = \"0.0.0.0:9090\"",
             6,
             "admin.listen",

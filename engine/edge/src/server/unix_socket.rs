@@ -16,7 +16,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 /// The file of a socket that we listen on. Dropping it removes the file, unless it belongs to another
 /// process, or another has put its own in its place.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub struct SocketFile {
     path: PathBuf,
     /// Device and number of the file.
     identity: (u64, u64),
@@ -28,7 +28,7 @@ impl SocketFile {
     ///
     /// # Errors
     /// If it is not there.
-    pub(super) fn of_another(path: &Path) -> io::Result<SocketFile> {
+    pub fn of_another(path: &Path) -> io::Result<SocketFile> {
         Ok(SocketFile {
             path: path.to_owned(),
             identity: identity(path)?,
@@ -37,7 +37,7 @@ impl SocketFile {
     }
 
     /// Says whether the file is ours.
-    pub(super) fn own(&self, is_ours: bool) {
+    pub fn own(&self, is_ours: bool) {
         self.is_ours.store(is_ours, Ordering::Release);
     }
 }
@@ -47,11 +47,7 @@ impl SocketFile {
 /// # Errors
 /// If another process listens there, if the file is not a socket, or if the folder can't be written
 /// to.
-pub(super) fn listen(
-    path: &Path,
-    mode: u32,
-    backlog: i32,
-) -> io::Result<(UnixListener, SocketFile)> {
+pub fn listen(path: &Path, mode: u32, backlog: i32) -> io::Result<(UnixListener, SocketFile)> {
     refuse_taken(path)?;
     let own = path.with_extension(format!("{}.new", std::process::id()));
     // Only a process with our number can have left one behind.

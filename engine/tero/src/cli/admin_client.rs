@@ -13,7 +13,7 @@ use tero_admin_api::{Answer, Endpoint, LiveEvent, LiveQuestion};
 /// Where the admin interface is, and what opens it.
 #[derive(Clone, Debug, Args)]
 pub(super) struct AdminArgs {
-    /// The URL of the edge's admin interface, http:// or https://
+    /// The URL of the edge's admin interface: http://, https:// or unix:/PATH
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
     admin: String,
     /// A file whose first line is the token of the admin interface
@@ -78,7 +78,7 @@ impl AdminClient {
             .map(AdminClient)
             .map_err(|error| match (error, file) {
                 (ClientError::Url(url), _) => {
-                    format!("`{url}` is not an admin interface; write --admin http://HOST:PORT or https://HOST:PORT")
+                    format!("`{url}` is not an admin interface; write --admin http://HOST:PORT, https://HOST:PORT or unix:/PATH")
                 }
                 (error @ ClientError::NoSystemCa, _) => format!("{error} (--ca FILE)"),
                 (ClientError::Token, Some(file)) => {

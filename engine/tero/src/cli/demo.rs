@@ -151,7 +151,7 @@ fn configuration(places: &DemoAddresses) -> Result<Config, String> {
         .map_err(|errors| with_causes(&errors))?;
     config.server.listen = vec![places.edge];
     config.server.drain = DRAIN;
-    config.admin.listen = places.admin;
+    config.admin.listen = places.admin.into();
     for site in &mut config.sites {
         site.policies.push(Arc::from("popular"));
     }

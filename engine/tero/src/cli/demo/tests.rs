@@ -26,7 +26,7 @@ fn the_imported_rules_come_first_and_then_the_popular_pages() {
     assert_eq!(names, ["rules", "popular"]);
     assert_eq!(config.sites[0].hosts, ["127.0.0.1", "localhost", "*"]);
     assert_eq!(config.server.listen, [places().edge]);
-    assert_eq!(config.admin.listen, places().admin);
+    assert_eq!(config.admin.listen.tcp(), Some(places().admin));
     assert_eq!(config.sites[0].origins[0].to_string(), "127.0.0.1:13000");
     let plans: Vec<&str> = config.plans.iter().map(|plan| &*plan.name).collect();
     assert_eq!(plans, ["apertura", "mediodia"]);

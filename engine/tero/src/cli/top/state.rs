@@ -17,8 +17,9 @@ const SHARE_MS: i64 = 60_000;
 
 /// Something that has come from the edge.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all news are events")]
 pub(super) enum TopNews {
-    Event(Box<LiveEvent>),
+    Event(LiveEvent),
     Origins(Vec<OriginReport>),
     Trouble(String),
 }

@@ -596,9 +596,6 @@ impl MetricsCollector {
     fn disks(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let disk = self.0.edge.store.disk();
         let figures = disk.map_or_else(Vec::new, |disk| disk.figures());
-        if figures.is_empty() {
-            return Ok(());
-        }
         let of = |value: fn(&DiskFigures) -> u64| -> Vec<Sample<u64>> {
             let label = |disk: &DiskFigures| vec![("disk", disk.path.display().to_string())];
             figures

@@ -25,8 +25,9 @@ use tokio::sync::oneshot;
 
 use self::one_disk::{Disk, ReadJob};
 use self::recent::RecentKeys;
+use super::Key;
+use super::purge::scope::{PurgeMode, PurgeScope};
 use super::stored::StoredResponse;
-use super::{Key, PurgeMode, PurgeScope};
 use tero_config as config;
 use tero_semantics::key;
 use tero_state::segments::{OpenError, OpenReport};

@@ -1,9 +1,7 @@
 //! A freshness as bytes, for a store that outlives the process.
 
 use super::lifetime::LifetimeSource;
-use super::{
-    CAN_BRIDGE, FORBIDS_STALE, Freshness, FreshnessTraits, MUST_VALIDATE, SecondsToEnd,
-};
+use super::{CAN_BRIDGE, FORBIDS_STALE, Freshness, FreshnessTraits, MUST_VALIDATE, SecondsToEnd};
 use crate::timestamp::Timestamp;
 
 /// The sources of lifetimes by their numbers. A number keeps its meaning for ever.

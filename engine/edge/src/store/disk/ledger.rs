@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use foldhash::quality::RandomState;
 
-use crate::store::PurgeMode;
+use crate::store::purge::scope::PurgeMode;
 use tero_semantics::path::{PathPattern, PathReadings};
 
 /// The beginning of the file: its kind and version.

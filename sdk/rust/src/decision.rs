@@ -168,10 +168,11 @@ impl RequestDecision {
     /// Ignores these query parameters and the order of the others.
     ///
     /// ```
-    /// # use tero_policy::{QueryParameters, RequestDecision};
-    /// let rule = RequestDecision::new().ignore_query(["utm_*"]).query.unwrap();
-    /// assert_eq!(rule.parameters, QueryParameters::Ignore(vec!["utm_*".to_owned()]));
-    /// assert!(rule.sort);
+    /// # use tero_policy::{QueryChoice, QueryParameters, QueryRule, RequestDecision};
+    /// let parameters = QueryParameters::Ignore(vec!["utm_*".to_owned()]);
+    /// let rule = QueryRule { parameters, sort: true };
+    /// let decision = RequestDecision::new().ignore_query(["utm_*"]);
+    /// assert_eq!(decision.query, Some(QueryChoice::Rule(rule)));
     /// ```
     pub fn ignore_query<S: Into<String>>(
         self,
@@ -186,10 +187,11 @@ impl RequestDecision {
     /// Uses only these query parameters, in any order.
     ///
     /// ```
-    /// # use tero_policy::{QueryParameters, RequestDecision};
-    /// let rule = RequestDecision::new().only_query(["page"]).query.unwrap();
-    /// assert_eq!(rule.parameters, QueryParameters::Only(vec!["page".to_owned()]));
-    /// assert!(rule.sort);
+    /// # use tero_policy::{QueryChoice, QueryParameters, QueryRule, RequestDecision};
+    /// let parameters = QueryParameters::Only(vec!["page".to_owned()]);
+    /// let rule = QueryRule { parameters, sort: true };
+    /// let decision = RequestDecision::new().only_query(["page"]);
+    /// assert_eq!(decision.query, Some(QueryChoice::Rule(rule)));
     /// ```
     pub fn only_query<S: Into<String>>(
         self,
@@ -204,9 +206,9 @@ impl RequestDecision {
     /// Sets the rule for the query.
     ///
     /// ```
-    /// # use tero_policy::{QueryRule, RequestDecision};
+    /// # use tero_policy::{QueryChoice, QueryRule, RequestDecision};
     /// let decision = RequestDecision::new().query(QueryRule::default());
-    /// assert_eq!(decision.query, Some(QueryRule::default()));
+    /// assert_eq!(decision.query, Some(QueryChoice::Rule(QueryRule::default())));
     /// ```
     pub fn query(mut self, rule: QueryRule) -> RequestDecision {
         self.query = Some(QueryChoice::Rule(rule));

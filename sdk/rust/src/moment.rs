@@ -88,7 +88,7 @@ pub struct OffsetChange {
 ///
 /// let now: Moment = "2026-12-25T12:00:00-03:00".parse().unwrap();
 /// let holiday = now.on_holiday("Navidad").holiday.unwrap();
-/// assert_eq!((holiday.name.as_str(), holiday.open), ("Navidad", None));
+/// assert_eq!((holiday.name, holiday.open), ("Navidad", None));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

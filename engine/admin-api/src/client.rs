@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::endpoints::{Live, Upgrade};
 use crate::{
-    Answer, Endpoint, LiveEvent, LiveQuestion, PathError, Problem, Question, WASM, path_of,
+    Answer, CONTENT, Endpoint, LiveEvent, LiveQuestion, PathError, Problem, Question, WASM, path_of,
 };
 
 pub use tls::{IdentityFiles, TlsFiles, TlsTrouble};
@@ -219,7 +219,7 @@ impl Client {
         request: &E::Request,
     ) -> Result<E::Response, ClientError> {
         let target = path_of::<E>(parameters)? + &request.query();
-        let timeout = if E::Request::MEDIA_TYPE == Some(WASM) {
+        let timeout = if [Some(WASM), Some(CONTENT)].contains(&E::Request::MEDIA_TYPE) {
             UPLOAD_TIMEOUT
         } else if E::PATH == Upgrade::PATH {
             UPGRADE_TIMEOUT

@@ -5,13 +5,15 @@ use http::{Method, StatusCode};
 use crate::{
     ActivateRequest, ActivateResponse, CanaryResponse, CancelWarmResponse, CertificatesResponse,
     EndMaintenanceResponse, Endpoint, EndpointInfo, EventsResponse, ExplainRequest,
-    ExplainResponse, LiveQuestion, LiveStream, MaintenanceResponse, MetricsText, OpenApiText,
-    OriginReport, OriginRequest, OriginsResponse, PoliciesResponse, PolicyModule, PolicyReport,
-    ProbeResponse, PurgeRequest, PurgeResponse, PushResponse, ReadyRequest, ReloadResponse,
-    RollbackResponse, ShadowReport, StartCanaryRequest, StartCanaryResponse,
-    StartMaintenanceRequest, StartMaintenanceResponse, StartShadowRequest, StartShadowResponse,
-    StartWarmRequest, StartWarmResponse, StatsResponse, TrialEndResponse, UpgradeResponse,
-    WarmPlansResponse, WarmRunReport, WarmRunsResponse, WeekResponse,
+    ExplainResponse, LiveQuestion, LiveStream, LookUpRequest, LookUpResponse, MaintenanceResponse,
+    MetricsText, OpenApiText, OriginReport, OriginRequest, OriginsResponse, PoliciesResponse,
+    PolicyModule, PolicyReport, ProbeResponse, PurgeRequest, PurgeResponse, PushResponse,
+    PushTableRequest, PushTableResponse, ReadyRequest, ReloadResponse, RemovePolicyResponse,
+    RemoveTableResponse, RollBackTableRequest, RollBackTableResponse, RollbackResponse,
+    ShadowReport, StartCanaryRequest, StartCanaryResponse, StartMaintenanceRequest,
+    StartMaintenanceResponse, StartShadowRequest, StartShadowResponse, StartWarmRequest,
+    StartWarmResponse, StatsResponse, TableReport, TablesResponse, TrialEndResponse,
+    UpgradeResponse, WarmPlansResponse, WarmRunReport, WarmRunsResponse, WeekResponse,
 };
 
 /// Declares endpoints: `Name = "name": METHOD "/path", Request => STATUS Response`, then the
@@ -143,8 +145,12 @@ endpoints! {
     ///
     /// The content is a WebAssembly module. Settings and test cases may come along as the custom
     /// sections `tero:settings` (JSON) and `tero:cases` (TOML). It is compiled, configured and
-    /// tested with its cases before it is kept. It decides nothing until it is activated.
+    /// tested with its cases before it is kept. It decides nothing until it is activated. With
+    /// `site`, a policy that the configuration doesn't have is put on that site, and decides at once.
     PushVersion = "push_version": POST "/policies/{policy}/versions", PolicyModule => CREATED PushResponse, [404, 409, 422, 503], false;
+
+    /// Takes a policy that was added by a push off its sites, and forgets it with its versions.
+    RemovePolicy = "remove_policy": DELETE "/policies/{policy}", () => OK RemovePolicyResponse, [404, 409], false;
 
     /// Makes a version decide from now on.
     ///
@@ -173,6 +179,30 @@ endpoints! {
 
     /// Ends the canary.
     StopCanary = "stop_canary": POST "/policies/{policy}/canary/stop", () => OK TrialEndResponse, [404], false;
+
+    /// Lists the data tables, the version that decides, and the policies that read them.
+    Tables = "tables": GET "/data", () => OK TablesResponse, [], false;
+
+    /// Describes a data table, with its versions.
+    Table = "table": GET "/data/{table}", () => OK TableReport, [404], false;
+
+    /// Pushes a data table: checks it, keeps it, and has it decide at once.
+    ///
+    /// The content is CSV or JSON. It takes the place of the configuration's table of that name, and
+    /// of versions pushed before. Decisions that depend on the table are made anew, and no others.
+    PushTable = "push_table": POST "/data/{table}/versions", PushTableRequest => CREATED PushTableResponse, [409, 422, 503], false;
+
+    /// Looks something up in a data table, as policies do.
+    LookUp = "look_up": POST "/data/{table}/look-up", LookUpRequest => OK LookUpResponse, [404], false;
+
+    /// Has an earlier version of a data table decide again.
+    RollBackTable = "roll_back_table": POST "/data/{table}/rollback", RollBackTableRequest => OK RollBackTableResponse, [404, 409], false;
+
+    /// Forgets the pushed versions of a data table.
+    ///
+    /// The configuration's table decides again. Without one the table is gone; that is refused while
+    /// a policy of a site reads it.
+    RemoveTable = "remove_table": DELETE "/data/{table}", () => OK RemoveTableResponse, [404, 409], false;
 
     /// Lists the warming plans, and when they are due.
     WarmPlans = "warm_plans": GET "/warm", () => OK WarmPlansResponse, [], false;

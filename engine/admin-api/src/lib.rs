@@ -23,6 +23,7 @@
 mod certificates;
 #[cfg(feature = "client")]
 pub mod client;
+mod data;
 mod endpoint;
 pub mod endpoints;
 mod events;
@@ -38,12 +39,18 @@ mod probes;
 mod problem;
 mod purge;
 mod reload;
+mod signature;
 mod stats;
 mod trials;
 mod upgrade;
 mod warm;
 
 pub use certificates::{AcmeReport, CertificateFileReport, CertificatesResponse};
+pub use data::{
+    CONTENT, ConfiguredTableReport, LookUpRequest, LookUpResponse, PushTableRequest,
+    PushTableResponse, RemoveTableResponse, RollBackTableRequest, RollBackTableResponse,
+    TableReport, TableRowReport, TableVersionReport, TablesResponse,
+};
 pub use endpoint::{
     Answer, Endpoint, EndpointInfo, JSON, JsonQuestion, MetricsText, OPEN_METRICS, OpenApiText,
     PROMETHEUS_TEXT, PathError, Question, path_of,
@@ -65,8 +72,9 @@ pub use maintenance::{
 pub use module::{HookFigures, ModuleReport, ModuleStatus};
 pub use origins::{OriginReport, OriginRequest, OriginState, OriginsResponse};
 pub use policies::{
-    ActivateRequest, ActivateResponse, CONFIGURATION, PoliciesResponse, PolicyModule, PolicyReport,
-    PushResponse, RollbackResponse, VersionReport, WASM,
+    ActivateRequest, ActivateResponse, AdditionReport, CONFIGURATION, LeftOutReport,
+    PoliciesResponse, PolicyModule, PolicyReport, PushResponse, RemovePolicyResponse,
+    RollbackResponse, VersionReport, WASM,
 };
 pub use probes::{ProbeResponse, ProbeStatus, ReadyRequest};
 pub use problem::{CaseMismatch, CaseMistake, FileMistake, Mistake, Problem};

@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Answer, Endpoint, JsonQuestion, LiveEvent, LiveQuestion, LiveStream, MetricsText, OpenApiText,
-    PolicyModule, Problem, PurgeRequest, Question, ReadyRequest, StartWarmRequest, endpoints,
+    PolicyModule, Problem, PurgeRequest, PushTableRequest, Question, ReadyRequest,
+    RollBackTableRequest, StartWarmRequest, endpoints,
 };
 
 /// The document, as it is committed.
@@ -254,8 +255,25 @@ impl QuestionSchema for PurgeRequest {
     }
 }
 
-/// Any bytes.
-impl QuestionSchema for PolicyModule {}
+/// Any bytes, beside the query.
+impl QuestionSchema for PolicyModule {
+    fn parameters(generator: &mut SchemaGenerator) -> Vec<Parameter> {
+        query_parameters::<PolicyModule>(generator)
+    }
+}
+
+/// Any bytes, beside the query.
+impl QuestionSchema for PushTableRequest {
+    fn parameters(generator: &mut SchemaGenerator) -> Vec<Parameter> {
+        query_parameters::<PushTableRequest>(generator)
+    }
+}
+
+impl QuestionSchema for RollBackTableRequest {
+    fn parameters(generator: &mut SchemaGenerator) -> Vec<Parameter> {
+        query_parameters::<RollBackTableRequest>(generator)
+    }
+}
 
 impl QuestionSchema for ReadyRequest {
     fn parameters(generator: &mut SchemaGenerator) -> Vec<Parameter> {

@@ -12,7 +12,7 @@ use crate::module::ModuleReport;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StartShadowRequest {
-    /// Enough of its digest to tell it from the others, or `configuration`.
+    /// Its number, enough of its digest to tell it from the others, or `configuration`.
     pub digest: String,
     /// The share of requests that it is asked about: a percentage.
     #[cfg_attr(feature = "schema", schemars(example = &"10%"))]
@@ -123,7 +123,7 @@ pub struct ShadowSample {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StartCanaryRequest {
-    /// Enough of its digest to tell it from the others, or `configuration`.
+    /// Its number, enough of its digest to tell it from the others, or `configuration`.
     pub digest: String,
     /// The share of the keys: a percentage, at most 50%.
     #[cfg_attr(feature = "schema", schemars(example = &"5%"))]

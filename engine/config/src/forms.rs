@@ -6,6 +6,7 @@ mod form_result;
 mod hosts;
 mod origins;
 mod rules;
+mod trusted_keys;
 mod zone_names;
 
 use chrono_tz::Tz;
@@ -30,6 +31,8 @@ pub(crate) use self::rules::not_a_redirect;
 pub use self::rules::{
     content_type, method, own_status, password_hash, realm, redirect_status, redirect_template,
 };
+pub use self::trusted_keys::TrustedKey;
+pub(crate) use self::trusted_keys::trusted_key;
 pub use self::zone_names::place_instead_of;
 
 /// A name: 1 to 64 of `a-z`, `0-9`, `-`, `_`.

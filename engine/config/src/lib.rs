@@ -21,7 +21,7 @@ pub mod units;
 
 pub use self::calendars::CalendarSource;
 pub use self::files::read_text;
-pub use self::forms::{OriginAddress, OriginEndpoint, PeerNetwork};
+pub use self::forms::{OriginAddress, OriginEndpoint, PeerNetwork, TrustedKey};
 pub use self::load::{Config, Loader};
 pub use self::mistakes::{ConfigError, ConfigErrors, FilePosition};
 pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
@@ -33,8 +33,8 @@ pub use self::sections::{
     MissedRunAction, ModuleSource, NeverEffects, NeverRule, Origin, OriginCodings, OriginHttp2,
     Otlp, Plan, PlanVariants, Policy, PolicyHost, PolicyLimits, Redirect, RedirectQuery,
     RefreshAhead, Respond, Retry, RetryMethod, RetryOn, Route, RouteCompress, Server, Site,
-    SitePurge, StatusRange, TableFormat, TableKind, TlsVersion, UnderscoreFields, Webhook,
-    WebhookFormat, WebhookSeverity, WhenOff,
+    SitePurge, StatusRange, TableFile, TableFormat, TableKind, TlsVersion, UnderscoreFields,
+    Webhook, WebhookFormat, WebhookSeverity, WhenOff,
 };
 pub use self::units::Share;
 pub use ipnet::IpNet;

@@ -20,7 +20,7 @@ use crate::sections::limit::MAX_LIMITS;
 use crate::sections::webhook::MAX_WEBHOOKS;
 use crate::sections::{
     AccessLog, AccessLogFormat, Acme, Admin, Cache, Limit, LimitMemory, Listener, LocalTime,
-    ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, Site, Telemetry, Webhook,
+    ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, Site, TableFile, Telemetry, Webhook,
 };
 use crate::units::show_size;
 use tero_semantics::host_pattern::names_above;
@@ -49,6 +49,8 @@ pub struct Config {
     pub policy_host: PolicyHost,
     /// `[[policy]]`, in the order written; names are unique.
     pub policies: Vec<Policy>,
+    /// `[[table]]`, in the order written; names are unique.
+    pub tables: Vec<TableFile>,
     /// `[[site]]`, at least one; names and hosts are unique.
     pub sites: Vec<Site>,
     /// `[limits]`: what all limits share.
@@ -205,6 +207,7 @@ impl<'a> Loader<'a> {
             time: LocalTime::read(&self.section(sections, &LocalTime::SECTION), base_dir),
             policy_host,
             policies: self.entries(sections, &Policy::SECTION, Policy::read),
+            tables: self.entries(sections, &TableFile::SECTION, TableFile::read),
             sites: self.entries(sections, &Site::SECTION, Site::read_checked),
             limit_memory: LimitMemory::read(
                 &self.section(sections, &LimitMemory::SECTION),

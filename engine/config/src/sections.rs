@@ -65,14 +65,14 @@ pub use self::route::Route;
 pub use self::server::Server;
 pub use self::site::{Site, UnderscoreFields};
 pub use self::site_purge::SitePurge;
-pub use self::table::{TableFormat, TableKind};
+pub use self::table::{TableFile, TableFormat, TableKind};
 pub use self::telemetry::{Otlp, Telemetry};
 pub use self::time::LocalTime;
 pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 pub use self::webhook::{Webhook, WebhookFormat, WebhookSeverity};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 36] = [
+pub const SECTIONS: [&Section; 37] = [
     &Server::SECTION,
     &Listener::SECTION,
     &ListenerTls::SECTION,
@@ -88,6 +88,7 @@ pub const SECTIONS: [&Section; 36] = [
     &PolicyHost::SECTION,
     &Policy::SECTION,
     &PolicyLimits::SECTION,
+    &TableFile::SECTION,
     &Site::SECTION,
     &Origin::SECTION,
     &Balance::SECTION,

@@ -14,6 +14,7 @@ mod certificates;
 mod connections;
 mod context;
 mod dashboard;
+mod data;
 mod events;
 mod explain;
 mod exposition;
@@ -135,7 +136,7 @@ impl Lanes {
     fn of(&self, work: Work) -> Option<&Arc<Semaphore>> {
         match work {
             Work::AtOnce => None,
-            Work::Long => Some(&self.long),
+            Work::Long | Work::UploadTable => Some(&self.long),
             Work::Compiling | Work::Upload => Some(&self.compiling),
             Work::Undoing => Some(&self.undoing),
             Work::Upgrading => Some(&self.upgrading),
@@ -291,6 +292,7 @@ fn router() -> Router<Arc<Handler>> {
         handler(Work::Long, policies::policies),
         handler(Work::Long, policies::policy),
         handler(Work::Upload, versions::push),
+        handler(Work::Undoing, versions::remove),
         handler(Work::Compiling, versions::activate),
         handler(Work::Undoing, versions::roll_back),
         handler(Work::Long, trials::shadow),
@@ -299,6 +301,12 @@ fn router() -> Router<Arc<Handler>> {
         handler(Work::Long, trials::canary),
         handler(Work::Compiling, trials::start_canary),
         handler(Work::Undoing, trials::stop_canary),
+        handler(Work::Long, data::tables),
+        handler(Work::Long, data::table),
+        handler(Work::UploadTable, data::push),
+        handler(Work::Long, data::look_up),
+        handler(Work::Long, data::roll_back),
+        handler(Work::Long, data::remove),
         handler(Work::Long, warm::plans),
         handler(Work::Long, warm::runs),
         handler(Work::Long, warm::run),
@@ -403,7 +411,7 @@ impl Admin {
 
     /// The permit for an upload, if the request is one.
     fn upload(&self, work: Work) -> Result<Option<OwnedSemaphorePermit>, AdminRefusal> {
-        if work != Work::Upload {
+        if !matches!(work, Work::Upload | Work::UploadTable) {
             return Ok(None);
         }
         match Arc::clone(&self.uploads).try_acquire_owned() {
@@ -419,8 +427,13 @@ impl Admin {
         body: Incoming,
     ) -> Result<Bytes, AdminRefusal> {
         let clock = &self.context.edge.clock;
-        if work == Work::Upload {
-            let limit = usize::try_from(self.context.rollout.max_module()).unwrap_or(usize::MAX);
+        let limit = match work {
+            Work::Upload => Some(self.context.rollout.max_module()),
+            Work::UploadTable => Some(self.context.data.max_table()),
+            _ => None,
+        };
+        if let Some(limit) = limit {
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
             return content(clock, body, limit, UPLOAD_TIMEOUT).await;
         }
         if *method == Method::POST {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::acme::CertificateOrders;
 use crate::admin_token::AdminToken;
 use crate::certificates::{CertificateUpkeep, certificate_warnings};
+use crate::data::{DataError, DataTables};
 use crate::descriptors;
 use crate::handover::Handover;
 use crate::purge;
@@ -46,6 +47,7 @@ pub struct Reloader {
 pub(crate) struct ReloadedParts {
     pub(crate) edge: Arc<Edge>,
     pub(crate) rollout: Arc<Rollout>,
+    pub(crate) data: Arc<DataTables>,
     pub(crate) warmer: Arc<Warmer>,
     pub(crate) token: AdminToken,
     pub(crate) certificates: Arc<CertificateUpkeep>,
@@ -87,6 +89,9 @@ pub enum ReloadError {
     /// A policy or the state directory can't be used.
     #[error(transparent)]
     Rollout(#[from] RolloutError),
+    /// A data table can't be used.
+    #[error("{0}; {cure}", cure = .0.cure())]
+    Data(#[from] DataError),
     /// The time zone data can't be used.
     #[error("the time zone data can't be used: {0}")]
     ZoneData(#[from] ZoneDataError),
@@ -267,7 +272,7 @@ impl Reloader {
     }
 
     /// Applies a new configuration, and reads the time zone data again; requests under way end under
-    /// the old one. Stored responses and pushed versions stay, and so do the counters of a site whose
+    /// the old one. Data tables are read again. Stored responses and pushed versions stay, and so do the counters of a site whose
     /// zone is the same. Returns the keys that wait for a restart, or for an upgrade (docs/operating.md
     /// names them): those that the store, the admin listener, the host of policies and ACME are made
     /// with.
@@ -301,7 +306,10 @@ impl Reloader {
         let names = config.acme_names();
         let applied = ConfigInForce::of(&config);
         let before = self.parts.edge.sites.load_full();
-        self.parts.rollout.reload(&config)?;
+        let tables = self.parts.data.read(&config)?;
+        self.parts
+            .rollout
+            .reload(&config, || self.parts.data.install(tables))?;
         purge::drop_never_stored(&self.parts.edge, &before);
         CertificateUpkeep::install(certificates)?;
         if let Some(workers) = workers {

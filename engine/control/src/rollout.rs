@@ -7,6 +7,8 @@
 //! found when it arrived until it ends. Nothing here runs on a thread that serves requests.
 
 mod activation;
+mod added;
+mod adding;
 mod error;
 pub mod guard;
 mod limits;
@@ -78,18 +80,26 @@ impl Rollout {
         self.host.max_module()
     }
 
-    /// Applies the sites and policies of a new configuration; pushed versions stay.
+    /// Applies the sites and policies of a new configuration; pushed versions stay. `beside` is done
+    /// once nothing can fail any more, just before requests find the new sites.
     ///
     /// # Errors
     /// [`RolloutError`]; nothing changes then.
-    pub fn reload(&self, config: &Config) -> Result<(), RolloutError> {
+    pub fn reload(&self, config: &Config, beside: impl FnOnce()) -> Result<(), RolloutError> {
+        let config = Arc::new(config.clone());
+        let mut beside = Some(beside);
         self.try_again(|| {
             let old = self.state();
-            let new = self
-                .loader()
-                .load(RolloutSettings::of(config)?, Some(&old))?;
+            let new = self.loader().load(
+                RolloutSettings::of(&config, old.settings.added.clone())?,
+                Some(&old),
+            )?;
             Ok(self
-                .commit(&old, new, SiteChange::Configuration, None)?
+                .commit(&old, new, SiteChange::Configuration, None, || {
+                    if let Some(beside) = beside.take() {
+                        beside();
+                    }
+                })?
                 .then_some(()))
         })
     }
@@ -121,7 +131,23 @@ impl Rollout {
         version: &Version,
     ) -> Result<Arc<Policy>, RolloutError> {
         let at_hand = Some(&versions.configured).filter(|_| *version == Version::Configured);
-        self.loader().version(&versions.config, version, at_hand)
+        let policy = self.loader().version(&versions.config, version, at_hand)?;
+        self.check_tables(&policy)?;
+        Ok(policy)
+    }
+
+    /// Whether the data tables are there that a policy reads.
+    fn check_tables(&self, policy: &Policy) -> Result<(), RolloutError> {
+        let tables = self.host.tables();
+        let mut needed = version_set::tables_of(policy).iter();
+        match needed.find(|table| tables.table(table).is_none()) {
+            None => Ok(()),
+            Some(table) => Err(RolloutError::UnknownTable {
+                policy: policy.name().to_string(),
+                table: table.to_string(),
+                known: tables.names().join(", "),
+            }),
+        }
     }
 
     /// Applies `edit` to one policy; it may run several times.
@@ -156,7 +182,7 @@ impl Rollout {
             new.policies
                 .insert(Arc::clone(&versions.config.name), versions);
             Ok(self
-                .commit(&old, new, SiteChange::Versions, Some((name, saving)))?
+                .commit(&old, new, SiteChange::Versions, Some((name, saving)), || {})?
                 .then_some(outcome))
         })
     }
@@ -164,7 +190,7 @@ impl Rollout {
     /// Repeats `attempt` until no other change comes first.
     fn try_again<T>(
         &self,
-        attempt: impl Fn() -> Result<Option<T>, RolloutError>,
+        mut attempt: impl FnMut() -> Result<Option<T>, RolloutError>,
     ) -> Result<T, RolloutError> {
         for _ in 0..MAX_TRIES {
             if let Some(done) = attempt()? {
@@ -175,13 +201,15 @@ impl Rollout {
     }
 
     /// Replaces `old` by `new`: on disk if it changes a policy, for requests, and for the next
-    /// change. If another change has replaced `old` already, does nothing and returns false.
+    /// change; `beside` is done just before requests find it. If another change has replaced `old`
+    /// already, does nothing and returns false.
     fn commit(
         &self,
         old: &Arc<VersionSet>,
         new: VersionSet,
         change: SiteChange,
         changed: Option<(&str, Saving)>,
+        beside: impl FnOnce(),
     ) -> Result<bool, RolloutError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&state, old) {
@@ -202,6 +230,7 @@ impl Rollout {
         if let Some(name) = now {
             self.save(new.policy(name)?)?;
         }
+        beside();
         self.edge.sites.store(Arc::clone(&sites));
         sites::tell_sites(&self.edge);
         *state = Arc::new(new);

@@ -15,6 +15,7 @@ use crate::admin_listener::AdminListener;
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::certificates::CertificateUpkeep;
+use crate::data::{DataError, DataTables};
 use crate::event_watch::{EventSources, EventWatch};
 use crate::events::EventLog;
 use crate::handover::{
@@ -67,6 +68,9 @@ pub enum ServeError {
     /// The versions of a policy can't be read or used.
     #[error(transparent)]
     Rollout(#[from] RolloutError),
+    /// A data table can't be used.
+    #[error("{0}; {cure}", cure = .0.cure())]
+    Data(#[from] DataError),
     /// The time zone data can't be used.
     #[error("the time zone data can't be used")]
     ZoneData(#[from] ZoneDataError),
@@ -206,6 +210,8 @@ pub fn serve_on_terms(
         None => StateDir::open(dir),
     });
     let state_dir = state_dir.transpose()?.map(Arc::new);
+    let data = DataTables::open(&config, &host, state_dir.as_ref(), &clock)?;
+    let data = Arc::new(data);
     let loaded = LoadedVersions::new(&config, &host, state_dir.as_ref(), &clock)?;
     warn(&config, clock.wall());
     let sites = loaded.sites(&clock)?;
@@ -292,6 +298,7 @@ pub fn serve_on_terms(
         ReloadedParts {
             edge: Arc::clone(&edge),
             rollout: Arc::clone(&rollout),
+            data: Arc::clone(&data),
             warmer: Arc::clone(&warmer),
             token: token.clone(),
             certificates: Arc::clone(&certificates),
@@ -324,6 +331,7 @@ pub fn serve_on_terms(
     let admin = admin::AdminContext {
         edge: Arc::clone(&edge),
         host,
+        data,
         warmer: Arc::clone(&warmer),
         maintenance,
         ready: readiness(&config, &edge),

@@ -17,9 +17,11 @@ use crate::manifest::Hook;
 use crate::module::compiler::Compiler;
 use crate::names::check_names;
 use crate::policy::Policy;
+use crate::tables::{TableData, TableFileError};
+use crate::trust::{TrustedKeys, signature_path};
 use tero_config::{
-    Config, ConfigError, ConfigErrors, FilePosition, Mistake, Mistakes, Plan, PlanVariants, Site,
-    calendars, did_you_mean, forms, read_text,
+    Config, ConfigError, ConfigErrors, FilePosition, Mistake, Mistakes, ModuleSource, Plan,
+    PlanVariants, Site, calendars, did_you_mean, forms, read_text,
 };
 use tero_semantics::host_pattern::{belongs, is_pattern};
 use tero_semantics::timestamp::Timestamp;
@@ -58,6 +60,7 @@ fn check_with(config: &Config, text: &str, compiler: &Compiler) -> Result<(), Co
         }
         Err(error) => add(FilePosition::default(), "policies", mistake_of(&error)),
     }
+    tables(config, &add);
     if let Err(error) = DeviceModels::load(config.server.device_models.as_deref()) {
         let cure = "correct the file, or leave `device_models` out to take the list of tero";
         add(
@@ -67,6 +70,36 @@ fn check_with(config: &Config, text: &str, compiler: &Compiler) -> Result<(), Co
         );
     }
     mistakes.into_result()
+}
+
+/// Reads the data tables.
+fn tables(config: &Config, add: Add<'_>) {
+    let trust = TrustedKeys::new(&config.policy_host.trusted_keys);
+    for entry in &config.tables {
+        if let Err(error) = TableData::read(entry, config.policy_host.max_table, &trust, None) {
+            // The cure comes by itself.
+            let problem = match &error {
+                TableFileError::Content { path, source } => {
+                    let line = source
+                        .line
+                        .map_or_else(String::new, |line| format!(" line {line}:"));
+                    format!("{},{line} {}", path.display(), source.problem)
+                }
+                _ => error.to_string(),
+            };
+            add(
+                entry.place,
+                "table.file",
+                Mistake::new(problem, error.cure()),
+            );
+        }
+    }
+    if config.tables.len() > config.policy_host.max_tables {
+        let problem = format!("these are {} tables", config.tables.len());
+        let cure = "write fewer, or raise policies.max_tables";
+        let place = config.tables[config.policy_host.max_tables].place;
+        add(place, "table", Mistake::new(problem, cure));
+    }
 }
 
 type Add<'a> = &'a dyn Fn(FilePosition, &str, Mistake);
@@ -117,6 +150,7 @@ pub fn notices(config: &Config, now: Timestamp) -> Vec<ConfigError> {
             at: 0..0,
         }));
     }
+    notices.extend(unchecked_signatures(config));
     let sites = config.sites.iter();
     let sites = sites.map(|site| (site.place, "site.zone", site.zone));
     let plans = config.plans.iter();
@@ -139,6 +173,38 @@ pub fn notices(config: &Config, now: Timestamp) -> Vec<ConfigError> {
         });
     }
     notices
+}
+
+/// Signatures beside files, while no key is trusted: perhaps the keys were removed by mistake.
+fn unchecked_signatures(config: &Config) -> Vec<ConfigError> {
+    if !config.policy_host.trusted_keys.is_empty() {
+        return Vec::new();
+    }
+    let modules = config
+        .policies
+        .iter()
+        .filter_map(|policy| match &policy.module {
+            ModuleSource::File(path) => Some((policy.place, "policy.module", path)),
+            ModuleSource::Builtin(_) => None,
+        });
+    let tables = config.tables.iter();
+    let tables = tables.map(|table| (table.place, "table.file", &table.file));
+    let signed = modules
+        .chain(tables)
+        .filter(|(_, _, path)| signature_path(path).exists());
+    let notices = signed.map(|(FilePosition { line, column }, key, path)| ConfigError {
+        file: config.file.to_string(),
+        line,
+        column,
+        key: key.to_owned(),
+        problem: format!(
+            "{} is signed, and no signature is checked: files and pushes are accepted without one",
+            path.display()
+        ),
+        cure: "name the public key in policies.trusted_keys".to_owned(),
+        at: 0..0,
+    });
+    notices.collect()
 }
 
 fn chains(host: &Host, config: &Config, policies: &[Option<Arc<Policy>>], add: Add<'_>) {
@@ -281,6 +347,7 @@ pub fn cure(error: &PolicyError) -> &'static str {
         PolicyError::NotOffered { .. } => {
             "build it for wasm32-unknown-unknown: a policy gets all its inputs as arguments"
         }
+        PolicyError::Untrusted { source, .. } => source.cure(),
         PolicyError::Settings { .. } => "correct the settings",
         PolicyError::Manifest { .. } | PolicyError::Failed { .. } => {
             "correct the policy, or use the previous version"

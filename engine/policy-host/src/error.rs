@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::contract;
 use crate::counters::FailureKind;
 use crate::escape::escaped;
+use crate::trust::TrustError;
 use tero_config::units::show_size;
 
 /// The reason for which a policy cannot be used as configured.
@@ -47,6 +48,15 @@ pub enum PolicyError {
         policy: Arc<str>,
         /// The limit, in bytes.
         limit: u64,
+    },
+    /// The module is not signed by a trusted key.
+    #[error("policy `{policy}`: the module is refused: {source}")]
+    Untrusted {
+        /// The name of the policy.
+        policy: Arc<str>,
+        /// Why.
+        #[source]
+        source: TrustError,
     },
     /// The file is not a valid WebAssembly module.
     #[error("policy `{policy}`: not a WebAssembly module: {reason}", reason = escaped(reason))]

@@ -9,6 +9,7 @@ use crate::module::load::{Inspection, ModuleLoader};
 use crate::policy::Policy;
 use crate::runtime::Runtime;
 use crate::tables::TableSet;
+use crate::trust::TrustedKeys;
 use tero_config as config;
 
 /// What all policies share: the WebAssembly engine, the compiled modules and the remembered
@@ -105,6 +106,11 @@ impl Host {
     /// The size of the largest module that is loaded, in bytes.
     pub fn max_module(&self) -> u64 {
         self.loader.max_module()
+    }
+
+    /// The keys whose signatures are trusted.
+    pub fn trust(&self) -> &TrustedKeys {
+        self.loader.trust()
     }
 
     /// The data tables of all policies.

@@ -42,6 +42,7 @@ mod runtime;
 pub mod tables;
 mod trace;
 mod trial;
+pub mod trust;
 mod usage;
 
 pub use answer::{RequestAnswer, ResponseAnswer, WarmUrl};

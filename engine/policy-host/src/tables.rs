@@ -9,6 +9,7 @@ mod json;
 mod network;
 mod rows;
 mod table_error;
+mod table_file;
 mod table_set;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use network::NetworkKey;
 use rows::{Rows, Value};
 
 pub use table_error::TableError;
+pub use table_file::{TableData, TableFileError};
 pub use table_set::{TableSet, TableSlot};
 
 /// The longest key, in bytes.

@@ -13,6 +13,7 @@ mod certificates;
 mod check;
 mod compile;
 mod config_args;
+mod data;
 mod demo;
 mod explain;
 mod import;
@@ -27,6 +28,7 @@ mod report;
 mod schedule;
 mod serve;
 mod shown;
+mod signing;
 mod stats;
 mod summary;
 mod tail;
@@ -81,6 +83,7 @@ enum Command {
     #[command(name = compile::NAME, hide = true)]
     Compile(compile::CompileCommand),
     Completions(man::CompletionsCommand),
+    Data(data::DataCommand),
     Demo(demo::DemoCommand),
     Explain(explain::ExplainCommand),
     Import(import::ImportCommand),
@@ -111,6 +114,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Compile(compile) => compile.run(),
         Command::Completions(completions) => completions.run(),
+        Command::Data(data) => data.run(),
         Command::Demo(demo) => demo.run(),
         Command::Explain(explain) => explain.run(),
         Command::Import(import) => import.run(),

@@ -340,6 +340,46 @@ fn answers_about_policies_keep_their_shape() {
 }
 
 #[test]
+fn answers_about_tables_keep_their_shape() {
+    let (origin, state) = (origin(), folder());
+    let file = state.path().join("prices.csv");
+    std::fs::write(&file, "/a,1\n/b,2\n").unwrap();
+    let table = format!("[[table]]\nname = \"prices\"\nfile = {file:?}\n");
+    let edge = Edge::before(&origin)
+        .state_dir(&state.path().join("state"))
+        .section(&table)
+        .start();
+    let mut golden = Golden::default();
+    golden.check("table-configured", 200, &edge.admin_get("/data/prices"));
+    let push =
+        |target: &str, content: &str| edge.admin(&Request::new("POST", target).body(content));
+    let answer = push("/data/prices/versions", "{\"/a\": 3}");
+    golden.check("push_table", 201, &answer);
+    let answer = push(
+        "/data/clients/versions?kind=networks&format=csv",
+        "10.0.0.0/8,us\n",
+    );
+    golden.check("push_table-networks", 201, &answer);
+    golden.check("tables", 200, &edge.admin_get("/data"));
+    let answer = post(
+        &edge,
+        "/data/clients/look-up",
+        json!({ "prefix": "10.1.2.3" }),
+    );
+    golden.check("look_up", 200, &answer);
+    let answer = post(&edge, "/data/prices/look-up", json!({ "key": "/b" }));
+    golden.check("look_up-nothing", 200, &answer);
+    let answer = push("/data/prices/versions", "/a,1\n/a,2\n");
+    golden.check("refusal-table", 422, &answer);
+    let answer = edge.admin_post("/data/prices/rollback", "");
+    golden.check("roll_back_table", 200, &answer);
+    golden.check("table", 200, &edge.admin_get("/data/prices"));
+    let remove = |name: &str| edge.admin(&Request::new("DELETE", format!("/data/{name}")));
+    golden.check("remove_table", 200, &remove("prices"));
+    golden.check("remove_table-whole", 200, &remove("clients"));
+}
+
+#[test]
 fn a_policy_that_is_switched_off_is_reported_in_the_same_shape() {
     let origin = origin();
     let module = guests::misbehaving_path().display().to_string();

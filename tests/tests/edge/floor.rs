@@ -211,7 +211,7 @@ fn a_floor_that_says_nothing_is_refused_with_its_cure() {
         ),
         (
             "[[site.never]]\nmatch = [\"/a\"]\nwhat = [\"answer\"]\n",
-            "`answer` is not one of",
+            "`answer` is not known here",
         ),
         ("[[site.at_most]]\nmatch = [\"/a\"]\n", "`ttl` is missing"),
         (

@@ -37,12 +37,3 @@ fn a_listener_for_ipv6_alone_leaves_ipv4_to_others() {
     assert!(Client::try_connect((Ipv4Addr::LOCALHOST, port).into()).is_err());
     assert!(Client::try_connect((Ipv6Addr::LOCALHOST, port).into()).is_ok());
 }
-
-#[test]
-fn a_listener_that_changes_waits_for_a_restart() {
-    let origin = naming_clients();
-    let builder = Edge::before(&origin);
-    let edge = builder.start();
-    let with_one = builder.server("[[server.listener]]\naddress = \"127.0.0.1:0\"");
-    assert_eq!(edge.reload(&with_one).unwrap(), ["server.listener"]);
-}

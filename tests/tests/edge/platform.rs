@@ -1,5 +1,6 @@
 //! Versions of policies on a running edge: pushed, activated and rolled back; shadows and canaries.
 
+mod added;
 mod commands;
 mod damage;
 mod trials;

@@ -55,6 +55,7 @@ const WAITING: [(&str, &[(&str, &str)]); 5] = [
             ("listen", "\"127.0.0.2:0\""),
             ("ready_after", "[\"plan\"]"),
             ("ready_within", "\"6min\""),
+            ("unix_mode", "\"0660\""),
         ],
     ),
     (
@@ -68,6 +69,7 @@ const WAITING: [(&str, &[(&str, &str)]); 5] = [
             ("compress_threads", "2"),
             ("compress_share", "\"26%\""),
             ("compress_queue", "1025"),
+            ("disk", "[{ path = \"disk\", size = \"64MiB\" }]"),
         ],
     ),
     (
@@ -83,6 +85,12 @@ const WAITING: [(&str, &[(&str, &str)]); 5] = [
             ("max_module", "\"65MiB\""),
             ("max_versions", "11"),
             ("shadow_queue", "1025"),
+            ("max_table", "\"65MiB\""),
+            ("max_tables", "65"),
+            (
+                "trusted_keys",
+                "[\"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\"]",
+            ),
         ],
     ),
     (
@@ -93,7 +101,11 @@ const WAITING: [(&str, &[(&str, &str)]); 5] = [
 
 /// Keys that wait only if they begin or end something: the token of an interface that others reach,
 /// TLS of the admin interface, the table of the access log, certificates by ACME.
-const WAITING_AT_TIMES: [(&str, &[&str]); 4] = [
+const WAITING_AT_TIMES: [(&str, &[&str]); 5] = [
+    (
+        "cache.disk",
+        &["path", "size", "write_queue", "read_timeout"],
+    ),
     ("admin", &["token", "token_file", "tls"]),
     (
         "access_log",
@@ -158,19 +170,21 @@ const APPLIED: [(&str, &[(&str, &str)]); 2] = [
 const NESTED: [(&str, &str); 1] = [("server", "listener")];
 
 /// Tables that a reload applies as a whole.
-const APPLIED_TABLES: [&str; 25] = [
+const APPLIED_TABLES: [&str; 28] = [
     "server.listener",
     "server.listener.tls",
     "server.listener.tls.certificates",
     "time",
     "policy",
     "policy.limits",
+    "table",
     "site",
     "site.origin",
     "site.balance",
     "site.health",
     "site.retry",
     "site.refresh_ahead",
+    "site.country",
     "site.never",
     "site.at_most",
     "site.purge",
@@ -184,6 +198,7 @@ const APPLIED_TABLES: [&str; 25] = [
     "limits",
     "limit",
     "warm",
+    "webhook",
 ];
 
 #[test]
@@ -222,7 +237,7 @@ fn keys_that_wait_for_a_restart_are_named_and_all_others_apply() {
     let text = configuration(&origin, PLAN);
     let serving = Serving::start(&text);
     let address = serving.address();
-    std::fs::write(serving.folder.path().join("models.txt"), "tablet SM-T*\n").unwrap();
+    std::fs::write(serving.folder.path().join("models.txt"), "tablet SM-T\n").unwrap();
     for (table, keys) in WAITING {
         for (key, value) in keys {
             let name = format!("{table}.{key}");

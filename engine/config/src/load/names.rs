@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::mistakes::{Mistake, Mistakes, did_you_mean};
 use crate::raw::{RawEntry, RawKind, RawValue, find};
-use crate::sections::{Limit, Plan, Policy, Site, Webhook};
+use crate::sections::{Limit, Plan, Policy, Site, TableFile, Webhook};
 
 /// The section and the key of a reference, then the section of what it names and its header.
 const REFERENCES: [(&str, &str, &str, &str); 4] = [
@@ -33,6 +33,7 @@ pub(super) fn check(sections: &[RawEntry], mistakes: &Mistakes<'_>) {
 fn check_names(sections: &[RawEntry], mistakes: &Mistakes<'_>) {
     for section in [
         &Policy::SECTION,
+        &TableFile::SECTION,
         &Site::SECTION,
         &Limit::SECTION,
         &Plan::SECTION,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::files::{BaseDir, user_cache_dir};
+use crate::forms::{self, TrustedKey};
 use crate::mistakes::Mistakes;
 use crate::reader::TableReader;
 
@@ -36,10 +37,20 @@ section! {
         /// be pushed, and the rest is lost at a restart.
         state_dir: Option<PathBuf> = "", Text("a path, relative to this file, or `\"\"`")
             => |path| base_dir.path_or_none(path);
+        /// Public keys of minisign. With any, modules and data tables have to be signed by one of
+        /// them, in the configuration and when they are pushed; built-in policies need no signature.
+        /// See policies/trust.md.
+        trusted_keys: Vec<TrustedKey> = [],
+            Texts("a public key of minisign, or the path of its file, relative to this file")
+            => |text| forms::trusted_key(text, base_dir), distinct();
         /// The largest module, including the settings and cases that are pushed with it.
         max_module: u64 = "64MiB", Size("64KiB", "1GiB");
-        /// Maximum number of pushed versions kept of each policy. Beyond it, the oldest unused ones
-        /// are removed.
+        /// The largest file of a data table.
+        max_table: u64 = "64MiB", Size("1KiB", "1GiB");
+        /// Maximum number of data tables, of the configuration and pushed. All are in memory.
+        max_tables: usize = 64, Count(1, 1_000);
+        /// Maximum number of pushed versions kept of each policy and of each data table. Beyond it,
+        /// the oldest unused ones are removed.
         max_versions: usize = 10, Count(2, 1_000);
         /// Maximum number of answered requests that wait for a version in shadow. Further ones are
         /// left out and counted.

@@ -1,7 +1,37 @@
 //! `[[table]]`.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::forms;
+
+section! {
+    /// A data table: keys with values that policies look things up in. A pushed table of that name
+    /// takes its place (`tero data push`). See policies/tables.md.
+    #[derive(Clone, Debug)]
+    [[table]]
+    pub struct TableFile in base_dir {
+        place: FilePosition;
+        /// The name that policies use; unique.
+        name: Arc<str> = required, Text("1 to 64 of `a-z`, `0-9`, `-`, `_`") => forms::name;
+        /// The file with the rows; at most `policies.max_table`.
+        file: PathBuf = required, Text("a path, relative to this file")
+            => |path| base_dir.file(path, "a CSV or JSON file");
+        /// How the file is written.
+        format: TableFormat
+            = rule("`json` if the name of `file` ends in `.json`, else `csv`", TableFormat::of_file(&file)),
+            OneOf("csv" => TableFormat::Csv, "json" => TableFormat::Json);
+        /// How rows are found: by their keys, or by the networks that contain an address.
+        kind: TableKind = "keys",
+            OneOf("keys" => TableKind::Keys, "networks" => TableKind::Networks);
+    }
+}
+
 /// How the rows of a data table are found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TableKind {
     /// By their key, or by the longest key that a text begins with.
     #[default]
@@ -29,7 +59,8 @@ impl TableKind {
 }
 
 /// How the file of a data table is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TableFormat {
     /// Lines of values between commas (RFC 4180).
     Csv,
@@ -52,5 +83,13 @@ impl TableFormat {
     /// The format that a word names.
     pub fn parse(word: &str) -> Option<TableFormat> {
         TableFormat::ALL.into_iter().find(|it| it.as_str() == word)
+    }
+
+    /// The format of a file, by the ending of its name: JSON, or else CSV.
+    pub fn of_file(path: &Path) -> TableFormat {
+        match path.extension() {
+            Some(ending) if ending.eq_ignore_ascii_case("json") => TableFormat::Json,
+            _ => TableFormat::Csv,
+        }
     }
 }

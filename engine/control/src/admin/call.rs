@@ -32,6 +32,8 @@ pub(super) enum Work {
     Upload,
     /// It waits for another process.
     Upgrading,
+    /// A data table is uploaded.
+    UploadTable,
 }
 
 impl Work {
@@ -39,7 +41,7 @@ impl Work {
     pub(super) fn timeout(self) -> Duration {
         match self {
             Work::AtOnce | Work::Long => ANSWER_TIMEOUT,
-            Work::Compiling | Work::Undoing | Work::Upload => COMPILE_TIMEOUT,
+            Work::Compiling | Work::Undoing | Work::Upload | Work::UploadTable => COMPILE_TIMEOUT,
             Work::Upgrading => UPGRADE_TIMEOUT,
         }
     }

@@ -10,6 +10,7 @@ use crate::acme::CertificateOrders;
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::certificates::CertificateUpkeep;
+use crate::data::DataTables;
 use crate::events::EventLog;
 use crate::handover::Handover;
 use crate::maintenance::MaintenanceMemory;
@@ -30,6 +31,8 @@ pub struct AdminContext {
     pub edge: Arc<Edge>,
     /// The policies' host.
     pub host: Arc<Host>,
+    /// The data tables.
+    pub data: Arc<DataTables>,
     /// The warming plans.
     pub warmer: Arc<Warmer>,
     /// When the edge is ready.

@@ -18,7 +18,7 @@ use super::context::AdminContext;
 use super::exposition::{as_prometheus_text, prefers_open_metrics};
 use super::reply::AdminRefusal;
 use super::samples::{Sample, counters, gauges, histograms, seconds};
-use super::{events, process, trials, warm};
+use super::{data, events, process, trials, warm};
 use crate::acme::{NameReport, OrderCounts};
 use tero_admin_api::{MetricsText, endpoints::Metrics};
 use tero_config::calendars::{missing_years, years_by_law};
@@ -78,6 +78,7 @@ impl Collector for MetricsCollector {
         self.tls(&mut encoder)?;
         policies(&mut encoder, &sites, self.0.edge.clock.wall())?;
         trials::metrics(&self.0.rollout.state(), &mut encoder)?;
+        data::metrics(&self.0.data.state(), &mut encoder)?;
         self.decisions(&mut encoder)?;
         warm::metrics(&self.0, &mut encoder)?;
         self.acme(&mut encoder)?;

@@ -9,7 +9,9 @@ use super::versions::refusal;
 use crate::rollout::record::{PushedRecord, Version};
 use crate::rollout::{PolicyVersions, VersionSet};
 use tero_admin_api::endpoints::{Policies, Policy};
-use tero_admin_api::{PoliciesResponse, PolicyReport, VersionReport};
+use tero_admin_api::{
+    AdditionReport, LeftOutReport, PoliciesResponse, PolicyReport, VersionReport,
+};
 use tero_semantics::timestamp::Timestamp;
 
 /// Every policy of the configuration, by name.
@@ -22,6 +24,13 @@ pub(super) fn policies(
     Ok(PoliciesResponse {
         policies: policies
             .map(|(name, versions)| report(&state, name, versions, now))
+            .collect(),
+        left_out: state
+            .left_out()
+            .map(|(policy, why)| LeftOutReport {
+                policy: policy.to_owned(),
+                why: why.to_owned(),
+            })
             .collect(),
     })
 }
@@ -55,6 +64,11 @@ fn report(
             .map(str::to_owned)
             .collect(),
         versions: record.versions.iter().rev().map(version).collect(),
+        added: state.added(name).map(|added| AdditionReport {
+            digest: added.digest.clone(),
+            added_unix_secs: added.added_unix_secs,
+            sites: added.placements.iter().map(|it| it.site.clone()).collect(),
+        }),
         configuration_digest: versions.configured().digest().to_owned(),
         trouble: versions.trouble().map(str::to_owned),
         unsaved: versions.unsaved(),
@@ -72,6 +86,7 @@ fn report(
 
 fn version(record: &PushedRecord) -> VersionReport {
     VersionReport {
+        number: record.number,
         digest: record.digest.clone(),
         pushed_unix_secs: record.pushed_unix_secs,
         bytes: record.bytes,

@@ -135,7 +135,8 @@ mod tests {
                 .replace("{plan}", "apertura")
                 .replace("{id}", "7")
                 .replace("{site}", "shop")
-                .replace("{policy}", "hours");
+                .replace("{policy}", "hours")
+                .replace("{table}", "prices");
             let (found, _) = router.find(&endpoint.method, &path).unwrap();
             assert_eq!(*found, place, "{} {path}", endpoint.method);
             assert_eq!(status(&Method::PATCH, &path), 405, "{path}");

@@ -5,9 +5,13 @@ use super::context::AdminContext;
 use super::reply::AdminRefusal;
 use super::reports;
 use crate::reload::ReloadError;
+use crate::rollout::record::PlacementRecord;
 use crate::rollout::{PushedVersion, RollbackResult, RolloutError, VersionStoreError};
-use tero_admin_api::endpoints::{Activate, PushVersion, Reload, Rollback};
-use tero_admin_api::{ActivateResponse, PushResponse, ReloadResponse, RollbackResponse};
+use tero_admin_api::endpoints::{Activate, PushVersion, Reload, RemovePolicy, Rollback};
+use tero_admin_api::{
+    ActivateResponse, PolicyModule, PushResponse, ReloadResponse, RemovePolicyResponse,
+    RollbackResponse,
+};
 use tero_policy_host::PolicyError;
 use tero_policy_host::check;
 
@@ -17,18 +21,50 @@ pub(super) fn push(
     call: Call<'_, PushVersion>,
 ) -> Result<PushResponse, AdminRefusal> {
     let name = call.parameter();
-    let PushedVersion { pushed, was_known } = context
-        .rollout
-        .push(name, call.content())
-        .map_err(|error| refusal(&error))?;
+    let PolicyModule {
+        signature,
+        sites,
+        after,
+        ..
+    } = call.read()?;
+    let (content, signature) = (call.content(), signature.as_deref());
+    let placements = sites.iter().map(|site| PlacementRecord {
+        site: site.clone(),
+        after: after.clone(),
+    });
+    let placements: Vec<PlacementRecord> = placements.collect();
+    let pushed = match placements.as_slice() {
+        [] if after.is_some() => {
+            return Err(AdminRefusal::bad(
+                "`after` is written without a site",
+                "write ?site=SITE too",
+            ));
+        }
+        [] => context.rollout.push(name, content, signature),
+        placements => context.rollout.add(name, content, signature, placements),
+    };
+    let PushedVersion { pushed, was_known } = pushed.map_err(|error| refusal(&error))?;
     Ok(PushResponse {
         policy: name.to_owned(),
         version: pushed.digest,
+        number: pushed.number,
+        sites,
         bytes: pushed.bytes,
         settings: pushed.settings,
         cases: pushed.cases,
         was_known,
     })
+}
+
+/// Takes an added policy off its sites, and forgets it.
+pub(super) fn remove(
+    context: &AdminContext,
+    call: Call<'_, RemovePolicy>,
+) -> Result<RemovePolicyResponse, AdminRefusal> {
+    let policy = call.parameter().to_owned();
+    let sites = context.rollout.remove(&policy);
+    let sites = sites.map_err(|error| refusal(&error))?;
+    Ok(RemovePolicyResponse { policy, sites })
 }
 
 /// Makes a version decide.
@@ -115,6 +151,9 @@ fn not_reloaded(error: &ReloadError) -> AdminRefusal {
             "write a file in a folder that exists and that tero may write to",
         ),
         ReloadError::Worker(_) => AdminRefusal::failed(),
+        ReloadError::Data(error) => {
+            AdminRefusal::conflict(format!("{kept}: {error}"), error.cure())
+        }
         ReloadError::ZoneData(error) => AdminRefusal::conflict(
             format!("{kept}: {error}"),
             "name a folder of zone files in `[time] zoneinfo`",
@@ -125,7 +164,7 @@ fn not_reloaded(error: &ReloadError) -> AdminRefusal {
 /// The refusal while another version is uploaded.
 pub(super) fn another_upload() -> AdminRefusal {
     AdminRefusal::not_ready(
-        "another version is being pushed",
+        "another version or table is being pushed",
         "push it once that has ended",
     )
 }
@@ -149,7 +188,28 @@ pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
         }
         RolloutError::UnknownPolicy { .. } => AdminRefusal::unknown(
             text,
-            "write one of those, or add a [[policy]] to the configuration",
+            "write one of those, add a [[policy]] to the configuration, or put the new policy on a site (tero policy push --site SITE)",
+        ),
+        RolloutError::Name(_) => {
+            AdminRefusal::unprocessable(text, "write 1 to 64 of a-z, 0-9, - and _")
+        }
+        RolloutError::PolicyExists(_) => AdminRefusal::conflict(
+            text,
+            "push a version without --site, or remove the policy that was added (tero policy remove)",
+        ),
+        RolloutError::ManyAdded => {
+            AdminRefusal::conflict(text, "remove one, or write it into the configuration")
+        }
+        RolloutError::UnknownSite { .. } | RolloutError::NotOfSite { .. } => {
+            AdminRefusal::unprocessable(text, "write one of those")
+        }
+        RolloutError::OfConfiguration(_) => AdminRefusal::conflict(
+            text,
+            "remove it from the configuration, and reload; `tero policy rollback` goes back to a version before",
+        ),
+        RolloutError::UnknownTable { .. } => AdminRefusal::unprocessable(
+            text,
+            "push the table first (tero data push), or write a [[table]] into the configuration",
         ),
         RolloutError::UnknownVersion { .. } => {
             AdminRefusal::unknown(text, "write one of those, or push the version first")
@@ -185,6 +245,10 @@ pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
             let cure = "correct the policy or the case; `tero policy test` runs all of them";
             AdminRefusal::unprocessable(text, cure)
                 .with_mistakes(vec![reports::case_mistake(outcome)])
+        }
+        RolloutError::Untrusted(error) => AdminRefusal::unprocessable(text, error.cure()),
+        RolloutError::VersionStore(VersionStoreError::Untrusted { .. }) => {
+            AdminRefusal::conflict(text, "push the version again with its signature")
         }
         RolloutError::VersionStore(VersionStoreError::Damaged(_)) => {
             AdminRefusal::conflict(text, "push the version again")

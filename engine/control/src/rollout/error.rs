@@ -1,6 +1,6 @@
 //! Why a change to the versions of policies was refused.
 
-use super::limits::{MAX_CANARY_SHARE, MAX_CASES};
+use super::limits::{MAX_ADDED, MAX_CANARY_SHARE, MAX_CASES};
 use super::record::Version;
 use super::version_store::VersionStoreError;
 use tero_config::ConfigErrors;
@@ -8,12 +8,17 @@ use tero_edge::origin::OriginTlsError;
 use tero_policy_host::PolicyError;
 use tero_policy_host::cases::CaseOutcome;
 use tero_policy_host::device::DeviceModelsError;
+use tero_policy_host::trust::TrustError;
 
 fn known_policies(names: &str) -> String {
     match names {
         "" => "the configuration has none".to_owned(),
         names => format!("the policies are {names}"),
     }
+}
+
+fn none_if_empty(names: &str) -> &str {
+    if names.is_empty() { "none" } else { names }
 }
 
 /// Why a change to the versions of policies was refused.
@@ -25,6 +30,46 @@ pub enum RolloutError {
         /// The unknown name.
         name: String,
         /// The names of the configuration's policies.
+        known: String,
+    },
+    /// The name is not a name.
+    #[error("`{0}` is not a name")]
+    Name(String),
+    /// A policy can't be added twice, nor beside one of the configuration.
+    #[error("there is a policy `{0}` already, and only a new one can be put on a site")]
+    PolicyExists(String),
+    /// As many policies were added as may be.
+    #[error("{MAX_ADDED} policies were added to those of the configuration")]
+    ManyAdded,
+    /// There is no such site to put a policy on.
+    #[error("there is no site `{site}`; the sites are {known}")]
+    UnknownSite {
+        /// The unknown name.
+        site: String,
+        /// The names of the sites.
+        known: String,
+    },
+    /// A policy is to be put after one that its site doesn't have.
+    #[error("the site `{site}` has no policy `{policy}`; its policies are {}", none_if_empty(.known))]
+    NotOfSite {
+        /// The site.
+        site: String,
+        /// The policy that it has not.
+        policy: String,
+        /// Its policies.
+        known: String,
+    },
+    /// Only policies that were added can be removed.
+    #[error("the policy `{0}` is of the configuration")]
+    OfConfiguration(String),
+    /// A version reads a data table that isn't there.
+    #[error("`{policy}` reads the table `{table}`, which isn't there; the tables are {}", none_if_empty(.known))]
+    UnknownTable {
+        /// The policy.
+        policy: String,
+        /// The table.
+        table: String,
+        /// The names of the tables.
         known: String,
     },
     /// The policy has no such version.
@@ -103,6 +148,9 @@ pub enum RolloutError {
     /// The module, its settings or its manifest can't be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The version that was pushed is not signed by a trusted key.
+    #[error("the version is refused: {0}")]
+    Untrusted(#[from] TrustError),
     /// The test cases that came with a version have mistakes.
     #[error("{0}")]
     BadCases(ConfigErrors),

@@ -46,12 +46,13 @@ impl LoadedVersions {
         clock: &Clock,
     ) -> Result<LoadedVersions, RolloutError> {
         let store = state_dir.map(VersionStore::open).transpose()?;
+        let added = store.as_ref().map(VersionStore::added).unwrap_or_default();
         let loader = VersionLoader {
             host,
             store: store.as_ref(),
             now: clock.wall(),
         };
-        let state = loader.load(RolloutSettings::of(config)?, None)?;
+        let state = loader.load(RolloutSettings::of(&Arc::new(config.clone()), added)?, None)?;
         Ok(LoadedVersions {
             host: Arc::clone(host),
             store,

@@ -5,7 +5,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use super::error::RolloutError;
-use super::record::{PolicyRecord, Version};
+use super::record::{AddedRecord, PolicyRecord, Version};
 use super::version_set::{CanaryRun, PolicyVersions, RolloutSettings, ShadowRun, VersionSet};
 use super::version_store::VersionStore;
 use tero_config as config;
@@ -39,7 +39,12 @@ impl VersionLoader<'_> {
             Version::Configured => Ok(self.host.load(config)?),
             Version::Pushed(digest) => {
                 let store = self.store.ok_or(RolloutError::NoStateDir)?;
-                let content = store.version(&config.name, digest, self.host.max_module())?;
+                let content = store.trusted_version(
+                    &config.name,
+                    digest,
+                    self.host.max_module(),
+                    self.host.trust(),
+                )?;
                 Ok(self.host.load_module(config, &content)?)
             }
         }
@@ -51,6 +56,7 @@ impl VersionLoader<'_> {
     fn policy(
         &self,
         config: &config::Policy,
+        added: Option<&AddedRecord>,
         old: Option<&VersionSet>,
     ) -> Result<PolicyVersions, RolloutError> {
         let before = old.and_then(|state| state.policies.get(&config.name));
@@ -59,7 +65,7 @@ impl VersionLoader<'_> {
         let loading = LoadingPolicy {
             loader: *self,
             config,
-            configured: self.host.load(config)?,
+            configured: self.version_zero(config, added)?,
         };
         let (active, trouble) = match loading.version(&record.active) {
             Ok(policy) => (policy, record_trouble),
@@ -91,6 +97,18 @@ impl VersionLoader<'_> {
             active,
             trouble,
         })
+    }
+
+    /// The configuration's version, or the one that an added policy was added with.
+    fn version_zero(
+        &self,
+        config: &config::Policy,
+        added: Option<&AddedRecord>,
+    ) -> Result<Arc<Policy>, RolloutError> {
+        match added {
+            None => Ok(self.host.load(config)?),
+            Some(added) => self.version(config, &Version::Pushed(added.digest.clone()), None),
+        }
     }
 
     /// The record of a policy: that of the versions before, or the one in the state directory. If
@@ -131,18 +149,36 @@ impl VersionLoader<'_> {
         settings: RolloutSettings,
         old: Option<&VersionSet>,
     ) -> Result<VersionSet, RolloutError> {
-        let policies = std::thread::scope(|scope| {
+        let loaded: Vec<_> = std::thread::scope(|scope| {
             let loading: Vec<_> = settings
                 .policies
                 .iter()
-                .map(|config| scope.spawn(move || self.policy(config, old)))
+                .map(|config| {
+                    let added = settings.added(&config.name);
+                    scope.spawn(move || self.policy(config, added, old))
+                })
                 .collect();
-            loading
+            let joined = loading
                 .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
-                .map(|loaded| loaded.map(by_name))
-                .collect::<Result<BTreeMap<_, _>, _>>()
-        })?;
+                .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            joined.collect()
+        });
+        let (mut policies, mut left_out) = (BTreeMap::new(), Vec::new());
+        for (config, loaded) in settings.policies.iter().zip(loaded) {
+            let name = &config.name;
+            let was_there = old.is_some_and(|old| old.policies.contains_key(name));
+            match loaded {
+                Ok(versions) => {
+                    policies.insert(Arc::clone(name), versions);
+                }
+                // The configuration must be able to start without what was added to it.
+                Err(error) if settings.added(name).is_some() && !was_there => {
+                    tracing::error!(policy = %name, "the policy that was added is left out: {error}");
+                    left_out.push((Arc::clone(name), error.to_string()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
         if let Some(store) = self.store.filter(|_| old.is_none()) {
             for (name, versions) in &policies {
                 store.thin_out(name, &versions.record);
@@ -151,6 +187,7 @@ impl VersionLoader<'_> {
         Ok(VersionSet {
             settings: Arc::new(settings),
             policies,
+            left_out,
         })
     }
 }
@@ -206,8 +243,4 @@ fn shared<T: Default>(
     before
         .map(|versions| Arc::clone(part(versions)))
         .unwrap_or_default()
-}
-
-fn by_name(versions: PolicyVersions) -> (Arc<str>, PolicyVersions) {
-    (Arc::clone(&versions.config.name), versions)
 }

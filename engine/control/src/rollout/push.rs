@@ -22,21 +22,28 @@ pub struct PushedVersion {
 
 impl Rollout {
     /// Checks a version and keeps it; it does not decide yet. `content` is a module or a
-    /// [`Package`]. This takes as long as compiling does.
+    /// [`Package`], and `signature` that of a key that is trusted. This takes as long as compiling does.
     ///
     /// # Errors
     /// [`RolloutError`]; the version is not kept then.
-    pub fn push(&self, name: &str, content: &[u8]) -> Result<PushedVersion, RolloutError> {
+    pub fn push(
+        &self,
+        name: &str,
+        content: &[u8],
+        signature: Option<&str>,
+    ) -> Result<PushedVersion, RolloutError> {
         let config = self.state().policy(name)?.config.clone();
         let store = self.store.as_ref().ok_or(RolloutError::NoStateDir)?;
-        let pushed = self.check(&config, content)?;
-        store.keep_version(name, &pushed.digest, content)?;
-        let was_known = self.change(name, |versions| {
+        self.host.trust().check(content, signature)?;
+        let mut pushed = self.check(&config, content)?;
+        store.keep_version(name, &pushed.digest, content, signature)?;
+        let (was_known, number) = self.change(name, |versions| {
             let was_known = versions.record.pushed(&pushed.digest).is_some();
-            versions.record.push(pushed.clone());
+            let number = versions.record.push(pushed.clone());
             versions.record.thin_out(self.max_versions);
-            Ok(was_known)
+            Ok((was_known, number))
         })?;
+        pushed.number = number;
         store.thin_out(name, &self.state().policy(name)?.record);
         tracing::info!(
             policy = name,
@@ -47,8 +54,13 @@ impl Rollout {
     }
 
     /// Loads a version and runs the test cases that come with it.
-    fn check(&self, config: &config::Policy, content: &[u8]) -> Result<PushedRecord, RolloutError> {
+    pub(super) fn check(
+        &self,
+        config: &config::Policy,
+        content: &[u8],
+    ) -> Result<PushedRecord, RolloutError> {
         let policy = self.host.load_module(config, content)?;
+        self.check_tables(&policy)?;
         let package = Package::of(content).map_err(|error| PolicyError::NotAModule {
             policy: Arc::clone(policy.name()),
             reason: error.to_string(),
@@ -58,6 +70,7 @@ impl Rollout {
             .map(|cases| self_test(config, &policy, &cases))
             .transpose()?;
         Ok(PushedRecord {
+            number: 0,
             digest: policy.digest().to_owned(),
             pushed_unix_secs: self.edge.clock.wall().unix_secs(),
             bytes: content.len() as u64,

@@ -40,6 +40,9 @@ impl std::fmt::Display for Version {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PushedRecord {
+    /// Its number: the first one has 1, and none is used twice. [`PolicyRecord::push`] gives it.
+    #[serde(default)]
+    pub number: u64,
     /// Its digest.
     pub digest: String,
     /// When it was pushed last.
@@ -152,6 +155,30 @@ pub struct RollbackRecord {
     pub reason: String,
 }
 
+/// The place of an added policy in a site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlacementRecord {
+    /// The name of the site.
+    pub site: String,
+    /// The policy that comes just before; `None` if it is the last one.
+    pub after: Option<String>,
+}
+
+/// How a policy was added that the configuration doesn't have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddedRecord {
+    /// The digest of the version that it was added with, its version zero.
+    pub digest: String,
+    /// Its sites.
+    pub placements: Vec<PlacementRecord>,
+    /// When it was added.
+    pub added_unix_secs: i64,
+    /// Policies are put on sites in this order.
+    pub order: u64,
+}
+
 /// The format version of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -195,6 +222,11 @@ pub struct PolicyRecord {
     pub canary: Option<CanaryRecord>,
     /// The last canary that its guard rolled back.
     pub rolled_back: Option<RollbackRecord>,
+    /// How it was added; `None` if it is of the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub added: Option<AddedRecord>,
+    /// The number of the next version; 0 if none was pushed.
+    pub next_number: u64,
 }
 
 /// The length of a digest.
@@ -231,10 +263,11 @@ impl PolicyRecord {
         {
             return Err(RecordError::Newer(format));
         }
-        let record = PolicyRecord {
+        let mut record = PolicyRecord {
             format: RecordFormat::CURRENT,
             ..serde_json::from_slice(bytes)?
         };
+        record.number_all();
         if let Some(wrong) = record.digests().find(|digest| !is_digest(digest)) {
             return Err(RecordError::Digest(wrong.to_owned()));
         }
@@ -276,7 +309,9 @@ impl PolicyRecord {
                 Version::Configured => None,
                 Version::Pushed(digest) => Some(digest.as_str()),
             });
-        named.chain(self.versions.iter().map(|pushed| pushed.digest.as_str()))
+        let added = self.added.as_ref().map(|added| added.digest.as_str());
+        let pushed = self.versions.iter().map(|pushed| pushed.digest.as_str());
+        named.chain(added).chain(pushed)
     }
 
     /// The pushed version with that digest.
@@ -286,11 +321,33 @@ impl PolicyRecord {
             .find(|version| version.digest == digest)
     }
 
-    /// Adds a pushed version as the latest; replaces an older record of the same version.
-    pub fn push(&mut self, pushed: PushedRecord) {
+    /// Adds a pushed version as the latest, and gives its number. An older record of the same version
+    /// is replaced, and its number stays.
+    pub fn push(&mut self, pushed: PushedRecord) -> u64 {
+        let known = self.pushed(&pushed.digest).map(|version| version.number);
         self.versions
             .retain(|version| version.digest != pushed.digest);
-        self.versions.push(pushed);
+        self.versions.push(PushedRecord {
+            number: known.unwrap_or(0),
+            ..pushed
+        });
+        self.number_all();
+        self.versions.last().map_or(0, |version| version.number)
+    }
+
+    /// Gives numbers to the versions that have none.
+    fn number_all(&mut self) {
+        let greatest = self.versions.iter().map(|version| version.number).max();
+        let mut next = self.next_number.max(greatest.unwrap_or(0) + 1).max(1);
+        for version in &mut self.versions {
+            if version.number == 0 {
+                version.number = next;
+                next += 1;
+            }
+        }
+        if !self.versions.is_empty() {
+            self.next_number = next;
+        }
     }
 
     /// Notes that `version` is active from `now` on. Ends the canary, and the shadow if it is the
@@ -357,7 +414,10 @@ impl PolicyRecord {
     fn is_in_use(&self, version: &Version) -> bool {
         let shadow = self.shadow.as_ref().map(|shadow| &shadow.version);
         let canary = self.canary.as_ref().map(|canary| &canary.version);
-        *version == self.active || [self.previous.last(), shadow, canary].contains(&Some(version))
+        let is_first = |added: &AddedRecord| version.as_str() == added.digest;
+        self.added.as_ref().is_some_and(is_first)
+            || *version == self.active
+            || [self.previous.last(), shadow, canary].contains(&Some(version))
     }
 }
 
@@ -389,6 +449,7 @@ mod tests {
 
     fn pushed(digest: &str) -> PushedRecord {
         PushedRecord {
+            number: 0,
             digest: digest.to_owned(),
             pushed_unix_secs: 1,
             bytes: 2,
@@ -519,5 +580,39 @@ mod tests {
             record.activate(version("d"), now);
         }
         assert!(record.previous.len() <= MAX_PREVIOUS);
+    }
+
+    #[test]
+    fn versions_keep_their_numbers_and_none_is_used_twice() {
+        let mut record = PolicyRecord::default();
+        assert_eq!([record.push(pushed("a")), record.push(pushed("b"))], [1, 2]);
+        assert_eq!([record.push(pushed("a")), record.push(pushed("c"))], [1, 3]);
+        record.thin_out(1);
+        assert_eq!(record.push(pushed("b")), 4);
+        // Records from before there were numbers.
+        let digest = "0123456789abcdef".repeat(4);
+        let old = format!(
+            r#"{{"versions": [{{"digest": "{digest}", "pushed_unix_secs": 1, "bytes": 2, "settings": false, "cases": null}}]}}"#
+        );
+        let mut record = PolicyRecord::parse(old.as_bytes()).unwrap();
+        assert_eq!(record.versions[0].number, 1);
+        assert_eq!(record.push(pushed("b")), 2);
+    }
+
+    #[test]
+    fn the_version_that_a_policy_was_added_with_stays() {
+        let mut record = PolicyRecord::default();
+        for digest in ["a", "b", "c"] {
+            record.push(pushed(digest));
+        }
+        record.added = Some(AddedRecord {
+            digest: "a".to_owned(),
+            placements: Vec::new(),
+            added_unix_secs: 1,
+            order: 1,
+        });
+        record.thin_out(1);
+        let left: Vec<_> = record.versions.iter().map(|it| &*it.digest).collect();
+        assert_eq!(left, ["a", "c"]);
     }
 }

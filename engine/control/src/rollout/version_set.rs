@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
+use super::added::AddedPolicy;
 use super::error::RolloutError;
 use super::guard::{self, GuardWindow};
-use super::record::{CONFIGURATION, PolicyRecord, Version};
+use super::record::{AddedRecord, CONFIGURATION, PolicyRecord, Version};
 use super::repeated_error::RepeatedError;
 use tero_config as config;
 use tero_config::Config;
@@ -27,15 +28,28 @@ pub(super) struct RolloutSettings {
     pub(super) limits: Vec<config::Limit>,
     pub(super) limit_memory: config::LimitMemory,
     pub(super) device_models: Arc<DeviceModels>,
+    /// The configuration as it was written, without the policies that were added.
+    config: Arc<Config>,
+    /// The policies that were added, in their order.
+    pub(super) added: Vec<AddedPolicy>,
 }
 
 impl RolloutSettings {
     /// # Errors
     /// [`RolloutError::DeviceModels`]
-    pub(super) fn of(config: &Config) -> Result<RolloutSettings, RolloutError> {
+    pub(super) fn of(
+        config: &Arc<Config>,
+        added: Vec<AddedPolicy>,
+    ) -> Result<RolloutSettings, RolloutError> {
+        let (mut policies, mut sites) = (config.policies.clone(), config.sites.clone());
+        for policy in &added {
+            policy.place(&mut policies, &mut sites);
+        }
         Ok(RolloutSettings {
-            policies: config.policies.clone(),
-            sites: config.sites.clone(),
+            config: Arc::clone(config),
+            added,
+            policies,
+            sites,
             max_policy_variants: config.cache.max_policy_variants,
             server: config.server.clone(),
             limits: config.limits.clone(),
@@ -45,11 +59,41 @@ impl RolloutSettings {
     }
 }
 
+impl RolloutSettings {
+    /// The same with these added policies.
+    ///
+    /// # Errors
+    /// [`RolloutError::DeviceModels`]
+    pub(super) fn with_added(
+        &self,
+        added: Vec<AddedPolicy>,
+    ) -> Result<RolloutSettings, RolloutError> {
+        RolloutSettings::of(&self.config, added)
+    }
+
+    /// Whether the configuration has a policy of this name.
+    pub(super) fn is_configured(&self, policy: &str) -> bool {
+        let mut policies = self.config.policies.iter();
+        policies.any(|it| *it.name == *policy)
+    }
+
+    /// How a policy was added that the configuration doesn't have.
+    pub(super) fn added(&self, policy: &str) -> Option<&AddedRecord> {
+        let mut added = self.added.iter();
+        let added = added.find(|it| *it.name == *policy);
+        added
+            .filter(|_| !self.is_configured(policy))
+            .map(|it| &it.record)
+    }
+}
+
 /// The policies of a configuration with their versions.
 #[derive(Clone, Debug)]
 pub struct VersionSet {
     pub(super) settings: Arc<RolloutSettings>,
     pub(super) policies: BTreeMap<Arc<str>, PolicyVersions>,
+    /// Added policies that could not be loaded when the edge started, and why.
+    pub(super) left_out: Vec<(Arc<str>, String)>,
 }
 
 /// A policy of the configuration with its versions.
@@ -126,6 +170,16 @@ impl VersionSet {
             })
     }
 
+    /// Added policies that could not be loaded when the edge started, and why.
+    pub fn left_out(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.left_out.iter().map(|(name, why)| (&**name, &**why))
+    }
+
+    /// How a policy was added; `None` if it is of the configuration.
+    pub fn added(&self, policy: &str) -> Option<&AddedRecord> {
+        self.settings.added(policy)
+    }
+
     /// Whether a policy has a canary.
     pub(super) fn has_canary(&self, policy: &str) -> bool {
         let versions = self.policies.get(policy);
@@ -144,6 +198,29 @@ impl VersionSet {
 }
 
 impl PolicyVersions {
+    /// A policy without trials, whose version zero decides.
+    pub(super) fn new(
+        config: config::Policy,
+        configured: Arc<Policy>,
+        record: PolicyRecord,
+        now: Timestamp,
+    ) -> PolicyVersions {
+        PolicyVersions {
+            config,
+            active: Arc::clone(&configured),
+            configured,
+            record,
+            previous: None,
+            canary: None,
+            shadow: None,
+            trouble: None,
+            loaded_at: now,
+            rollbacks: Arc::default(),
+            save_error: Arc::default(),
+            guard_error: Arc::default(),
+        }
+    }
+
     /// Its record.
     pub fn record(&self) -> &PolicyRecord {
         &self.record
@@ -196,6 +273,19 @@ impl PolicyVersions {
         ]
     }
 
+    /// Whether a version that is asked reads this data table: the active one, the canary or the
+    /// shadow.
+    pub fn reads_table(&self, table: &str) -> bool {
+        let canary = self.canary.as_ref().map(|run| &run.policy);
+        let shadow = self.shadow.as_ref().map(|run| &run.policy);
+        let asked = [Some(&self.active), canary, shadow];
+        let mut tables = asked
+            .into_iter()
+            .flatten()
+            .flat_map(|policy| tables_of(policy));
+        tables.any(|name| **name == *table)
+    }
+
     /// The version that a rollback leads to.
     pub fn leads_back_to(&self) -> Option<&Version> {
         self.record.leads_back_to(&self.active_version())
@@ -220,7 +310,8 @@ impl PolicyVersions {
         guard::RollbackCause::ALL.into_iter().zip(counts)
     }
 
-    /// The version that `text` names: `configuration`, or the beginning of one digest only.
+    /// The version that `text` names: `configuration`, a number, or the beginning of one digest only.
+    /// A number of a version goes before a digest.
     ///
     /// # Errors
     /// [`RolloutError::UnknownVersion`]
@@ -228,13 +319,15 @@ impl PolicyVersions {
         if text == CONFIGURATION {
             return Ok(Version::Configured);
         }
-        let known = self
-            .record
-            .versions
-            .iter()
-            .map(|version| version.digest.as_str());
-        let meant: Vec<&str> = known
+        let number: Option<u64> = text.parse().ok();
+        let mut versions = self.record.versions.iter();
+        if let Some(version) = versions.find(|version| Some(version.number) == number) {
+            return Ok(Version::Pushed(version.digest.clone()));
+        }
+        let versions = self.record.versions.iter();
+        let meant: Vec<&str> = versions
             .clone()
+            .map(|version| version.digest.as_str())
             .filter(|digest| !text.is_empty() && digest.starts_with(text))
             .collect();
         let problem = match meant.as_slice() {
@@ -242,9 +335,12 @@ impl PolicyVersions {
             [] => "is not a version",
             _ => "may mean several versions",
         };
-        let known = known
-            .map(|digest| digest.get(..12).unwrap_or(digest))
-            .chain([CONFIGURATION]);
+        let known = versions
+            .map(|version| {
+                let digest = version.digest.get(..12).unwrap_or(&version.digest);
+                format!("{} ({digest})", version.number)
+            })
+            .chain([CONFIGURATION.to_owned()]);
         Err(RolloutError::UnknownVersion {
             policy: self.config.name.to_string(),
             version: text.escape_debug().to_string(),
@@ -252,4 +348,9 @@ impl PolicyVersions {
             known: known.collect::<Vec<_>>().join(", "),
         })
     }
+}
+
+/// The data tables that a policy reads.
+pub(super) fn tables_of(policy: &Policy) -> &[Arc<str>] {
+    &policy.manifest().tables
 }

@@ -1,7 +1,8 @@
 //! Pushed versions and the records of policies, in the state directory.
 //!
 //! ```text
-//! versions/NAME-DIGEST.wasm  a version, as it was pushed
+//! versions/NAME-DIGEST.wasm  a version, as it was pushed; beside it NAME-DIGEST.wasm.minisig, if it
+//!                            came with a signature
 //! policies/NAME.json         the record of a policy
 //! ```
 
@@ -11,9 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use super::added::AddedPolicy;
 use super::record::{PolicyRecord, PushedRecord, RecordError, file_of, version_of};
+use tero_config::forms;
 use tero_policy_host as policy;
 use tero_policy_host::Package;
+use tero_policy_host::trust::{TrustError, TrustedKeys, signature_path};
 use tero_state::dir::{DirError, StateDir};
 use tero_state::trusted;
 
@@ -43,6 +47,15 @@ pub enum VersionStoreError {
         /// Why not.
         #[source]
         source: RecordError,
+    },
+    /// The version is not signed by a trusted key.
+    #[error("the state directory: {path} is refused: {source}", path = path.display())]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: TrustError,
     },
     /// The content of a version does not have the digest in its name.
     #[error("the state directory: {path} is not what was pushed; push it again", path = .0.display())]
@@ -95,6 +108,7 @@ impl VersionStore {
                 let pushed = fs::metadata(path).and_then(|metadata| metadata.modified());
                 let pushed = pushed.ok()?.duration_since(UNIX_EPOCH).ok()?;
                 Some(PushedRecord {
+                    number: 0,
                     digest: digest.to_owned(),
                     pushed_unix_secs: i64::try_from(pushed.as_secs()).ok()?,
                     bytes: content.len() as u64,
@@ -106,9 +120,51 @@ impl VersionStore {
         found.sort_unstable_by(|a, b| {
             (a.pushed_unix_secs, &a.digest).cmp(&(b.pushed_unix_secs, &b.digest))
         });
-        PolicyRecord {
-            versions: found,
-            ..PolicyRecord::default()
+        let mut record = PolicyRecord::default();
+        for version in found {
+            record.push(version);
+        }
+        record
+    }
+
+    /// The policies that were added, in the order in which they were.
+    pub(super) fn added(&self) -> Vec<AddedPolicy> {
+        let files = files(&self.records);
+        let names = files.iter().filter_map(|path| {
+            let name = path.file_name()?.to_str()?.strip_suffix(".json")?;
+            forms::name(name).ok()
+        });
+        let mut added: Vec<AddedPolicy> = names
+            .filter_map(|name| {
+                let record = self.record(&name);
+                let record = record.inspect_err(|error| {
+                    tracing::error!(policy = name, "it is left out if it was added: {error}");
+                });
+                let record = record.ok()?.added?;
+                Some(AddedPolicy {
+                    module: self.version_path(&name, &record.digest),
+                    name: name.into(),
+                    record,
+                })
+            })
+            .collect();
+        added.sort_by_key(|added| added.record.order);
+        added
+    }
+
+    /// Forgets a policy that was added: its record first, so that a crash leaves no record without
+    /// its versions.
+    ///
+    /// # Errors
+    /// [`VersionStoreError::File`] if the record can't be removed.
+    pub(super) fn remove(&self, policy: &str) -> Result<(), VersionStoreError> {
+        let path = self.record_path(policy);
+        match fs::remove_file(&path).and_then(|()| fs::File::open(&self.records)?.sync_all()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path)(error)),
+            _ => {
+                self.thin_out(policy, &PolicyRecord::default());
+                Ok(())
+            }
         }
     }
 
@@ -157,7 +213,26 @@ impl VersionStore {
         Ok(content)
     }
 
-    /// Writes a version.
+    /// As [`VersionStore::version`], if a trusted key signed it.
+    ///
+    /// # Errors
+    /// [`VersionStoreError`]
+    pub(super) fn trusted_version(
+        &self,
+        name: &str,
+        digest: &str,
+        max_bytes: u64,
+        trust: &TrustedKeys,
+    ) -> Result<Vec<u8>, VersionStoreError> {
+        let content = self.version(name, digest, max_bytes)?;
+        let path = self.version_path(name, digest);
+        match trust.check_file(&path, &content) {
+            Ok(()) => Ok(content),
+            Err(source) => Err(VersionStoreError::Untrusted { path, source }),
+        }
+    }
+
+    /// Writes a version, and its signature if it has one.
     ///
     /// # Errors
     /// [`VersionStoreError::File`]
@@ -166,8 +241,13 @@ impl VersionStore {
         policy: &str,
         digest: &str,
         content: &[u8],
+        signature: Option<&str>,
     ) -> Result<(), VersionStoreError> {
         let path = self.version_path(policy, digest);
+        if let Some(signature) = signature {
+            let path = signature_path(&path);
+            trusted::write(&path, &[signature.as_bytes()]).map_err(at(&path))?;
+        }
         self.check_ours(&path)?;
         trusted::write(&path, &[content]).map_err(at(&path))
     }
@@ -180,7 +260,9 @@ impl VersionStore {
         for path in files(&self.versions) {
             let digest = path
                 .file_name()
-                .and_then(|name| version_of(policy, name.to_str()?));
+                .and_then(|name| name.to_str())
+                .map(|name| name.strip_suffix(".minisig").unwrap_or(name))
+                .and_then(|name| version_of(policy, name));
             let is_surplus = digest.is_some_and(|digest| record.pushed(digest).is_none());
             if is_surplus && let Err(error) = fs::remove_file(&path) {
                 tracing::warn!(path = %path.display(), %error, "an old version could not be removed");
@@ -197,7 +279,7 @@ impl VersionStore {
         self.records.join(format!("{policy}.json"))
     }
 
-    fn version_path(&self, policy: &str, digest: &str) -> PathBuf {
+    pub(super) fn version_path(&self, policy: &str, digest: &str) -> PathBuf {
         self.versions.join(file_of(policy, digest))
     }
 }
@@ -234,7 +316,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder);
         let digest = policy::digest(b"module");
-        store.keep_version("hours", &digest, b"module").unwrap();
+        store
+            .keep_version("hours", &digest, b"module", None)
+            .unwrap();
         let record = PolicyRecord {
             since_unix_secs: Some(7),
             ..PolicyRecord::default()
@@ -252,7 +336,7 @@ mod tests {
             Err(VersionStoreError::File { .. })
         ));
         store
-            .keep_version("hours-of-others", &digest, b"module")
+            .keep_version("hours-of-others", &digest, b"module", None)
             .unwrap();
         store.thin_out("hours", &record);
         assert!(
@@ -266,7 +350,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder);
         let digest = policy::digest(b"module");
-        store.keep_version("hours", &digest, b"module").unwrap();
+        store
+            .keep_version("hours", &digest, b"module", None)
+            .unwrap();
         fs::write(
             folder.path().join(format!("versions/hours-{digest}.wasm")),
             "other",
@@ -278,7 +364,7 @@ mod tests {
         ));
         let other = policy::digest(b"other module");
         store
-            .keep_version("hours", &other, b"other module")
+            .keep_version("hours", &other, b"other module", None)
             .unwrap();
         fs::write(folder.path().join("policies/hours.json"), "{").unwrap();
         assert!(matches!(

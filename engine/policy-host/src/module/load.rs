@@ -21,6 +21,7 @@ use crate::guest::{ConfigureResult, GuestTemplate, RawManifest};
 use crate::policy::{Policy, PolicyModule};
 use crate::runtime::Runtime;
 use crate::tables::TableSet;
+use crate::trust::TrustedKeys;
 use tero_config as config;
 use tero_config::ModuleSource;
 use tero_time::calendar::Calendar;
@@ -52,6 +53,7 @@ pub(crate) struct ModuleLoader {
     tables: Arc<TableSet>,
     compiled: CompiledFolder,
     max_module: u64,
+    trust: TrustedKeys,
 }
 
 impl ModuleLoader {
@@ -66,12 +68,18 @@ impl ModuleLoader {
             tables: Arc::clone(tables),
             compiled: CompiledFolder::new(config, compiler),
             max_module: config.max_module,
+            trust: TrustedKeys::new(&config.trusted_keys),
         }
     }
 
     /// The size of the largest module that is loaded, in bytes.
     pub(crate) fn max_module(&self) -> u64 {
         self.max_module
+    }
+
+    /// The keys whose signatures are trusted.
+    pub(crate) fn trust(&self) -> &TrustedKeys {
+        &self.trust
     }
 
     /// Reads the module that the configuration names, and loads it.
@@ -133,7 +141,16 @@ impl ModuleLoader {
                     }
                 })
             }
-            ModuleSource::File(path) => read_file(policy, path, self.max_module),
+            ModuleSource::File(path) => {
+                let module = read_file(policy, path, self.max_module)?;
+                match self.trust.check_file(path, &module) {
+                    Ok(()) => Ok(module),
+                    Err(source) => Err(PolicyError::Untrusted {
+                        policy: Arc::clone(policy),
+                        source,
+                    }),
+                }
+            }
         }
     }
 

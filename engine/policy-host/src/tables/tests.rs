@@ -270,3 +270,69 @@ fn a_version_never_comes_back() {
     assert_eq!(snapshot[1].as_ref().unwrap().get("a").as_deref(), Some("1"));
     assert!(Arc::ptr_eq(&slot, &tables.slot("prices")));
 }
+
+#[test]
+fn tables_that_were_replaced_under_load_are_freed() {
+    use std::sync::Weak;
+    use std::sync::atomic::AtomicBool;
+
+    let (tables, ended) = (TableSet::default(), AtomicBool::new(false));
+    let mut replaced: Vec<Weak<Table>> = Vec::new();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let slot = tables.slot("prices");
+                while !ended.load(Ordering::Relaxed) {
+                    let version = slot.version();
+                    let Some(table) = slot.table() else { continue };
+                    assert!(
+                        table.version() >= version,
+                        "an older table than its version"
+                    );
+                    assert_eq!(table.get("a").as_deref(), Some("1"));
+                }
+            });
+        }
+        for _ in 0..1_000 {
+            let table = Arc::new(csv("a,1\n").unwrap());
+            replaced.push(Arc::downgrade(&table));
+            tables.put("prices", Some(table));
+        }
+        ended.store(true, Ordering::Relaxed);
+    });
+    let left = replaced.iter().filter(|table| table.upgrade().is_some());
+    assert_eq!(left.count(), 1);
+}
+
+#[test]
+fn a_table_keeps_its_version_while_its_file_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("prices.csv");
+    let trust = crate::trust::TrustedKeys::default();
+    let entry = |keys: &str| {
+        let text = format!(
+            "[[site]]\nname = \"s\"\nhosts = [\"s.example\"]\norigins = [\"http://127.0.0.1:1\"]\n\
+             [[table]]\nname = \"prices\"\nfile = {:?}\n{keys}\n",
+            file.display().to_string()
+        );
+        let config = tero_config::Config::parse(&text, "tero.toml", folder.path());
+        config.unwrap().tables.remove(0)
+    };
+    std::fs::write(&file, "10.0.0.0/8,1\n").unwrap();
+    let first = TableData::read(&entry(""), 100, &trust, None).unwrap();
+    let read = |keys: &str| TableData::read(&entry(keys), 100, &trust, Some(&first)).unwrap();
+    assert_eq!(read("").table.version(), first.table.version());
+    assert_ne!(
+        read("kind = \"networks\"").table.version(),
+        first.table.version()
+    );
+    std::fs::write(&file, "10.0.0.0/8,2\n").unwrap();
+    assert_ne!(read("").table.version(), first.table.version());
+    std::fs::write(&file, "x".repeat(101)).unwrap();
+    let error = TableData::read(&entry(""), 100, &trust, None).unwrap_err();
+    assert!(
+        error.to_string().contains("larger than 100 bytes"),
+        "{error}"
+    );
+    assert!(error.cure().contains("policies.max_table"));
+}

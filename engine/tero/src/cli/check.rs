@@ -14,6 +14,7 @@ use tero_config::{Config, ConfigError, ConfigErrors, read_text, sections};
 use tero_control::acme::order_warnings;
 use tero_control::certificates::{certificate_mistakes, certificate_warnings};
 use tero_control::openable::{AddressInUse, check_openable};
+use tero_control::state_report::state_lines;
 use tero_policy_host::check::{check_file, notices, warnings};
 use tero_time::clock::Clock;
 use tero_time::zones::{self, ZoneDataChoice};
@@ -22,6 +23,7 @@ const EXAMPLE: &str = "\
 Examples:
   tero check                          check ./tero.toml
   tero check --json edge.toml | jq .  the same for a machine
+  tero check --state                  also what was pushed, and decides instead
   tero check --keys                   the reference of all keys, as Markdown
 
 Exit code: 0 if the file is valid, with or without warnings, 1 if it has
@@ -36,6 +38,9 @@ pub(super) struct CheckCommand {
     /// Prints the result as JSON
     #[arg(long)]
     json: bool,
+    /// Tells also what an edge would take from the state directory, or leave out
+    #[arg(long)]
+    state: bool,
     /// Prints the reference of all keys as Markdown
     #[arg(long, conflicts_with = "json")]
     keys: bool,
@@ -52,6 +57,9 @@ struct CheckReport<'a> {
     policies: usize,
     plans: usize,
     zone_data: ZoneDataReport<'a>,
+    /// What the state directory changes; absent unless it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<Vec<String>>,
 }
 
 /// The time zone data that the configuration chooses.
@@ -106,6 +114,7 @@ impl CheckCommand {
         let (mut warnings, notices) = (warnings(config, now), notices(config, now));
         warnings.extend(certificate_warnings(config, now));
         warnings.extend(order_warnings(config));
+        let state = self.state.then(|| state_lines(config));
         if self.json {
             return print_json(&CheckReport {
                 file: &config.file,
@@ -120,6 +129,7 @@ impl CheckCommand {
                     folder: zone_data.chosen.folder(),
                     damaged: zone_data.chosen.damaged(),
                 },
+                state,
             });
         }
         for warning in &warnings {
@@ -141,8 +151,16 @@ impl CheckCommand {
             count(policies, "policy", "policies"),
             count(plans, "warming plan", "warming plans"),
         );
+        let mut state: String = state
+            .into_iter()
+            .flatten()
+            .map(|line| line + "\n")
+            .collect();
+        if self.state && state.is_empty() {
+            state = "the state directory changes nothing\n".to_owned();
+        }
         print(&format!(
-            "{}: good: {sites}, {policies}, {plans}\ntime zone data: {zone_data}\n",
+            "{}: good: {sites}, {policies}, {plans}\ntime zone data: {zone_data}\n{state}",
             config.file
         ))
     }

@@ -9,7 +9,9 @@ mod inspect;
 mod list;
 mod new;
 mod push;
+mod remove;
 mod report;
+mod sign;
 mod test;
 mod watch;
 mod wrap;
@@ -22,6 +24,7 @@ use chrono::DateTime;
 use clap::{Args, Subcommand};
 
 use super::compile::compiler;
+use super::signing::VerifyCommand;
 use tero_config::PolicyHost;
 use tero_policy_host::{Host, PolicyError};
 
@@ -62,9 +65,12 @@ enum PolicySubcommand {
     List(list::ListCommand),
     New(new::NewPolicyCommand),
     Push(push::PushCommand),
+    Remove(remove::RemoveCommand),
     Rollback(change::RollbackCommand),
     Shadow(change::ShadowCommand),
+    Sign(sign::SignPolicyCommand),
     Test(test::TestCommand),
+    Verify(VerifyCommand),
     Wrap(wrap::WrapCommand),
 }
 
@@ -80,9 +86,12 @@ impl PolicyCommand {
             PolicySubcommand::List(list) => list.run(),
             PolicySubcommand::New(new) => new.run(),
             PolicySubcommand::Push(push) => push.run(),
+            PolicySubcommand::Remove(remove) => remove.run(),
             PolicySubcommand::Rollback(rollback) => rollback.run(),
             PolicySubcommand::Shadow(shadow) => shadow.run(),
+            PolicySubcommand::Sign(sign) => sign.run(),
             PolicySubcommand::Test(test) => test.run(),
+            PolicySubcommand::Verify(verify) => verify.run(),
             PolicySubcommand::Wrap(wrap) => wrap.run(),
         }
     }

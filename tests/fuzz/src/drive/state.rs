@@ -176,6 +176,7 @@ fn record(bytes: &[u8]) {
     // Every record that can be read can be continued.
     let digest = "0123456789abcdef".repeat(4);
     record.push(PushedRecord {
+        number: 0,
         digest: digest.clone(),
         pushed_unix_secs: 1,
         bytes: 2,

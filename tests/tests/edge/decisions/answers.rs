@@ -105,7 +105,7 @@ fn rules_of_the_site_go_before_an_answer_and_error_pages_not_in_its_place() {
     let folder = folder();
     let page = folder.path().join("410.html");
     std::fs::write(&page, "the site's").unwrap();
-    let page = format!("[[site.error_page]]\nstatus = [410]\nfile = {page:?}\n");
+    let page = format!("[[site.error_page]]\nstatus = [\"410\"]\nfile = {page:?}\n");
     let site = format!("redirect_to_https = true\n{page}");
     let edge = deciding(&origin, ANSWERS).site(&site).start();
     let redirected = edge.get("/gone");

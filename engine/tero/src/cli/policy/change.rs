@@ -18,6 +18,7 @@ use tero_admin_api::{
 const ACTIVATE: &str = "\
 Examples:
   tero policy activate hours 3f9a1c
+  tero policy activate hours 3
   tero policy activate hours configuration
 
 Exit code: 0 if the version decides now, 1 if not,
@@ -75,7 +76,7 @@ struct CommonOptions {
 pub(super) struct ActivateCommand {
     #[command(flatten)]
     common: CommonOptions,
-    /// Enough of its digest to tell it from the others, or `configuration`
+    /// Its number, enough of its digest, or `configuration`
     version: String,
 }
 
@@ -93,7 +94,7 @@ pub(super) struct RollbackCommand {
 pub(super) struct ShadowCommand {
     #[command(flatten)]
     common: CommonOptions,
-    /// Enough of its digest to tell it from the others, or `configuration`
+    /// Its number, enough of its digest, or `configuration`
     #[arg(long, requires = "sample")]
     version: Option<String>,
     /// The share of requests that the version is asked about
@@ -110,7 +111,7 @@ pub(super) struct ShadowCommand {
 pub(super) struct CanaryCommand {
     #[command(flatten)]
     common: CommonOptions,
-    /// Enough of its digest to tell it from the others, or `configuration`
+    /// Its number, enough of its digest, or `configuration`
     #[arg(long, requires = "share")]
     version: Option<String>,
     /// The share of keys that the version decides for; at most 50%

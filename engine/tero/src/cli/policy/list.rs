@@ -79,8 +79,20 @@ fn policies(answer: &PoliciesResponse) -> Table {
 /// Notes for the operator below the table.
 fn notes(answer: &PoliciesResponse) -> String {
     let mut notes = String::new();
+    for left_out in &answer.left_out {
+        let (name, why) = (&left_out.policy, &left_out.why);
+        notes.push_str(&format!(
+            "{name}: it was added by a push, and could not be loaded at start: {why}\n"
+        ));
+    }
     for policy in &answer.policies {
         let name = &policy.module.name;
+        if let Some(added) = &policy.added {
+            let (sites, at) = (added.sites.join(", "), time_of(added.added_unix_secs));
+            notes.push_str(&format!(
+                "{name}: it is not in the configuration; a push put it on {sites} at {at}\n"
+            ));
+        }
         if let Some(trouble) = &policy.trouble {
             notes.push_str(&format!(
                 "{name}: the version that should be active is not: {trouble}\n"
@@ -146,7 +158,7 @@ fn versions_within(answer: &PoliciesResponse, width: Option<u16>) -> Table {
             let cases = version.cases.map(|cases| cases.to_string());
             table.add_row([
                 name,
-                short(&version.digest),
+                &format!("{} ({})", version.number, short(&version.digest)),
                 &time_of(version.pushed_unix_secs),
                 &shown::size(version.bytes),
                 settings,
@@ -184,6 +196,7 @@ mod tests {
         policy.active_since_unix_secs = 60;
         policy.sites = vec!["shop".to_owned(), "blog".to_owned()];
         policy.versions = vec![VersionReport {
+            number: 3,
             digest: DIGEST.to_owned(),
             pushed_unix_secs: 0,
             bytes: 5,
@@ -198,6 +211,7 @@ mod tests {
         });
         PoliciesResponse {
             policies: vec![policy],
+            left_out: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::short;
 use crate::cli::admin_client::{AdminArgs, AdminClient, show};
+use crate::cli::signing::signature_to_send;
 use crate::cli::{fail, used_wrongly};
 use tero_admin_api::endpoints::{Activate, PushVersion};
 use tero_admin_api::{ActivateRequest, PolicyModule, PushResponse};
@@ -17,12 +18,15 @@ use tero_policy_host::{Package, builtin};
 const EXAMPLE: &str = "\
 Examples:
   tero policy push hours.wasm --name hours
+  tero policy push seo.wasm --name seo --site shop --after hours
   tero policy push hours.wasm --name hours --cases hours.cases.toml
   tero policy push builtin:business-hours --name hours --settings a.json
 
 The edge compiles and configures it, runs its cases, and keeps it. It decides
-nothing until it is activated. Without --settings, the settings of the
-configuration apply.
+nothing until it is activated. With --site, a policy that the configuration
+doesn't have is put on a site and decides at once. Without --settings, the settings of the
+configuration apply. A signature beside the file, FILE.minisig, is sent along:
+see tero policy sign.
 
 Exit code: 0 if the edge keeps it, 1 if not, 2 if the command is used wrongly.";
 
@@ -44,6 +48,12 @@ pub(super) struct PushCommand {
     /// Activates the version at once
     #[arg(long)]
     activate: bool,
+    /// Puts a policy that the configuration doesn't have on this site; may be repeated
+    #[arg(long, conflicts_with = "activate")]
+    site: Vec<String>,
+    /// The policy of the site that it comes after [default: the last one]
+    #[arg(long, value_name = "POLICY", requires = "site")]
+    after: Option<String>,
     /// Prints the answer as JSON
     #[arg(long)]
     json: bool,
@@ -54,7 +64,7 @@ pub(super) struct PushCommand {
 impl PushCommand {
     pub(super) fn run(self) -> ExitCode {
         let (client, module) = match (AdminClient::new(&self.admin), self.content()) {
-            (Ok(client), Ok(content)) => (client, PolicyModule(content)),
+            (Ok(client), Ok(module)) => (client, module),
             (Err(message), _) | (_, Err(message)) => return used_wrongly(&message),
         };
         let pushed = match client.call::<PushVersion>(&[&self.name], &module) {
@@ -85,28 +95,53 @@ impl PushCommand {
         let cases = pushed
             .cases
             .map_or_else(String::new, |cases| format!(", {cases} cases passed"));
-        let next = if self.activate {
+        let next = if !pushed.sites.is_empty() {
+            let sites = pushed.sites.join(", ");
+            format!("it decides on {sites}; to take it off again: tero policy remove {name}")
+        } else if self.activate {
             format!("active: {version} of {name}")
         } else {
             format!("to have it decide: tero policy activate {name} {version}")
         };
-        format!("{name}: version {version}{again}{cases}\n{next}\n")
+        let number = pushed.number;
+        format!("{name}: version {number} ({version}){again}{cases}\n{next}\n")
     }
 
-    /// The module with its settings and cases.
-    fn content(&self) -> Result<Vec<u8>, String> {
-        let module = module(&self.file)?;
-        let given =
-            Package::of(&module).map_err(|error| format!("{}: {error}", self.file.display()))?;
-        let settings = self.settings.as_deref().map(settings).transpose()?;
-        let cases = self.cases.as_deref().map(text).transpose()?;
-        let package = Package {
-            module: given.module,
-            settings: settings.map(Cow::Owned).or(given.settings),
-            cases: cases.map(Cow::Owned).or(given.cases),
-        };
-        Ok(package.to_bytes())
+    /// The module with its settings and cases, and its signature.
+    fn content(&self) -> Result<PolicyModule, String> {
+        for name in self.site.iter().chain(&self.after) {
+            tero_config::forms::name(name).map_err(|mistake| mistake.problem)?;
+        }
+        let content = package(&self.file, self.settings.as_deref(), self.cases.as_deref())?;
+        let is_changed = self.settings.is_some() || self.cases.is_some();
+        Ok(PolicyModule {
+            signature: signature_to_send(&self.file, is_changed)?,
+            sites: self.site.clone(),
+            after: self.after.clone(),
+            content,
+        })
     }
+}
+
+/// The module of a file with settings and cases. Without either it is as the file has it.
+pub(super) fn package(
+    file: &Path,
+    settings: Option<&str>,
+    cases: Option<&Path>,
+) -> Result<Vec<u8>, String> {
+    let module = module(file)?;
+    let given = Package::of(&module).map_err(|error| format!("{}: {error}", file.display()))?;
+    if settings.is_none() && cases.is_none() {
+        return Ok(module);
+    }
+    let settings = settings.map(self::settings).transpose()?;
+    let cases = cases.map(text).transpose()?;
+    let package = Package {
+        module: given.module,
+        settings: settings.map(Cow::Owned).or(given.settings),
+        cases: cases.map(Cow::Owned).or(given.cases),
+    };
+    Ok(package.to_bytes())
 }
 
 /// The bytes of a module file, or of a shipped policy.

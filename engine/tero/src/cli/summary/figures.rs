@@ -467,6 +467,7 @@ mod tests {
             WarmRunsResponse { runs: Vec::new() },
             PoliciesResponse {
                 policies: Vec::new(),
+                left_out: Vec::new(),
             },
         );
         OperationsReport::of(

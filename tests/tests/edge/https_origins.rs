@@ -334,7 +334,7 @@ fn an_origin_listens_on_a_unix_socket() {
     let missing = Edge::before_url("unix:/nonexistent/app.sock").start();
     missing
         .get("/1")
-        .assert_failed(502, "origin refused the connection");
+        .assert_failed(502, "origin could not be reached");
 }
 
 #[test]
@@ -385,5 +385,5 @@ fn a_host_with_several_addresses_is_reached_by_the_one_that_listens() {
     unknown.clock().advance(Duration::from_secs(1));
     unknown
         .get("/x")
-        .assert_failed(502, "origin refused the connection");
+        .assert_failed(502, "origin's name could not be looked up");
 }

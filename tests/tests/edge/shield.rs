@@ -421,6 +421,23 @@ fn a_plan_of_an_edge_is_a_plan_at_the_shield() {
 }
 
 #[test]
+fn pages_that_plans_of_edges_fetch_are_not_popular_at_the_shield() {
+    let origin = super::warming::origin();
+    let clock = clock();
+    let popular = "[[warm]]\nname = \"plan\"\nsite = \"site\"\npopular = 10";
+    let shield = tier("shield", &clock, before(&origin).section(popular));
+    let plan = "[[warm]]\nname = \"plan\"\nsite = \"site\"\nurls = [\"/a\", \"/b\"]";
+    let edge = tier("edge", &clock, behind(&shield).section(plan));
+    assert_counts(&warm(&edge), &[("planned", 2), ("fetched", 2)]);
+    for _ in 0..5 {
+        // Of visitors of edges.
+        assert_eq!(shield.get("/wanted").text(), "/wanted ");
+    }
+    secs(&clock, 3_000);
+    assert_counts(&warm(&shield), &[("planned", 1)]);
+}
+
+#[test]
 fn a_trusted_edge_says_who_its_visitors_are_and_by_which_scheme_they_came() {
     let origin = Origin::start();
     origin.on("/x", Reply::fresh(60, "x"));

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::error::LookUpError;
 use super::socket::PlainSocket;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
@@ -152,8 +153,7 @@ impl Addresses {
         }
         let known = self.known();
         if known.list.is_empty() {
-            let problem = format!("the name {} could not be looked up", self.host);
-            return Err(io::Error::other(problem));
+            return Err(LookUpError::FailedLately.into());
         }
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let turn =
@@ -172,12 +172,12 @@ impl Addresses {
             Ok(found) => found.take(MAX_ADDRESSES).collect::<Vec<_>>(),
             Err(error) => {
                 known.due = Some(clock.now().saturating_add(LOOK_UP_PAUSE));
-                return Err(error);
+                return Err(LookUpError::Failed(error).into());
             }
         };
         if found.is_empty() {
             known.due = Some(clock.now().saturating_add(LOOK_UP_PAUSE));
-            return Err(io::Error::other("the name has no address"));
+            return Err(LookUpError::NoAddress.into());
         }
         let before = std::mem::take(&mut known.list);
         for address in in_alternating_families(found) {

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{AUTHORIZATION, UPGRADE, WWW_AUTHENTICATE};
 use http::{Request, Response, StatusCode, Version};
@@ -129,7 +130,7 @@ impl Attempt<'_> {
     async fn open_shared(self) -> Result<TakenConnection, OriginError> {
         let hop = self.hop;
         let turn = pool::opening(hop);
-        let turn = self.clock.timeout(self.times.connect, turn.lock()).await;
+        let turn = self.clock.timeout(self.patience(), turn.lock()).await;
         let Ok(_turn) = turn else {
             return Err(OriginError::ConnectTimeout {
                 origin: hop.name.clone(),
@@ -170,6 +171,16 @@ impl Attempt<'_> {
         }
     }
 
+    /// How long a connection may take now: `connect_timeout`, and no longer than to the deadline of a
+    /// request without content.
+    fn patience(&self) -> Duration {
+        let timeout = self.times.connect;
+        match self.sending {
+            None => timeout.min(self.deadline.since(self.clock.now())),
+            Some(_) => timeout,
+        }
+    }
+
     /// Opens a connection. `connect_timeout` bounds all of it, the TLS handshake included.
     async fn open(self, only_http1: bool) -> Result<NextHopConnection, OriginError> {
         let hop = self.hop;
@@ -186,8 +197,7 @@ impl Attempt<'_> {
             let spoken = connection::speak(secured.socket, secured.spoken, settings, now).await;
             spoken.map_err(|source| OriginError::connect(origin(), source))
         };
-        let timeout = self.times.connect;
-        let opened = self.clock.timeout(timeout, opening).await;
+        let opened = self.clock.timeout(self.patience(), opening).await;
         let connection = opened.map_err(|_| OriginError::ConnectTimeout { origin: origin() })??;
         hop.counters.opened();
         Ok(connection)

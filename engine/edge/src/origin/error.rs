@@ -117,12 +117,24 @@ impl OriginError {
     /// The reason for `Cache-Status`, without the name of the next hop.
     pub fn as_str(&self) -> &'static str {
         match self {
-            OriginError::Connect { .. } => "origin refused the connection",
+            OriginError::Connect { source, .. } if is_of_look_up(source) => {
+                "origin's name could not be looked up"
+            }
+            OriginError::Connect { source, .. } => match source.kind() {
+                io::ErrorKind::ConnectionRefused => "origin refused the connection",
+                _ => "origin could not be reached",
+            },
             OriginError::Tls { .. } => "TLS to the origin failed",
             OriginError::Exhausted { .. } => "edge is out of descriptors or ports",
             OriginError::ConnectTimeout { .. } => "origin did not accept a connection in time",
             OriginError::Busy => "too many requests to the origin",
             OriginError::ResponseTimeout { .. } => "origin did not answer in time",
+            OriginError::Broken { source, .. } if source.is_parse_too_large() => {
+                "origin sent too large a head"
+            }
+            OriginError::Broken { source, .. } if source.is_parse() => {
+                "origin sent a malformed response"
+            }
             OriginError::Broken { .. } => "origin broke off",
             OriginError::Malformed { .. } => "origin sent a malformed response",
             OriginError::TooManyFields { .. } => "origin sent too many header fields",
@@ -131,6 +143,32 @@ impl OriginError {
             OriginError::RequestBody { .. } => "request body ended early",
         }
     }
+}
+
+/// Why there is no address for the name of a next hop.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LookUpError {
+    /// The system could not look it up.
+    #[error("the name could not be looked up")]
+    Failed(#[source] io::Error),
+    /// That was so a moment ago, and is not asked again yet.
+    #[error("the name could not be looked up a moment ago")]
+    FailedLately,
+    /// There is none.
+    #[error("the name has no address")]
+    NoAddress,
+}
+
+impl From<LookUpError> for io::Error {
+    fn from(error: LookUpError) -> io::Error {
+        io::Error::other(error)
+    }
+}
+
+fn is_of_look_up(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<LookUpError>())
 }
 
 /// Whether the edge lacks something, so that the next hop is not to blame.

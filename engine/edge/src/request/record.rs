@@ -172,7 +172,8 @@ pub(super) fn record(visit: Visit<'_>, answer: &Answer) -> Option<Box<OpenRecord
     if answer.provenance.forward.is_some() && !answer.provenance.collapsed {
         charge_fetch(exchange);
     }
-    if is_popular(answer) {
+    // A plan of an edge in front comes as visitors do, and wants nothing for itself.
+    if is_popular(answer) && !exchange.requester.is_plan() {
         let site = exchange.site.index;
         let page = PageRequests {
             url: &exchange.counting_target(),

@@ -21,14 +21,14 @@ use tokio::sync::{oneshot, watch};
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 /// An authority that signs certificates, and its own as a file.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
     file: String,
 }
 
 /// A certificate with its key, also as files.
-pub(super) struct Certificate {
+pub(crate) struct Certificate {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     pin: String,
@@ -38,7 +38,7 @@ pub(super) struct Certificate {
 }
 
 impl Authority {
-    pub(super) fn new() -> Authority {
+    pub(crate) fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -52,31 +52,31 @@ impl Authority {
     }
 
     /// The file with its certificate.
-    pub(super) fn file(&self) -> &str {
+    pub(crate) fn file(&self) -> &str {
         assert!(self.folder.path().exists());
         &self.file
     }
 
-    pub(super) fn issue(&self, names: &[&str]) -> Certificate {
+    pub(crate) fn issue(&self, names: &[&str]) -> Certificate {
         self.sign(params(names))
     }
 
     /// Valid until the first day of a year.
-    pub(super) fn issue_until(&self, names: &[&str], year: i32) -> Certificate {
+    pub(crate) fn issue_until(&self, names: &[&str], year: i32) -> Certificate {
         let mut params = params(names);
         params.not_after = date_time_ymd(year, 1, 1);
         self.sign(params)
     }
 
     /// Valid from the first day of a year.
-    pub(super) fn issue_from(&self, names: &[&str], year: i32) -> Certificate {
+    pub(crate) fn issue_from(&self, names: &[&str], year: i32) -> Certificate {
         let mut params = params(names);
         params.not_before = date_time_ymd(year, 1, 1);
         self.sign(params)
     }
 
     /// A certificate signed by its own key.
-    pub(super) fn self_signed(&self, names: &[&str]) -> Certificate {
+    pub(crate) fn self_signed(&self, names: &[&str]) -> Certificate {
         let key = KeyPair::generate().unwrap();
         let certificate = params(names).self_signed(&key).unwrap();
         Certificate::new(&certificate, &key)
@@ -120,15 +120,15 @@ impl Certificate {
     }
 
     /// Its public key as a pin.
-    pub(super) fn pin(&self) -> String {
+    pub(crate) fn pin(&self) -> String {
         self.pin.clone()
     }
 
-    pub(super) fn cert_file(&self) -> &str {
+    pub(crate) fn cert_file(&self) -> &str {
         &self.cert_file
     }
 
-    pub(super) fn key_file(&self) -> &str {
+    pub(crate) fn key_file(&self) -> &str {
         &self.key_file
     }
 
@@ -157,12 +157,12 @@ impl Certificate {
 
 /// What the edge did in a handshake.
 #[derive(Clone, Debug)]
-pub(super) struct Handshake {
+pub(crate) struct Handshake {
     /// The name that it asked for.
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
     /// The protocols that it offered.
-    pub(super) offered: Vec<String>,
-    pub(super) is_resumed: bool,
+    pub(crate) offered: Vec<String>,
+    pub(crate) is_resumed: bool,
 }
 
 /// A thread that serves on a runtime of its own until it is dropped.
@@ -213,19 +213,19 @@ fn listen() -> (std::net::TcpListener, SocketAddr) {
 }
 
 /// TLS in front of a scripted origin.
-pub(super) struct TlsFront {
+pub(crate) struct TlsFront {
     address: SocketAddr,
     handshakes: Arc<Mutex<Vec<Handshake>>>,
     _serving: Serving,
 }
 
 impl TlsFront {
-    pub(super) fn before(origin: &Origin, certificate: Certificate) -> TlsFront {
+    pub(crate) fn before(origin: &Origin, certificate: Certificate) -> TlsFront {
         TlsFront::start(origin, certificate.server(None, &[b"http/1.1"]))
     }
 
     /// One that demands a certificate of this authority.
-    pub(super) fn demanding(
+    pub(crate) fn demanding(
         origin: &Origin,
         certificate: Certificate,
         authority: &Authority,
@@ -253,12 +253,12 @@ impl TlsFront {
         }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The handshakes that came to an end in order.
-    pub(super) fn handshakes(&self) -> Vec<Handshake> {
+    pub(crate) fn handshakes(&self) -> Vec<Handshake> {
         self.handshakes.lock().unwrap().clone()
     }
 }
@@ -292,7 +292,7 @@ async fn relay_tls(
 }
 
 /// A Unix socket in front of a scripted origin.
-pub(super) fn unix_front(origin: &Origin, path: &Path) -> impl Drop + use<> {
+pub(crate) fn unix_front(origin: &Origin, path: &Path) -> impl Drop + use<> {
     let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
     listener.set_nonblocking(true).unwrap();
     let origin = origin.address();
@@ -305,18 +305,18 @@ pub(super) fn unix_front(origin: &Origin, path: &Path) -> impl Drop + use<> {
 }
 
 /// A listener on 127.0.0.1 in front of a scripted origin, which has an address of its own.
-pub(super) struct Relay {
+pub(crate) struct Relay {
     address: SocketAddr,
     _serving: Serving,
 }
 
 impl Relay {
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 }
 
-pub(super) fn relay_on_loopback(origin: &Origin) -> Relay {
+pub(crate) fn relay_on_loopback(origin: &Origin) -> Relay {
     let (listener, address) = listen();
     let origin = origin.address();
     let serving = Serving::start(async move {
@@ -364,7 +364,7 @@ impl Http2Origin {
     }
 
     /// With TLS if there is a certificate.
-    pub(super) fn start(certificate: Option<Certificate>) -> Http2Origin {
+    pub(crate) fn start(certificate: Option<Certificate>) -> Http2Origin {
         let (listener, address) = listen();
         let state: Arc<Http2State> = Arc::default();
         let (held, is_held) = watch::channel(false);
@@ -407,29 +407,29 @@ impl Http2Origin {
     }
 
     /// Answers nothing until [`Http2Origin::release`].
-    pub(super) fn hold(&self) {
+    pub(crate) fn hold(&self) {
         self.held.send_replace(true);
     }
 
-    pub(super) fn release(&self) {
+    pub(crate) fn release(&self) {
         self.held.send_replace(false);
     }
 
-    pub(super) fn under_way(&self) -> usize {
+    pub(crate) fn under_way(&self) -> usize {
         self.state.under_way.load(Ordering::SeqCst)
     }
 
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
     }
 
     /// The most requests at a time on one connection.
-    pub(super) fn most_streams(&self) -> usize {
+    pub(crate) fn most_streams(&self) -> usize {
         self.state.most_streams.load(Ordering::SeqCst)
     }
 
     /// The `:authority` of each request.
-    pub(super) fn authorities(&self) -> Vec<String> {
+    pub(crate) fn authorities(&self) -> Vec<String> {
         self.state.authorities.lock().unwrap().clone()
     }
 }

@@ -2,7 +2,7 @@
 //! answers that a second look changes, and slow ones.
 //!
 //! The questions are made from the manifest, the settings, the cases and an access log
-//! ([`questions`](self::questions)). The same seed makes the same questions.
+//! ([`questions`]). The same seed makes the same questions.
 
 mod case_text;
 pub mod coverage;

@@ -16,8 +16,9 @@ Examples:
 
 A file in the folder tells the language: Cargo.toml, policy.js, policy.ts,
 app.py, policy.c, policy.go, policy.zig or assembly/policy.ts. The language's
-own tools do the work; if one is missing, the message says how to get it. Exit code: 0 if the module was built, 1 if not, 2 if the
-command is used wrongly.";
+own tools do the work; if one is missing, the message says how to get it.
+Exit code: 0 if the module was built, 1 if not, 2 if the command is used
+wrongly.";
 
 /// Builds the module of a policy with its language's own tools
 #[derive(Debug, Args)]

@@ -81,7 +81,8 @@ fn the_admin_interface_serves_its_openapi_document() {
                 .replace("{plan}", "nothing")
                 .replace("{id}", "1")
                 .replace("{policy}", "nothing")
-                .replace("{site}", "nothing");
+                .replace("{site}", "nothing")
+                .replace("{table}", "nothing");
             // Its head alone: a stream has no end.
             let request = Request::new(method.to_uppercase(), &target).body("{}");
             let mut client = Client::connect(edge.admin_address());

@@ -105,22 +105,27 @@ impl Site {
         let application = Application::start(python);
         let (authority, folder) = (Authority::new("root"), folder());
         authority.issue(names(&[HOST])).write(folder.path(), "own");
-        // Redirects need a port that is known.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = port.local_addr().unwrap().port();
-        let listener = listener(folder.path(), &["own"], "")
-            .replace("127.0.0.1:0", &format!("127.0.0.1:{port}"))
-            .replace(
-                "[server.listener.tls]",
-                "http2 = true\n[server.listener.tls]",
-            );
-        let edge = Edge::before_url(&format!("http://127.0.0.1:{}", application.port))
-            .server(&listener)
-            .site(&format!(
+        let start = || {
+            // Redirects need a port that is known. Another test may be faster to take it.
+            let port = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = port.local_addr().unwrap().port();
+            let listener = listener(folder.path(), &["own"], "")
+                .replace("127.0.0.1:0", &format!("127.0.0.1:{port}"))
+                .replace(
+                    "[server.listener.tls]",
+                    "http2 = true\n[server.listener.tls]",
+                );
+            let site = format!(
                 "redirect_to_https = true\nhttps_port = {port}\npass_cookies = [\"sessionid\"]\n\
                  compress = {{ min = \"100B\" }}"
-            ))
-            .start();
+            );
+            Edge::before_url(&format!("http://127.0.0.1:{}", application.port))
+                .server(&listener)
+                .site(&site)
+                .try_start()
+        };
+        let edge = (0..10).find_map(|_| start().ok());
+        let edge = edge.expect("one of ten ports is free");
         Site {
             edge,
             authority,

@@ -143,8 +143,10 @@ fn visitors_go_to_the_start_page_of_their_country() {
         .server("workers = 1\ntrusted_proxies = [\"127.0.0.1\"]")
         .site("country = { field = \"X-Geo-Country\" }")
         .start();
-    let from =
-        |target: &str, country: &str| edge.send(&get(target).header("X-Geo-Country", country));
+    let from = |target: &str, country: &str| {
+        let request = get(target).header("X-Forwarded-For", "203.0.113.9");
+        edge.send(&request.header("X-Geo-Country", country))
+    };
     for (country, page) in [("AR", "/ar/"), ("CL", "/cl/"), ("JP", "/int/")] {
         let start = from("/", country);
         assert_eq!(

@@ -382,7 +382,7 @@ fn commands_sign_and_verify_as_minisign_does() {
     good(&["data", "sign", "windows.key", "prices.csv"]);
     keys.minisign(&["-V", "-p", "team.pub", "-m", "prices.csv"]);
     // A package with settings is signed as a whole.
-    let settings = "{\"rules\": []}";
+    let settings = "{\"rules\": [{\"name\": \"all\", \"match\": [\"/*\"], \"ttl\": 60}]}";
     good(&[
         "policy",
         "sign",
@@ -441,7 +441,9 @@ fn check_tells_what_the_state_directory_changes() {
     let edge = Edge::before(&origin).state_dir(state.path()).start();
     let rules = &*Package {
         module: builtin("json-rules").unwrap().into(),
-        settings: Some("{\"rules\": []}".into()),
+        settings: Some(
+            "{\"rules\": [{\"name\": \"all\", \"match\": [\"/*\"], \"ttl\": 60}]}".into(),
+        ),
         cases: None,
     }
     .to_bytes();

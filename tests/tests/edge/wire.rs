@@ -368,19 +368,19 @@ fn ambiguous_responses_are_refused() {
         ),
         (
             format!("{good}X-A: one\r\n folded\r\nContent-Length: 4\r\n\r\nevil"),
-            "broke off",
+            "malformed",
         ),
         (
             format!("{good}X-A : one\r\nContent-Length: 4\r\n\r\nevil"),
-            "broke off",
+            "malformed",
         ),
         (
             format!("{good}X-A: a\rb\r\nContent-Length: 4\r\n\r\nevil"),
-            "broke off",
+            "malformed",
         ),
         (
             format!("{good}X-A: a\0b\r\nContent-Length: 4\r\n\r\nevil"),
-            "broke off",
+            "malformed",
         ),
     ] {
         let origin = Origin::start();

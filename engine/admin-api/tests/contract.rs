@@ -68,6 +68,7 @@ fn each_committed_answer_is_read_and_written_again_without_a_loss() {
         check_endpoint::<PushVersion>(),
         check_endpoint::<Ready>(),
         check_endpoint::<Reload>(),
+        check_endpoint::<Upgrade>(),
         check_endpoint::<RemovePolicy>(),
         check_endpoint::<RemoveTable>(),
         check_endpoint::<ResumeOrigin>(),

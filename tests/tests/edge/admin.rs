@@ -89,11 +89,13 @@ fn the_admin_interface_serves_its_openapi_document() {
             client.start(&request.host("localhost"));
             let answer = client.head();
             assert_ne!(answer.status, 405, "{method} {target}");
-            assert_eq!(
-                answer.status == 404,
-                target.contains("nothing") || target.contains("/1"),
-                "{method} {target}: {answer:?}"
-            );
+            let is_unknown = target.contains("nothing") || target.contains("/1");
+            let told = format!("{method} {target}: {answer:?}");
+            match is_unknown {
+                // Without a state directory, some are refused before the name is looked up.
+                true => assert!(matches!(answer.status, 404 | 409), "{told}"),
+                false => assert_ne!(answer.status, 404, "{told}"),
+            }
         }
     }
 }

@@ -107,8 +107,9 @@ impl Site {
         authority.issue(names(&[HOST])).write(folder.path(), "own");
         let start = || {
             // Redirects need a port that is known. Another test may be faster to take it.
-            let port = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = port.local_addr().unwrap().port();
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = free.local_addr().unwrap().port();
+            drop(free);
             let listener = listener(folder.path(), &["own"], "")
                 .replace("127.0.0.1:0", &format!("127.0.0.1:{port}"))
                 .replace(

@@ -486,7 +486,7 @@ fn check_tells_what_the_state_directory_changes() {
         "{told}"
     );
     let named = text.clone()
-        + "[[policy]]\nname = \"seo\"\nmodule = \"builtin:json-rules\"\nsettings = { rules = [] }\n";
+        + "[[policy]]\nname = \"seo\"\nmodule = \"builtin:json-rules\"\nsettings = { rules = [{ match = [\"/*\"], ttl = 60 }] }\n";
     keys.write(
         "tero.toml",
         named.replace("state_dir", "max_versions = 5\nstate_dir"),

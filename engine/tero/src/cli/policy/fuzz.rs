@@ -26,10 +26,10 @@ Examples:
   tero policy fuzz --max-fuel 200000 --json | jq .defects
 
 The questions are made from the manifest, the settings, the cases and the log:
-ordinary ones, odd ones, and ones at the edges of what HTTP allows. Each goes to
-a fresh instance and to a used one, and some are asked again later. A defect is
-shown with its first question as a case, to be kept in cases.toml. The same seed
-makes the same questions.
+ordinary ones, odd ones, and ones at the edges of what HTTP allows. Each goes
+to a fresh instance and to a used one, and some are asked again later. A defect
+is shown with its first question as a case, to be kept in cases.toml. The same
+seed makes the same questions.
 
 Exit code: 0 if there is no defect, 1 if there is one, 2 if the command is used
 wrongly.";

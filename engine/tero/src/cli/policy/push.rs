@@ -24,9 +24,9 @@ Examples:
 
 The edge compiles and configures it, runs its cases, and keeps it. It decides
 nothing until it is activated. With --site, a policy that the configuration
-doesn't have is put on a site and decides at once. Without --settings, the settings of the
-configuration apply. A signature beside the file, FILE.minisig, is sent along:
-see tero policy sign.
+doesn't have is put on a site and decides at once. Without --settings, the
+settings of the configuration apply. A signature beside the file, FILE.minisig,
+is sent along: see tero policy sign.
 
 Exit code: 0 if the edge keeps it, 1 if not, 2 if the command is used wrongly.";
 

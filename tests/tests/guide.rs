@@ -80,9 +80,11 @@ fn configurations_in_the_guide_are_good() {
         .collect();
     assert!(!blocks.is_empty());
     let folder = tero_tests::folder();
-    let table = |name: &str, rows: &str| std::fs::write(folder.path().join(name), rows).unwrap();
-    table("prices.csv", "a,1\n");
-    table("countries.csv", "203.0.113.0/24,AR\n");
+    let file = |name: &str, rows: &str| std::fs::write(folder.path().join(name), rows).unwrap();
+    file("prices.csv", "a,1\n");
+    file("countries.csv", "203.0.113.0/24,AR\n");
+    let key = "RWQAAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyAhIiMkJSYn";
+    file("team.pub", key);
     for (page, block) in blocks {
         Config::parse(&format!("{site}{block}"), &page, folder.path())
             .unwrap_or_else(|errors| panic!("{errors}"));

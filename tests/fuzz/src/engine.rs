@@ -18,7 +18,7 @@ pub mod drive;
 pub use control::{admin, admin_token, purge, rollout, warm};
 pub use policy_host::{
     Hook, Manifest, Package, PopularPage, WarmUrl, answer, cases, contract, cookies, device, facts,
-    fuzzing, manifest, tables,
+    fuzzing, manifest, module, tables, trust,
 };
 pub use request_path::{run_id, telemetry};
 pub use tools::{import, replay};
@@ -32,6 +32,7 @@ mod policy_host {
     pub mod fuzzing;
     pub mod manifest;
     pub mod tables;
+    pub mod trust;
 
     pub use answer::WarmUrl;
     pub use facts::PopularPage;
@@ -39,6 +40,7 @@ mod policy_host {
     pub use module::package::Package;
 
     pub mod module {
+        pub mod digest;
         pub mod package;
     }
 

@@ -134,7 +134,6 @@ fn a_page_is_purged_at_the_instant_that_the_application_names() {
 }
 
 #[test]
-#[ignore = "the field of the country does not reach this policy, not explained yet"]
 fn visitors_go_to_the_start_page_of_their_country() {
     let origin = Origin::start();
     origin.otherwise(|asked| Reply::fresh(60, asked.header("x-country").unwrap_or_default()));

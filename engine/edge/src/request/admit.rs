@@ -142,6 +142,13 @@ pub(super) fn admit_to<T>(
         None => None,
         Some(tracer) => tracer.begin(&parts.headers, identity.is_of_trusted_peer),
     };
+    let country = match &site.country {
+        None => None,
+        Some(lookup) => {
+            let is_trusted = identity.is_of_trusted_peer;
+            lookup.of(&parts.headers, identity.client, is_trusted)
+        }
+    };
     let mut id = OnceLock::new();
     let claims_https = seen.suspects.of_proxies
         && !identity.is_of_trusted_peer
@@ -165,13 +172,11 @@ pub(super) fn admit_to<T>(
         cookies::weigh(&site, &mut parts.headers, &mut fields);
     }
     fields.claims_https = claims_https;
-    let country = match &site.country {
-        None => None,
-        Some(lookup) => {
-            let is_trusted = identity.is_of_trusted_peer;
-            lookup.of(&mut parts.headers, identity.client, is_trusted)
-        }
-    };
+    if let Some(lookup) = &site.country
+        && !identity.is_of_trusted_peer
+    {
+        lookup.remove_untrusted(&mut parts.headers);
+    }
     let device_source = match site.needs_device_source {
         true => device::source_of(&parts.headers, device),
         false => DeviceSource::Nothing,

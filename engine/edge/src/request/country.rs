@@ -29,26 +29,34 @@ impl CountryLookup {
         }
     }
 
-    /// The country of a client, which a trusted proxy may tell. The field of any other client is
-    /// removed: neither policies nor origins are told what it made up.
+    /// The country of a client, which a trusted proxy may tell. To be asked before the fields of
+    /// proxies are taken out: most of those that tell a country are among them.
     #[cold]
     pub(super) fn of(
         &self,
-        headers: &mut HeaderMap,
+        headers: &HeaderMap,
         client: Option<IpAddr>,
         is_of_trusted_peer: bool,
     ) -> Option<Country> {
+        if !self.is_needed {
+            return None;
+        }
         if let Some(field) = &self.field {
-            if !is_of_trusted_peer {
-                headers.remove(field);
-                return None;
-            }
-            let told = headers.get(field).filter(|_| self.is_needed)?;
+            let told = headers.get(field).filter(|_| is_of_trusted_peer)?;
             return Country::parse(told.to_str().ok()?);
         }
-        let slot = self.table.as_ref().filter(|_| self.is_needed)?;
+        let slot = self.table.as_ref()?;
         let address = client?.to_canonical().to_string();
         let table = slot.table()?;
         Country::parse(&table.longest_prefix(&address)?.value)
+    }
+
+    /// Removes the field of a client that is not a trusted proxy: neither policies nor origins are
+    /// told what it made up.
+    #[cold]
+    pub(super) fn remove_untrusted(&self, headers: &mut HeaderMap) {
+        if let Some(field) = &self.field {
+            headers.remove(field);
+        }
     }
 }

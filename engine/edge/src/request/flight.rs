@@ -117,6 +117,8 @@ fn shares(visit: Visit<'_>, refusal: Refusal) -> bool {
         Refusal::Authorization => exchange.fields.authorization,
         Refusal::ShieldToRequest => exchange.fields.cookie || exchange.fields.authorization,
         Refusal::RequestNoStore => exchange.directives.no_store,
+        // A policy said so of the leader, a crawler perhaps; of this one it hasn't been asked yet.
+        Refusal::NotAdmitted => false,
         _ => true,
     }
 }

@@ -255,6 +255,7 @@ fn stored_only(visit: Visit<'_>) -> Option<Answer> {
     match visit.disposition(visit.look()) {
         Disposition::Serve(stored) => Some(hit(visit, &stored, StoreTier::Memory)),
         Disposition::ServeWhileRevalidating(stored)
+        | Disposition::ServeWhileOriginIsTried(stored)
         | Disposition::ServeWhileOriginRests(stored)
         | Disposition::Revalidate { stored, .. }
             if visit.may_stand_in(&stored) =>
@@ -377,6 +378,12 @@ fn carry_out_by(
             visit.note_key_value();
             revalidate::in_background(visit, &stored);
             let provenance = Provenance::stored(Outcome::Stale).of_tier(tier);
+            Progress::Answered(stale(visit, &stored, provenance))
+        }
+        Disposition::ServeWhileOriginIsTried(stored) => {
+            visit.note_key_value();
+            revalidate::in_background(visit, &stored);
+            let provenance = Provenance::stale_while_origin_is_tried().of_tier(tier);
             Progress::Answered(stale(visit, &stored, provenance))
         }
         Disposition::ServeWhileOriginRests(stored) => {

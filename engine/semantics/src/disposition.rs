@@ -137,6 +137,9 @@ pub enum Disposition<S> {
     /// The stored response answers it, stale, since the origin is left alone after a failure (RFC
     /// 5861 §4).
     ServeWhileOriginRests(S),
+    /// The stored response answers it, stale, while a request in the background tries whether the origin
+    /// is back (RFC 5861 §4).
+    ServeWhileOriginIsTried(S),
     /// The stored response is validated first.
     Revalidate {
         /// The stored response.
@@ -274,10 +277,10 @@ fn of_stored<S: StoredFreshness>(
             match outlook() {
                 OriginOutlook::Resting => Disposition::ServeWhileOriginRests(stored),
                 // The origin is asked again, and this request does not take the risk.
-                OriginOutlook::Doubtful => Disposition::ServeWhileRevalidating(stored),
+                OriginOutlook::Doubtful => Disposition::ServeWhileOriginIsTried(stored),
                 // It failed in the content, which no head tells beforehand (RFC 5861 §4).
                 OriginOutlook::Good if stored.successor_broke_off() => {
-                    Disposition::ServeWhileRevalidating(stored)
+                    Disposition::ServeWhileOriginIsTried(stored)
                 }
                 OriginOutlook::Good => Disposition::Revalidate { stored, why },
             }
@@ -573,7 +576,7 @@ mod tests {
         assert!(matches!(after(9, bridges), Disposition::Serve(_)));
         for secs in [10, 14] {
             let seen = after(secs, bridges);
-            assert!(matches!(seen, Disposition::ServeWhileRevalidating(_)));
+            assert!(matches!(seen, Disposition::ServeWhileOriginIsTried(_)));
         }
         assert!(matches!(after(15, bridges), Disposition::Revalidate { .. }));
         assert!(matches!(
@@ -723,7 +726,10 @@ mod tests {
 
     #[test]
     fn stale_responses_are_served_without_asking_an_origin_that_rests() {
-        use Disposition::{Revalidate, Serve, ServeWhileOriginRests, ServeWhileRevalidating};
+        use Disposition::{
+            Revalidate, Serve, ServeWhileOriginIsTried, ServeWhileOriginRests,
+            ServeWhileRevalidating,
+        };
         let stale = RevalidationReason::Stale;
         for (cache_control, age, outlook, expected) in [
             (
@@ -742,7 +748,7 @@ mod tests {
                 "max-age=60, stale-if-error=60",
                 61,
                 OriginOutlook::Doubtful,
-                ServeWhileRevalidating(()),
+                ServeWhileOriginIsTried(()),
             ),
             (
                 "max-age=60, stale-if-error=60",
@@ -794,6 +800,7 @@ mod tests {
             let seen = match seen {
                 Serve(_) => Serve(()),
                 ServeWhileOriginRests(_) => ServeWhileOriginRests(()),
+                ServeWhileOriginIsTried(_) => ServeWhileOriginIsTried(()),
                 ServeWhileRevalidating(_) => ServeWhileRevalidating(()),
                 Revalidate { why, .. } => Revalidate { stored: (), why },
                 other => panic!("{cache_control} {age}: {other:?}"),

@@ -678,6 +678,15 @@ fn in_words(visit: Visit<'_>, disposition: &Disposition<Arc<StoredResponse>>) ->
                 format!("it is stored, stale for {stale} s, and served while it is revalidated"),
             )
         }
+        Disposition::ServeWhileOriginIsTried(stored) => {
+            let stale = stored.head.freshness.staleness(at).as_secs();
+            expect(
+                "stale",
+                format!(
+                    "it is stored, stale for {stale} s, and served while the origin, which failed lately, is asked again"
+                ),
+            )
+        }
         Disposition::ServeWhileOriginRests(stored) => {
             let stale = stored.head.freshness.staleness(at).as_secs();
             expect(

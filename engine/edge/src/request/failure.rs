@@ -108,6 +108,12 @@ impl Failure {
         Failure::own(StatusCode::SERVICE_UNAVAILABLE, reason)
     }
 
+    /// The origin is asked again after a failure.
+    pub(super) fn origin_is_tried() -> Failure {
+        let reason = "origin failed lately and is asked again";
+        Failure::own(StatusCode::SERVICE_UNAVAILABLE, reason)
+    }
+
     /// Whether the origin has failed, and not the edge or the client: no connection, no answer in
     /// time, nothing that is HTTP, or a status that says so.
     pub(super) fn is_of_origin(self) -> bool {

@@ -231,6 +231,14 @@ impl Provenance {
         }
     }
 
+    /// Answered stale, since the origin failed lately, while it is asked again.
+    pub(super) fn stale_while_origin_is_tried() -> Provenance {
+        Provenance {
+            failure: Some(Failure::origin_is_tried()),
+            ..Provenance::stored(Outcome::Stale)
+        }
+    }
+
     /// Answered by an error of our own.
     pub(super) fn failed(forward: Option<Forward>, failure: Failure) -> Provenance {
         Provenance {

@@ -108,7 +108,9 @@ impl Mood {
             Mood::Resets | Mood::HangsUp => &["origin broke off"],
             Mood::Malformed => &["origin sent a malformed response"],
             Mood::Fails(_) | Mood::RetryLater => &["origin answered with an error"],
-            Mood::CutsBody | Mood::SilentInBody => &[],
+            // Whoever waits for a fetch whose content doesn't come.
+            Mood::SilentInBody => &["origin did not answer in time"],
+            Mood::CutsBody => &[],
         }
     }
 
@@ -374,6 +376,13 @@ impl Seen {
     }
 }
 
+/// Whether nothing goes on between edge and origin.
+fn is_idle(edge: &Edge) -> bool {
+    let origins = || edge.call::<Origins>(&[], &()).origins;
+    let is_idle = |origin: &OriginReport| origin.in_flight == 0;
+    edge.is_quiet() && origins().iter().all(is_idle)
+}
+
 fn live(moments: &[Moment]) -> TestCaseResult {
     let moody = MoodyOrigin::start();
     let edge = Edge::before(&moody.origin)
@@ -384,7 +393,15 @@ fn live(moments: &[Moment]) -> TestCaseResult {
     moody.answer_by(edge.clock());
     let mut seen = Seen::default();
     for (place, moment) in moments.iter().enumerate() {
-        edge.advance_secs(moment.passes_secs);
+        for _ in 0..moment.passes_secs {
+            // Timers of what goes on in the background begin when it gets the processor.
+            settle(|| is_idle(&edge), Duration::from_millis(8));
+            edge.advance_secs(1);
+        }
+        // What waited for a silent origin has come to its deadline.
+        if moment.passes_secs >= RECOVERED_SECS {
+            settle(|| is_idle(&edge), Duration::from_secs(3));
+        }
         moody.turn(moment.mood);
         seen.moods.insert(moment.mood);
         for visit in visit(&edge, moment)? {
@@ -400,12 +417,7 @@ fn live(moments: &[Moment]) -> TestCaseResult {
         }
         // What goes on in the background ends as well, before the clock is turned on.
         if moment.mood.responds() {
-            let is_idle = |origin: &OriginReport| origin.in_flight == 0;
-            let origins = || edge.call::<Origins>(&[], &()).origins;
-            settle(
-                || edge.is_quiet() && origins().iter().all(is_idle),
-                Duration::from_secs(3),
-            );
+            settle(|| is_idle(&edge), Duration::from_secs(3));
         }
         if !moment.mood.is_well() {
             seen.ill_until = Some(edge.clock().now());

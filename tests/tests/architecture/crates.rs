@@ -9,7 +9,16 @@ use serde_json::Value;
 const PAGE: &str = include_str!("../../../ARCHITECTURE.md");
 
 /// Libraries that mark a wall: only the crates named in ARCHITECTURE.md's table use them directly.
-const WALLS: [&str; 7] = ["clap", "h2", "hyper", "jiff", "moka", "rustls", "wasmtime"];
+const WALLS: [&str; 8] = [
+    "async-nats",
+    "clap",
+    "h2",
+    "hyper",
+    "jiff",
+    "moka",
+    "rustls",
+    "wasmtime",
+];
 
 /// What the crate of RFC 9111 may depend on.
 const OF_SEMANTICS: [&str; 3] = ["http", "httpdate", "sfv"];

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::admin_listener::AdminListener;
-use crate::housekeeping::SavedPopularity;
+use crate::housekeeping::SavedCounts;
 use crate::supervisor;
 use channel::{Channel, Received};
 use messages::{Offer, OfferedSockets, PROTOCOL, PredecessorMessage, SuccessorMessage};
@@ -98,7 +98,7 @@ pub enum UpgradeError {
 pub(crate) struct HandoverParts {
     pub(crate) edge: Arc<Edge>,
     pub(crate) state_dir: Option<Arc<StateDir>>,
-    pub(crate) popularity: SavedPopularity,
+    pub(crate) counts: SavedCounts,
     pub(crate) stage: watch::Sender<ShutdownStage>,
     pub(crate) sockets: HeldSockets,
     /// `None` for an edge inside of another program.
@@ -120,7 +120,7 @@ pub(crate) struct HeldSockets {
 pub struct Handover {
     edge: Arc<Edge>,
     state_dir: Option<Arc<StateDir>>,
-    popularity: SavedPopularity,
+    counts: SavedCounts,
     stage: watch::Sender<ShutdownStage>,
     /// `None` once the edge stops.
     sockets: Mutex<Option<HeldSockets>>,
@@ -138,7 +138,7 @@ impl Handover {
         Arc::new(Handover {
             edge: parts.edge,
             state_dir: parts.state_dir,
-            popularity: parts.popularity,
+            counts: parts.counts,
             stage: parts.stage,
             sockets: Mutex::new(Some(parts.sockets)),
             launch: parts.launch,
@@ -175,7 +175,7 @@ impl Handover {
         tracing::info!(program = %launch.program.display(), "starting a successor");
         supervisor::tell_reloading();
         self.is_under_way.store(true, Ordering::Release);
-        self.popularity.save_now(&self.edge);
+        self.counts.save_now(&self.edge);
         self.hold_state(true);
         let result = self.try_launch(launch);
         match &result {

@@ -1,9 +1,9 @@
 //! Periodic work of a running edge, on one thread: marks stored responses that expire soon, closes
-//! the windows of warming runs, checks origins, saves popularity, and looks after certificates.
+//! the windows of warming runs, checks origins, saves what was counted, and looks after certificates.
 //!
 //! It does not know the schedules of plans.
 
-mod saved_popularity;
+mod saved_counts;
 
 use std::io;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::warm::Warmer;
 use tero_edge::request::Edge;
 use tero_edge::server::ShutdownStage;
 
-pub use saved_popularity::SavedPopularity;
+pub use saved_counts::SavedCounts;
 
 /// How often stored responses that expire soon are marked.
 const MARK_EVERY: Duration = Duration::from_secs(1);
@@ -34,18 +34,18 @@ const LOOK_AT_ORIGINS_EVERY: Duration = Duration::from_secs(1);
 /// own.
 const FOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// How often popularity is saved; a crash loses no more than that.
+/// How often what was counted is saved; a crash loses no more than that.
 const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// The parts that the thread looks after.
 #[derive(Debug)]
 pub struct Housekeeping {
-    /// The edge whose stored responses are marked and whose popularity is saved.
+    /// The edge whose stored responses are marked and whose counts are saved.
     pub edge: Arc<Edge>,
     /// The warmer whose windows are closed.
     pub warmer: Arc<Warmer>,
-    /// Where popularity is saved.
-    pub popularity: SavedPopularity,
+    /// Where what was counted is saved.
+    pub counts: SavedCounts,
     /// The certificates of the listeners.
     pub(crate) certificates: Arc<CertificateUpkeep>,
     /// Looks for what operators must know, and tells them; `None` looks for nothing.
@@ -53,7 +53,7 @@ pub struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Starts the thread. When the edge stops, the thread saves popularity once more and ends.
+    /// Starts the thread. When the edge stops, the thread saves what was counted once more and ends.
     ///
     /// # Errors
     /// If the thread or its runtime can't be created.
@@ -72,7 +72,7 @@ impl Housekeeping {
             tokio::join!(
                 self.mark_expiring(),
                 self.close_windows(),
-                self.save_popularity(),
+                self.save_counts(),
                 self.check_origins(),
                 self.fold_hours(),
                 self.watch_events(),
@@ -85,7 +85,7 @@ impl Housekeeping {
             _ = stages.wait_for(|stage| *stage > ShutdownStage::Running) => {}
             _ = chores => {}
         }
-        self.popularity.save(&self.edge).await;
+        self.counts.save(&self.edge).await;
     }
 
     /// Checks the origins of all sites that are due.
@@ -141,10 +141,10 @@ impl Housekeeping {
         }
     }
 
-    async fn save_popularity(&self) {
+    async fn save_counts(&self) {
         loop {
             self.edge.clock.sleep(SAVE_EVERY).await;
-            self.popularity.save(&self.edge).await;
+            self.counts.save(&self.edge).await;
         }
     }
 }

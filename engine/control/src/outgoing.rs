@@ -1,4 +1,4 @@
-//! TLS towards servers that are no origins: directories of ACME, webhooks.
+//! TLS towards servers other than origins: directories of ACME, webhooks.
 
 use std::io;
 use std::path::Path;

@@ -22,7 +22,7 @@ use crate::handover::{
     Handover, HandoverParts, HeldSockets, Launch, Predecessor, PredecessorError, Successor,
     UpgradeError,
 };
-use crate::housekeeping::{Housekeeping, SavedPopularity};
+use crate::housekeeping::{Housekeeping, SavedCounts};
 use crate::maintenance::MaintenanceMemory;
 use crate::reload::{ReloadError, ReloadedParts, Reloader, log_zone_data, warn};
 use crate::rollout::{LoadedVersions, Rollout, RolloutError, tell_sites};
@@ -249,8 +249,8 @@ pub fn serve_on_terms(
     let edge = Arc::new(Edge::new(&config, parts));
     tell_sites(&edge);
     let orders = CertificateOrders::of(&config, &edge, state_dir.as_ref())?;
-    let popularity = SavedPopularity::new(state_dir.as_ref());
-    popularity.restore(&edge);
+    let counts = SavedCounts::new(state_dir.as_ref());
+    counts.restore(&edge);
     let maintenance = Arc::new(MaintenanceMemory::open(state_dir.as_ref()));
     maintenance.restore(&edge);
     let memory = PlanMemory::open(state_dir.as_ref());
@@ -278,7 +278,7 @@ pub fn serve_on_terms(
     let handover = Handover::new(HandoverParts {
         edge: Arc::clone(&edge),
         state_dir,
-        popularity: popularity.clone(),
+        counts: counts.clone(),
         stage: stage.clone(),
         sockets: HeldSockets {
             public: kept,
@@ -312,7 +312,7 @@ pub fn serve_on_terms(
     let housekeeping = Housekeeping {
         edge: Arc::clone(&edge),
         warmer: Arc::clone(&warmer),
-        popularity,
+        counts,
         certificates: Arc::clone(&certificates),
         events: Some(EventWatch {
             log: Arc::clone(&events),

@@ -33,7 +33,7 @@ section! {
         /// Stack that a policy's nested calls may use.
         stack: u64 = "512KiB", Size("64KiB", "1MiB");
         /// The folder for what a restart must not lose: pushed versions and which one is active,
-        /// popular pages, and when plans last ran. It belongs to one edge. With `""` no version can
+        /// popular pages, the figures of the week, and when plans last ran. It belongs to one edge. With `""` no version can
         /// be pushed, and the rest is lost at a restart.
         state_dir: Option<PathBuf> = "", Text("a path, relative to this file, or `\"\"`")
             => |path| base_dir.path_or_none(path);

@@ -216,7 +216,7 @@ fn finding(kind: IncidentKind, subject: &str, text: impl Into<String>) -> Findin
     }
 }
 
-/// The origins of a site that are not asked. Those that an operator took out are no trouble.
+/// The origins of a site that are not asked. Those that an operator took out don't count.
 fn origins(site: &Site) -> Vec<Finding> {
     let name = &site.settings.name;
     let hops = site.hops.figures();

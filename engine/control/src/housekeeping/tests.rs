@@ -6,6 +6,8 @@ use crate::build_info::BuildInfo;
 use crate::serve::{Server, serve};
 use crate::warm::plan_memory::PlanMemory;
 use tero_config::Config;
+use tero_edge::telemetry::Outcome;
+use tero_edge::telemetry::counters::AnsweredRequest;
 use tero_edge::telemetry::popularity::Hours;
 use tero_edge::telemetry::popularity::PageRequests;
 use tero_edge::telemetry::popularity::saved::SavedSite;
@@ -57,12 +59,12 @@ impl RunningHousekeeping {
         let edge = Arc::clone(server.edge());
         let housekeeping = Housekeeping {
             warmer: Warmer::new(&edge, Vec::new(), PlanMemory::default()).unwrap(),
-            popularity: SavedPopularity::new(Some(&dir)),
+            counts: SavedCounts::new(Some(&dir)),
             certificates: CertificateUpkeep::new(&[], None, &edge.clock),
             events: None,
             edge,
         };
-        housekeeping.popularity.restore(&housekeeping.edge);
+        housekeeping.counts.restore(&housekeeping.edge);
         let (stage, stages) = watch::channel(ShutdownStage::Running);
         RunningHousekeeping {
             server,
@@ -129,6 +131,31 @@ async fn popularity_is_saved_every_five_minutes_and_at_the_end() {
 }
 
 #[tokio::test]
+async fn a_week_outlives_a_restart() {
+    let running = RunningHousekeeping::start(server(NOON), tempfile::tempdir().unwrap());
+    let request = AnsweredRequest {
+        outcome: Outcome::Hit,
+        variant: None,
+        status: http::StatusCode::OK,
+        bytes: Some(100),
+        took: Duration::from_millis(1),
+        at: NOON,
+    };
+    let week = |running: &RunningHousekeeping| {
+        let sites = running.server.edge().sites.load();
+        sites.ever()[0].counters.week(NOON)
+    };
+    let sites = running.server.edge().sites.load_full();
+    sites.ever()[0].counters.record(&request);
+    let before = week(&running);
+    assert_eq!(before[0].traffic().requests.total(), 1);
+
+    let folder = running.stop().await;
+    let again = RunningHousekeeping::start(server(NOON), folder);
+    assert_eq!(week(&again), before);
+}
+
+#[tokio::test]
 async fn an_unreadable_file_is_ignored_and_replaced() {
     for nonsense in [
         "{",
@@ -148,7 +175,7 @@ async fn an_unreadable_file_is_ignored_and_replaced() {
 #[tokio::test]
 async fn without_a_state_directory_nothing_is_saved() {
     let server = server(NOON);
-    let saved = SavedPopularity::default();
+    let saved = SavedCounts::default();
     saved.restore(server.edge());
     saved.save(server.edge()).await;
     assert_eq!(wanted(server.edge()), [""; 0]);

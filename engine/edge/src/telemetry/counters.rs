@@ -7,6 +7,7 @@
 
 mod histogram;
 mod outcomes;
+mod saved_week;
 mod week;
 
 use std::cell::Cell;
@@ -29,6 +30,7 @@ pub(super) use histogram::Histogram;
 
 pub use histogram::{BUCKETS, HistogramSnapshot};
 pub use outcomes::{Outcomes, Traffic};
+pub use saved_week::{SavedHour, SavedVariant, SavedWeek};
 pub use week::{HourFigures, HourOfWeek, VariantTraffic, WeekCounters};
 
 /// Hours of the day.
@@ -337,6 +339,26 @@ impl SiteCounters {
     pub fn week(&self, now: Timestamp) -> Vec<HourFigures> {
         self.fold_week(now);
         self.week.hours()
+    }
+
+    /// The figures of the last seven days, to be saved.
+    pub fn save_week(&self, now: Timestamp) -> SavedWeek {
+        SavedWeek {
+            zone: self.zone().name().to_owned(),
+            hours: self.week(now).iter().map(SavedHour::of).collect(),
+        }
+    }
+
+    /// Continues from saved figures, if nothing has been counted yet and the zone is the same. Leaves out
+    /// impossible hours, and returns how many those are.
+    pub fn restore_week(&self, saved: &SavedWeek, now: Timestamp) -> usize {
+        if saved.zone != self.zone().name() {
+            return 0;
+        }
+        let hours: Vec<_> = saved.hours.iter().filter_map(SavedHour::figures).collect();
+        let impossible = saved.hours.len() - hours.len();
+        self.week.restore(hours, HourOfWeek::at(now, self.zone()));
+        impossible
     }
 
     /// Times to the heads of responses in the local hours of this parity: 0 for even hours.

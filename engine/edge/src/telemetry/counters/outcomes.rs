@@ -50,6 +50,11 @@ impl Outcomes {
         self.0[outcome.index()]
     }
 
+    /// Sets the requests with this outcome.
+    pub(super) fn set(&mut self, outcome: Outcome, count: u64) {
+        self.0[outcome.index()] = count;
+    }
+
     /// All requests.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{Datelike as _, Days, NaiveDate, Timelike as _};
+use chrono_tz::Tz;
 
 use super::histogram::HistogramSnapshot;
 use super::outcomes::Traffic;
@@ -41,6 +42,24 @@ pub struct HourOfWeek {
 }
 
 impl HourOfWeek {
+    /// The hour of an instant in a zone.
+    pub(super) fn at(now: Timestamp, zone: Tz) -> HourOfWeek {
+        let local = zones::local(now, zone);
+        HourOfWeek {
+            date: local.date_naive(),
+            hour: u8::try_from(local.hour()).unwrap_or(0),
+        }
+    }
+
+    /// The same hour so many days before.
+    fn days_before(self, days: u64) -> HourOfWeek {
+        let date = self.date.checked_sub_days(Days::new(days));
+        HourOfWeek {
+            date: date.unwrap_or(self.date),
+            hour: self.hour,
+        }
+    }
+
     /// The day of the week, 0 for Monday to 6 for Sunday.
     pub fn weekday(self) -> u8 {
         u8::try_from(self.date.weekday().num_days_from_monday()).unwrap_or(0)
@@ -105,16 +124,25 @@ impl WeekCounters {
         state.hours.values().cloned().collect()
     }
 
+    /// Takes over those of the days that are kept, if there are none yet.
+    pub(super) fn restore(&self, hours: Vec<HourFigures>, now: HourOfWeek) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.hours.is_empty() {
+            return;
+        }
+        let begin = now.days_before(DAYS);
+        let is_kept = |figures: &HourFigures| figures.hour > begin && figures.hour <= now;
+        let kept = hours.into_iter().filter(is_kept);
+        state
+            .hours
+            .extend(kept.map(|figures| (figures.hour, figures)));
+    }
+
     /// Takes in what was counted since the last time.
     pub(super) fn fold(&self, counters: &SiteCounters, now: Timestamp) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let state = &mut *state;
-        let local = zones::local(now, counters.zone());
-        let today = local.date_naive();
-        let now = HourOfWeek {
-            date: today,
-            hour: u8::try_from(local.hour()).unwrap_or(0),
-        };
+        let now = HourOfWeek::at(now, counters.zone());
         for (index, variant) in counters.variants().iter().enumerate() {
             let seen = state.seen.entry(Arc::clone(variant)).or_default();
             for hour in 0..HOURS {
@@ -143,10 +171,7 @@ impl WeekCounters {
                 figures.head_seconds = std::mem::take(&mut figures.head_seconds).plus(&new);
             }
         }
-        let begin = HourOfWeek {
-            date: today.checked_sub_days(Days::new(DAYS)).unwrap_or(today),
-            hour: now.hour,
-        };
+        let begin = now.days_before(DAYS);
         state.hours.retain(|hour, _| *hour > begin);
     }
 }
@@ -185,7 +210,7 @@ fn latest_of_parity(now: HourOfWeek, parity: usize) -> HourOfWeek {
 mod tests {
     use std::time::Duration;
 
-    use super::super::AnsweredRequest;
+    use super::super::{AnsweredRequest, SavedHour, SavedWeek};
     use super::*;
     use crate::telemetry::Outcome;
 
@@ -266,6 +291,59 @@ mod tests {
         answer(&counters, before, Outcome::Hit, 1);
         answer(&counters, midnight, Outcome::Hit, 1);
         assert_eq!(shown(&counters.week(midnight)), [(1, 23, 1), (2, 0, 1)]);
+    }
+
+    #[test]
+    fn saved_figures_are_gone_on_with() {
+        let old = counters();
+        answer(&old, nine(), Outcome::Miss, 300);
+        let saved = old.save_week(nine());
+        let later = nine().saturating_add(HOUR * 24 * 6);
+        let new = counters();
+        assert_eq!(new.restore_week(&saved, later), 0);
+        answer(&new, later, Outcome::Hit, 1);
+        let hours = new.week(later);
+        assert_eq!(shown(&hours), [(1, 9, 1), (0, 9, 1)]);
+        assert_eq!(hours[0], old.week(nine())[0]);
+        // Counters that have begun keep what they have.
+        assert_eq!(new.restore_week(&saved, later), 0);
+        assert_eq!(shown(&new.week(later)), [(1, 9, 1), (0, 9, 1)]);
+    }
+
+    #[test]
+    fn saved_hours_that_can_not_be_are_left_out() {
+        let old = counters();
+        answer(&old, nine(), Outcome::Hit, 1);
+        let good = old.save_week(nine());
+        let restored = |saved: &SavedWeek, now| {
+            let new = counters();
+            (new.restore_week(saved, now), new.week(now).len())
+        };
+        assert_eq!(restored(&good, nine()), (0, 1));
+        // Too old, or not yet.
+        let week_later = nine().saturating_add(HOUR * 24 * 7);
+        assert_eq!(restored(&good, week_later), (0, 0));
+        assert_eq!(restored(&good, nine().saturating_sub(HOUR)), (0, 0));
+        let spoil: [fn(&mut SavedHour); 7] = [
+            |hour| hour.date = "2026-02-30".into(),
+            |hour| hour.hour = 24,
+            |hour| hour.head_classes.push(1),
+            |hour| hour.head_classes[0] = u64::MAX,
+            |hour| hour.head_seconds = f64::NAN,
+            |hour| _ = hour.variants[0].requests.insert("sideways".to_owned(), 1),
+            |hour| _ = hour.variants[0].bytes.insert("hit".to_owned(), u64::MAX),
+        ];
+        for spoil in spoil {
+            let mut saved = good.clone();
+            spoil(&mut saved.hours[0]);
+            assert_eq!(restored(&saved, nine()), (1, 0), "{saved:?}");
+        }
+        // The clock of another zone has other hours.
+        let other_zone = SavedWeek {
+            zone: "Europe/Madrid".to_owned(),
+            ..good
+        };
+        assert_eq!(restored(&other_zone, nine()), (0, 0));
     }
 
     #[test]

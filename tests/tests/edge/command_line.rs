@@ -368,7 +368,19 @@ fn what_a_configuration_rarely_means_is_a_warning() {
             "[[site]]\npass_cookies = [\"a*\"]\nignore_cookies = [\"ab\"]\nname".to_owned(),
             "the cookie `ab` is ignored in vain",
         ),
+        (
+            own,
+            "[[site]]\ncountry = { table = \"geo\" }\nname".to_owned(),
+            "the table `geo` is not in the configuration",
+        ),
+        (
+            own,
+            "[[table]]\nname = \"geo\"\nfile = \"geo.csv\"\n[[site]]\ncountry = { table = \"geo\" }\nname"
+                .to_owned(),
+            "the table `geo` has texts as its keys",
+        ),
     ];
+    std::fs::write(folder.path().join("geo.csv"), "AR,1\n").unwrap();
     for (from, to, warning) in &cases {
         let told = check(from, to);
         assert!(

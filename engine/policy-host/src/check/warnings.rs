@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tero_config::calendars;
 use tero_config::{
     Config, ConfigError, FilePosition, IpNet, OriginAddress, OriginEndpoint, PeerNetwork, Site,
+    TableKind,
 };
 use tero_semantics::timestamp::Timestamp;
 
@@ -17,6 +18,7 @@ use tero_semantics::timestamp::Timestamp;
 /// - origins that are the edge itself: each request would be refused as a loop;
 /// - cookies that `ignore_cookies` names in vain, since `pass_cookies` has them;
 /// - `default_ttl_with_cookies` of a site that can't tell logged-in visitors;
+/// - tables of countries that are not in the configuration, or have no networks as keys;
 /// - networks that may purge and mean everybody, or a proxy;
 /// - `trusted_proxies` and `trusted_edges` that mean everybody.
 pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
@@ -100,6 +102,9 @@ pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
                 "name the cookies of logged-in visitors in `pass_cookies`".to_owned(),
             ));
         }
+        if let Some((problem, cure)) = country_table(config, site) {
+            warnings.push(warn(site.place, "site.country.table", problem, cure));
+        }
         let purgers = site.purge.iter().flat_map(|purge| &purge.from);
         warnings.extend(purgers.filter_map(|network| {
             let (problem, cure) = open_to_purge(config, network)?;
@@ -121,6 +126,28 @@ pub fn warnings(config: &Config, now: Timestamp) -> Vec<ConfigError> {
         }
     }
     warnings
+}
+
+/// Why the table of a site tells no country, and the cure.
+fn country_table(config: &Config, site: &Site) -> Option<(String, String)> {
+    let name = site.country.as_ref()?.table.as_ref()?;
+    let Some(table) = config.tables.iter().find(|table| table.name == *name) else {
+        let problem = format!(
+            "the table `{name}` is not in the configuration: countries are unknown until it is pushed"
+        );
+        let cure = format!(
+            "add a [[table]] of this name, or `tero data push --kind networks` it as `{name}`"
+        );
+        return Some((problem, cure));
+    };
+    if table.kind == TableKind::Networks {
+        return None;
+    }
+    let problem = format!("the table `{name}` has texts as its keys, so no address is found in it");
+    Some((
+        problem,
+        "write kind = \"networks\" in its [[table]]".to_owned(),
+    ))
 }
 
 /// Why more may purge from a network than is meant, and the cure.

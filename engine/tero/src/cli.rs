@@ -47,16 +47,25 @@ use tracing_subscriber::EnvFilter;
 use tero_control::build_info::BuildInfo;
 use tero_time::zones;
 
-/// The contract with policies.
-const CONTRACT: &str = "tero:policy@0.1.0";
+/// The contracts with policies that modules may be built for.
+const CONTRACTS: &str = "tero:policy@0.1 and @0.2";
+
+/// What can be left out of a build.
+const FEATURES: [(&str, bool); 2] = [
+    ("cluster", cfg!(feature = "cluster")),
+    ("otlp", cfg!(feature = "otlp")),
+];
 
 /// What `--version` prints after the name.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let zone_data = zones::choose_system();
     let BuildInfo { version, commit } = crate::BUILD;
     let policies: Vec<&str> = tero_policy_host::builtin_names().collect();
+    let features = FEATURES.into_iter().filter(|(_, is_built)| *is_built);
+    let features = features.map(|(name, _)| format!(", {name}"));
     format!(
-        "{version}\ntime zone data: {zone_data}\ncommit: {commit}\nfeatures: http/1.1; policies {CONTRACT}; built in: {}",
+        "{version}\ntime zone data: {zone_data}\ncommit: {commit}\nfeatures: http/1.1, http/2, tls, acme{}\npolicies: {CONTRACTS}; built in: {}",
+        features.collect::<String>(),
         policies.join(", "),
     )
 });

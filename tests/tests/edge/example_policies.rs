@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use tero_tests::{Edge, EdgeBuilder, Origin, Reply, Request, get, guests, toml_string};
+use tero_admin_api::endpoints::RemoveTable;
+use tero_tests::{
+    Answer, Edge, EdgeBuilder, Origin, Reply, Request, folder, get, guests, toml_string,
+};
 
 fn origin() -> Origin {
     let origin = Origin::start();
@@ -45,6 +48,28 @@ fn pages_that_have_moved_are_redirected_by_the_table() {
     assert_eq!((gone.status, gone.text().as_str()), (410, "gone\n"));
     assert_eq!(origin.total(), 0, "the policy answers by itself");
     edge.get("/here").assert_forwarded("uri-miss", "page /here");
+}
+
+#[test]
+fn a_pushed_table_redirects_at_once_and_stays_while_a_policy_reads_it() {
+    let (origin, state) = (origin(), folder());
+    let edge = with(&origin, "redirects", "status = 301")
+        .state_dir(state.path())
+        .start();
+    edge.get("/old").assert_forwarded("uri-miss", "page /old");
+    let push = |content: &str| {
+        let request = Request::new("POST", "/data/redirects/versions");
+        edge.admin(&request.body(content))
+    };
+    assert_eq!(push("/old,/new\n").status, 201);
+    let to = |answer: Answer| (answer.status, answer.header("location").unwrap_or_default());
+    assert_eq!(to(edge.get("/old")), (301, "/new".to_owned()));
+    assert_eq!(push("/old,/newer\n").status, 201);
+    assert_eq!(to(edge.get("/old")), (301, "/newer".to_owned()));
+    let refused = edge.ask::<RemoveTable>(&["redirects"], &());
+    assert_eq!(refused.status, 409, "{refused:?}");
+    assert!(refused.text().contains("redirects"), "{refused:?}");
+    assert_eq!(to(edge.get("/old")), (301, "/newer".to_owned()));
 }
 
 #[test]
@@ -158,4 +183,28 @@ fn visitors_go_to_the_start_page_of_their_country() {
         assert_eq!(from("/prices/basic", country).text(), told);
     }
     assert_eq!(origin.total(), 3, "Japan and France share a page");
+}
+
+#[test]
+fn a_table_of_networks_tells_the_country() {
+    let (origin, state) = (origin(), folder());
+    let networks = state.path().join("networks.csv");
+    std::fs::write(&networks, "203.0.113.0/24,AR\n2001:db8::/32,CL-RM\n").unwrap();
+    let file = toml_string(&networks.display().to_string());
+    let settings = "start = { AR = \"/ar/\", CL = \"/cl/\" }, elsewhere = \"/int/\", differ = []";
+    let edge = with(&origin, "country", settings)
+        .server("workers = 1\ntrusted_proxies = [\"127.0.0.1\"]")
+        .section(&format!(
+            "[[table]]\nname = \"geo\"\nkind = \"networks\"\nfile = {file}\n"
+        ))
+        .site("country = { table = \"geo\" }")
+        .start();
+    for (client, page) in [
+        ("203.0.113.9", "/ar/"),
+        ("2001:db8::9", "/cl/"),
+        ("198.51.100.9", "/int/"),
+    ] {
+        let start = edge.send(&get("/").header("X-Forwarded-For", client));
+        assert_eq!(start.header("location").as_deref(), Some(page), "{client}");
+    }
 }

@@ -32,7 +32,7 @@ const MAX_QUESTIONS: usize = 1024;
 /// So many failed questions switch off a policy that has just had a rest.
 const FAILURES_AFTER_REST: u32 = 2;
 
-/// The inputs of a question, but for its time, as one number that nobody outside can foresee.
+/// The inputs of a question, but for its time, as one number that a client cannot foresee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QuestionId(u64);
 

@@ -67,7 +67,7 @@ pub struct NamedAuthority<'a> {
 }
 
 impl<'a> NamedAuthority<'a> {
-    /// Reads an authority; `None` if it is malformed, has a port that nobody can listen on, or has
+    /// Reads an authority; `None` if it is malformed, has the port 0, or has
     /// user information, which HTTP doesn't allow. One trailing dot is dropped: with it, a name is the same one.
     ///
     /// ```

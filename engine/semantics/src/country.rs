@@ -11,7 +11,7 @@ use std::fmt;
 /// assert_eq!((place.code(), place.region()), ("AR", Some("C")));
 /// assert_eq!(place.to_string(), "AR-C");
 /// assert_eq!(Country::parse("AR").unwrap().region(), None);
-/// // What proxies say if they don't know, and what is no country.
+/// // What proxies say if they don't know, and what isn't a country.
 /// assert_eq!(Country::parse("XX"), None);
 /// assert_eq!(Country::parse("T1"), None);
 /// ```

@@ -6,7 +6,7 @@ use super::field_edits::{EditedMessage, untouchable};
 
 /// Whether a request may have a field in its trailers: not one that frames, routes, controls or
 /// authenticates the request, describes its content, or that only a proxy may set. A recipient may
-/// merge trailers into the head, where such a field would say something that nobody has checked.
+/// merge trailers into the head, where such a field would say something unchecked.
 ///
 /// ```
 /// use http::header::{AUTHORIZATION, HeaderName};

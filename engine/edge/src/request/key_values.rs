@@ -86,7 +86,7 @@ impl KeyValues {
 }
 
 impl AdmittedValues {
-    /// Forgets the values that nobody has asked for lately. Goes through all of them, but no more
+    /// Forgets the values without a recent request. Goes through all of them, but no more
     /// often than one can have become idle.
     fn forget_idle(&mut self, now: Timestamp) {
         if self.next_sweep.is_some_and(|next| now < next) {

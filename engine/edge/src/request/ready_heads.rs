@@ -46,7 +46,7 @@ impl HeadKey {
     #[inline]
     fn slot(self, decided: Option<&Arc<RequestDecision>>) -> usize {
         let coding = self.coding.map_or(0, |coding| 1 + coding.index());
-        // Visitors of one page may get different decisions, which share no place.
+        // Visitors of one page may get different decisions, which do not share a place.
         let decided = decided.map_or(0, |decision| Arc::as_ptr(decision) as usize >> 5);
         (self.id as usize + coding * (SLOTS / (1 + ContentCoding::ALL.len())) + decided) % SLOTS
     }

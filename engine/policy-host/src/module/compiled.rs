@@ -141,7 +141,7 @@ fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes must be those that wasmtime's own compiler made, unchanged. There are two
     // callers. `component` has them from `Compiler::compile`: from this process, or through a pipe
     // from a process that this one started. That process runs the program that the embedder named,
-    // `/proc/self/exe` in the edge, so this very program, and nobody else has the other end of the
+    // `/proc/self/exe` in the edge, so this very program, and no other process has the other end of the
     // pipe. It exited with success after its last byte, so nothing is missing.
     //
     // `take` read the bytes into our memory (they are not mapped), so they do not change any more.

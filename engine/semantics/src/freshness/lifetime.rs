@@ -11,7 +11,7 @@ use crate::http_date::http_date;
 use crate::timestamp::Timestamp;
 
 /// The longest heuristic lifetime: one day. The RFC leaves the bound to the cache (§4.2.2); a page
-/// to which no one gave a lifetime should not outlive the day on which it was last fetched.
+/// without a given lifetime should not outlive the day on which it was last fetched.
 pub const MAX_HEURISTIC: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A heuristic lifetime is this part of the time since `Last-Modified`: a tenth (§4.2.2).

@@ -52,7 +52,7 @@ pub(super) struct PartGoal {
 enum BodyReadError {
     #[error(transparent)]
     Fill(#[from] FillError),
-    #[error("the origin broke off or sent what is no content")]
+    #[error("the origin broke off, or sent something that is not content")]
     Unread(#[from] hyper::Error),
     #[error("the origin fell silent")]
     Silent(#[from] TimeoutError),

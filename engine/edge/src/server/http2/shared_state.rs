@@ -133,7 +133,7 @@ mod tests {
         assert!(state.take_interim().is_empty());
         state.set_blocked(true);
         send(5);
-        assert!(state.take_interim().is_empty(), "nobody reads them");
+        assert!(state.take_interim().is_empty(), "they have no reader");
         state.set_blocked(false);
         (0..1_000).for_each(send);
         assert_eq!(state.take_interim().len(), MAX_INTERIM);

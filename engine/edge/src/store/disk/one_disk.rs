@@ -208,7 +208,7 @@ impl Disk {
             PurgeVerdict::Stale => head.freshness = head.freshness.made_stale(clocks.steady),
             PurgeVerdict::Current => {}
         }
-        // If the system's clock was set back since, nobody knows how old it is.
+        // If the system's clock was set back since, its age is unknown.
         if saved.saved_at > clocks.wall {
             head.freshness = head.freshness.made_stale(clocks.steady);
         }

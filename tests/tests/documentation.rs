@@ -214,11 +214,9 @@ fn pages() -> Vec<PathBuf> {
     while let Some(folder) = folders.pop() {
         let (inner, found): (Vec<_>, Vec<_>) =
             entries(&folder).into_iter().partition(|path| path.is_dir());
-        folders.extend(
-            inner
-                .into_iter()
-                .filter(|path| !path.ends_with("node_modules")),
-        );
+        // What package managers and tools put there isn't ours, nor is what links lead to.
+        let is_ours = |path: &PathBuf| !path.is_symlink() && !path.ends_with("node_modules");
+        folders.extend(inner.into_iter().filter(is_ours));
         files.extend(found);
     }
     files.retain(|path| path.extension().is_some_and(|extension| extension == "md"));

@@ -21,7 +21,9 @@ fn the_version_tells_what_the_program_is_made_of() {
     );
     assert!((7..=64).contains(&commit.len()), "{commit}");
     assert!(line("time zone data: ").contains("20"), "{version}");
-    assert!(line("features: ").contains("json-rules"), "{version}");
+    assert!(line("features: ").contains("cluster"), "{version}");
+    assert!(line("policies: ").contains("@0.2"), "{version}");
+    assert!(line("policies: ").contains("json-rules"), "{version}");
     assert!(!version.contains(env!("CARGO_MANIFEST_DIR")), "{version}");
 }
 

@@ -175,9 +175,10 @@ fn cargo_toml(name: &str, sdk: &Path) -> String {
     )
 }
 
-/// The module of a project in Go; generics and `//go:wasmexport` need Go 1.24.
+/// The module of a project in Go; generics and `//go:wasmexport` need Go 1.24. Some names alone are
+/// reserved, such as `go` and `std`.
 fn go_mod(name: &str) -> String {
-    format!("module {name}\n\ngo 1.24\n")
+    format!("module policies/{name}\n\ngo 1.24\n")
 }
 
 fn ignored(language: Language) -> &'static str {

@@ -197,8 +197,14 @@ pub struct StoreStats {
     pub bytes: u64,
     /// The part of `bytes` that fills in flight take.
     pub fill_bytes: u64,
+    /// The part of `bytes` that new keys take, which have to prove themselves.
+    pub newcomer_bytes: u64,
     /// Keys that were pushed out to make room.
     pub evictions: u64,
+    /// New keys of a full memory that were requested often enough to stay.
+    pub admitted: u64,
+    /// New keys of a full memory that were not, and left.
+    pub refused: u64,
 }
 
 /// Remembered decisions of policies.

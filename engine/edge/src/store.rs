@@ -1,18 +1,23 @@
 //! Stored responses in memory: look-up, insertion, eviction and purges.
 //!
-//! Under a key stand its [`Variants`]: the responses that differ by `Vary` (RFC 9111 §4.1). Two
+//! Under a key stand its [`Variants`]: the responses that differ by `Vary` (RFC 9111 §4.1). Three
 //! moka caches share the configured memory with the fills in flight. `main` admits and evicts by
-//! TinyLFU. `warmed` keeps the responses that a warming plan fetched until a visitor asks for them
-//! or the plan's window ends, since a frequency filter would reject what was never asked for. A
-//! warmed response that finds no room in `warmed` goes to `main`: it displaces no other one. Below
-//! both may be disks ([`disk`]).
+//! TinyLFU. `newcomers` ([`admission_segment`]) holds new keys of a full memory until enough is known
+//! of their use. `warmed` keeps the responses that a warming plan fetched until a visitor asks for
+//! them or the plan's window ends, since a frequency filter would reject what was never asked for. A
+//! warmed response that finds no room in `warmed` is treated like any other: it displaces no warmed
+//! one. [`memory`] says how responses move between them. Below all may be disks ([`disk`]).
 
+mod admission_segment;
 pub mod disk;
 pub mod fields;
 pub mod fill;
 mod index;
 mod key;
+mod memory;
+mod moved_keys;
 mod purge;
+mod sketch_priming;
 pub mod stored;
 mod variants;
 mod weight;
@@ -23,17 +28,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use foldhash::quality::RandomState;
+use foldhash::quality::SeedableRandomState;
 use http::{HeaderMap, HeaderName};
-use moka::notification::RemovalCause;
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 
 use crate::run_id::RunId;
+use admission_segment::AdmissionSegment;
 use disk::DiskTier;
 use fill::{FillBudget, FillLimits};
 use index::Index;
+use memory::{
+    AdmissionCounters, Departures, MapBound, MapMemory, MemoryPlace, ResponseMap, present,
+    response_map,
+};
+use moved_keys::MovedKeys;
 use purge::PurgeHistory;
+use sketch_priming::{PrimingEntries, SketchPriming};
 use stored::{LargePieces, StoredBody, StoredResponse};
 use tero_config as config;
 use tero_semantics::content_coding::ContentCoding;
@@ -47,12 +56,6 @@ pub use variants::Variants;
 /// The number of locks that all keys share: at most so many keys change at the same time.
 const KEY_LOCKS: usize = 64;
 
-/// The maps make room for what has entered when that is this share of the memory, or
-/// [`MAX_ENTERED`].
-const ENTERED_SHARE: u64 = 64;
-/// The same in bytes, at most.
-const MAX_ENTERED: u64 = 16 << 20;
-
 /// The memory in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreUsage {
@@ -63,17 +66,26 @@ pub struct StoreUsage {
     pub bytes: u64,
     /// The part of `bytes` that fills in flight use.
     pub fill_bytes: u64,
+    /// The part of `bytes` that new keys use, which have to prove themselves.
+    pub newcomer_bytes: u64,
     /// Keys evicted to make room since the start.
     pub evictions: u64,
+    /// New keys of a full memory that were used often enough to stay, since the start.
+    pub admitted: u64,
+    /// Those that were not, and left.
+    pub refused: u64,
 }
-
-type ResponseMap = Cache<Key, Variants, RandomState>;
 
 /// All stored responses. Its methods may be called from any thread.
 #[derive(Debug)]
 pub struct Store {
     main: ResponseMap,
+    newcomers: Arc<AdmissionSegment>,
     warmed: ResponseMap,
+    map_memory: MapMemory,
+    priming: SketchPriming,
+    moved: MovedKeys,
+    admissions: AdmissionCounters,
     config: config::Cache,
     /// The largest head that is put together from several.
     max_head: Mutex<HeadLimits>,
@@ -85,10 +97,12 @@ pub struct Store {
     large: Arc<LargePieces>,
     /// Bytes that entered the maps since they last made room for what had entered.
     entered: AtomicU64,
+    /// Whether an entry got another weight since then.
+    was_reweighed: AtomicBool,
     /// A key's lock is held while its new variants are made from its present ones. Keys share locks
     /// by their hashes.
     key_locks: [Mutex<()>; KEY_LOCKS],
-    hasher: RandomState,
+    hasher: SeedableRandomState,
     /// The disks below, if there are any.
     disk: Option<Arc<DiskTier>>,
     /// Whether a part was ever stored, and whether a response ever entered `warmed`. On many edges
@@ -101,31 +115,56 @@ impl Store {
     /// An empty store of these sizes, above these disks, whose responses have heads of at most
     /// `max_head`.
     pub fn new(config: &config::Cache, max_head: HeadLimits, disk: Option<Arc<DiskTier>>) -> Store {
+        Store::hashing(config, max_head, disk, SeedableRandomState::random())
+    }
+
+    /// An empty store for a replay, without disks: it hashes keys the same way each time, so that the
+    /// same requests always leave the same in it, if [`Store::settle`] follows each. Not for clients:
+    /// they could choose keys whose hashes collide.
+    pub fn for_replay(config: &config::Cache, max_head: HeadLimits) -> Store {
+        Store::hashing(config, max_head, None, SeedableRandomState::fixed())
+    }
+
+    fn hashing(
+        config: &config::Cache,
+        max_head: HeadLimits,
+        disk: Option<Arc<DiskTier>>,
+        hasher: SeedableRandomState,
+    ) -> Store {
         let index = Arc::new(Index::default());
         let evictions = Arc::new(AtomicU64::new(0));
         let large = Arc::new(LargePieces::default());
-        let map = |memory: u64, policy: EvictionPolicy| {
-            let left = Departures {
-                index: Arc::clone(&index),
-                evictions: Arc::clone(&evictions),
-                large: Arc::clone(&large),
-                disk: disk.clone(),
-            };
-            response_map(memory, policy, left)
+        let left = Departures {
+            index: Arc::clone(&index),
+            evictions: Arc::clone(&evictions),
+            large: Arc::clone(&large),
+            disk: disk.clone(),
+            hasher: hasher.clone(),
         };
-        let main_memory = config
+        let by_use = config
             .memory
             .saturating_sub(config.fill_memory)
             .saturating_sub(config.warm_memory);
-        let main = map(main_memory, EvictionPolicy::tiny_lfu());
-        let warmed = map(config.warm_memory, EvictionPolicy::lru());
+        let map_memory = MapMemory::of(by_use);
+        let priming = PrimingEntries::default();
+        let bound = MapBound::ByUse(map_memory.main, priming.clone());
+        let main = response_map(bound, left.clone());
+        let newcomers = response_map(MapBound::ByCaller, left.clone());
+        let newcomers = Arc::new(AdmissionSegment::new(newcomers, map_memory.newcomers));
+        let warmed = response_map(MapBound::ByRecency(config.warm_memory), left);
         let beside_fills = {
             let (main, warmed, large) = (main.clone(), warmed.clone(), Arc::clone(&large));
-            move || main.weighted_size() + warmed.weighted_size() + large.left()
+            let newcomers = Arc::clone(&newcomers);
+            move || main.weighted_size() + newcomers.bytes() + warmed.weighted_size() + large.left()
         };
         Store {
             main,
+            newcomers,
             warmed,
+            map_memory,
+            priming: SketchPriming::new(map_memory.main, priming),
+            moved: MovedKeys::default(),
+            admissions: AdmissionCounters::default(),
             config: config.clone(),
             max_head: Mutex::new(max_head),
             fills: FillBudget::within(config.fill_memory, config.memory, beside_fills),
@@ -137,8 +176,9 @@ impl Store {
             evictions,
             large,
             entered: AtomicU64::new(0),
+            was_reweighed: AtomicBool::new(false),
             key_locks: std::array::from_fn(|_| Mutex::new(())),
-            hasher: RandomState::default(),
+            hasher,
             disk,
             had_parts: AtomicBool::new(false),
             had_warmed: AtomicBool::new(false),
@@ -172,14 +212,13 @@ impl Store {
         if let Some(found) = self.main.get(key) {
             return Some(found);
         }
-        let warmed = self.warmed_under(key)?;
-        self.promote(&Key::new(key));
-        Some(warmed)
+        self.lookup_beside_main(key)
     }
 
     /// Whether a response is stored under `key`. Doesn't count as a use.
     pub fn holds(&self, key: &[u8]) -> bool {
         self.main.contains_key(key)
+            || self.newcomers.holds(key)
             || self.had_warmed.load(Ordering::Acquire) && self.warmed.contains_key(key)
     }
 
@@ -188,7 +227,12 @@ impl Store {
     pub fn peek(&self, key: &[u8]) -> Option<Variants> {
         // `contains_key` and iteration leave moka's frequencies alone, `get` doesn't. A rare look
         // does no harm.
-        self.main.get(key).or_else(|| self.warmed_under(key))
+        let in_main = || present(&self.main, key);
+        in_main()
+            .or_else(|| self.newcomers.get(key))
+            .or_else(|| self.warmed_under(key))
+            // It may have moved meanwhile.
+            .or_else(in_main)
     }
 
     /// The request fields by which responses of `key` are selected (§4.1). Doesn't count as a use.
@@ -207,17 +251,6 @@ impl Store {
         } else {
             None
         }
-    }
-
-    /// Moves the responses of `key` from `warmed` to `main`.
-    fn promote(&self, key: &Key) {
-        let _lock = self.lock(key);
-        // They may have been purged or replaced since they were seen.
-        let Some(warmed) = present(&self.warmed, key) else {
-            return;
-        };
-        self.insert_into(&self.main, key, warmed);
-        self.warmed.invalidate(key);
     }
 
     /// The limits for a new fill.
@@ -256,7 +289,9 @@ impl Store {
         self.place(key, &stored, old);
         // Its parts are no longer needed, nor those of an older response.
         if self.had_parts.load(Ordering::Acquire) {
-            self.main.invalidate(&Key::of_parts(key.as_bytes()));
+            let parts = Key::of_parts(key.as_bytes());
+            let _lock = self.lock(&parts);
+            self.remove_from(MemoryPlace::Main, &parts);
         }
         self.drop_if_purged(key, &stored, purges)
     }
@@ -271,33 +306,31 @@ impl Store {
         !is_purged
     }
 
-    /// Puts a response, with the other variants of its key except `old`, into one of the maps. A key stands in
-    /// one map only: otherwise the eviction of a newer response would uncover an older one.
+    /// Puts a response, with the other variants of its key except `old`, into one of the maps.
     fn place(&self, key: &Key, stored: &Arc<StoredResponse>, old: Option<u64>) {
-        let _lock = self.lock(key);
-        self.place_locked(key, stored, old);
+        {
+            let _lock = self.lock(key);
+            self.place_locked(key, stored, old);
+        }
+        self.offer_overflow();
     }
 
-    /// As [`Store::place`]; the caller holds the lock of the key.
+    /// As [`Store::place`]; the caller holds the lock of the key, and then offers what overflows.
     fn place_locked(&self, key: &Key, stored: &Arc<StoredResponse>, old: Option<u64>) {
-        let others = [self.warmed_under(key.as_bytes()), present(&self.main, key)];
-        let others = others.iter().flatten().flat_map(Variants::all);
+        let held = self.held(key);
+        let others = held.iter().flat_map(Variants::all);
         let others = others.filter(|other| Some(other.id) != old);
         let variants = self.with_others(stored, others);
         if let Some(disk) = &self.disk {
             disk.enters(key, stored);
         }
         let may_be_kept = stored.head.warm_run.is_some() && stored.parts().is_none();
-        if may_be_kept && self.has_room_among_warmed(key, &variants) {
-            self.had_warmed.store(true, Ordering::Release);
-            self.insert_into(&self.warmed, key, variants);
-            self.main.invalidate(key);
+        let place = if may_be_kept && self.has_room_among_warmed(key, &variants) {
+            MemoryPlace::Warmed
         } else {
-            self.insert_into(&self.main, key, variants);
-            if self.had_warmed.load(Ordering::Acquire) {
-                self.warmed.invalidate(key);
-            }
-        }
+            self.place_by_use(key, &variants)
+        };
+        self.put(place, key, variants);
     }
 
     /// Puts a response that was read from a disk back into memory, unless something newer is there that
@@ -313,8 +346,8 @@ impl Store {
         let stored = Arc::new(stored);
         {
             let _lock = self.lock(key);
-            let held = [self.warmed_under(key.as_bytes()), present(&self.main, key)];
-            let mut held = held.iter().flatten().flat_map(Variants::all);
+            let held = self.held(key);
+            let mut held = held.iter().flat_map(Variants::all);
             if held.any(|held| is_same_variant(held, &stored) || is_out_of_reach(&stored, held)) {
                 return Some(stored);
             }
@@ -323,17 +356,8 @@ impl Store {
             }
             self.place_locked(key, &stored, None);
         }
+        self.offer_overflow();
         self.drop_if_purged(key, &stored, purges).then_some(stored)
-    }
-
-    /// Whether `warmed` has room for these variants of `key` without an eviction.
-    fn has_room_among_warmed(&self, key: &Key, variants: &Variants) -> bool {
-        self.warmed.run_pending_tasks();
-        let replaced = self
-            .warmed_under(key.as_bytes())
-            .map_or(0, |old| old.weight() + key.weight());
-        self.warmed.weighted_size().saturating_sub(replaced) + variants.weight() + key.weight()
-            <= self.config.warm_memory
     }
 
     /// A response and the other variants of its key, the oldest of which make room.
@@ -352,24 +376,6 @@ impl Store {
             }
         }
         Variants::new(all)
-    }
-
-    fn insert_into(&self, map: &ResponseMap, key: &Key, variants: Variants) {
-        let weight = variants.weight() + key.weight();
-        self.index.remember(key, &variants);
-        self.large.enter(variants.large_bytes());
-        map.insert(key.clone(), variants);
-        self.make_room_for(map, weight);
-    }
-
-    /// Lets a map make room now and then. By itself it does so once 64 entries have come, or 0.3 s
-    /// have passed; of large bodies, that is far more than the memory.
-    fn make_room_for(&self, map: &ResponseMap, weight: u64) {
-        let most = (self.config.memory / ENTERED_SHARE).min(MAX_ENTERED);
-        if self.entered.fetch_add(weight, Ordering::Relaxed) + weight >= most {
-            self.entered.store(0, Ordering::Relaxed);
-            map.run_pending_tasks();
-        }
     }
 
     /// Whether the responses of `key` are kept until a visitor asks for them.
@@ -452,6 +458,7 @@ impl Store {
                 self.place_locked(key, &new, None);
             }
         }
+        self.offer_overflow();
         self.drop_if_purged(key, &new, purges);
     }
 
@@ -465,20 +472,23 @@ impl Store {
         coding: ContentCoding,
         body: &StoredBody,
     ) -> Option<Arc<StoredResponse>> {
-        let _lock = self.lock(key);
-        let is_warmed = self.warmed_under(key.as_bytes()).is_some();
-        if is_warmed && self.warmed.weighted_size() + body.weight() > self.config.warm_memory {
-            return None;
-        }
         let added = RefCell::new(None);
-        self.rewrite_locked(key, &|stored| {
-            if !stored.shares_content_with(of) || stored.coded().is_none() {
-                return Some(Arc::clone(stored));
+        {
+            let _lock = self.lock(key);
+            let is_warmed = self.warmed_under(key.as_bytes()).is_some();
+            if is_warmed && self.warmed.weighted_size() + body.weight() > self.config.warm_memory {
+                return None;
             }
-            let new = Arc::new(stored.with_coded(coding, body.clone()));
-            added.replace(Some(Arc::clone(&new)));
-            Some(new)
-        });
+            self.rewrite_locked(key, &|stored| {
+                if !stored.shares_content_with(of) || stored.coded().is_none() {
+                    return Some(Arc::clone(stored));
+                }
+                let new = Arc::new(stored.with_coded(coding, body.clone()));
+                added.replace(Some(Arc::clone(&new)));
+                Some(new)
+            });
+        }
+        self.offer_overflow();
         added.into_inner()
     }
 
@@ -518,8 +528,8 @@ impl Store {
         change: &dyn Fn(&Arc<StoredResponse>) -> Option<Arc<StoredResponse>>,
     ) -> u64 {
         let mut changed = 0;
-        for map in [&self.main, &self.warmed] {
-            let Some(variants) = present(map, key) else {
+        for place in MemoryPlace::ALL {
+            let Some(variants) = self.found_at(place, key) else {
                 continue;
             };
             let before = variants.all();
@@ -530,9 +540,9 @@ impl Store {
                 .count();
             changed += (before.len() - same) as u64;
             if after.is_empty() {
-                map.invalidate(key);
+                self.remove_from(place, key);
             } else if same < before.len() {
-                self.insert_into(map, key, Variants::new(after));
+                self.put_again(place, key, Variants::new(after));
             }
         }
         changed
@@ -541,7 +551,7 @@ impl Store {
     /// Calls `visit` for every stored response, for statistics. Not a consistent picture while
     /// requests go on.
     pub fn for_each(&self, mut visit: impl FnMut(&Key, &StoredResponse)) {
-        for (key, variants) in self.main.iter().chain(self.warmed.iter()) {
+        for (key, variants) in self.entries() {
             for stored in variants.all() {
                 visit(&key, stored);
             }
@@ -552,7 +562,7 @@ impl Store {
     /// as long as `may_go_on` says.
     pub fn save_to_disk(&self, mut may_go_on: impl FnMut() -> bool) {
         let Some(disk) = &self.disk else { return };
-        for (key, variants) in self.main.iter().chain(self.warmed.iter()) {
+        for (key, variants) in self.entries() {
             for stored in variants.all().iter().filter(|stored| stored.was_used()) {
                 if !may_go_on() {
                     return;
@@ -563,68 +573,6 @@ impl Store {
                 }
             }
         }
-    }
-
-    /// The memory that it may use, in bytes.
-    pub fn memory(&self) -> u64 {
-        self.config.memory
-    }
-
-    /// The memory in use. Does moka's pending work first, so that the figures are current.
-    pub fn usage(&self) -> StoreUsage {
-        self.main.run_pending_tasks();
-        self.warmed.run_pending_tasks();
-        let fill_bytes = self.fills.used();
-        StoreUsage {
-            entries: self.main.entry_count() + self.warmed.entry_count(),
-            bytes: self.main.weighted_size()
-                + self.warmed.weighted_size()
-                + self.large.left()
-                + fill_bytes,
-            fill_bytes,
-            evictions: self.evictions.load(Ordering::Relaxed),
-        }
-    }
-}
-
-/// Where it is recorded that a response leaves a map.
-struct Departures {
-    index: Arc<Index>,
-    evictions: Arc<AtomicU64>,
-    large: Arc<LargePieces>,
-    disk: Option<Arc<DiskTier>>,
-}
-
-/// A map of at most `memory` bytes. A response that leaves it is recorded in `left`, and counted
-/// there if it left to make room.
-fn response_map(memory: u64, policy: EvictionPolicy, left: Departures) -> ResponseMap {
-    Cache::builder()
-        .max_capacity(memory)
-        .eviction_policy(policy)
-        .weigher(|key: &Key, variants: &Variants| {
-            u32::try_from(variants.weight() + key.weight()).unwrap_or(u32::MAX)
-        })
-        .eviction_listener(move |key: Arc<Key>, variants: Variants, cause| {
-            if cause == RemovalCause::Size {
-                left.evictions.fetch_add(1, Ordering::Relaxed);
-                if let Some(disk) = &left.disk {
-                    let all = variants.all().iter();
-                    all.for_each(|stored| disk.leaves(&key, stored));
-                }
-            }
-            left.large.leave(variants.large_bytes());
-            left.index.forget(&key, &variants);
-        })
-        .build_with_hasher(RandomState::default())
-}
-
-/// The responses of `key` in one of the maps. A look-up of an absent key would count as a use of
-/// it.
-fn present(map: &ResponseMap, key: &Key) -> Option<Variants> {
-    if map.contains_key(key) {
-        map.get(key)
-    } else {
-        None
     }
 }
 

@@ -78,7 +78,11 @@ impl Golden {
                 let steady = |(key, value): (String, Value)| {
                     let value = match key.as_str() {
                         "seconds" if is_timed && value != json!(0.0) => json!(0.25),
-                        "bytes" | "fill_bytes" if is_sized && value != json!(0) => json!(4_096),
+                        "bytes" | "fill_bytes" | "newcomer_bytes"
+                            if is_sized && value != json!(0) =>
+                        {
+                            json!(4_096)
+                        }
                         "micros" => json!(12.5),
                         "fuel" => json!(1_000),
                         _ => self.steady(value),

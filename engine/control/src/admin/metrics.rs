@@ -576,6 +576,12 @@ impl MetricsCollector {
             "The memory that the store may use",
             vec![(Vec::new(), self.0.edge.store.memory())],
         )?;
+        gauges(
+            encoder,
+            "tero_cache_newcomer_bytes",
+            "The part of it for new keys that have to prove themselves",
+            vec![(Vec::new(), usage.newcomer_bytes)],
+        )?;
         let waiting = self.0.edge.coder.waiting() as u64;
         let help = "Stored responses that wait for being coded";
         gauges(
@@ -589,6 +595,16 @@ impl MetricsCollector {
             "tero_cache_evictions",
             "Keys pushed out to make room",
             vec![(Vec::new(), usage.evictions)],
+        )?;
+        let answer = |answer: &str| vec![("answer", answer.to_owned())];
+        counters(
+            encoder,
+            "tero_cache_newcomers",
+            "New keys of a full memory whose time to prove themselves was over",
+            vec![
+                (answer("admitted"), usage.admitted),
+                (answer("refused"), usage.refused),
+            ],
         )?;
         self.disks(encoder)
     }

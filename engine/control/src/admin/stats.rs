@@ -100,7 +100,10 @@ pub(super) fn store_stats(context: &AdminContext) -> StoreStats {
         entries: usage.entries,
         bytes: usage.bytes,
         fill_bytes: usage.fill_bytes,
+        newcomer_bytes: usage.newcomer_bytes,
         evictions: usage.evictions,
+        admitted: usage.admitted,
+        refused: usage.refused,
     }
 }
 

@@ -143,13 +143,7 @@ impl Store {
     }
 
     fn keys_matching(&self, scope: &PurgeScope) -> Vec<Key> {
-        // `warmed` twice: a key that moves to the other map meanwhile, in either direction, is
-        // found.
-        let maps = self
-            .warmed
-            .iter()
-            .chain(self.main.iter())
-            .chain(self.warmed.iter());
+        let reading = self.moved.begin();
         let is_meant = |key: &Key, variants: &Variants| {
             scope.may_have(key.as_bytes())
                 && variants
@@ -157,10 +151,13 @@ impl Store {
                     .iter()
                     .any(|stored| scope.selects(&stored.head))
         };
-        let mut keys: Vec<Key> = maps
+        let mut keys: Vec<Key> = self
+            .entries()
             .filter(|(key, variants)| is_meant(key, variants))
             .map(|(key, _)| Key::clone(&key))
             .collect();
+        let moved = reading.moved().into_iter();
+        keys.extend(moved.filter(|key| scope.may_have(key.as_bytes())));
         keys.sort_unstable();
         keys.dedup();
         keys

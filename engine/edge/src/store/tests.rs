@@ -1,6 +1,8 @@
 mod coded;
 mod large;
+mod newcomers;
 mod parts;
+mod priming;
 mod purges;
 mod warmed;
 

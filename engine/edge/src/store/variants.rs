@@ -27,6 +27,16 @@ impl Variants {
         }
     }
 
+    /// No responses: not for a request.
+    pub(super) fn none() -> Variants {
+        Variants(VariantList::Many(Arc::default()))
+    }
+
+    /// Whether they are parts of responses.
+    pub(super) fn are_parts(&self) -> bool {
+        self.all().iter().any(|stored| stored.parts().is_some())
+    }
+
     /// The response that a request with these fields selects (§4.1): of several, the latest that
     /// has a `Vary`, else the latest.
     pub fn select(&self, request: &HeaderMap) -> Option<&Arc<StoredResponse>> {

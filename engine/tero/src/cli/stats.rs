@@ -184,7 +184,10 @@ mod tests {
                 entries: 1,
                 bytes: 1_048_576,
                 fill_bytes: 0,
+                newcomer_bytes: 0,
                 evictions: 0,
+                admitted: 0,
+                refused: 0,
             },
             decision_cache: DecisionCacheStats {
                 hits: 0,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 use tero_semantics::http_date::date_value;
-use tero_tests::{Answer, Edge, Origin, Request};
+use tero_tests::{Answer, Edge, Origin, Reply, Request, get};
 
 use super::model::{Model, Mood, Representation, Resource};
 
@@ -214,9 +214,19 @@ impl ClientRequest {
     }
 }
 
-/// Runs `count` random lives behind one edge, and checks each.
+/// How much is in memory before the first life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MemoryBefore {
+    Empty,
+    /// It is full, so that what a life stores has to prove itself first.
+    Full,
+}
+
+/// Runs `count` random lives behind one edge, and checks each; half of them in a full memory.
 pub(crate) fn lives(count: u32, check: impl Fn(&Life) -> TestCaseResult) {
-    run(count, (resource(), moments()), check);
+    let lives = || (resource(), moments());
+    run(count / 2, lives(), MemoryBefore::Empty, &check);
+    run(count / 2, lives(), MemoryBefore::Full, check);
 }
 
 /// Like [`lives`], with resources too large to store, range requests, and an origin with few
@@ -241,18 +251,38 @@ pub(crate) fn lives_in_parts(count: u32, check: impl Fn(&Life) -> TestCaseResult
         moment
     };
     let moments = moments().prop_map(move |moments| moments.into_iter().map(of_parts).collect());
-    run(count, (resource, moments), check);
+    run(count, (resource, moments), MemoryBefore::Empty, check);
+}
+
+/// Fills the memory of an edge with small pages.
+fn fill(origin: &Origin, edge: &Edge) {
+    origin.otherwise(|_| Reply::fresh(31_536_000, "x".repeat(900)));
+    let mut client = edge.client();
+    for number in 0..600 {
+        client.send(&get(format!("/filling/{number}")));
+    }
+    assert!(edge.metric("tero_cache_newcomer_bytes", &[]) > 0.0);
 }
 
 fn run(
     count: u32,
     lives: impl Strategy<Value = (Resource, Vec<Moment>)>,
+    before: MemoryBefore,
     check: impl Fn(&Life) -> TestCaseResult,
 ) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let origin = Origin::start();
     // Content that is too large to store is kept in parts.
-    let edge = Edge::before(&origin).cache("max_object = \"1KiB\"").start();
+    let small = match before {
+        MemoryBefore::Empty => "",
+        MemoryBefore::Full => "memory = \"1MiB\"",
+    };
+    let edge = Edge::before(&origin)
+        .cache(&format!("max_object = \"1KiB\"\n{small}"))
+        .start();
+    if before == MemoryBefore::Full {
+        fill(&origin, &edge);
+    }
     let config = Config {
         cases: count,
         failure_persistence: None,

@@ -39,6 +39,7 @@ pub use self::sections::{
 pub use self::units::Share;
 pub use ipnet::IpNet;
 pub use tero_semantics::reuse::ClientDirectives;
+pub use tero_semantics::storability::CrawlerAdmission;
 pub use tero_semantics::storability::FloorExceptions;
 
 #[cfg(test)]

@@ -92,6 +92,16 @@ impl Storability {
         }
     }
 
+    /// The same for a crawler's request, whose response has no worth for others. The last rule, since
+    /// all others hold for the next request too.
+    #[must_use]
+    pub fn to_crawler(self) -> Storability {
+        match self {
+            Storability::Yes | Storability::Part(_) => Storability::No(Refusal::Crawler),
+            refused @ Storability::No(_) => refused,
+        }
+    }
+
     /// The same for an answer of a shield, which may have told that it is not to be stored.
     #[must_use]
     pub fn told_by(self, shield: TierResponse) -> Storability {
@@ -157,6 +167,18 @@ pub enum Refusal {
     ShieldToRequest,
     /// A policy said that it is not worth a place in the store, for this request.
     NotAdmitted,
+    /// A crawler fetched it, and the site keeps nothing for crawlers.
+    Crawler,
+}
+
+/// What becomes of a response that a crawler fetched, if no policy decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CrawlerAdmission {
+    /// It is sent and not stored: crawlers read pages that no visitor comes back to.
+    Serve,
+    /// It is stored like any other.
+    #[default]
+    Admit,
 }
 
 impl Refusal {
@@ -183,6 +205,7 @@ impl Refusal {
             Refusal::Shield => "shield",
             Refusal::ShieldToRequest => "shield-to-request",
             Refusal::NotAdmitted => "not-admitted",
+            Refusal::Crawler => "crawler",
         }
     }
 
@@ -199,6 +222,7 @@ impl Refusal {
                 | Refusal::DefaultTtlToCookie
                 | Refusal::ShieldToRequest
                 | Refusal::NotAdmitted
+                | Refusal::Crawler
         )
     }
 }

@@ -20,6 +20,7 @@ mod command_line;
 mod compiling;
 mod compression;
 mod configuration;
+mod crawlers;
 mod crowds;
 mod dashboard;
 mod decisions;

@@ -32,6 +32,7 @@ use tero_semantics::field_edits::FieldEdits;
 use tero_semantics::operator_floor::{BoundedPaths, LifetimeBound, OperatorFloor};
 use tero_semantics::request_fields::FieldPattern;
 use tero_semantics::reuse::ClientDirectives;
+use tero_semantics::storability::CrawlerAdmission;
 use tero_semantics::storability::FloorExceptions;
 
 section! {
@@ -189,6 +190,12 @@ section! {
         /// origin; `no-store` and `only-if-cached` are always obeyed.
         client_directives: ClientDirectives = "ignore",
             OneOf("ignore" => ClientDirectives::Ignore, "obey" => ClientDirectives::Obey);
+        /// What becomes of a response that a crawler fetched, if no policy decides (`admit`): `admit`
+        /// stores it like any other. `serve` sends it and doesn't store it, so that pages which only
+        /// crawlers read push no others out. What is stored is sent to crawlers either way. A crawler
+        /// is a client of the device class `bot`: monitors and libraries too.
+        crawlers: CrawlerAdmission = "admit",
+            OneOf("serve" => CrawlerAdmission::Serve, "admit" => CrawlerAdmission::Admit);
         /// Targeted cache-control fields (RFC 9213). The first that is present and valid applies.
         targeted_fields: Vec<http::HeaderName> = ["tero-cache-control", "cdn-cache-control"],
             Texts("a field name") => forms::field;

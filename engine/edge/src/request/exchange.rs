@@ -21,7 +21,7 @@ use crate::origin::{Origin, OriginError, OriginResponse};
 use crate::run_id::RunId;
 use crate::telemetry::spans::RequestTrace;
 use tero_config::{Compress, RouteCompress};
-use tero_policy_host::device::{Device, DeviceSource};
+use tero_policy_host::device::{self, Device, DeviceFields, DeviceSource};
 use tero_policy_host::{Chain, ClientFacts, PolicyRequest};
 use tero_semantics::authority::{Authority, Scheme};
 use tero_semantics::cache_control::RequestDirectives;
@@ -31,6 +31,7 @@ use tero_semantics::decision::{LookupDecision, QueryRule, RequestDecision};
 use tero_semantics::key::{self, KeyParts};
 use tero_semantics::operator_floor::FloorRuling;
 use tero_semantics::path::PathPattern;
+use tero_semantics::storability::CrawlerAdmission;
 use tero_semantics::tier::TierRequest;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::upgrade::{is_meant, only_protocol};
@@ -410,6 +411,23 @@ impl Exchange {
                 .and_then(|route| route.settings.name.as_deref()),
             variant: self.decision.variant.as_deref(),
         }
+    }
+
+    /// Whether a crawler sent it and the site keeps nothing for crawlers. Costs more than a look-up
+    /// where no policy asks for devices: for what is fetched.
+    pub(super) fn is_of_unkept_crawler(&self) -> bool {
+        if self.site.settings.crawlers == CrawlerAdmission::Admit || self.requester.run().is_some()
+        {
+            return false;
+        }
+        let device = match self.device {
+            Device::Unknown => device::class_of(
+                DeviceFields::of(&self.parts.headers),
+                &self.site.device_models,
+            ),
+            known => known,
+        };
+        device == Device::Bot
     }
 
     /// Why it is handled so: what the policies gave as a reason, and the operator's floor if that

@@ -223,6 +223,7 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
     }
     rules.extend(default_rule(&freshness, &storability));
     rules.extend(bound_rule(&exchange, &freshness));
+    rules.extend(crawler_rule(&storability));
     rules.extend(rule_of_coding(visit, selected.as_deref()));
     let hit_for_miss = visit.expects_not_storable();
     let would = match verdict::forecast(&exchange).answer {
@@ -397,6 +398,14 @@ fn default_rule(freshness: &Freshness, storability: &Storability) -> Option<Rule
     Some(rule("default-ttl", text))
 }
 
+/// The site's rule for crawlers, if it keeps the response out.
+fn crawler_rule(storability: &Storability) -> Option<RuleNote> {
+    (*storability == Storability::No(Refusal::Crawler)).then(|| {
+        let text = "a crawler sent the request, and crawlers = \"serve\" of the site keeps its response out of the store; a policy could admit it";
+        rule("crawlers", text.to_owned())
+    })
+}
+
 /// The operator's bound, if it is less than what the response has otherwise.
 fn bound_rule(exchange: &Exchange, freshness: &Freshness) -> Option<RuleNote> {
     let bound = exchange.floor.at_most?;
@@ -422,6 +431,8 @@ fn rules_of_response(
     let wanted = decision.storing == StoringDecision::Always
         || (decision.storing != StoringDecision::Never && decision.ttl.is_some());
     match (storability, without_exceptions) {
+        // A rule of its own says so.
+        (Storability::No(Refusal::Crawler), _) => {}
         (Storability::No(refusal), _) if wanted => {
             let text = format!(
                 "the policies would store it, but it may not be stored: {}",

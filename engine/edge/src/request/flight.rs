@@ -119,6 +119,7 @@ fn shares(visit: Visit<'_>, refusal: Refusal) -> bool {
         Refusal::RequestNoStore => exchange.directives.no_store,
         // A policy said so of the leader, a crawler perhaps; of this one it hasn't been asked yet.
         Refusal::NotAdmitted => false,
+        Refusal::Crawler => exchange.is_of_unkept_crawler(),
         _ => true,
     }
 }

@@ -445,6 +445,7 @@ fn a_response_that_is_not_admitted_says_so_only_if_it_could_be_stored() {
     assert_eq!(of(private, Some(false)), Some(Refusal::Private));
     // Another request may be for a visitor.
     assert!(Refusal::NotAdmitted.is_of_request());
+    assert!(Refusal::Crawler.is_of_request());
 }
 
 #[test]

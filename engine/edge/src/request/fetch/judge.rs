@@ -175,7 +175,12 @@ pub(in crate::request) fn terms(
         },
         input.floor,
     );
-    (freshness, storability.told_by(shield).under(exchange.floor))
+    let storability = storability.told_by(shield).under(exchange.floor);
+    if input.decision.admit.is_none() && exchange.is_of_unkept_crawler() {
+        (freshness, storability.to_crawler())
+    } else {
+        (freshness, storability)
+    }
 }
 
 /// What the site gives a response without an explicit lifetime.
@@ -295,7 +300,7 @@ pub(in crate::request) fn merged_head(
     head.may_be_coded &= coding::fits(visit, stored);
     // It has its place in the store.
     let storability = match terms.storability {
-        Storability::No(Refusal::NotAdmitted) => Storability::Yes,
+        Storability::No(Refusal::NotAdmitted | Refusal::Crawler) => Storability::Yes,
         storability => storability,
     };
     (head, storability)

@@ -9,7 +9,7 @@ pub mod coverage;
 mod questions;
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead};
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -296,7 +296,7 @@ fn without_numbers(text: &str) -> String {
 ///
 /// # Errors
 /// If the log can't be read.
-pub fn add_log(source: &mut QuestionSource, log: impl BufRead) -> io::Result<u64> {
+pub fn add_log(source: &mut QuestionSource, log: impl Read) -> io::Result<u64> {
     crate::replay::diff::each_request(log, |logged| source.add_request(logged))
 }
 

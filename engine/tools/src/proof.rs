@@ -6,12 +6,12 @@
 
 mod old;
 
-use std::io::{self, BufRead};
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
 use crate::replay::diff::{self, LoggedDecision, LoggedSites};
-use crate::replay::log::LoggedRequest;
+use crate::replay::record::LogRecord;
 use old::{OldDecision, OldFile, OldLifetime, OldRule};
 use tero_config::Config;
 use tero_policy_host::device::Device;
@@ -67,7 +67,7 @@ pub enum ProofError {
 ///
 /// # Errors
 /// [`ProofError`]
-pub fn prove(json: &str, toml: &str, log: impl BufRead, host: &str) -> Result<Proof, ProofError> {
+pub fn prove(json: &str, toml: &str, log: impl Read, host: &str) -> Result<Proof, ProofError> {
     let config = Config::parse(toml, "tero.toml", Path::new(""))
         .map_err(|errors| ProofError::Policy(errors.to_string()))?;
     let chain = chain(&config)?;
@@ -145,11 +145,7 @@ fn is_same_lifetime(rule: &OldRule, told: &OldDecision<'_>, response: &ResponseD
     }
 }
 
-fn sample(
-    logged: &LoggedRequest,
-    told: &OldDecision<'_>,
-    decided: &LoggedDecision,
-) -> ProofDifference {
+fn sample(logged: &LogRecord, told: &OldDecision<'_>, decided: &LoggedDecision) -> ProofDifference {
     let response = &decided.response;
     let ttl = response
         .ttl

@@ -2,5 +2,6 @@
 //! them.
 
 pub mod diff;
+pub mod formats;
 pub mod log;
 pub mod record;

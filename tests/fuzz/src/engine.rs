@@ -102,7 +102,9 @@ mod tools {
     pub mod import;
 
     pub mod replay {
+        pub mod formats;
         pub mod log;
+        pub mod record;
     }
 }
 

@@ -8,7 +8,7 @@ use http::header::{COOKIE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::dice::Dice;
-use crate::replay::log::LoggedRequest;
+use crate::replay::record::LogRecord;
 use tero_policy_host::cases::CaseSeeds;
 use tero_policy_host::device::{Device, DeviceSource, classify};
 use tero_policy_host::{Hook, Manifest, PopularPage};
@@ -164,14 +164,14 @@ impl QuestionSource {
     }
 
     /// Adds a request of a log.
-    pub(super) fn add_request(&mut self, logged: &LoggedRequest) {
+    pub(super) fn add_request(&mut self, logged: &LogRecord) {
         if self.targets.len() >= MAX_LOGGED {
             return;
         }
-        self.targets.push(logged.target.clone());
+        self.targets.push(logged.target.to_string());
         self.times.push(logged.at);
-        self.hosts.extend(logged.host.clone());
-        let agent = logged.user_agent.clone();
+        self.hosts.extend(logged.host.as_deref().map(str::to_owned));
+        let agent = logged.user_agent().cloned();
         self.fields.extend(agent.map(|agent| (USER_AGENT, agent)));
     }
 }

@@ -10,7 +10,7 @@ use regex::{Regex, RegexBuilder};
 
 use crate::import::pattern::{PatternSyntax, syntax_of};
 use crate::import::translate::{OddPatterns, translate};
-use crate::replay::log::LoggedRequest;
+use crate::replay::record::LogRecord;
 use tero_config::raw::{self, RawKind, RawValue};
 use tero_config::{CalendarSource, Mistakes, calendars};
 use tero_policy_host::device::Device;
@@ -137,7 +137,7 @@ impl OldFile {
     }
 
     /// What the file says about a request and the response to it.
-    pub(super) fn decide(&self, logged: &LoggedRequest, device: Device) -> OldDecision<'_> {
+    pub(super) fn decide(&self, logged: &LogRecord, device: Device) -> OldDecision<'_> {
         let path = logged.target.split('?').next().unwrap_or_default();
         let path = percent_decode_str(path).decode_utf8_lossy();
         let matches = |patterns: &[Regex]| patterns.iter().any(|pattern| pattern.is_match(&path));

@@ -2,24 +2,24 @@
 //! it, field by field.
 //!
 //! A log knows less than a request did: the method, the target, the time, the status and the
-//! length, the user agent and the referer. Other fields that the policies read are absent for both.
+//! length, and most often the user agent and the referer. Other fields that the policies read are
+//! absent for both.
 
-use std::io::{self, BufRead};
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, REFERER, USER_AGENT};
+use http::header::CONTENT_LENGTH;
 
-use super::log::{LoggedRequest, parse};
+use super::log::{LogOptions, LogReport, LogStream};
+use super::record::{LineFault, LogRecord};
 use tero_config::Config;
 use tero_policy_host::compare::{ComparedRequest, Comparison};
 use tero_policy_host::device::{Device, DeviceSource, classify};
 use tero_policy_host::{Chain, ClientFacts, PolicyRequest, PolicyResponse};
+use tero_semantics::authority::Scheme;
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::key::{self, KeyParts};
-
-/// The longest line that is read. A longer line counts as unreadable.
-const MAX_LINE_BYTES: u64 = 64 << 10;
 
 /// The result of a comparison.
 #[derive(Clone, Debug, Default)]
@@ -46,11 +46,11 @@ pub struct LoggedSites<'s> {
 pub fn diff(
     left: &Chain,
     right: &Chain,
-    mut log: impl BufRead,
+    log: impl Read,
     sites: LoggedSites<'_>,
 ) -> io::Result<Diff> {
     let mut comparison = Comparison::default();
-    let unreadable = each_request(&mut log, |logged| {
+    let unreadable = each_request(log, |logged| {
         compare(&mut comparison, left, right, logged, sites);
     })?;
     Ok(Diff {
@@ -60,29 +60,21 @@ pub fn diff(
 }
 
 /// Hands over each request of a log. Returns how many lines are too long or in no known format.
-pub(crate) fn each_request(
-    mut log: impl BufRead,
-    mut each: impl FnMut(&LoggedRequest),
-) -> io::Result<u64> {
-    let mut unreadable = 0;
-    let mut bytes = Vec::new();
-    loop {
-        bytes.clear();
-        if io::Read::take(&mut log, MAX_LINE_BYTES).read_until(b'\n', &mut bytes)? == 0 {
-            return Ok(unreadable);
-        }
-        let is_cut = bytes.last() != Some(&b'\n') && bytes.len() as u64 == MAX_LINE_BYTES;
-        if is_cut {
-            log.skip_until(b'\n')?;
-        }
-        let line = String::from_utf8_lossy(&bytes);
-        let line = line.trim();
-        match parse(line) {
-            Some(logged) if !is_cut => each(&logged),
-            _ if line.is_empty() => {}
-            _ => unreadable += 1,
+pub(crate) fn each_request(log: impl Read, mut each: impl FnMut(&LogRecord)) -> io::Result<u64> {
+    let mut report = LogReport::default();
+    let options = Arc::new(LogOptions::default());
+    let mut stream = LogStream::new(Box::new(log), "log".into(), 0, options);
+    while let Some(read) = stream.read(&mut report) {
+        match read {
+            Ok(logged) => each(&logged),
+            Err(bad) => {
+                if let LineFault::Broken(error) = bad.fault {
+                    return Err(io::Error::other(error));
+                }
+            }
         }
     }
+    Ok(report.bad_lines())
 }
 
 /// What policies decide about a request of a log and the response to it.
@@ -95,13 +87,8 @@ pub(crate) struct LoggedDecision {
 }
 
 /// Asks policies about a request of a log and the response to it.
-pub(crate) fn decide(
-    chain: &Chain,
-    logged: &LoggedRequest,
-    sites: LoggedSites<'_>,
-) -> LoggedDecision {
-    let headers = fields_of(logged);
-    let request = request_of(logged, &headers, sites.host);
+pub(crate) fn decide(chain: &Chain, logged: &LogRecord, sites: LoggedSites<'_>) -> LoggedDecision {
+    let request = request_of(logged, sites.host);
     let decision = chain.on_request(&request, logged.at);
     let response = respond(chain, &request, &decision, logged, sites);
     LoggedDecision {
@@ -111,8 +98,8 @@ pub(crate) fn decide(
 }
 
 /// The device class of a request of a log.
-pub(crate) fn device_of(logged: &LoggedRequest) -> Device {
-    classify(&fields_of(logged))
+pub(crate) fn device_of(logged: &LogRecord) -> Device {
+    classify(&logged.request)
 }
 
 /// Asks both versions about one request and the response to it.
@@ -120,14 +107,14 @@ fn compare(
     comparison: &mut Comparison,
     left: &Chain,
     right: &Chain,
-    logged: &LoggedRequest,
+    logged: &LogRecord,
     sites: LoggedSites<'_>,
 ) {
     let (one, other) = (decide(left, logged, sites), decide(right, logged, sites));
     let host = sites.host;
     let about = ComparedRequest {
         at: logged.at,
-        host: logged.host.as_deref().unwrap_or(host),
+        host: logged.host_or(host),
         target: &logged.target,
         device: device_of(logged).as_str(),
     };
@@ -135,23 +122,15 @@ fn compare(
     comparison.response(&about, &one.response, &other.response);
 }
 
-fn request_of<'l>(
-    logged: &'l LoggedRequest,
-    headers: &'l HeaderMap,
-    host: &'l str,
-) -> PolicyRequest<'l> {
-    let (path, query) = match logged.target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (logged.target.as_str(), None),
-    };
+fn request_of<'l>(logged: &'l LogRecord, host: &'l str) -> PolicyRequest<'l> {
     PolicyRequest {
         method: &logged.method,
-        scheme: "http",
-        host: logged.host.as_deref().unwrap_or(host),
-        path,
-        query,
-        headers,
-        device: classify(headers),
+        scheme: logged.scheme_or(Scheme::Http).as_str(),
+        host: logged.host_or(host),
+        path: logged.path(),
+        query: logged.query(),
+        headers: &logged.request,
+        device: classify(&logged.request),
         device_source: DeviceSource::default(),
         client: ClientFacts::default(),
         route: None,
@@ -159,30 +138,26 @@ fn request_of<'l>(
     }
 }
 
-/// The fields of the request that a log knows.
-fn fields_of(logged: &LoggedRequest) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.extend(logged.user_agent.clone().map(|value| (USER_AGENT, value)));
-    headers.extend(logged.referer.clone().map(|value| (REFERER, value)));
-    headers
-}
-
 /// What a version decides about the logged response, after its own decision about the request.
 fn respond(
     chain: &Chain,
     request: &PolicyRequest<'_>,
     decision: &RequestDecision,
-    logged: &LoggedRequest,
+    logged: &LogRecord,
     sites: LoggedSites<'_>,
 ) -> ResponseDecision {
     let variant = decision.variant.as_deref();
     let key = key_of(request, decision, sites);
-    let mut headers = HeaderMap::new();
-    headers.extend(logged.bytes.map(|bytes| (CONTENT_LENGTH, bytes.into())));
+    let mut headers: HeaderMap = logged.response.clone();
+    headers.extend(
+        logged
+            .content_bytes()
+            .map(|bytes| (CONTENT_LENGTH, bytes.into())),
+    );
     let response = PolicyResponse {
         status: logged.status,
         headers: &headers,
-        length: logged.bytes,
+        length: logged.content_bytes(),
         header_ttl: None,
         header_browser_ttl: None,
         key: &key,
@@ -209,7 +184,7 @@ fn key_of(
     });
     let query = key::canonical_query(request.query, rule);
     let parts = KeyParts {
-        scheme: "http",
+        scheme: request.scheme,
         authority: &authority,
         path: request.path,
         query: query.as_deref(),
@@ -236,8 +211,8 @@ mod tests {
             let line = format!(
                 "10.0.0.1 - - [24/Nov/2026:08:59:00 -0300] \"GET {target} HTTP/1.1\" 200 5"
             );
-            let (logged, headers) = (parse(&line).unwrap(), HeaderMap::new());
-            let request = request_of(&logged, &headers, host);
+            let logged = crate::replay::log::parse(&line).unwrap();
+            let request = request_of(&logged, host);
             let sites = LoggedSites { host, config };
             let key = key_of(&request, &RequestDecision::default(), sites);
             key::url_of(&key).to_owned()

@@ -1,243 +1,320 @@
-//! Reads a line of an access log: tero's JSON, or Apache's common and combined formats with
-//! anything after them.
+//! Access logs as one stream of requests in the order of time.
+//!
+//! Several files are read as one log: lines of servers that ran side by side are merged. A file is
+//! opened when the merged log reaches its first line, so that a month of daily files costs no more
+//! memory than a day. Compressed files (gzip, Zstandard) are told by their first bytes.
+//!
+//! Servers write a line when the response has been sent, and so somewhat out of order. Each open file
+//! has a window of lines that are sorted. A line that comes later still is left out and counted.
 
-use chrono::DateTime;
-use http::{HeaderValue, Method, StatusCode};
-use serde::Deserialize;
+mod lines;
+mod report;
+mod stream;
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::formats::{LineParser, LogSyntax, ParsedLine};
+use super::record::{BadLine, LineFault, LogRecord};
 use tero_semantics::timestamp::Timestamp;
 
-/// What a log says about a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoggedRequest {
-    /// The time of the request.
-    pub at: Timestamp,
-    /// The request method.
-    pub method: Method,
-    /// The host in lower case, without port; only JSON has it.
-    pub host: Option<String>,
-    /// The path and query.
-    pub target: String,
-    /// The status of the response.
-    pub status: StatusCode,
-    /// The length of the response's content, in bytes.
-    pub bytes: Option<u64>,
-    /// The field `User-Agent`.
-    pub user_agent: Option<HeaderValue>,
-    /// The field `Referer`.
-    pub referer: Option<HeaderValue>,
+pub use lines::MAX_LINE_BYTES;
+pub use report::{LogReport, MAX_BAD_LINE_SAMPLES};
+pub use stream::LogStream;
+
+/// How many requests may wait to be sorted, in all open files. About a kilobyte each.
+pub const MAX_WAITING_RECORDS: usize = 20_000;
+
+/// How many requests of one file wait to be sorted, if memory allows.
+pub const SORT_WINDOW_RECORDS: usize = 5_000;
+
+/// The smallest window, when very many files are open at once.
+const LEAST_WINDOW_RECORDS: usize = 100;
+
+/// How much earlier than its first line a file may begin.
+const FILE_MARGIN: Duration = Duration::from_secs(600);
+
+/// How far ahead of the clock a line's time may be: clocks of servers differ.
+pub const MAX_AHEAD: Duration = Duration::from_secs(600);
+
+/// How many lines of a file are looked at for its first time.
+const PEEKED_LINES: usize = 1_000;
+
+/// How a log is read.
+#[derive(Clone, Debug, Default)]
+pub struct LogOptions {
+    /// The format of lines.
+    pub syntax: LogSyntax,
+    /// The time now: lines of a later time are bad; `None` takes any time.
+    pub now: Option<Timestamp>,
 }
 
-/// A line as tero writes it.
-#[derive(Deserialize)]
-struct JsonLine {
-    at: String,
-    method: String,
-    host: String,
-    target: String,
-    status: u16,
-    bytes: Option<u64>,
-    referer: Option<String>,
-    user_agent: Option<String>,
+/// Requests of one or more access logs in the order of time.
+///
+/// The iterator gives a request, or a line that can't be used; the latter are also counted in
+/// [`LogReader::report`], so most callers skip them.
+pub struct LogReader<'l> {
+    sources: Vec<LogSource<'l>>,
+    options: Arc<LogOptions>,
+    /// Numbers of sources that are not opened yet, the first to open last.
+    closed: Vec<usize>,
+    open: Vec<LogStream<'l>>,
+    latest: Option<Timestamp>,
+    report: LogReport,
+    read_bytes: Arc<AtomicU64>,
+    total_bytes: Option<u64>,
 }
 
-/// Reads a line; `None` if it is in no known format.
-pub fn parse(line: &str) -> Option<LoggedRequest> {
-    if line.starts_with('{') {
-        json(line)
-    } else {
-        combined(line)
+/// A part of a log.
+struct LogSource<'l> {
+    name: Arc<str>,
+    first: Option<Timestamp>,
+    input: SourceInput<'l>,
+}
+
+enum SourceInput<'l> {
+    /// A file that is opened when its time comes.
+    File(PathBuf),
+    /// What can be read once only, such as standard input.
+    Stream(Option<Box<dyn Read + 'l>>),
+}
+
+/// A log that can't be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {error}")]
+pub struct LogOpenError {
+    /// The file.
+    pub path: String,
+    /// Why not.
+    #[source]
+    pub error: io::Error,
+}
+
+impl std::fmt::Debug for LogReader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogReader")
+            .field("open", &self.open.len())
+            .field("latest", &self.latest)
+            .field("report", &self.report)
+            .finish_non_exhaustive()
     }
 }
 
-fn json(line: &str) -> Option<LoggedRequest> {
-    let read: JsonLine = serde_json::from_str(line).ok()?;
-    Some(LoggedRequest {
-        at: Timestamp::from_unix_millis(
-            DateTime::parse_from_rfc3339(&read.at)
-                .ok()?
-                .timestamp_millis(),
-        ),
-        method: read.method.parse().ok()?,
-        host: Some(read.host).filter(|host| !host.is_empty()),
-        target: target(&read.target)?,
-        status: StatusCode::from_u16(read.status).ok()?,
-        bytes: read.bytes,
-        user_agent: value(read.user_agent.as_deref()),
-        referer: value(read.referer.as_deref()),
-    })
+impl LogReader<'static> {
+    /// Opens files. `-` is standard input.
+    ///
+    /// # Errors
+    /// If one of them can't be opened.
+    pub fn open(
+        paths: &[PathBuf],
+        options: LogOptions,
+    ) -> Result<LogReader<'static>, LogOpenError> {
+        let mut sources = Vec::with_capacity(paths.len());
+        let mut total = Some(0);
+        for path in paths {
+            let failed = |error| LogOpenError {
+                path: path.display().to_string(),
+                error,
+            };
+            let name = path.display().to_string().into();
+            if path == Path::new("-") {
+                total = None;
+                let input = SourceInput::Stream(Some(Box::new(io::stdin())));
+                sources.push(LogSource {
+                    name,
+                    first: None,
+                    input,
+                });
+                continue;
+            }
+            let file = File::open(path).map_err(failed)?;
+            let facts = file.metadata().map_err(failed)?;
+            if facts.is_dir() {
+                return Err(failed(io::ErrorKind::IsADirectory.into()));
+            }
+            if !facts.is_file() {
+                // A pipe can't be opened twice.
+                total = None;
+                let input = SourceInput::Stream(Some(Box::new(file)));
+                sources.push(LogSource {
+                    name,
+                    first: None,
+                    input,
+                });
+                continue;
+            }
+            total = total.map(|total: u64| total.saturating_add(facts.len()));
+            let first = first_time(file, &options).map_err(failed)?;
+            let input = SourceInput::File(path.clone());
+            sources.push(LogSource { name, first, input });
+        }
+        Ok(LogReader::of(sources, options, total))
+    }
 }
 
-/// Reads `CLIENT IDENT USER [TIME] "METHOD TARGET PROTOCOL" STATUS BYTES "REFERER" "USER AGENT"`.
-/// The last two may be missing.
-fn combined(line: &str) -> Option<LoggedRequest> {
-    let (_, rest) = line.split_once('[')?;
-    let (time, rest) = rest.split_once(']')?;
-    let (request, rest) = quoted(rest)?;
-    let mut words = request.split(' ');
-    let (method, target_word) = (words.next()?, words.next()?);
-    let mut numbers = rest.split_ascii_whitespace();
-    let (status, bytes) = (numbers.next()?, numbers.next()?);
-    let referer = quoted(rest);
-    let user_agent = referer.as_ref().and_then(|(_, rest)| quoted(rest));
-    Some(LoggedRequest {
-        at: Timestamp::from_unix_secs(
-            DateTime::parse_from_str(time, "%d/%b/%Y:%H:%M:%S %z")
-                .ok()?
-                .timestamp(),
-        ),
-        method: method.parse().ok()?,
-        host: None,
-        target: target(target_word)?,
-        status: status.parse().ok()?,
-        bytes: bytes.parse().ok(),
-        user_agent: value(user_agent.as_ref().map(|(text, _)| text.as_str())),
-        referer: value(referer.as_ref().map(|(text, _)| text.as_str())),
-    })
-}
+impl<'l> LogReader<'l> {
+    /// Reads logs that are already open, each with a name for messages.
+    pub fn over(inputs: Vec<(&str, Box<dyn Read + 'l>)>, options: LogOptions) -> LogReader<'l> {
+        let sources = inputs.into_iter().map(|(name, input)| LogSource {
+            name: name.into(),
+            first: None,
+            input: SourceInput::Stream(Some(input)),
+        });
+        LogReader::of(sources.collect(), options, None)
+    }
 
-/// The next text in quotes, and the rest of the line. A backslash escapes the character after it.
-fn quoted(text: &str) -> Option<(String, &str)> {
-    let start = text.find('"')? + 1;
-    let mut plain = String::new();
-    let mut chars = text[start..].char_indices();
-    while let Some((at, char)) = chars.next() {
-        match char {
-            '"' => return Some((plain, &text[start + at + 1..])),
-            '\\' => plain.extend(chars.next().map(|(_, char)| char)),
-            char => plain.push(char),
+    fn of(
+        sources: Vec<LogSource<'l>>,
+        options: LogOptions,
+        total_bytes: Option<u64>,
+    ) -> LogReader<'l> {
+        let mut closed: Vec<usize> = (0..sources.len()).collect();
+        // A file without a time is opened first.
+        closed.sort_by_key(|source| std::cmp::Reverse((sources[*source].first, *source)));
+        LogReader {
+            report: LogReport::of(sources.len()),
+            sources,
+            options: Arc::new(options),
+            closed,
+            open: Vec::new(),
+            latest: None,
+            read_bytes: Arc::default(),
+            total_bytes,
         }
     }
-    None
+
+    /// What was read so far: lines, requests, faults.
+    pub fn report(&self) -> &LogReport {
+        &self.report
+    }
+
+    /// How much of the files has been read, as they lie on the disk, and how long they are; `None`
+    /// where one is a pipe.
+    pub fn progress(&self) -> Option<(u64, u64)> {
+        let read = self.read_bytes.load(Ordering::Relaxed);
+        self.total_bytes.map(|total| (read.min(total), total))
+    }
+
+    /// Opens the files whose time has come. Returns the line of one that can't be opened.
+    fn open_due(&mut self) -> Option<BadLine> {
+        while let Some(next) = self.closed.last().copied() {
+            let earliest = self.open.iter().filter_map(LogStream::next_time).min();
+            let begins = self.sources[next]
+                .first
+                .map(|first| first.saturating_sub(FILE_MARGIN));
+            if let (Some(earliest), Some(begins)) = (earliest, begins)
+                && earliest < begins
+            {
+                return None;
+            }
+            self.closed.pop();
+            let source = &mut self.sources[next];
+            let name = Arc::clone(&source.name);
+            let file = u32::try_from(next).unwrap_or(u32::MAX);
+            let input: Box<dyn Read + 'l> = match &mut source.input {
+                SourceInput::Stream(input) => match input.take() {
+                    Some(input) => input,
+                    None => continue,
+                },
+                SourceInput::File(path) => match File::open(path) {
+                    Ok(file) => Box::new(file),
+                    Err(error) => return Some(stream::broken(&name, file, &error)),
+                },
+            };
+            let counted = lines::CountedInput::new(input, Arc::clone(&self.read_bytes));
+            let options = Arc::clone(&self.options);
+            let mut stream = LogStream::new(Box::new(counted), name, file, options);
+            self.report.files_opened += 1;
+            stream.fill(self.window(), &mut self.report);
+            self.open.push(stream);
+        }
+        None
+    }
+
+    /// How many requests each open file may have waiting.
+    fn window(&self) -> usize {
+        (MAX_WAITING_RECORDS / self.open.len().max(1))
+            .clamp(LEAST_WINDOW_RECORDS, SORT_WINDOW_RECORDS)
+    }
 }
 
-/// A path with its query, as a visitor could send it. A fragment is left out: servers log it
-/// unchecked.
-fn target(text: &str) -> Option<String> {
-    let uri: http::Uri = text.parse().ok().filter(|_| text.starts_with('/'))?;
-    Some(uri.path_and_query()?.as_str().to_owned())
+impl Iterator for LogReader<'_> {
+    type Item = Result<LogRecord, BadLine>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(bad) = self.open_due() {
+                self.report.add_bad(&bad);
+                return Some(Err(bad));
+            }
+            if let Some(bad) = self.open.iter_mut().find_map(LogStream::take_bad) {
+                return Some(Err(bad));
+            }
+            let next = (0..self.open.len())
+                .filter_map(|index| Some((self.open[index].next_time()?, index)))
+                .min();
+            let Some((_, index)) = next else {
+                self.open.clear();
+                if self.closed.is_empty() {
+                    return None;
+                }
+                continue;
+            };
+            let window = self.window();
+            let stream = &mut self.open[index];
+            let record = stream.take_record();
+            stream.fill(window, &mut self.report);
+            if stream.is_over() {
+                self.open.swap_remove(index);
+            }
+            let Some(record) = record else { continue };
+            if self.latest.is_some_and(|latest| record.at < latest) {
+                let bad = BadLine {
+                    file: Arc::clone(&self.sources[record.place.file as usize].name),
+                    place: record.place,
+                    fault: LineFault::Late,
+                };
+                self.report.add_bad(&bad);
+                return Some(Err(bad));
+            }
+            self.latest = Some(record.at);
+            self.report.add_record(&record);
+            return Some(Ok(*record));
+        }
+    }
 }
 
-fn value(text: Option<&str>) -> Option<HeaderValue> {
-    text.filter(|text| !matches!(*text, "" | "-"))
-        .and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok())
+/// The time of a file's first request; `None` if its first lines have none.
+fn first_time(file: File, options: &LogOptions) -> io::Result<Option<Timestamp>> {
+    let mut lines = lines::LogLines::new(Box::new(file));
+    let mut parser = LineParser::new(&options.syntax);
+    for _ in 0..PEEKED_LINES {
+        match lines.next_line() {
+            // The fault is told when the file is read.
+            Err(_) | Ok(None) => break,
+            Ok(Some(lines::ReadLine::TooLong)) => {}
+            Ok(Some(lines::ReadLine::Whole(line))) => {
+                if let ParsedLine::Request(_, record) = parser.parse(&line) {
+                    return Ok(Some(record.at));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Reads one line in any format that tells itself; `None` if it is not a request.
+pub fn parse(line: &str) -> Option<LogRecord> {
+    let syntax = LogSyntax::default();
+    match LineParser::new(&syntax).parse(line) {
+        ParsedLine::Request(_, record) => Some(*record),
+        ParsedLine::Nothing | ParsedLine::Fault(_) => None,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tero_config::AccessLogFormat;
-    use tero_edge::telemetry::access_log::{
-        AccessLogLine, AnswerFacts, LineFormat, LineOutcome, SentResponse,
-    };
-
-    const TIME: i64 = 1_795_607_940;
-
-    #[test]
-    fn each_format_is_read() {
-        let common =
-            r#"10.0.0.1 - frank [25/Nov/2026:08:59:00 -0300] "GET /a?b=c HTTP/1.1" 200 12"#;
-        let combined = format!(r#"{common} "-" "curl \"8\"" "tero; hit; ttl=3""#);
-        let json = r#"{"at":"2026-11-25T11:59:00.000Z","client":"10.0.0.1","method":"GET","host":"a.example","target":"/a?b=c","protocol":"HTTP/1.1","status":200,"bytes":12,"outcome":"hit","seconds":0.1,"referer":null,"user_agent":"curl \"8\"","cache_status":""}"#;
-        let plain = LoggedRequest {
-            at: Timestamp::from_unix_secs(TIME),
-            method: Method::GET,
-            host: None,
-            target: "/a?b=c".to_owned(),
-            status: StatusCode::OK,
-            bytes: Some(12),
-            user_agent: None,
-            referer: None,
-        };
-        let curl = Some(HeaderValue::from_static("curl \"8\""));
-        assert_eq!(parse(common), Some(plain.clone()));
-        assert_eq!(
-            parse(&combined),
-            Some(LoggedRequest {
-                user_agent: curl.clone(),
-                ..plain.clone()
-            })
-        );
-        assert_eq!(
-            parse(json),
-            Some(LoggedRequest {
-                user_agent: curl,
-                host: Some("a.example".to_owned()),
-                ..plain.clone()
-            })
-        );
-        assert_eq!(
-            parse(&common.replace(" 12", " -")),
-            Some(LoggedRequest {
-                bytes: None,
-                ..plain.clone()
-            })
-        );
-        let spanish = Some(HeaderValue::from_bytes("añejo".as_bytes()).unwrap());
-        assert_eq!(
-            parse(&combined.replace("curl \\\"8\\\"", "añejo")),
-            Some(LoggedRequest {
-                user_agent: spanish,
-                ..plain.clone()
-            })
-        );
-        assert_eq!(parse(&common.replace("b=c", "b=c#\r\u{1}")), Some(plain));
-    }
-
-    #[test]
-    fn malformed_lines_are_not_requests() {
-        for line in [
-            "",
-            "{",
-            "{}",
-            "nonsense",
-            "[",
-            r#"x [25/Nov/2026:08:59:00 -0300] "GET"#,
-            r#"x [25/Nov/2026:08:59:00 -0300] "GET /a HTTP/1.1" abc 1"#,
-            r#"x [25/Nov/2026:08:59:00 -0300] "GET http://a/ HTTP/1.1" 200 1"#,
-            r#"x [yesterday] "GET / HTTP/1.1" 200 1"#,
-            r#"x [25/Nov/2026:08:59:00 -0300] "\x16\x03" 400 1"#,
-            "x [25/Nov/2026:08:59:00 -0300] \"G\\",
-        ] {
-            assert_eq!(parse(line), None, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_target_cannot_forge_the_rest_of_its_line() {
-        let forged = r#"/a"_HTTP/1.1"_500_1_"\"#;
-        assert!(forged.parse::<http::Uri>().is_ok(), "a client may send it");
-        let (request, response) = (http::HeaderMap::new(), http::HeaderMap::new());
-        let written = AccessLogLine {
-            at: Timestamp::from_unix_secs(1_795_608_000),
-            request_id: None,
-            client: Some(std::net::IpAddr::from([10, 0, 0, 1])),
-            peer: None,
-            proxies: &[],
-            method: Some(&http::Method::GET),
-            target: forged,
-            version: http::Version::HTTP_11,
-            host: "a.example",
-            request: &request,
-            status: StatusCode::OK,
-            response: &response,
-            outcome: LineOutcome::Answered(tero_edge::telemetry::Outcome::Hit),
-            took_micros: 1_500,
-            tls: None,
-            facts: AnswerFacts::default(),
-        };
-        let sent = SentResponse {
-            bytes: 12,
-            took_micros: 2_500,
-        };
-        for format in [AccessLogFormat::Combined, AccessLogFormat::Json] {
-            let line = written.begin(&LineFormat::whole(format)).close(sent);
-            let read = parse(&line).unwrap();
-            assert_eq!(
-                (read.target.as_str(), read.status, read.bytes),
-                (forged, StatusCode::OK, Some(12)),
-                "{line}"
-            );
-        }
-    }
-}
+mod tests;

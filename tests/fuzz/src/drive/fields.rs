@@ -562,8 +562,8 @@ fn logged(request: &Block<'_>, response: &Block<'_>) {
         assert!(!line.contains(['\n', '\r']), "{line:?}");
         let read = log::parse(&line).expect("it is a line of a log");
         assert_eq!(
-            (&read.method, &read.target, read.status, read.at),
-            (&method, &target, response.status(), NOW),
+            (&read.method, &*read.target, read.status, read.at),
+            (&method, &*target, response.status(), NOW),
             "{line}"
         );
     }

@@ -29,7 +29,9 @@ use tero_semantics::timestamp::Timestamp;
 use tero_time::cron::Schedule;
 use tero_time::local_time::LocalDateTime;
 use tero_tools::import::{ImportTarget, OddPatterns, import};
-use tero_tools::replay::log::{self, LoggedRequest};
+use tero_tools::replay::formats::LogSyntax;
+use tero_tools::replay::log::{self, LogOptions, LogReader};
+use tero_tools::replay::record::{LogRecord, LoggedCache};
 
 use super::{contents, state};
 
@@ -53,6 +55,7 @@ pub fn files(bytes: &[u8]) {
         b"content" => return contents::content(rest),
         b"state" => return state::state(rest),
         b"lines" => return lines(rest),
+        b"log" => return logs(rest),
         _ => {}
     }
     let Ok(text) = std::str::from_utf8(rest) else {
@@ -239,19 +242,17 @@ fn log(line: &str) {
     if !(0..=253_402_300_799).contains(&logged.at.unix_secs()) {
         return;
     }
-    let fields = [(USER_AGENT, &logged.user_agent), (REFERER, &logged.referer)];
-    let request = HeaderMap::from_iter(
-        fields
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.clone()?))),
-    );
-    let sent = SentResponse {
-        bytes: logged.bytes.unwrap_or_default(),
-        took_micros: 1,
+    let known = |name| {
+        let value = logged.request.get(&name)?.clone();
+        Some((name, value))
     };
-    let logged = LoggedRequest {
-        bytes: Some(sent.bytes),
-        ..logged
+    let request: HeaderMap = [USER_AGENT, REFERER]
+        .into_iter()
+        .filter_map(known)
+        .collect();
+    let sent = SentResponse {
+        bytes: logged.content_bytes().unwrap_or_default(),
+        took_micros: 1,
     };
     let line = AccessLogLine {
         at: logged.at,
@@ -278,13 +279,61 @@ fn log(line: &str) {
         .begin(&LineFormat::whole(AccessLogFormat::Combined))
         .close(sent);
     assert!(!json.contains(['\n', '\r']) && !combined.contains(['\n', '\r']));
-    assert_eq!(log::parse(&json).as_ref(), Some(&logged), "{json}");
-    let without_host = LoggedRequest {
-        host: None,
-        at: Timestamp::from_unix_secs(logged.at.unix_secs()),
-        ..logged
+    let told = |logged: &LogRecord| {
+        (
+            logged.method.clone(),
+            logged.target.clone(),
+            logged.status,
+            logged.bytes,
+            logged.user_agent().cloned(),
+            logged.referer().cloned(),
+        )
     };
-    assert_eq!(log::parse(&combined), Some(without_host), "{combined}");
+    let expected = LogRecord {
+        bytes: Some(sent.bytes),
+        request,
+        ..logged.clone()
+    };
+    let again = log::parse(&json).expect("it is a line of a log");
+    assert_eq!(told(&again), told(&expected), "{json}");
+    assert_eq!((again.at, &again.host), (logged.at, &logged.host), "{json}");
+    assert_eq!(again.cache, Some(LoggedCache::Miss));
+    let again = log::parse(&combined).expect("it is a line of a log");
+    assert_eq!(told(&again), told(&expected), "{combined}");
+    assert_eq!(again.at.unix_secs(), logged.at.unix_secs());
+}
+
+/// Reads files of a log, which lines of `-- next file --` split, as one: packed or not, in any format.
+fn logs(bytes: &[u8]) {
+    const SPLIT: &[u8] = b"\n-- next file --\n";
+    let mut files = vec![bytes];
+    while let Some(last) = files.last().copied()
+        && let Some(at) = last.windows(SPLIT.len()).position(|part| part == SPLIT)
+    {
+        files.pop();
+        files.extend([&last[..at], &last[at + SPLIT.len()..]]);
+    }
+    let inputs = files
+        .into_iter()
+        .map(|file| ("log", Box::new(file) as Box<dyn std::io::Read>));
+    let options = LogOptions {
+        now: Some(NOW),
+        syntax: LogSyntax::default(),
+    };
+    let mut reader = LogReader::over(inputs.collect(), options);
+    let (mut last, mut requests) = (None, 0);
+    for record in (&mut reader).flatten() {
+        assert!(
+            last <= Some(record.at),
+            "requests come in the order of time"
+        );
+        assert!(record.target.starts_with('/') && record.place.line > 0);
+        last = Some(record.at);
+        requests += 1;
+    }
+    let report = reader.report();
+    assert_eq!(report.requests, requests);
+    assert!(report.requests + report.bad_lines() <= report.lines + report.broken_files);
 }
 
 fn listed(text: &str) {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -32,8 +31,8 @@ Examples:
       --settings-a old.json --settings-b new.json
   tero policy diff old.wasm new.wasm --log access.log --json | jq .fields
 
-The log is tero's own (JSON or combined), or in the common or combined format
-of other servers.
+The log is tero's own, or that of nginx, Apache, Varnish, CloudFront, Fastly,
+Cloudflare or IIS; plain, or packed with gzip or Zstandard.
 
 Exit code: 0 if they decide the same (reasons aside), 1 if not, 2 if the
 command is used wrongly.";
@@ -75,7 +74,7 @@ pub(super) struct DiffCommand {
 impl DiffCommand {
     pub(super) fn run(self) -> ExitCode {
         let log = match File::open(&self.log) {
-            Ok(log) => BufReader::new(log),
+            Ok(log) => log,
             Err(error) => {
                 return used_wrongly(&format!("can't read {}: {error}", self.log.display()));
             }

@@ -1,0 +1,167 @@
+//! What was read of a log, and what it can't tell.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::super::formats::LogFormat;
+use super::super::record::{BadLine, LogRecord};
+use tero_semantics::timestamp::Timestamp;
+
+/// How many bad lines are kept as samples.
+pub const MAX_BAD_LINE_SAMPLES: usize = 20;
+
+/// The share of bad lines from which a forecast is not to be trusted without a look at them.
+const MAX_BAD_SHARE: f64 = 0.01;
+
+const DAY_SECS: u64 = 86_400;
+
+/// What was read of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogReport {
+    /// Files that were named.
+    pub files: usize,
+    /// Files that were opened so far.
+    pub files_opened: usize,
+    /// Lines that were read, empty ones and directives among them.
+    pub lines: u64,
+    /// Requests that were handed over.
+    pub requests: u64,
+    /// Requests that were sorted into the lines before them.
+    pub moved: u64,
+    /// Requests by the format of their line.
+    pub formats: BTreeMap<LogFormat, u64>,
+    /// Files with lines of more than one format.
+    pub mixed_files: u64,
+    /// Lines that could not be used, by what is wrong with them.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// The first of them, at most [`MAX_BAD_LINE_SAMPLES`].
+    pub samples: Vec<BadLine>,
+    /// Files that could not be read to their end.
+    pub broken_files: u64,
+    /// The time of the first request.
+    pub first: Option<Timestamp>,
+    /// The time of the last request.
+    pub last: Option<Timestamp>,
+    /// Requests whose line has no host.
+    pub without_host: u64,
+    /// Requests whose line has no scheme.
+    pub without_scheme: u64,
+    /// Requests whose line has no length.
+    pub without_bytes: u64,
+    /// Requests whose line has no `User-Agent`.
+    pub without_user_agent: u64,
+    /// Requests whose line doesn't say what the server's cache did.
+    pub without_cache: u64,
+    /// The formats of each file's lines, as bits.
+    formats_of_files: BTreeMap<u32, u8>,
+}
+
+impl LogReport {
+    pub(super) fn of(files: usize) -> LogReport {
+        LogReport {
+            files,
+            ..LogReport::default()
+        }
+    }
+
+    pub(super) fn add_bad(&mut self, bad: &BadLine) {
+        *self.faults.entry(bad.fault.as_str()).or_default() += 1;
+        self.broken_files += u64::from(bad.place.line == 0);
+        if self.samples.len() < MAX_BAD_LINE_SAMPLES {
+            self.samples.push(bad.clone());
+        }
+    }
+
+    pub(super) fn add_format(&mut self, format: LogFormat, file: u32) {
+        *self.formats.entry(format).or_default() += 1;
+        let bit = 1_u8 << format as u8;
+        let seen = self.formats_of_files.entry(file).or_default();
+        if *seen & bit == 0 {
+            self.mixed_files += u64::from(seen.count_ones() == 1);
+            *seen |= bit;
+        }
+    }
+
+    pub(super) fn add_record(&mut self, record: &LogRecord) {
+        self.requests += 1;
+        self.first.get_or_insert(record.at);
+        self.last = Some(record.at);
+        self.without_host += u64::from(record.host.is_none());
+        self.without_scheme += u64::from(record.scheme.is_none());
+        self.without_bytes += u64::from(record.bytes.is_none());
+        self.without_user_agent += u64::from(record.user_agent().is_none());
+        self.without_cache += u64::from(record.cache.is_none());
+    }
+
+    /// How many lines could not be used.
+    pub fn bad_lines(&self) -> u64 {
+        self.faults.values().sum()
+    }
+
+    /// What makes a result that is drawn from this log doubtful, in sentences.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.requests == 0 {
+            warnings.push("The log has no request.".to_owned());
+            return warnings;
+        }
+        if self.broken_files > 0 {
+            warnings.push(format!(
+                "{} of {} files could not be read to the end: their other requests are missing.",
+                self.broken_files, self.files
+            ));
+        }
+        let bad = self.bad_lines() - self.broken_files;
+        if bad > 0 && bad as f64 > MAX_BAD_SHARE * (self.requests + bad) as f64 {
+            let faults: Vec<String> = self
+                .faults
+                .iter()
+                .map(|(fault, count)| format!("{fault} {count}"))
+                .collect();
+            warnings.push(format!(
+                "{bad} of {} lines could not be used ({}).",
+                self.lines,
+                faults.join(", ")
+            ));
+        }
+        if self.faults.contains_key("out of order") {
+            warnings.push(
+                "Some lines are far out of order and were left out: if the log joins those of several servers, name \
+                 their files one by one."
+                    .to_owned(),
+            );
+        }
+        if self.mixed_files > 0 {
+            warnings.push(format!(
+                "{} of {} files have lines of several formats.",
+                self.mixed_files, self.files
+            ));
+        }
+        if let (Some(first), Some(last)) = (self.first, self.last)
+            && last.since(first).as_secs() < 2 * DAY_SECS
+        {
+            warnings.push(
+                "The log covers less than two days: it can't tell how days differ, and the cache begins it empty."
+                    .to_owned(),
+            );
+        }
+        let all = |count: u64| count == self.requests;
+        if all(self.without_user_agent) {
+            warnings.push("The log has no `User-Agent`: all devices count as unknown.".to_owned());
+        }
+        if all(self.without_bytes) {
+            warnings.push("The log has no lengths: bytes can't be told.".to_owned());
+        }
+        warnings
+    }
+}
+
+impl fmt::Display for LogReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} requests in {} lines", self.requests, self.lines)?;
+        for (fault, count) in &self.faults {
+            write!(f, "; {fault}: {count}")?;
+        }
+        Ok(())
+    }
+}

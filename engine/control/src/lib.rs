@@ -24,6 +24,7 @@ pub mod openable;
 mod otlp;
 mod outgoing;
 pub mod purge;
+pub mod rehearsal;
 pub mod reload;
 pub mod rollout;
 pub mod serve;

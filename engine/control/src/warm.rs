@@ -12,6 +12,7 @@ mod lock;
 pub mod path;
 mod plan;
 pub mod plan_memory;
+mod rehearsed_path;
 pub mod report;
 mod request_path;
 mod run;
@@ -32,10 +33,12 @@ use self::lock::lock;
 use self::path::RequestPath;
 use self::plan::PlanEntry;
 use self::plan_memory::PlanMemory;
+use self::rehearsed_path::RehearsedPath;
 use self::report::{RunProgress, RunReport, RunTrigger};
 use self::run::{Run, RunHistory, RunStart};
 use tero_config as config;
 use tero_edge::request::Edge;
+use tero_edge::request::rehearsal::Rehearsal;
 use tero_edge::run_id::RunId;
 use tero_semantics::timestamp::Timestamp;
 
@@ -139,6 +142,18 @@ impl Warmer {
         memory: PlanMemory,
     ) -> Result<Arc<Warmer>, PlanError> {
         Warmer::on(request_path::path(edge), plans, memory)
+    }
+
+    /// A warmer whose requests are rehearsed.
+    ///
+    /// # Errors
+    /// [`PlanError`] for the first plan that can't be used.
+    pub(crate) fn rehearsed(
+        rehearsal: &Arc<Rehearsal>,
+        plans: Vec<config::Plan>,
+    ) -> Result<Arc<Warmer>, PlanError> {
+        let path = RehearsedPath::new(rehearsal);
+        Warmer::on(Arc::new(path), plans, PlanMemory::default())
     }
 
     /// A warmer that sends its requests down `path`.

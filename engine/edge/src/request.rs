@@ -47,6 +47,7 @@ mod ready_heads;
 mod record;
 mod refresh_ahead;
 pub mod refusal;
+pub mod rehearsal;
 pub mod request_id;
 mod respond;
 mod response_edits;
@@ -606,6 +607,13 @@ fn reply_of(visit: Visit<'_>, response: &Response<EdgeBody>) -> NextHopReply {
 
 /// What another request has stored since this one looked, if it will do.
 fn stored_meanwhile(visit: Visit<'_>) -> Option<Answer> {
+    let stored = fresh_meanwhile(visit)?;
+    let source = BodySource::Stored(&stored);
+    Some(deliver(visit, source, Provenance::collapsed(), visit.now()))
+}
+
+/// The stored response, if it is fresh by now.
+fn fresh_meanwhile(visit: Visit<'_>) -> Option<Arc<StoredResponse>> {
     let Visit { edge, exchange } = visit;
     // A second look-up would count as a second use.
     if !edge.store.holds(&exchange.key) {
@@ -616,11 +624,7 @@ fn stored_meanwhile(visit: Visit<'_>) -> Option<Answer> {
     };
     let (client, now) = (visit.settings().client_directives, visit.now());
     let reuse = reuse(&stored.head.freshness, &exchange.directives, client, now);
-    let provenance = Provenance {
-        collapsed: true,
-        ..Provenance::stored(Outcome::Collapsed)
-    };
-    (reuse == Reuse::Fresh).then(|| deliver(visit, BodySource::Stored(&stored), provenance, now))
+    (reuse == Reuse::Fresh).then_some(stored)
 }
 
 fn follow(
@@ -631,8 +635,7 @@ fn follow(
 ) -> Answer {
     let provenance = Provenance {
         forward: Some(why),
-        collapsed: true,
-        ..Provenance::stored(Outcome::Collapsed)
+        ..Provenance::collapsed()
     };
     let source = BodySource::Filling(filling, reader, None);
     deliver(visit, source, provenance, visit.now())
@@ -700,14 +703,19 @@ async fn pass_through(
         return answer_for_later_gets(visit, response, purges).await;
     }
     let response = pass::streamed(visit, passed.answer);
-    let outcome = if matches!(why, Forward::Bypass | Forward::Method) {
-        Outcome::Pass
-    } else {
-        Outcome::Miss
-    };
+    let outcome = outcome_of_pass(why);
     let reply = reply_of(visit, &response);
     let provenance = Provenance::forwarded(outcome, why, reply, storing);
     deliver_as_sent(visit, response, provenance)
+}
+
+/// As what a request counts that goes past the store, for this reason.
+fn outcome_of_pass(why: Forward) -> Outcome {
+    if matches!(why, Forward::Bypass | Forward::Method) {
+        Outcome::Pass
+    } else {
+        Outcome::Miss
+    }
 }
 
 /// The answer to a POST that may stand for later GETs, unless it was purged since (RFC 9110

@@ -149,6 +149,17 @@ impl Clock {
         });
     }
 
+    /// When the next waiter of a hand-turned clock wakes; `None` if none waits, and for the system's
+    /// clock.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        let mut hands = lock(self.0.as_ref()?);
+        let behind = hands.now.unix_millis() - hands.wall.unix_millis();
+        let by_now = next_of(&mut hands.waiting);
+        let by_wall = next_of(&mut hands.waiting_for_wall)
+            .map(|wall| Timestamp::from_unix_millis(wall.unix_millis().saturating_add(behind)));
+        by_now.into_iter().chain(by_wall).min()
+    }
+
     fn turn(&self, turn: impl FnOnce(&mut Hands)) {
         let hands = self.0.as_ref().expect("only a hand-turned clock is turned");
         let due = {
@@ -222,6 +233,17 @@ impl Hands {
     }
 }
 
+/// The time of the first waiter that still waits.
+fn next_of(waiting: &mut Waiters) -> Option<Timestamp> {
+    while let Some(first) = waiting.first_entry() {
+        if !first.get().is_closed() {
+            return Some(first.key().0);
+        }
+        first.remove();
+    }
+    None
+}
+
 /// Takes the waiters whose time has come.
 fn take_due(waiting: &mut Waiters, now: Timestamp) -> Vec<oneshot::Sender<()>> {
     let after = Timestamp::from_unix_millis(now.unix_millis().saturating_add(1));
@@ -276,6 +298,26 @@ mod tests {
         assert!(!sleeper.is_finished());
         clock.advance(Duration::from_millis(1));
         sleeper.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_next_waiter_is_told_as_long_as_it_waits() {
+        let at = Timestamp::from_unix_secs;
+        let clock = Clock::by_hand(at(1_000));
+        assert_eq!((clock.next_wake(), Clock::real().next_wake()), (None, None));
+        let sleep = |until: Timestamp| {
+            let clock = clock.clone();
+            tokio::spawn(async move { clock.sleep_until_wall(until).await })
+        };
+        let (first, second) = (sleep(at(1_010)), sleep(at(1_020)));
+        tokio::task::yield_now().await;
+        assert_eq!(clock.next_wake(), Some(at(1_010)));
+        first.abort();
+        let _ = first.await;
+        assert_eq!(clock.next_wake(), Some(at(1_020)));
+        clock.turn_to(at(1_020));
+        second.await.unwrap();
+        assert_eq!(clock.next_wake(), None);
     }
 
     #[tokio::test]

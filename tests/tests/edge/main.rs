@@ -70,6 +70,7 @@ mod purge;
 mod purge_method;
 mod ranges;
 mod records;
+mod rehearsal;
 mod reloading;
 mod revalidation;
 mod route_origins;

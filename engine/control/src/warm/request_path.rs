@@ -6,6 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HOST, USER_AGENT};
 use http::request::Parts;
@@ -19,11 +20,12 @@ use super::path::{
 use tero_edge::request::admit::{self, RequestSource};
 use tero_edge::request::body::EdgeBody;
 use tero_edge::request::exchange::{Exchange, Requester};
-use tero_edge::request::provenance::NotStored;
+use tero_edge::request::provenance::{NotStored, Provenance};
 use tero_edge::request::warm_lookup::look_for_plan;
 use tero_edge::request::{self, Answer, Edge, Look, Visit};
 use tero_edge::run_id::RunId;
 use tero_edge::store::Key;
+use tero_edge::store::stored::StoredResponse;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::popularity::Hours;
 use tero_edge::telemetry::warm_use::UsedResponses;
@@ -46,11 +48,21 @@ const ACCEPT_IMAGE: HeaderValue =
 const ACCEPT_ANY: HeaderValue = HeaderValue::from_static("*/*");
 
 /// The request path of an edge.
-struct EdgeRequestPath(Arc<Edge>);
+pub(super) struct EdgeRequestPath(Arc<Edge>);
+
+/// The request of a plan for a page that is not stored as the plan wants it.
+pub(super) struct PlanFetch {
+    /// The request, as it was let in.
+    pub(super) exchange: Arc<Exchange>,
+    /// What is stored.
+    pub(super) found: WarmLookup,
+    /// The stored response, if there is one.
+    pub(super) stored: Option<Arc<StoredResponse>>,
+}
 
 /// The request path of `edge`, as warming sees it.
 pub(super) fn path(edge: &Arc<Edge>) -> Arc<dyn RequestPath> {
-    Arc::new(EdgeRequestPath(Arc::clone(edge)))
+    Arc::new(EdgeRequestPath::new(edge))
 }
 
 impl RequestPath for EdgeRequestPath {
@@ -95,34 +107,23 @@ impl RequestPath for EdgeRequestPath {
         device: Device,
         purpose: FetchPurpose,
     ) -> BoxFuture<'_, WarmOutcome> {
-        let exchange = self.admit(page, device, Requester::Plan(purpose.run));
+        let prepared = self.prepare(page, device, purpose);
         Box::pin(async move {
-            let Some(exchange) = exchange else {
-                return failed("the edge refuses this request");
+            let PlanFetch {
+                exchange,
+                found,
+                stored,
+            } = match prepared {
+                Ok(fetch) => fetch,
+                Err(outcome) => return outcome,
             };
             let edge = &self.0;
             let visit = Visit {
                 edge,
                 exchange: &exchange,
             };
-            if !visit.disposition(Look::Peek).is_looked_up() {
-                let reason = match (exchange.own_answer(), exchange.floor.never) {
-                    (Some(_), _) => "answered by a policy",
-                    (None, true) => "passes, by site.never",
-                    (None, false) => "passes, by decision of the policies",
-                };
-                return WarmOutcome::NotStored {
-                    reason: reason.to_owned(),
-                    bytes: 0,
-                };
-            }
-            let (found, stored) = look_for_plan(visit, purpose.until, purpose.changed);
-            if found == WarmLookup::Fresh {
-                return WarmOutcome::Fresh;
-            }
             let answer = request::fetch_for_plan(visit, found, stored).await;
-            let kept = || edge.store.is_kept(&Key::new(&exchange.key));
-            outcome_of(answer, &edge.clock, kept).await
+            outcome_of(answer, &edge.clock, || self.is_kept(&exchange)).await
         })
     }
 
@@ -228,6 +229,57 @@ impl RequestPath for EdgeRequestPath {
 }
 
 impl EdgeRequestPath {
+    /// The request path of `edge`.
+    pub(super) fn new(edge: &Arc<Edge>) -> EdgeRequestPath {
+        EdgeRequestPath(Arc::clone(edge))
+    }
+
+    /// The edge.
+    pub(super) fn edge(&self) -> &Arc<Edge> {
+        &self.0
+    }
+
+    /// The request for a page, unless it is stored as the plan wants it, or can't be.
+    pub(super) fn prepare(
+        &self,
+        page: &Page,
+        device: Device,
+        purpose: FetchPurpose,
+    ) -> Result<PlanFetch, WarmOutcome> {
+        let exchange = self
+            .admit(page, device, Requester::Plan(purpose.run))
+            .ok_or_else(|| failed("the edge refuses this request"))?;
+        let visit = Visit {
+            edge: &self.0,
+            exchange: &exchange,
+        };
+        if !visit.disposition(Look::Peek).is_looked_up() {
+            let reason = match (exchange.own_answer(), exchange.floor.never) {
+                (Some(_), _) => "answered by a policy",
+                (None, true) => "passes, by site.never",
+                (None, false) => "passes, by decision of the policies",
+            };
+            return Err(WarmOutcome::NotStored {
+                reason: reason.to_owned(),
+                bytes: 0,
+            });
+        }
+        let (found, stored) = look_for_plan(visit, purpose.until, purpose.changed);
+        if found == WarmLookup::Fresh {
+            return Err(WarmOutcome::Fresh);
+        }
+        Ok(PlanFetch {
+            exchange,
+            found,
+            stored,
+        })
+    }
+
+    /// Whether the responses under the key of a request are kept for the plan.
+    pub(super) fn is_kept(&self, exchange: &Exchange) -> bool {
+        self.0.store.is_kept(&Key::new(&exchange.key))
+    }
+
     fn admit(&self, page: &Page, device: Device, requester: Requester) -> Option<Arc<Exchange>> {
         let source = RequestSource {
             device: Some(device),
@@ -368,7 +420,7 @@ fn accept(target: &str) -> HeaderValue {
     }
 }
 
-fn failed(reason: &str) -> WarmOutcome {
+pub(super) fn failed(reason: &str) -> WarmOutcome {
     WarmOutcome::Failed {
         reason: reason.to_owned(),
         overloaded: false,
@@ -385,7 +437,28 @@ async fn outcome_of(answer: Answer, clock: &Clock, kept: impl Fn() -> bool) -> W
         response,
         provenance: came,
     } = answer;
-    let read = match came.outcome {
+    let read = match is_brought(&came) {
+        true => count(response.into_body()).await,
+        false => Ok(0),
+    };
+    outcome_by(&came, read, kept)
+}
+
+/// Whether the next hop has sent content for an answer.
+fn is_brought(came: &Provenance) -> bool {
+    match came.outcome {
+        Outcome::Hit | Outcome::Collapsed | Outcome::Stale | Outcome::Revalidated => false,
+        Outcome::Miss | Outcome::Pass | Outcome::Error | Outcome::Rule => true,
+    }
+}
+
+/// The outcome of a fetch that came about so, and of whose content so much was read.
+pub(super) fn outcome_by(
+    came: &Provenance,
+    read: Result<u64, String>,
+    kept: impl Fn() -> bool,
+) -> WarmOutcome {
+    match came.outcome {
         // Another request's fetch has stored it.
         Outcome::Hit | Outcome::Collapsed => return WarmOutcome::Fresh,
         Outcome::Stale | Outcome::Revalidated => {
@@ -394,10 +467,8 @@ async fn outcome_of(answer: Answer, clock: &Clock, kept: impl Fn() -> bool) -> W
                 kept: kept(),
             };
         }
-        Outcome::Miss | Outcome::Pass | Outcome::Error | Outcome::Rule => {
-            count(response.into_body()).await
-        }
-    };
+        Outcome::Miss | Outcome::Pass | Outcome::Error | Outcome::Rule => {}
+    }
     match read {
         Err(reason) => WarmOutcome::Failed {
             reason,
@@ -422,7 +493,17 @@ async fn outcome_of(answer: Answer, clock: &Clock, kept: impl Fn() -> bool) -> W
 /// The failure, if the next hop failed or the response is an error, also if a stale response is
 /// served instead.
 fn trouble_of(answer: &Answer, clock: &Clock) -> Option<WarmOutcome> {
-    let (came, status) = (&answer.provenance, answer.response.status());
+    // Another request's fetch may have brought it, with the fields of the next hop.
+    let told = || retry_after(answer.response.headers(), clock.wall());
+    trouble_by(&answer.provenance, answer.response.status(), told)
+}
+
+/// The same by how the answer came about, its status, and how long its fields ask to be left alone.
+pub(super) fn trouble_by(
+    came: &Provenance,
+    status: StatusCode,
+    told: impl FnOnce() -> Option<Duration>,
+) -> Option<WarmOutcome> {
     if came.failure.is_none() && !status.is_client_error() && !status.is_server_error() {
         return None;
     }
@@ -431,8 +512,7 @@ fn trouble_of(answer: &Answer, clock: &Clock) -> Option<WarmOutcome> {
         || status == StatusCode::TOO_MANY_REQUESTS;
     let retry_after = match came.next_hop {
         Some(reply) => reply.retry_after,
-        // Another request's fetch brought it, with the fields of the next hop.
-        None => retry_after(answer.response.headers(), clock.wall()),
+        None => told(),
     };
     Some(WarmOutcome::Failed {
         reason: match came.failure {

@@ -222,6 +222,10 @@ pub(super) fn stored_with_coding(
         count_refusal(visit, &stored);
         return stored;
     }
+    // What is not there can't be coded.
+    if stored.body.is_phantom() {
+        return stored;
+    }
     match quick_coding(visit, compress) {
         Some(coding) if stored.body.len() <= CODED_AT_ONCE => coded_at_once(visit, stored, coding),
         _ => stored,
@@ -233,7 +237,7 @@ pub(super) fn make_after_storing(visit: Visit<'_>, stored: &Arc<StoredResponse>)
     let Some(compress) = visit.exchange.compress() else {
         return;
     };
-    if !stored.head.may_be_coded {
+    if !stored.head.may_be_coded || stored.body.is_phantom() {
         return;
     }
     let length = stored.body.len();

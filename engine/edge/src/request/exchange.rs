@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, Version};
+use http::{HeaderValue, Method, Response, StatusCode, Version};
 
 use super::basic_auth::ProvenCredentials;
 use super::canary::Canary;
@@ -345,10 +345,15 @@ impl Exchange {
         took: Duration,
     ) {
         let status = answer.as_ref().ok().map(|answer| answer.response.status());
-        self.site.counters.record_origin(status, took);
         if let Ok(answer) = answer {
             self.contact.note(answer.hop, took);
         }
+        self.count_origin_status(status, took);
+    }
+
+    /// The same by the status of the answer; `None` if there was no answer.
+    pub(super) fn count_origin_status(&self, status: Option<StatusCode>, took: Duration) {
+        self.site.counters.record_origin(status, took);
         if let Some(canary) = &self.site.canary {
             canary.record_origin(self.is_canary);
         }

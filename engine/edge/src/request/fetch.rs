@@ -10,6 +10,7 @@ pub(super) mod judge;
 mod keep;
 pub(super) mod partial;
 mod pump;
+pub(super) mod rehearsed;
 
 use std::sync::Arc;
 
@@ -103,15 +104,6 @@ impl FetchReply {
         let (FetchReply::New(timed) | FetchReply::Rest(timed, _) | FetchReply::Holds(timed, ..)) =
             self;
         &timed.response.response
-    }
-
-    fn status(&self) -> StatusCode {
-        self.response().status()
-    }
-
-    fn next_hop_reply(&self, visit: Visit<'_>) -> NextHopReply {
-        let response = self.response();
-        NextHopReply::of(response.status(), response.headers(), &visit.edge.clock)
     }
 }
 
@@ -207,7 +199,8 @@ impl Fetch {
         };
         let (news, body) = match asked {
             Ok(reply) => {
-                self.note_reply(&reply);
+                let response = reply.response();
+                self.note_reply(response.status(), response.headers());
                 self.judge(reply)
             }
             Err(failure) => {
@@ -390,19 +383,11 @@ impl Fetch {
             FetchReply::Rest(timed, whole) => self.store_rest(timed, *whole),
             FetchReply::New(timed) => {
                 let response = &timed.response.response;
-                let status = response.status();
-                if status == StatusCode::NOT_MODIFIED && !self.answers_client(response.headers()) {
-                    return (self.failed(Failure::unasked_not_modified()), None);
+                let (status, headers) = (response.status(), response.headers());
+                if let Some(failure) = self.failure_instead(status, headers) {
+                    return (self.failed(failure), None);
                 }
-                if status.is_server_error() && self.may_serve_stale() {
-                    let clock = &self.visit().edge.clock;
-                    let reply = NextHopReply::of(status, response.headers(), clock);
-                    return (self.failed(Failure::status(reply)), None);
-                }
-                let failure = is_failure_of_origin(status).then(|| {
-                    let clock = &self.visit().edge.clock;
-                    Failure::status(NextHopReply::of(status, response.headers(), clock))
-                });
+                let failure = self.failure_of_origin(status, headers);
                 let (mut news, body) = self.take_in(timed);
                 if let (Some(failure), None) = (failure, &body) {
                     // Those who wait share it: the origin would not answer them either.
@@ -413,18 +398,37 @@ impl Fetch {
         }
     }
 
+    /// The failure that takes the place of an answer: a 304 that the client has not asked for, or an
+    /// error for which the stored response may stand in.
+    fn failure_instead(&self, status: StatusCode, headers: &HeaderMap) -> Option<Failure> {
+        if status == StatusCode::NOT_MODIFIED && !self.answers_client(headers) {
+            return Some(Failure::unasked_not_modified());
+        }
+        let is_bridged = status.is_server_error() && self.may_serve_stale();
+        is_bridged.then(|| self.failure_by(status, headers))
+    }
+
+    /// What those who wait hear of an error of the origin, if it is not stored.
+    fn failure_of_origin(&self, status: StatusCode, headers: &HeaderMap) -> Option<Failure> {
+        is_failure_of_origin(status).then(|| self.failure_by(status, headers))
+    }
+
+    fn failure_by(&self, status: StatusCode, headers: &HeaderMap) -> Failure {
+        let clock = &self.visit().edge.clock;
+        Failure::status(NextHopReply::of(status, headers, clock))
+    }
+
     /// Takes account of an answer: whether the origin can answer at all. A 429 is about this key
     /// alone.
-    fn note_reply(&self, reply: &FetchReply) {
+    fn note_reply(&self, status: StatusCode, headers: &HeaderMap) {
         let visit = self.visit();
         let Visit { edge, exchange } = visit;
-        let status = reply.status();
-        if is_failure_of_origin(status) {
-            return self.note_failure(Failure::status(reply.next_hop_reply(visit)));
+        if let Some(failure) = self.failure_of_origin(status, headers) {
+            return self.note_failure(failure);
         }
         exchange.origin().breaker().succeeded(visit.now());
         if status == StatusCode::TOO_MANY_REQUESTS {
-            let failure = Failure::status(reply.next_hop_reply(visit));
+            let failure = self.failure_by(status, headers);
             let health = &visit.settings().health;
             edge.failing_keys
                 .failed(&exchange.key, failure, health, visit.now());
@@ -508,36 +512,52 @@ impl Fetch {
             response, permit, ..
         } = response;
         let (mut parts, body) = response.into_parts();
-        forwarding::strip_response_hop_by_hop(&mut parts.headers);
-        let now = self.visit().now();
-        forwarding::ensure_date(&mut parts.headers, self.visit().edge.clock.wall());
         let length =
             content_length(&parts.headers).or_else(|| http_body::Body::size_hint(&body).exact());
-        let head = ReceivedHead {
-            status: parts.status,
-            headers: &parts.headers,
-            length,
-            asked_at,
-        };
-        let terms = judge(self.visit(), &head);
-        terms.edit(&mut parts.headers);
+        let (terms, place) = self.judge_new(&mut parts, length, asked_at);
         let received = ReceivedResponse {
             parts,
             body,
             permit,
             length,
         };
-        match self.place(&received, &terms, now) {
+        match place {
             Ok(None) => self.store_whole(received, &terms, Vec::new()),
             Ok(Some(part)) => self.store_part(received, &terms, part),
             Err(refusal) => (self.pass_on(received, refusal), None),
         }
     }
 
+    /// Decides over a new response, which was asked for at `asked_at` and whose content has this
+    /// length, if that is known: whether it is stored, as a whole or as this part of one. Makes its
+    /// head ready to be passed on.
+    fn judge_new(
+        &self,
+        parts: &mut response::Parts,
+        length: Option<u64>,
+        asked_at: Timestamp,
+    ) -> (ResponseTerms, Result<Option<Partial>, NotStored>) {
+        let visit = self.visit();
+        forwarding::strip_response_hop_by_hop(&mut parts.headers);
+        let now = visit.now();
+        forwarding::ensure_date(&mut parts.headers, visit.edge.clock.wall());
+        let head = ReceivedHead {
+            status: parts.status,
+            headers: &parts.headers,
+            length,
+            asked_at,
+        };
+        let terms = judge(visit, &head);
+        terms.edit(&mut parts.headers);
+        let place = self.place(parts, length, &terms, now);
+        (terms, place)
+    }
+
     /// Whether a response is stored: as a whole, or as this part of one.
     fn place(
         &self,
-        received: &ReceivedResponse,
+        parts: &response::Parts,
+        length: Option<u64>,
         terms: &ResponseTerms,
         now: Timestamp,
     ) -> Result<Option<Partial>, NotStored> {
@@ -546,14 +566,11 @@ impl Fetch {
             Storability::Yes => None,
             Storability::Part(part) => Some(part.clone()),
         };
-        if self.is_too_large(received) {
+        if self.is_too_large(length) {
             Err(NotStored::TooLarge)
-        } else if self.outlasts(received.parts.status, now) {
+        } else if self.outlasts(parts.status, now) {
             Err(NotStored::Transient)
-        } else if !terms
-            .freshness
-            .is_worth_keeping(&received.parts.headers, now)
-        {
+        } else if !terms.freshness.is_worth_keeping(&parts.headers, now) {
             Err(NotStored::StaleAtOnce)
         } else {
             Ok(place)
@@ -567,9 +584,9 @@ impl Fetch {
         validation::says_nothing_of_resource(status) && self.stale.as_deref().is_some_and(is_usable)
     }
 
-    fn is_too_large(&self, received: &ReceivedResponse) -> bool {
+    fn is_too_large(&self, length: Option<u64>) -> bool {
         let max_object = self.visit().edge.store.max_object();
-        received.length.is_some_and(|length| length > max_object)
+        length.is_some_and(|length| length > max_object)
     }
 
     /// Passes on a response that is not stored.
@@ -577,16 +594,17 @@ impl Fetch {
         let visit = self.visit();
         self.remember_not_storable(received.parts.status, refusal);
         let is_whole = matches!(self.extent, Extent::Whole);
-        let result = if is_whole && visit.exchange.fields.range && self.is_too_large(&received) {
-            FetchResult::TooLargeForRange
-        } else {
-            let clock = visit.edge.clock.clone();
-            let silence = SilenceLimit::new(clock, visit.body_timeout());
-            let exchange = Arc::clone(visit.exchange);
-            let body = EdgeBody::stream(received.body, received.permit, silence, exchange);
-            let response = Response::from_parts(received.parts, body);
-            FetchResult::NotStored(Box::new(response), refusal)
-        };
+        let result =
+            if is_whole && visit.exchange.fields.range && self.is_too_large(received.length) {
+                FetchResult::TooLargeForRange
+            } else {
+                let clock = visit.edge.clock.clone();
+                let silence = SilenceLimit::new(clock, visit.body_timeout());
+                let exchange = Arc::clone(visit.exchange);
+                let body = EdgeBody::stream(received.body, received.permit, silence, exchange);
+                let response = Response::from_parts(received.parts, body);
+                FetchResult::NotStored(Box::new(response), refusal)
+            };
         News {
             requester: Some(result),
             followers: Some(FlightNews::not_stored(refusal)),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::edge::Edge;
 use super::failure::Failure;
 use super::news::{FlightNews, ResponseInFlight};
 use super::visit::Visit;
@@ -40,27 +41,22 @@ enum Step {
 }
 
 /// A request's place among those that want the same.
-struct Ticket {
+pub(super) struct Ticket {
     key: Vec<u8>,
     /// How many fetches it has come upon that are not for it.
     others: u32,
     /// Where the order of purges stood when it came.
     asked: PurgePoint,
     /// Until when it waits for another request.
-    deadline: Timestamp,
+    pub(super) deadline: Timestamp,
 }
 
 /// Waits for the request's turn: at most `collapse_timeout`.
 pub(super) async fn take_turn(visit: Visit<'_>) -> Turn {
     let edge = visit.edge;
-    let mut ticket = Ticket {
-        key: visit.exchange.key.clone(),
-        others: 0,
-        asked: edge.store.purge_point(),
-        deadline: visit.now().saturating_add(edge.collapse_timeout()),
-    };
+    let mut ticket = Ticket::new(visit);
     loop {
-        let flight = match edge.collapse.join(&ticket.key) {
+        let flight = match ticket.join(edge) {
             FlightRole::Leader(lead) => return Turn::Lead(lead),
             FlightRole::Follower(flight) => flight,
         };
@@ -78,8 +74,29 @@ pub(super) async fn take_turn(visit: Visit<'_>) -> Turn {
 }
 
 impl Ticket {
+    /// The place of a request that comes now.
+    pub(super) fn new(visit: Visit<'_>) -> Ticket {
+        let edge = visit.edge;
+        Ticket {
+            key: visit.exchange.key.clone(),
+            others: 0,
+            asked: edge.store.purge_point(),
+            deadline: visit.now().saturating_add(edge.collapse_timeout()),
+        }
+    }
+
+    /// What the fetch goes by that it takes part in.
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// Leads or follows the fetch of its key.
+    pub(super) fn join(&self, edge: &Edge) -> FlightRole<FlightNews> {
+        edge.collapse.join(&self.key)
+    }
+
     /// The turn that a leader's news gives; `None` where another flight is to be joined.
-    fn turn_at(&mut self, visit: Visit<'_>, news: FlightNews) -> Option<Turn> {
+    pub(super) fn turn_at(&mut self, visit: Visit<'_>, news: FlightNews) -> Option<Turn> {
         let filling = match news {
             FlightNews::Filling(filling) => filling,
             FlightNews::Stored => return Some(Turn::Stored),

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, HeaderName, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use hyper::body::Incoming;
 
 use super::body::{EdgeBody, SilenceLimit};
 use super::content::RequestContent;
@@ -189,9 +188,17 @@ fn silence(visit: Visit<'_>) -> SilenceLimit {
     SilenceLimit::new(visit.edge.clock.clone(), visit.body_timeout())
 }
 
+/// Drops the responses that an unsafe request has made invalid, its groups included, before it
+/// returns.
+pub(super) fn invalidate_at_once<B>(visit: Visit<'_>, response: &Response<B>) {
+    for mut purging in invalidate(visit, response).groups {
+        while visit.edge.store.purge_share(&mut purging).is_some() {}
+    }
+}
+
 /// Drops the responses that an unsafe request has made invalid (§4.4), in every variant. Of the
 /// groups that it has made invalid, the purges begin and are returned.
-fn invalidate(visit: Visit<'_>, response: &Response<Incoming>) -> Invalidation {
+fn invalidate<B>(visit: Visit<'_>, response: &Response<B>) -> Invalidation {
     let Visit { edge, exchange } = visit;
     let Some(target) = exchange.url() else {
         return Invalidation::default();

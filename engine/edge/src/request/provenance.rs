@@ -192,6 +192,14 @@ impl Provenance {
         }
     }
 
+    /// Answered by what another request's fetch has brought.
+    pub(super) fn collapsed() -> Provenance {
+        Provenance {
+            collapsed: true,
+            ..Provenance::stored(Outcome::Collapsed)
+        }
+    }
+
     /// The same from a tier.
     #[inline]
     pub(super) fn of_tier(self, tier: StoreTier) -> Provenance {

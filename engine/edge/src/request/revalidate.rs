@@ -11,9 +11,10 @@ use super::body::EdgeBody;
 use super::fetch::judge::merged_head;
 use super::fetch::{Extent, Fetch, FetchResult};
 use super::news::FlightNews;
-use super::visit::Visit;
+use super::visit::{OwnedVisit, Visit};
 use super::watchlist::RevalidationResult;
 use crate::collapse::Lead;
+use crate::origin::BreakerPass;
 use crate::store::stored::StoredResponse;
 use crate::store::{Key, PurgeWatch};
 use tero_semantics::retry_after::retry_after;
@@ -24,18 +25,44 @@ use tero_semantics::validation::{self, HeadUpdate};
 /// Revalidates in the background, unless another request does already, or the origin is left alone
 /// (RFC 5861 §3).
 pub(super) fn in_background(visit: Visit<'_>, stale: &Arc<StoredResponse>) {
-    let Some(lead) = visit.edge.collapse.lead(&visit.exchange.key) else {
+    let Some(BackgroundTurn {
+        visit,
+        lead,
+        breaker,
+    }) = begin_in_background(visit, stale)
+    else {
         return;
     };
-    let Some(turn) = visit.exchange.origin().pass_breaker(visit.now()) else {
-        return;
-    };
-    let owned = background::on_behalf_of_all(visit, stale);
     let stale = Arc::clone(stale);
     tokio::spawn(async move {
-        revalidate_to_completion(owned.visit(), stale, lead).await;
-        drop(turn);
+        revalidate_to_completion(visit.visit(), stale, lead).await;
+        drop(breaker);
     });
+}
+
+/// A revalidation in the background that may go out.
+pub(super) struct BackgroundTurn {
+    /// The request that goes out.
+    pub visit: OwnedVisit,
+    /// The duty towards those who follow.
+    pub lead: Lead<FlightNews>,
+    /// Held until it has ended.
+    pub breaker: BreakerPass,
+}
+
+/// Begins a revalidation in the background. `None` if another request fetches already, or the origin
+/// is left alone.
+pub(super) fn begin_in_background(
+    visit: Visit<'_>,
+    stale: &Arc<StoredResponse>,
+) -> Option<BackgroundTurn> {
+    let lead = visit.edge.collapse.lead(&visit.exchange.key)?;
+    let breaker = visit.exchange.origin().pass_breaker(visit.now())?;
+    Some(BackgroundTurn {
+        visit: background::on_behalf_of_all(visit, stale),
+        lead,
+        breaker,
+    })
 }
 
 /// Revalidates until the result is stored.

@@ -32,7 +32,7 @@ impl Key {
     }
 
     /// The memory that it uses, in bytes, with what a map needs for an entry.
-    pub(super) fn weight(&self) -> u64 {
+    pub fn weight(&self) -> u64 {
         let indexed = if self.has_suffix() { TAG_BYTES } else { 0 };
         (allocated(self.0.len() + ARC_BYTES) + ENTRY_BYTES + indexed) as u64
     }

@@ -83,7 +83,7 @@ impl Fetch {
     /// What followers hear of a response that is being stored. They may have it if it is fresh, or
     /// may be used stale while it is revalidated. One that must be validated before each use is not
     /// theirs (§4), and requests for it don't queue again.
-    fn news_of(&self, filling: &Arc<ResponseInFlight>) -> FlightNews {
+    pub(super) fn news_of(&self, filling: &Arc<ResponseInFlight>) -> FlightNews {
         let Visit { edge, exchange } = self.visit();
         let (freshness, now) = (&filling.head.freshness, edge.clock.now());
         if freshness.is_fresh(now) || freshness.allows_while_revalidate(now) {

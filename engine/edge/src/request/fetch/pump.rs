@@ -14,7 +14,7 @@ use crate::request::failure::ErrorChain;
 use crate::request::news::ResponseInFlight;
 use crate::request::visit::Visit;
 use crate::store::fill::{Fill, FillError, Retention};
-use crate::store::stored::{StoredHead, StoredResponse};
+use crate::store::stored::{StoredBody, StoredHead, StoredResponse};
 use crate::store::{Key, PurgeWatch};
 use tero_semantics::range::Partial;
 use tero_time::clock::TimeoutError;
@@ -95,22 +95,31 @@ fn store_whole(
             fill.complete(None);
         }
         Ok(Some(pieces)) => {
-            let body = visit.edge.store.body(pieces);
-            let stored = coding::stored_with_coding(visit, filling.head.clone(), body);
-            let stored = Arc::new(stored);
-            let key = Key::new(&exchange.key);
-            let old = old.map(|old| old.id);
-            if edge
-                .store
-                .insert_in_place_of(&key, old, Arc::clone(&stored), &filling.purges)
-            {
-                edge.watchlist
-                    .watch_expiry(visit.site(), &stored, visit.now());
-                coding::make_after_storing(visit, &stored);
-            }
+            let stored = keep(visit, filling, visit.edge.store.body(pieces), old);
             fill.complete(Some(stored.body.pieces()));
         }
     }
+}
+
+/// Stores a whole response with this content in the place of `old`. Returns it, also where a purge has
+/// meant it since it was asked for.
+pub(super) fn keep(
+    visit: Visit<'_>,
+    filling: &ResponseInFlight,
+    body: StoredBody,
+    old: Option<&Arc<StoredResponse>>,
+) -> Arc<StoredResponse> {
+    let Visit { edge, exchange } = visit;
+    let stored = coding::stored_with_coding(visit, filling.head.clone(), body);
+    let stored = Arc::new(stored);
+    let (key, old) = (Key::new(&exchange.key), old.map(|old| old.id));
+    let (new, purges) = (Arc::clone(&stored), &filling.purges);
+    if edge.store.insert_in_place_of(&key, old, new, purges) {
+        edge.watchlist
+            .watch_expiry(visit.site(), &stored, visit.now());
+        coding::make_after_storing(visit, &stored);
+    }
+    stored
 }
 
 /// Stores a part of a response.

@@ -63,6 +63,17 @@ impl StoredBody {
         StoredBody::of(joined(&pieces, len), len)
     }
 
+    /// Content of `len` bytes that is not there: it weighs what such content weighs, and has no
+    /// pieces. For rehearsals, whose answers go to no client.
+    pub fn phantom(len: u64) -> StoredBody {
+        StoredBody::of(Vec::new(), len)
+    }
+
+    /// Whether the content is not there.
+    pub fn is_phantom(&self) -> bool {
+        self.pieces().is_empty() && !self.is_empty()
+    }
+
     /// The same content, counted in `large` as long as anybody holds its pieces.
     pub(in crate::store) fn counted(&self, large: &Arc<LargePieces>) -> StoredBody {
         let pieces = self.pieces().iter();
@@ -94,7 +105,8 @@ impl StoredBody {
     /// the same.
     pub(super) fn is_same(&self, other: &StoredBody) -> bool {
         let place = |body: &StoredBody| body.pieces().first().map(|piece| piece.as_ptr());
-        !self.is_empty() && self.len() == other.len() && place(self) == place(other)
+        let is_there = !self.is_empty() && !self.is_phantom();
+        is_there && self.len() == other.len() && place(self) == place(other)
     }
 
     /// The length in bytes.
@@ -120,6 +132,9 @@ impl StoredBody {
 
     /// The memory that it uses, in bytes, beside this structure.
     pub(in crate::store) fn weight(&self) -> u64 {
+        if self.is_phantom() {
+            return phantom_weight(self.len());
+        }
         let list = match &self.0 {
             Content::One(_) => 0,
             Content::Many(pieces) => {
@@ -204,6 +219,13 @@ impl Drop for CountedPiece {
     }
 }
 
+/// What content of `len` bytes would use, if it were there.
+#[cold]
+fn phantom_weight(len: u64) -> u64 {
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    (allocated(len) + SHARED_BYTES) as u64
+}
+
 fn is_large(piece: &Bytes) -> bool {
     piece.len() >= LARGE_PIECE
 }
@@ -269,6 +291,22 @@ mod tests {
                     .collect::<Vec<_>>()
             );
         }
+    }
+
+    #[test]
+    fn a_phantom_weighs_what_its_content_would() {
+        let large = Arc::new(LargePieces::default());
+        for len in [0, 1, 1_000, 70_000, 1 << 20] {
+            let real = StoredBody::new(vec![Bytes::from(vec![0; len as usize])]);
+            let phantom = StoredBody::phantom(len).counted(&large);
+            assert_eq!(phantom.len(), len);
+            assert_eq!(phantom.is_phantom(), len > 0);
+            assert!(phantom.pieces().is_empty() && !phantom.is_same(&phantom.clone()));
+            if len > 0 {
+                assert_eq!(phantom.weight(), real.weight(), "{len}");
+            }
+        }
+        assert_eq!(large.left(), 0);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub struct Traffic {
 
 impl Traffic {
     /// Adds requests and bytes with this outcome.
-    pub(super) fn count(&mut self, outcome: Outcome, requests: u64, bytes: u64) {
+    pub fn count(&mut self, outcome: Outcome, requests: u64, bytes: u64) {
         self.requests.0[outcome.index()] += requests;
         self.bytes.0[outcome.index()] += bytes;
     }

@@ -2,6 +2,7 @@
 //! value, or fails with the mistake and its cure.
 
 mod caching;
+mod cluster;
 mod form_result;
 mod hosts;
 mod origins;
@@ -19,6 +20,10 @@ use tero_time::cron::Schedule;
 pub(crate) use self::caching::query_rule;
 pub use self::caching::{
     cache_control, content_coding, cookie, default_ttl, media_type, path_pattern, tag,
+};
+pub(crate) use self::cluster::host_name;
+pub use self::cluster::{
+    name_and_port, nats_prefix, nats_secret, nats_server, node_name, node_url,
 };
 pub use self::form_result::token;
 use self::form_result::{FormResult, cure};

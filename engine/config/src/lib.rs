@@ -28,13 +28,13 @@ pub use self::mistakes::{Mistake, Mistakes, did_you_mean, place};
 pub use self::sections::{
     AccessLog, AccessLogField, AccessLogFormat, Acme, AcmeChallenge, Admin, AtMostRule, Balance,
     BalanceBy, BasicAuth, Cache, CacheDisk, CertificateFiles, ClientAddressForm, ClientCertificate,
-    Compress, CountrySource, Credential, ErrorPage, ErrorStatus, Health, Hsts, HttpsRedirect,
-    KeyPin, Limit, LimitHours, LimitMemory, ListenAddress, Listener, ListenerTls, LocalTime,
-    MissedRunAction, ModuleSource, NeverEffects, NeverRule, Origin, OriginCodings, OriginHttp2,
-    Otlp, Plan, PlanVariants, Policy, PolicyHost, PolicyLimits, Redirect, RedirectQuery,
-    RefreshAhead, Respond, Retry, RetryMethod, RetryOn, Route, RouteCompress, Server, Site,
-    SitePurge, StatusRange, TableFile, TableFormat, TableKind, TlsVersion, UnderscoreFields,
-    Webhook, WebhookFormat, WebhookSeverity, WhenOff,
+    Cluster, Compress, CountrySource, Credential, ErrorPage, ErrorStatus, Health, Hsts,
+    HttpsRedirect, KeyPin, Limit, LimitHours, LimitMemory, ListenAddress, Listener, ListenerTls,
+    LocalTime, MissedRunAction, ModuleSource, NeverEffects, NeverRule, Origin, OriginCodings,
+    OriginHttp2, Otlp, Plan, PlanVariants, Policy, PolicyHost, PolicyLimits, Redirect,
+    RedirectQuery, RefreshAhead, Respond, Retry, RetryMethod, RetryOn, Route, RouteCompress,
+    Server, Site, SitePurge, StatusRange, TableFile, TableFormat, TableKind, TlsVersion,
+    UnderscoreFields, Webhook, WebhookFormat, WebhookSeverity, WhenBlind, WhenOff,
 };
 pub use self::units::Share;
 pub use ipnet::IpNet;

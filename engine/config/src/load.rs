@@ -3,6 +3,7 @@
 //! `sections` reads each table; what is left here are the rules across keys and tables.
 
 mod acme;
+mod cluster;
 mod listeners;
 mod names;
 
@@ -19,8 +20,9 @@ use crate::reader::TableReader;
 use crate::sections::limit::MAX_LIMITS;
 use crate::sections::webhook::MAX_WEBHOOKS;
 use crate::sections::{
-    AccessLog, AccessLogFormat, Acme, Admin, Cache, Limit, LimitMemory, Listener, LocalTime,
-    ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, Site, TableFile, Telemetry, Webhook,
+    AccessLog, AccessLogFormat, Acme, Admin, Cache, Cluster, Limit, LimitMemory, Listener,
+    LocalTime, ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, Site, TableFile,
+    Telemetry, Webhook,
 };
 use crate::units::show_size;
 use tero_semantics::host_pattern::names_above;
@@ -41,6 +43,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[cache]`
     pub cache: Cache,
+    /// `[cluster]`; `None` if the section is absent.
+    pub cluster: Option<Cluster>,
     /// `[access_log]`; `None` if the section is absent.
     pub access_log: Option<AccessLog>,
     /// `[time]`
@@ -200,6 +204,10 @@ impl<'a> Loader<'a> {
             admin: self.admin(self.section(sections, &Admin::SECTION), &public),
             server,
             cache: self.cache(self.section(sections, &Cache::SECTION)),
+            cluster: find(sections, Cluster::SECTION.name).map(|value| {
+                let reader = TableReader::of(&Cluster::SECTION, value, self.mistakes);
+                cluster::read(&reader, base_dir)
+            }),
             access_log: find(sections, AccessLog::SECTION.name).map(|value| {
                 self.access_log(TableReader::of(&AccessLog::SECTION, value, self.mistakes))
             }),

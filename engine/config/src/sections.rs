@@ -8,6 +8,7 @@ mod balance;
 mod basic_auth;
 mod cache;
 mod cache_disk;
+pub(crate) mod cluster;
 mod compress;
 mod country;
 mod error_page;
@@ -45,6 +46,7 @@ pub use self::balance::{Balance, BalanceBy, Health, Retry, RetryMethod, RetryOn,
 pub use self::basic_auth::{BasicAuth, Credential};
 pub use self::cache::Cache;
 pub use self::cache_disk::CacheDisk;
+pub use self::cluster::{Cluster, WhenBlind};
 pub use self::compress::{Compress, OriginCodings, RouteCompress};
 pub use self::country::CountrySource;
 pub use self::error_page::{ErrorPage, ErrorStatus};
@@ -72,7 +74,7 @@ pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 pub use self::webhook::{Webhook, WebhookFormat, WebhookSeverity};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 37] = [
+pub const SECTIONS: [&Section; 38] = [
     &Server::SECTION,
     &Listener::SECTION,
     &ListenerTls::SECTION,
@@ -81,6 +83,7 @@ pub const SECTIONS: [&Section; 37] = [
     &Admin::SECTION,
     &Cache::SECTION,
     &CacheDisk::SECTION,
+    &Cluster::SECTION,
     &AccessLog::SECTION,
     &Telemetry::SECTION,
     &Otlp::SECTION,

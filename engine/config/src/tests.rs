@@ -1,6 +1,7 @@
 //! The loader: defaults, written values, and files that can't be read.
 
 mod acme;
+mod cluster;
 mod damage;
 mod limits;
 mod mistakes;

@@ -27,6 +27,7 @@ mod failing_keys;
 pub mod failure;
 mod fetch;
 mod field_scan;
+pub mod fleet;
 mod flight;
 mod hit_for_miss;
 mod hits;
@@ -160,6 +161,24 @@ fn admitted(edge: &Arc<Edge>, exchange: Arc<Exchange>, content: RequestContent) 
     {
         return Reply::Ready(recorded(visit, respond::limited(visit, exceeded)));
     }
+    if visit.is_behind_edge() {
+        return Reply::Pending(Box::pin(async move {
+            if let Some(front) = &exchange.edge {
+                edge.fleet.catch_up(front, &edge.clock).await;
+            }
+            caught_up(edge, exchange, content).response().await
+        }));
+    }
+    caught_up(edge, exchange, content)
+}
+
+/// Answers a request as the stored responses are now.
+#[inline]
+fn caught_up(edge: &Arc<Edge>, exchange: Arc<Exchange>, content: RequestContent) -> Reply<'_> {
+    let visit = Visit {
+        edge,
+        exchange: &exchange,
+    };
     if exchange.is_vain_connect() {
         let refused = respond::failed(visit, None, Failure::protocol_not_offered());
         return Reply::Ready(recorded(visit, refused));
@@ -624,7 +643,7 @@ fn fresh_meanwhile(visit: Visit<'_>) -> Option<Arc<StoredResponse>> {
     };
     let (client, now) = (visit.settings().client_directives, visit.now());
     let reuse = reuse(&stored.head.freshness, &exchange.directives, client, now);
-    (reuse == Reuse::Fresh).then_some(stored)
+    (reuse == Reuse::Fresh && !visit.is_distrusted(&stored)).then_some(stored)
 }
 
 fn follow(

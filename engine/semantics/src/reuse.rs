@@ -38,6 +38,8 @@ pub enum RevalidationReason {
     RequestMaxAge,
     /// It won't stay fresh for the request's `min-fresh` (§5.2.1.3).
     RequestMinFresh,
+    /// A purge of it may have been missed.
+    Blind,
 }
 
 impl RevalidationReason {
@@ -49,6 +51,7 @@ impl RevalidationReason {
             RevalidationReason::RequestNoCache => "request-no-cache",
             RevalidationReason::RequestMaxAge => "request-max-age",
             RevalidationReason::RequestMinFresh => "request-min-fresh",
+            RevalidationReason::Blind => "blind",
         }
     }
 
@@ -56,7 +59,9 @@ impl RevalidationReason {
     /// `fwd=request` or `fwd=stale`).
     pub fn is_of_request(self) -> bool {
         match self {
-            RevalidationReason::Stale | RevalidationReason::NoCache => false,
+            RevalidationReason::Stale | RevalidationReason::NoCache | RevalidationReason::Blind => {
+                false
+            }
             RevalidationReason::RequestNoCache
             | RevalidationReason::RequestMaxAge
             | RevalidationReason::RequestMinFresh => true,

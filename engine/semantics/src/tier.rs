@@ -35,6 +35,45 @@ const STALE: &str = "stale";
 /// The response's member for what must not be stored.
 const STORE: &str = "store";
 
+/// The request's member for a number in the log of purges.
+const PURGES: &str = "purges";
+/// Digits of the identity of a log.
+const LOG_DIGITS: usize = 16;
+
+/// A number in the log of purges that a fleet has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PurgeNumber {
+    /// The identity of the log. Numbers of different logs say nothing of each other.
+    pub log: u64,
+    /// The number.
+    pub number: u64,
+}
+
+impl PurgeNumber {
+    /// Whether what this number stands for has been done by one who is at `own`.
+    pub fn is_reached_by(self, own: Option<PurgeNumber>) -> bool {
+        own.is_some_and(|own| own.log == self.log && own.number >= self.number)
+    }
+
+    /// Reads it as it is written: the log in 16 hexadecimal digits, a slash, the number.
+    fn parse(text: &str) -> Option<PurgeNumber> {
+        let (log, number) = text.split_once('/')?;
+        let is_log = log.len() == LOG_DIGITS
+            && log
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        Some(PurgeNumber {
+            log: u64::from_str_radix(log, 16).ok().filter(|_| is_log)?,
+            number: number.parse().ok().filter(|_| is_number)?,
+        })
+    }
+
+    fn member(self) -> String {
+        format!("{PURGES}=\"{:016x}/{}\"", self.log, self.number)
+    }
+}
+
 /// What an edge tells of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TierRequest {
@@ -45,6 +84,8 @@ pub struct TierRequest {
     /// A digest of what else its decision makes the response depend on: 64 hexadecimal digits. `None`
     /// if there is nothing.
     pub key: Option<Box<str>>,
+    /// How far in the log of purges the edge is: the answer must not be from before.
+    pub purges: Option<PurgeNumber>,
 }
 
 /// The fields of an edge are malformed: its decision is not known.
@@ -76,17 +117,23 @@ impl TierRequest {
             Some(text) if is_variant(text) => Some(text.into()),
             Some(_) => return Err(TierFault),
         };
-        let (is_plan, key) = match headers.contains_key(TERO_TIER) {
-            false => (false, None),
-            true => {
-                let members = dictionary(headers, &TERO_TIER).ok_or(TierFault)?;
-                (flag(&members, PLAN).ok_or(TierFault)?, key_of(&members)?)
-            }
+        let none = TierRequest {
+            variant,
+            ..TierRequest::default()
+        };
+        if !headers.contains_key(TERO_TIER) {
+            return Ok(none);
+        }
+        let members = dictionary(headers, &TERO_TIER).ok_or(TierFault)?;
+        let purges = match members.get(PURGES) {
+            None => None,
+            Some(_) => Some(purges_of(&members).ok_or(TierFault)?),
         };
         Ok(TierRequest {
-            variant,
-            is_plan,
-            key,
+            is_plan: flag(&members, PLAN).ok_or(TierFault)?,
+            key: key_of(&members)?,
+            purges,
+            ..none
         })
     }
 
@@ -96,11 +143,16 @@ impl TierRequest {
         if let Some(Ok(variant)) = variant {
             headers.insert(TERO_VARIANT, variant);
         }
-        let told = match (self.is_plan, &self.key) {
-            (false, None) => return,
-            (true, None) => Ok(HeaderValue::from_static(PLAN)),
-            (false, Some(key)) => HeaderValue::try_from(format!("{KEY}=\"{key}\"")),
-            (true, Some(key)) => HeaderValue::try_from(format!("{PLAN}, {KEY}=\"{key}\"")),
+        let told = match (self.is_plan, &self.key, self.purges) {
+            (false, None, None) => return,
+            (true, None, None) => Ok(HeaderValue::from_static(PLAN)),
+            (is_plan, key, purges) => {
+                let plan = is_plan.then(|| PLAN.to_owned());
+                let key = key.as_ref().map(|key| format!("{KEY}=\"{key}\""));
+                let purges = purges.map(PurgeNumber::member);
+                let members: Vec<String> = plan.into_iter().chain(key).chain(purges).collect();
+                HeaderValue::try_from(members.join(", "))
+            }
         };
         if let Ok(told) = told {
             headers.insert(TERO_TIER, told);
@@ -214,6 +266,11 @@ fn item<'m>(members: &'m sfv::Dictionary, name: &str) -> Option<&'m sfv::BareIte
     }
 }
 
+/// The number in the log of purges.
+fn purges_of(members: &sfv::Dictionary) -> Option<PurgeNumber> {
+    PurgeNumber::parse(item(members, PURGES)?.as_string()?.as_str())
+}
+
 /// The digest that a request tells.
 fn key_of(members: &sfv::Dictionary) -> Result<Option<Box<str>>, TierFault> {
     if members.get(KEY).is_none() {
@@ -249,10 +306,15 @@ mod tests {
         for variant in [None, Some("mobile"), Some("a-1+b_2")] {
             for is_plan in [false, true] {
                 for key in [None, Some("0af".repeat(21) + "9")] {
+                    let purges = key.as_ref().map(|_| PurgeNumber {
+                        log: 0xab,
+                        number: u64::MAX,
+                    });
                     let told = TierRequest {
                         variant: variant.map(Into::into),
                         is_plan,
                         key: key.map(Into::into),
+                        purges,
                     };
                     let mut request = HeaderMap::new();
                     told.set(&mut request);
@@ -304,6 +366,15 @@ mod tests {
             "plan=?2",
             "\"plan\"",
             "key=\"\"",
+            "purges",
+            "purges=7",
+            "purges=\"7\"",
+            "purges=\"00000000000000ab\"",
+            "purges=\"00000000000000ab/\"",
+            "purges=\"00000000000000ab/+1\"",
+            "purges=\"00000000000000AB/1\"",
+            "purges=\"ab/1\"",
+            "purges=\"00000000000000ab/18446744073709551616\"",
             "key=abc",
             "key=\"0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF0AF9\"",
             "key=\"00000000000000000000000000000000000000000000000000000000000000000\"",
@@ -319,6 +390,15 @@ mod tests {
             let told = TierRequest::of(&headers(&[("tero-tier", line)]));
             assert_eq!(told.map(|told| told.is_plan), Ok(is_plan), "{line}");
         }
+    }
+
+    #[test]
+    fn a_number_is_reached_in_its_own_log_alone() {
+        let at = |log, number| PurgeNumber { log, number };
+        assert!(at(1, 5).is_reached_by(Some(at(1, 5))));
+        assert!(!at(1, 5).is_reached_by(Some(at(1, 4))));
+        assert!(!at(1, 5).is_reached_by(Some(at(2, 9))));
+        assert!(!at(1, 5).is_reached_by(None));
     }
 
     #[test]

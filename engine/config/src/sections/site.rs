@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::at_most::AtMostRule;
 use super::balance::{Balance, Health, Retry};
+use super::cluster::WhenBlind;
 use super::compress::Compress;
 use super::country::CountrySource;
 use super::error_page::ErrorPage;
@@ -179,6 +180,15 @@ section! {
         /// reached, breaks off, takes too long or answers 5xx; used if neither policy nor response
         /// sets it. Never against `must-revalidate`, `proxy-revalidate`, `no-cache` or `s-maxage`.
         stale_if_error: Duration = "1h", Duration("0s", "1y");
+        /// What happens to stored responses while the node may miss purges of its `[cluster]`: they are
+        /// served as ever, are revalidated before each use, or are revalidated and served if the origin
+        /// fails. See cluster.md.
+        when_blind: WhenBlind = "serve",
+            OneOf(
+                "serve" => WhenBlind::Serve,
+                "revalidate" => WhenBlind::Revalidate,
+                "stale-if-error" => WhenBlind::StaleIfError
+            );
         /// How long a response may be served stale while it is revalidated; used if neither policy
         /// nor response sets it.
         stale_while_revalidate: Duration = "0s", Duration("0s", "1y");

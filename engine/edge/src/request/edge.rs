@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use super::basic_auth::PasswordCheckers;
 use super::devices::Devices;
 use super::failing_keys::FailingKeys;
+use super::fleet::FleetState;
 use super::hit_for_miss::HitForMiss;
 use super::news::FlightNews;
 use super::shadow_question::ShadowQueue;
@@ -84,6 +85,8 @@ pub struct Edge {
     pub acme: Arc<AcmeResponder>,
     /// The processes before and after this one.
     pub succession: Succession,
+    /// What it knows of the nodes that it is one of.
+    pub fleet: FleetState,
     pub(super) collapse: Arc<Collapse<FlightNews>>,
     pub(super) hit_for_miss: HitForMiss,
     /// Keys whose fetches have failed lately.
@@ -153,6 +156,7 @@ impl Edge {
             ports: ArcSwap::from_pointee(parts.ports),
             acme: parts.acme,
             succession: Succession::default(),
+            fleet: FleetState::default(),
             collapse: Arc::new(Collapse::new()),
             hit_for_miss: HitForMiss::new(cache.hit_for_miss),
             failing_keys: FailingKeys::new(),

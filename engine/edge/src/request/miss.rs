@@ -64,13 +64,16 @@ impl Miss {
     pub(super) fn plan(&self, visit: Visit<'_>) -> FetchPlan {
         let Visit { edge, exchange } = visit;
         let part = self.part.as_ref().map(|part| PartFacts {
-            answers: partial::is_fresh(visit, part) && deliver::is_all_within(visit, part),
+            answers: partial::is_fresh(visit, part)
+                && deliver::is_all_within(visit, part)
+                && !visit.may_miss_purges(),
             is_of_too_large: partial::is_of_too_large(edge, part),
         });
         fetch_plan(&FetchFacts {
             is_head: exchange.parts.method == Method::HEAD,
             asks_for_range: exchange.fields.range,
-            no_store: exchange.directives.no_store,
+            // A fetch of others may have begun before the purge that this tier has not heard of.
+            no_store: exchange.directives.no_store || visit.is_behind_edge(),
             part,
             is_hit_for_miss: visit.expects_not_storable(),
         })

@@ -127,7 +127,7 @@ fn build(
         extended.origin.fields.apply(headers);
     }
     say_identity(headers, visit);
-    tier::tell_next_hop(exchange, headers);
+    tier::tell_next_hop(visit, headers);
     forwarding::append_via(headers, exchange.parts.version, &edge.name);
     forwarding::append_cdn_loop(headers, &edge.loop_entry);
     request

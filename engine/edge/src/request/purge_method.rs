@@ -7,6 +7,7 @@ use http::StatusCode;
 use http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 
 use super::failure::Failure;
+use super::fleet::{RelayedPurge, RelayedTarget};
 use super::provenance::{Answer, Provenance};
 use super::respond;
 use super::store_purge::{StorePurge, scope_of_url, scopes_of_prefix};
@@ -57,6 +58,7 @@ async fn purge(visit: Visit<'_>) -> Result<u64, PurgeRefusal> {
         .try_acquire()
         .map_err(|_| PurgeRefusal::Busy)?;
     let what = describe(visit, &wish);
+    let told = wish.clone();
     let order = order(visit, wish);
     let shared = Arc::clone(edge);
     // In a task, since it has to be done even if the client leaves; on a thread of its own, since it
@@ -71,6 +73,7 @@ async fn purge(visit: Visit<'_>) -> Result<u64, PurgeRefusal> {
     };
     let client = exchange.client.map(tracing::field::display);
     tracing::info!(site = %visit.settings().name, client, what, purged = count, "purged by request");
+    edge.fleet.relay(|| in_words(visit, told));
     Ok(count)
 }
 
@@ -96,6 +99,34 @@ fn order(visit: Visit<'_>, wish: PurgeWish) -> StorePurge {
         false => PurgeMode::Hard,
     };
     StorePurge { scopes, mode }
+}
+
+/// What a request means, as other nodes understand it.
+fn in_words(visit: Visit<'_>, wish: PurgeWish) -> Vec<RelayedPurge> {
+    let host = visit.exchange.authority.host();
+    let site = visit.settings().name.to_string();
+    let targets = match wish.pages {
+        PurgedPages::Url => vec![RelayedTarget::Url(format!(
+            "http://{host}{}",
+            target(visit)
+        ))],
+        PurgedPages::Prefix(prefix) => {
+            vec![RelayedTarget::Prefix(format!("http://{host}{prefix}"))]
+        }
+        PurgedPages::Keys(keys) => {
+            let of_site = |tag| RelayedTarget::SiteTag {
+                site: site.clone(),
+                tag,
+            };
+            keys.into_iter().map(of_site).collect()
+        }
+        PurgedPages::Site => vec![RelayedTarget::Site(site)],
+    };
+    let relayed = |target| RelayedPurge {
+        target,
+        soft: wish.soft,
+    };
+    targets.into_iter().map(relayed).collect()
 }
 
 fn target(visit: Visit<'_>) -> &str {

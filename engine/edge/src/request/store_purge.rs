@@ -24,6 +24,17 @@ impl StorePurge {
     /// # Errors
     /// If another process serves: its store is another one.
     pub fn apply(&self, edge: &Edge) -> Result<u64, HandedOverError> {
+        let purged = self.apply_in_memory(edge)?;
+        // Before it is answered, it is on the disks.
+        sync_purges(edge);
+        Ok(purged)
+    }
+
+    /// The same, but for the disks: they have it after [`sync_purges`]. For many purges at once.
+    ///
+    /// # Errors
+    /// As [`StorePurge::apply`].
+    pub fn apply_in_memory(&self, edge: &Edge) -> Result<u64, HandedOverError> {
         let _under_way = edge.succession.begin_purge()?;
         let now = edge.clock.now();
         let number = edge.counters.purges.begin(now);
@@ -31,12 +42,15 @@ impl StorePurge {
         let purged = scopes
             .map(|scope| edge.store.purge(scope, self.mode, now))
             .sum();
-        // Before it is answered, it is on the disks.
-        if let Some(disk) = edge.store.disk() {
-            disk.sync_purges();
-        }
         edge.counters.purges.end(number, purged, edge.clock.now());
         Ok(purged)
+    }
+}
+
+/// Has all purges on the disks when it returns.
+pub fn sync_purges(edge: &Edge) {
+    if let Some(disk) = edge.store.disk() {
+        disk.sync_purges();
     }
 }
 

@@ -7,6 +7,7 @@ use http::HeaderMap;
 
 use super::exchange::Exchange;
 use super::provenance::{NotStored, Provenance, Storing};
+use super::visit::Visit;
 use crate::store::stored::StoredHead;
 use crate::telemetry::Outcome;
 use tero_semantics::cache_status::Forward;
@@ -16,11 +17,13 @@ use tero_semantics::tier::{TERO_TIER, TierRefusal, TierRequest, TierResponse};
 use tero_semantics::timestamp::Timestamp;
 
 /// Tells the next hop what was decided here.
-pub(super) fn tell_next_hop(exchange: &Exchange, headers: &mut HeaderMap) {
+pub(super) fn tell_next_hop(visit: Visit<'_>, headers: &mut HeaderMap) {
+    let Visit { edge, exchange } = visit;
     let told = TierRequest {
         variant: exchange.decision.variant.clone(),
         is_plan: exchange.requester.is_plan(),
         key: key(exchange),
+        purges: edge.fleet.number().map(|number| *number),
     };
     told.set(headers);
 }

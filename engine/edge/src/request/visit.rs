@@ -11,14 +11,14 @@ use super::site::Site;
 use crate::origin::BreakerPosition;
 use crate::store::stored::StoredResponse;
 use crate::store::{PurgeWatch, Variants};
-use tero_config as config;
+use tero_config::{self as config, WhenBlind};
 use tero_semantics::decision::ExtendedDecision;
 use tero_semantics::disposition::{
     Disposition, OriginOutlook, RequestFacts, StoredMatch, disposition,
 };
 use tero_semantics::field_edits::FieldEdits;
 use tero_semantics::operator_floor::LifetimeBound;
-use tero_semantics::reuse::stale_if_error;
+use tero_semantics::reuse::{RevalidationReason, stale_if_error};
 use tero_semantics::timestamp::Timestamp;
 
 /// One request on its way. Borrowed: a hit must not touch a reference count that workers share.
@@ -122,7 +122,67 @@ impl<'v> Visit<'v> {
             client: self.settings().client_directives,
             at: exchange.at,
         };
-        disposition(&facts, look_up, || self.outlook())
+        let found = disposition(&facts, look_up, || self.outlook());
+        match self.may_miss_purges() {
+            true => self.distrusting(found),
+            false => found,
+        }
+    }
+
+    /// Whether purges of what is stored may have been missed, and the site wants to know.
+    #[inline]
+    pub(super) fn may_miss_purges(self) -> bool {
+        self.edge.fleet.distrusts(self.settings().when_blind) || self.is_behind_edge()
+    }
+
+    /// Whether a stored response must not be used before it was validated, since a purge of it may have
+    /// been missed: it was stored before the request came.
+    #[inline]
+    pub(super) fn is_distrusted(self, stored: &StoredResponse) -> bool {
+        self.may_miss_purges() && !stored.head.freshness.age(self.exchange.at).is_zero()
+    }
+
+    /// The same while purges may have been missed: what is stored is validated first, unless that has
+    /// happened since the request came.
+    #[cold]
+    fn distrusting(
+        self,
+        found: Disposition<Arc<StoredResponse>>,
+    ) -> Disposition<Arc<StoredResponse>> {
+        let stored = match found {
+            Disposition::Serve(stored) if !self.is_distrusted(&stored) => {
+                return Disposition::Serve(stored);
+            }
+            Disposition::Serve(stored) | Disposition::ServeWhileRevalidating(stored) => stored,
+            Disposition::ServeWhileOriginRests(stored)
+            | Disposition::ServeWhileOriginIsTried(stored)
+                if self.trusts_nothing_stored() =>
+            {
+                stored
+            }
+            found => return found,
+        };
+        if self.exchange.directives.only_if_cached {
+            return Disposition::GatewayTimeout;
+        }
+        let why = RevalidationReason::Blind;
+        Disposition::Revalidate { stored, why }
+    }
+
+    /// Whether nothing stored may stand in for what the origin does not answer, since purges may have
+    /// been missed.
+    #[inline]
+    pub(super) fn trusts_nothing_stored(self) -> bool {
+        let when_blind = self.settings().when_blind;
+        when_blind == WhenBlind::Revalidate && self.edge.fleet.distrusts(when_blind)
+            || self.is_behind_edge()
+    }
+
+    /// Whether the edge in front is further in the log of purges.
+    #[inline]
+    pub(super) fn is_behind_edge(self) -> bool {
+        let edge = self.exchange.edge.as_ref();
+        edge.is_some_and(|edge| self.edge.fleet.is_behind(edge))
     }
 
     /// Whether the origin is expected to answer, by what happened to this key and to others lately.
@@ -232,7 +292,8 @@ impl<'v> Visit<'v> {
     pub(super) fn may_stand_in(self, stored: &StoredResponse) -> bool {
         let (client, now) = (self.settings().client_directives, self.now());
         let freshness = &stored.head.freshness;
-        stale_if_error(freshness, &self.exchange.directives, client, now)
+        !self.trusts_nothing_stored()
+            && stale_if_error(freshness, &self.exchange.directives, client, now)
     }
 
     /// Watches the purges of the request's key from now on.

@@ -230,7 +230,7 @@ impl Client {
             .runtime
             .block_on(within(timeout, self.send::<E>(&target, request)))
             .unwrap_or_else(|| Err(ClientError::Timeout(self.shown())))?;
-        if status != E::STATUS {
+        if status != E::STATUS && Some(status) != E::OTHER_STATUS {
             return Err(refused(status, &content));
         }
         E::Response::read(&content).map_err(|source| self.unexpected(source))

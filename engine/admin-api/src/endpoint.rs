@@ -25,6 +25,8 @@ pub trait Endpoint {
     const PATH: &'static str;
     /// The status of a good answer.
     const STATUS: StatusCode;
+    /// The status of a good answer that leaves something to be done; `None` if there is no such.
+    const OTHER_STATUS: Option<StatusCode> = None;
     /// Whether it needs no token: probes can't carry one.
     const IS_OPEN: bool;
     /// The statuses of refusals that it gives itself, beside those that every request may get.
@@ -35,6 +37,11 @@ pub trait Endpoint {
     type Request: Question;
     /// What a good answer says.
     type Response: Answer;
+
+    /// The status of this answer.
+    fn status_of(_: &Self::Response) -> StatusCode {
+        Self::STATUS
+    }
 }
 
 /// The parts of an [`Endpoint`] that are values.

@@ -4,25 +4,27 @@ use http::{Method, StatusCode};
 
 use crate::{
     ActivateRequest, ActivateResponse, CanaryResponse, CancelWarmResponse, CertificatesResponse,
-    EndMaintenanceResponse, Endpoint, EndpointInfo, EventsResponse, ExplainRequest,
-    ExplainResponse, LiveQuestion, LiveStream, LookUpRequest, LookUpResponse, MaintenanceResponse,
-    MetricsText, OpenApiText, OriginReport, OriginRequest, OriginsResponse, PoliciesResponse,
-    PolicyModule, PolicyReport, ProbeResponse, PurgeRequest, PurgeResponse, PushResponse,
-    PushTableRequest, PushTableResponse, ReadyRequest, ReloadResponse, RemovePolicyResponse,
-    RemoveTableResponse, RollBackTableRequest, RollBackTableResponse, RollbackResponse,
-    ShadowReport, StartCanaryRequest, StartCanaryResponse, StartMaintenanceRequest,
-    StartMaintenanceResponse, StartShadowRequest, StartShadowResponse, StartWarmRequest,
-    StartWarmResponse, StatsResponse, TableReport, TablesResponse, TrialEndResponse,
-    UpgradeResponse, WarmPlansResponse, WarmRunReport, WarmRunsResponse, WeekResponse,
+    EndMaintenanceResponse, Endpoint, EndpointInfo, EventsResponse, ExchangeRequest,
+    ExchangeResponse, ExplainRequest, ExplainResponse, LiveQuestion, LiveStream, LookUpRequest,
+    LookUpResponse, MaintenanceResponse, MetricsText, OpenApiText, OriginReport, OriginRequest,
+    OriginsResponse, PoliciesResponse, PolicyModule, PolicyReport, ProbeResponse, PurgeRequest,
+    PurgeResponse, PushResponse, PushTableRequest, PushTableResponse, ReadyRequest, ReloadResponse,
+    RemovePolicyResponse, RemoveTableResponse, RollBackTableRequest, RollBackTableResponse,
+    RollbackResponse, ShadowReport, StartCanaryRequest, StartCanaryResponse,
+    StartMaintenanceRequest, StartMaintenanceResponse, StartShadowRequest, StartShadowResponse,
+    StartWarmRequest, StartWarmResponse, StatsResponse, TableReport, TablesResponse,
+    TrialEndResponse, UpgradeResponse, WarmPlansResponse, WarmRunReport, WarmRunsResponse,
+    WeekResponse,
 };
 
 /// Declares endpoints: `Name = "name": METHOD "/path", Request => STATUS Response`, then the
-/// statuses of refusals, then whether it is open. The comment says what it does, in the first
+/// statuses of refusals, then whether it is open. Behind the response may stand another status, and the
+/// question that tells its answers. The comment says what it does, in the first
 /// paragraph by a few words: it stands in the OpenAPI document.
 macro_rules! endpoints {
     ($(
         $(#[doc = $doc:literal])+
-        $name:ident = $id:literal: $method:ident $path:literal, $request:ty => $status:ident $response:ty, [$($refusal:literal),*], $open:literal;
+        $name:ident = $id:literal: $method:ident $path:literal, $request:ty => $status:ident $response:ty $(| $other:ident if $is_other:path)?, [$($refusal:literal),*], $open:literal;
     )+) => {
         $(
             $(#[doc = $doc])+
@@ -37,6 +39,16 @@ macro_rules! endpoints {
                 const IS_OPEN: bool = $open;
                 const REFUSALS: &'static [u16] = &[$($refusal),*];
                 const DOC: &'static [&'static str] = &[$($doc),+];
+                $(
+                    const OTHER_STATUS: Option<StatusCode> = Some(StatusCode::$other);
+
+                    fn status_of(response: &$response) -> StatusCode {
+                        match $is_other(response) {
+                            true => StatusCode::$other,
+                            false => StatusCode::$status,
+                        }
+                    }
+                )?
                 type Request = $request;
                 type Response = $response;
             }
@@ -103,7 +115,13 @@ endpoints! {
     Certificates = "certificates": GET "/certificates", () => OK CertificatesResponse, [], false;
 
     /// Drops stored responses, or marks them stale.
-    Purge = "purge": POST "/purge", PurgeRequest => OK PurgeResponse, [404], false;
+    ///
+    /// A node of a fleet has all other nodes do it as well. The status is 202 if the purge was carried
+    /// out here and is not in the log of the fleet yet: the node goes on trying.
+    Purge = "purge": POST "/purge", PurgeRequest => OK PurgeResponse | ACCEPTED if PurgeResponse::is_pending, [404, 503], false;
+
+    /// Takes purges of another node of the fleet, and compares what both know.
+    ExchangePurges = "exchange_purges": POST "/cluster/purges", ExchangeRequest => OK ExchangeResponse, [404, 409], false;
 
     /// Lists the sites that are being worked on.
     Maintenance = "maintenance": GET "/maintenance", () => OK MaintenanceResponse, [], false;

@@ -11,10 +11,7 @@
 //! use tero_admin_api::{PurgeRequest, PurgeTarget, endpoints::Purge};
 //!
 //! let client = Client::new("http://127.0.0.1:9090", None)?;
-//! let request = PurgeRequest {
-//!     target: PurgeTarget::Tag("prices".to_owned()),
-//!     soft: true,
-//! };
+//! let request = PurgeRequest::new(PurgeTarget::Tag("prices".to_owned()), true);
 //! let answer = client.call::<Purge>(&[], &request)?;
 //! println!("{} stored responses are stale now", answer.purged);
 //! # Ok::<(), tero_admin_api::client::ClientError>(())
@@ -27,6 +24,7 @@ mod data;
 mod endpoint;
 pub mod endpoints;
 mod events;
+mod exchange;
 mod explain;
 mod live;
 mod maintenance;
@@ -56,6 +54,10 @@ pub use endpoint::{
     PROMETHEUS_TEXT, PathError, Question, path_of,
 };
 pub use events::{EventReport, EventsResponse};
+pub use exchange::{
+    AnsweredPurge, DifferingPurges, ExchangeRequest, ExchangeResponse, ExchangedPurge, KnownPurges,
+    PurgeKind,
+};
 pub use explain::{
     EngineRule, ExpectedOutcome, ExplainRequest, ExplainResponse, ExplanationTime, FieldValues,
     HookTrace, KeyParts, PolicyTrace, RequestTerms, RequestWords, ResponseInput, ResponseTerms,
@@ -78,7 +80,9 @@ pub use policies::{
 };
 pub use probes::{ProbeResponse, ProbeStatus, ReadyRequest};
 pub use problem::{CaseMismatch, CaseMistake, FileMistake, Mistake, Problem};
-pub use purge::{PurgeFields, PurgeRequest, PurgeResponse, PurgeTarget};
+pub use purge::{
+    FleetPurge, PeerPurge, PurgeFields, PurgeRequest, PurgeResponse, PurgeTarget, PurgeWait,
+};
 pub use reload::ReloadResponse;
 pub use stats::{
     DecisionCacheStats, HitFigures, HourStats, OutcomeCounts, SiteStats, SiteWeek, StatsResponse,

@@ -160,6 +160,16 @@ impl Builder {
             content,
         };
         let mut responses = BTreeMap::from([(E::STATUS.as_str().to_owned(), answer)]);
+        if let Some(other) = E::OTHER_STATUS {
+            let answer = ResponseKind::Inline {
+                description: format!(
+                    "{} Something is left to be done.",
+                    E::Response::description(&mut self.answers)
+                ),
+                content: contents(E::Response::MEDIA_TYPE, schema),
+            };
+            responses.insert(other.as_str().to_owned(), answer);
+        }
         for status in refusals::<E>() {
             responses.insert(
                 status.to_string(),

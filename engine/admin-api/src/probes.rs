@@ -30,27 +30,64 @@ pub struct ReadyRequest {
     /// A warming plan that must have run once.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub plan: Option<String>,
+    /// Whether the node must hear of the purge log of its fleet, and have applied it.
+    pub cluster: bool,
 }
 
 impl Question for ReadyRequest {
     const MEDIA_TYPE: Option<&'static str> = None;
 
     fn query(&self) -> String {
-        self.plan
-            .as_ref()
-            .map_or_else(String::new, |plan| format!("?plan={plan}"))
+        let plan = self.plan.as_ref().map(|plan| format!("plan={plan}"));
+        let cluster = self.cluster.then(|| "cluster".to_owned());
+        let parts: Vec<String> = plan.into_iter().chain(cluster).collect();
+        match parts.is_empty() {
+            true => String::new(),
+            false => format!("?{}", parts.join("&")),
+        }
     }
 
     fn read(query: Option<&str>, _: &[u8]) -> Result<ReadyRequest, Problem> {
-        match query.map(|query| query.split_once('=')) {
-            None => Ok(ReadyRequest::default()),
-            Some(Some(("plan", plan))) => Ok(ReadyRequest {
-                plan: Some(plan.to_owned()),
-            }),
-            Some(_) => Err(Problem::new(
-                "the query is unknown",
-                "ask for /ready or /ready?plan=NAME",
-            )),
+        let mut request = ReadyRequest::default();
+        let parts = query.into_iter().flat_map(|query| query.split('&'));
+        for part in parts {
+            match part.split_once('=').unwrap_or((part, "")) {
+                ("plan", plan) if !plan.is_empty() && request.plan.is_none() => {
+                    request.plan = Some(plan.to_owned());
+                }
+                ("cluster", "" | "true") => request.cluster = true,
+                ("cluster", "false") => request.cluster = false,
+                _ => {
+                    return Err(Problem::new(
+                        "the query is unknown",
+                        "ask for /ready, /ready?plan=NAME or /ready?cluster",
+                    ));
+                }
+            }
+        }
+        Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_read_as_it_was_written() {
+        for plan in [None, Some("opening".to_owned())] {
+            for cluster in [false, true] {
+                let request = ReadyRequest {
+                    plan: plan.clone(),
+                    cluster,
+                };
+                let query = request.query();
+                let read = ReadyRequest::read(query.strip_prefix('?'), &[]);
+                assert_eq!(read, Ok(request));
+            }
+        }
+        for bad in ["", "plan", "plan=", "cluster=no", "x=1", "plan=a&plan=b"] {
+            assert!(ReadyRequest::read(Some(bad), &[]).is_err(), "{bad}");
         }
     }
 }

@@ -15,6 +15,25 @@ pub struct PurgeRequest {
     pub target: PurgeTarget,
     /// Whether they are marked stale instead of dropped.
     pub soft: bool,
+    /// What the answer waits for, on a node of a fleet.
+    pub wait: PurgeWait,
+    /// The id of the purge, 1 to 64 letters, digits, `-` and `_`: a purge that is sent again under its id
+    /// is logged once. Without one the node draws one.
+    pub id: Option<String>,
+}
+
+/// What the answer to a purge waits for, on a node of a fleet. A node that is alone waits for nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum PurgeWait {
+    /// For the log, and for each peer: 5 seconds at most.
+    All,
+    /// For the log, which a majority of its servers has: 5 seconds at most.
+    #[default]
+    Quorum,
+    /// For nothing: the purge is carried out here, and goes on its way.
+    None,
 }
 
 /// The target of a purge.
@@ -82,6 +101,32 @@ pub struct PurgeFields {
     pub site: Option<String>,
     /// Marks responses stale instead of dropping them.
     pub soft: bool,
+    /// What the answer waits for, on a node of a fleet.
+    #[serde(skip_serializing_if = "is_default")]
+    pub wait: PurgeWait,
+    /// The id of the purge, for one that is sent again: 1 to 64 letters, digits, `-` and `_`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "String", length(min = 1, max = 64), example = &"deploy-2026-11-30-1")
+    )]
+    pub id: Option<String>,
+}
+
+fn is_default(wait: &PurgeWait) -> bool {
+    *wait == PurgeWait::default()
+}
+
+impl PurgeRequest {
+    /// A purge of this target; soft, or hard.
+    pub fn new(target: PurgeTarget, soft: bool) -> PurgeRequest {
+        PurgeRequest {
+            target,
+            soft,
+            wait: PurgeWait::default(),
+            id: None,
+        }
+    }
 }
 
 impl TryFrom<PurgeFields> for PurgeRequest {
@@ -99,6 +144,8 @@ impl TryFrom<PurgeFields> for PurgeRequest {
             (Some(target), None) => Ok(PurgeRequest {
                 target,
                 soft: fields.soft,
+                wait: fields.wait,
+                id: fields.id,
             }),
             (None, _) => Err("the purge has no target"),
             (Some(_), Some(_)) => Err("the purge has several targets"),
@@ -107,9 +154,17 @@ impl TryFrom<PurgeFields> for PurgeRequest {
 }
 
 impl From<PurgeRequest> for PurgeFields {
-    fn from(PurgeRequest { target, soft }: PurgeRequest) -> PurgeFields {
+    fn from(request: PurgeRequest) -> PurgeFields {
+        let PurgeRequest {
+            target,
+            soft,
+            wait,
+            id,
+        } = request;
         let fields = PurgeFields {
             soft,
+            wait,
+            id,
             ..PurgeFields::default()
         };
         match target {
@@ -153,8 +208,51 @@ impl Question for PurgeRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PurgeResponse {
-    /// Stored responses that were dropped, or marked stale.
+    /// Stored responses that were dropped here, or marked stale.
     pub purged: u64,
+    /// What is known of the fleet; absent on a node that is alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetPurge>,
+}
+
+/// What is known of a purge of a fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FleetPurge {
+    /// Its id.
+    pub id: String,
+    /// Its number in the log; null if it is not logged yet: the node goes on trying, and the status is
+    /// 202.
+    pub number: Option<u64>,
+    /// The identity of the log.
+    pub log: Option<String>,
+    /// Why it is not logged yet.
+    pub log_error: Option<String>,
+    /// The peers, as far as they are known.
+    pub peers: Vec<PeerPurge>,
+}
+
+/// What a peer says of a purge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PeerPurge {
+    /// The peer, as the configuration names it, or its address.
+    pub peer: String,
+    /// Whether it has carried the purge out; null if it has not answered yet.
+    pub applied: Option<bool>,
+    /// The last number of the log that it has applied.
+    pub number: Option<u64>,
+    /// Why it has not: it can't be reached, or refuses.
+    pub error: Option<String>,
+}
+
+impl PurgeResponse {
+    /// Whether the purge is not logged yet: the status is 202.
+    pub fn is_pending(&self) -> bool {
+        self.fleet
+            .as_ref()
+            .is_some_and(|fleet| fleet.number.is_none())
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +266,8 @@ mod tests {
             (r#"{"tag": "t", "soft": true}"#, true),
             (r#"{"prefix": "http://a/"}"#, true),
             (r#"{"site": "a", "url": null}"#, true),
+            (r#"{"tag": "t", "wait": "all", "id": "x"}"#, true),
+            (r#"{"tag": "t", "wait": "some"}"#, false),
             (r#"{}"#, false),
             (r#"{"soft": true}"#, false),
             (r#"{"url": "http://a/", "tag": "t"}"#, false),
@@ -193,11 +293,18 @@ mod tests {
             PurgeTarget::Prefix("http://a/".to_owned()),
             PurgeTarget::Site("s".to_owned()),
         ] {
-            let request = PurgeRequest { target, soft: true };
-            assert_eq!(
-                PurgeRequest::read(None, &request.content()).as_ref(),
-                Ok(&request)
-            );
+            for (wait, id) in [(PurgeWait::Quorum, None), (PurgeWait::All, Some("a-1"))] {
+                let request = PurgeRequest {
+                    target: target.clone(),
+                    soft: true,
+                    wait,
+                    id: id.map(str::to_owned),
+                };
+                assert_eq!(
+                    PurgeRequest::read(None, &request.content()).as_ref(),
+                    Ok(&request)
+                );
+            }
         }
     }
 }

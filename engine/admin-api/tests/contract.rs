@@ -56,6 +56,7 @@ fn each_committed_answer_is_read_and_written_again_without_a_loss() {
         check_endpoint::<DrainOrigin>(),
         check_endpoint::<EndMaintenance>(),
         check_endpoint::<Events>(),
+        check_endpoint::<ExchangePurges>(),
         check_endpoint::<Explain>(),
         check_endpoint::<Health>(),
         check_endpoint::<LookUp>(),

@@ -11,6 +11,7 @@
 
 mod call;
 mod certificates;
+mod cluster_metrics;
 mod connections;
 mod context;
 mod dashboard;
@@ -283,6 +284,7 @@ fn router() -> Router<Arc<Handler>> {
         handler(Work::AtOnce, origins::resume),
         handler(Work::AtOnce, certificates::certificates),
         handler(Work::Long, purge::purge),
+        handler(Work::Long, purge::exchange),
         handler(Work::Long, maintenance::list),
         handler(Work::Long, maintenance::begin),
         handler(Work::Long, maintenance::end),

@@ -1,6 +1,6 @@
 //! The control plane: puts the parts of an edge together and changes them while they run.
 //!
-//! [`serve`] starts an edge, [`mod@acme`] orders certificates, [`data`] knows which version of each data table decides, [`reload`] applies a new configuration, [`rollout`] knows which
+//! [`serve`] starts an edge, [`mod@acme`] orders certificates, [`cluster`] makes many nodes one, [`data`] knows which version of each data table decides, [`reload`] applies a new configuration, [`rollout`] knows which
 //! version of each policy decides, [`warm`] runs warming plans, [`housekeeping`] does what is due
 //! every second or every few minutes, [`events`] knows what operators must know, [`handover`] leaves serving to another
 //! process, [`supervisor`] talks to systemd, and [`admin`] shows and changes all of it over HTTP. The
@@ -12,6 +12,7 @@ pub mod admin_listener;
 pub mod admin_token;
 pub mod build_info;
 pub mod certificates;
+pub mod cluster;
 pub mod data;
 mod descriptors;
 mod event_watch;

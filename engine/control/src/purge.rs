@@ -6,7 +6,8 @@ pub mod target;
 
 use std::sync::Arc;
 
-use tero_admin_api::PurgeRequest;
+use crate::cluster::purge_log::OrderTarget;
+use tero_admin_api::PurgeTarget;
 use tero_edge::request::Edge;
 use tero_edge::request::site::Sites;
 use tero_edge::request::store_purge::{StorePurge, scope_of_url, scopes_of_prefix};
@@ -43,14 +44,48 @@ pub enum PurgeError {
 ///
 /// # Errors
 /// [`PurgeError`]
-pub fn resolve(edge: &Edge, request: &PurgeRequest) -> Result<StorePurge, PurgeError> {
-    let scopes = scopes(edge, &edge.sites.load(), target::parse(&request.target)?)?;
-    let mode = if request.soft {
+pub fn resolve(edge: &Edge, target: &PurgeTarget, soft: bool) -> Result<StorePurge, PurgeError> {
+    let scopes = scopes(edge, &edge.sites.load(), target::parse(target)?)?;
+    let mode = if soft {
         PurgeMode::Soft
     } else {
         PurgeMode::Hard
     };
     Ok(StorePurge { scopes, mode })
+}
+
+/// Resolves a purge of the fleet for this edge. What is not here, on another node may be.
+///
+/// # Errors
+/// [`PurgeError`]
+pub fn resolve_order(
+    edge: &Edge,
+    target: &OrderTarget,
+    soft: bool,
+) -> Result<StorePurge, PurgeError> {
+    let target = match target {
+        OrderTarget::Url(url) => PurgeTarget::Url(url.clone()),
+        OrderTarget::Prefix(prefix) => PurgeTarget::Prefix(prefix.clone()),
+        OrderTarget::Tag(tag) => PurgeTarget::Tag(tag.clone()),
+        OrderTarget::Site(site) => PurgeTarget::Site(site.clone()),
+        OrderTarget::SiteTag { site, tag } => {
+            let target = PurgeTarget::Tag(tag.clone());
+            let mut purge = resolve(edge, &target, soft)?;
+            let sites = edge.sites.load();
+            let index = sites.named(site).map(|site| site.index);
+            let index = index.ok_or_else(|| PurgeError::UnknownSite {
+                name: site.clone(),
+                sites: names(&sites),
+            })?;
+            for scope in &mut purge.scopes {
+                if let PurgeScope::Tag { site, .. } = scope {
+                    *site = Some(index);
+                }
+            }
+            return Ok(purge);
+        }
+    };
+    resolve(edge, &target, soft)
 }
 
 /// Drops what is stored of paths that were added to `[[site.never]]` since `before`. Requests no

@@ -69,6 +69,7 @@ struct ConfigInForce {
     acme: Option<config::Acme>,
     telemetry: config::sections::Telemetry,
     policy_host: config::PolicyHost,
+    cluster: Option<config::Cluster>,
 }
 
 /// The keys of `[server]` that need no other workers.
@@ -141,6 +142,7 @@ impl ConfigInForce {
             acme: config.acme.clone(),
             telemetry: config.telemetry.clone(),
             policy_host: config.policy_host.clone(),
+            cluster: config.cluster.clone(),
         }
     }
 
@@ -176,6 +178,7 @@ impl ConfigInForce {
             acme: self.acme.clone(),
             telemetry: self.telemetry.clone(),
             policy_host: self.policy_host.clone(),
+            cluster: self.cluster.clone(),
             ..new.clone()
         };
         let mut waiting = Vec::new();
@@ -208,6 +211,15 @@ impl ConfigInForce {
             }
             (None, None) => {}
             _ => waiting.push(config::AccessLog::SECTION.name.to_owned()),
+        }
+        match (&new.cluster, &in_force.cluster) {
+            (Some(new), Some(old)) => {
+                let keys = new.changed_keys(old);
+                let section = config::Cluster::SECTION.name;
+                waiting.extend(keys.iter().map(|key| format!("{section}.{key}")));
+            }
+            (None, None) => {}
+            _ => waiting.push(config::Cluster::SECTION.name.to_owned()),
         }
         (in_force, waiting)
     }

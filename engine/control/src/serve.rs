@@ -15,6 +15,7 @@ use crate::admin_listener::AdminListener;
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::certificates::CertificateUpkeep;
+use crate::cluster::Cluster;
 use crate::data::{DataError, DataTables};
 use crate::event_watch::{EventSources, EventWatch};
 use crate::events::EventLog;
@@ -123,6 +124,11 @@ pub enum ServeError {
         "this program can't send spans: build it with `--features otlp`, or leave [telemetry.otlp] out"
     )]
     NoOtlp,
+    /// The program was built without the feature `cluster`.
+    #[error(
+        "this program knows no clusters: build it with `--features cluster`, or leave [cluster] out"
+    )]
+    NoCluster,
     /// The process before does not leave its turn.
     #[error(transparent)]
     Predecessor(#[from] PredecessorError),
@@ -195,6 +201,9 @@ pub fn serve_on_terms(
     build: BuildInfo,
     terms: &mut StartTerms,
 ) -> Result<Server, ServeError> {
+    if config.cluster.is_some() && !cfg!(feature = "cluster") {
+        return Err(ServeError::NoCluster);
+    }
     let mut open = OpenSocketSet::new(std::mem::take(&mut terms.sockets));
     if let Some(predecessor) = &mut terms.predecessor {
         open = predecessor.take_sockets();
@@ -251,6 +260,8 @@ pub fn serve_on_terms(
     let orders = CertificateOrders::of(&config, &edge, state_dir.as_ref())?;
     let counts = SavedCounts::new(state_dir.as_ref());
     counts.restore(&edge);
+    let (stage, stages) = watch::channel(ShutdownStage::Starting);
+    let cluster = cluster(&config, &edge, state_dir.as_ref(), &stages)?;
     let maintenance = Arc::new(MaintenanceMemory::open(state_dir.as_ref()));
     maintenance.restore(&edge);
     let memory = PlanMemory::open(state_dir.as_ref());
@@ -265,7 +276,6 @@ pub fn serve_on_terms(
     ));
     let token = AdminToken::new(config.admin.token.as_deref());
     let max_connections = Arc::new(AtomicUsize::new(descriptors::client_connections(&config)));
-    let (stage, stages) = watch::channel(ShutdownStage::Starting);
     let first = PreparedWorkers::new(
         tero_config::Server {
             max_connections: max_connections.load(Ordering::Relaxed),
@@ -349,9 +359,11 @@ pub fn serve_on_terms(
         live_line: Arc::default(),
         events,
         webhooks,
+        cluster: cluster.as_ref().map(|(cluster, _)| Arc::clone(cluster)),
     };
     let readiness = admin.ready.clone();
     let mut threads = vec![rollout_thread];
+    threads.extend(cluster.map(|(_, thread)| thread));
     threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
     let coders = coding::start(&edge.coder, config.cache.compress_threads);
     threads.extend(coders.map_err(start("a thread that compresses"))?);
@@ -490,6 +502,20 @@ fn open_disks(config: &Config, clock: &Clock) -> Result<Option<Arc<DiskTier>>, S
         }
     }
     Ok(Some(Arc::new(tier)))
+}
+
+/// The cluster that `[cluster]` asks for, and its thread.
+fn cluster(
+    config: &Config,
+    edge: &Arc<Edge>,
+    state_dir: Option<&Arc<StateDir>>,
+    stages: &watch::Receiver<ShutdownStage>,
+) -> Result<Option<(Arc<Cluster>, JoinHandle<()>)>, ServeError> {
+    let Some(settings) = &config.cluster else {
+        return Ok(None);
+    };
+    let started = Cluster::start(settings, config, edge, state_dir, stages.clone());
+    started.map(Some).map_err(start("the cluster"))
 }
 
 fn access_log(config: &Config, clock: &Clock) -> Result<Option<AccessLog>, ServeError> {

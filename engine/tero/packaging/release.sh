@@ -52,7 +52,7 @@ flags_for() { # ROOT TARGET
 build() { # ROOT TARGET
     flags_for "$1" "$2"
     (cd "$1" && CARGO_ENCODED_RUSTFLAGS="$rust_flags" CFLAGS="$c_flags" CXXFLAGS="$c_flags" \
-        CARGO_TARGET_DIR="$2" cargo build --locked --profile "$profile" --features otlp -p tero)
+        CARGO_TARGET_DIR="$2" cargo build --locked --profile "$profile" --features cluster,otlp -p tero)
 }
 
 folder_of() { # TARGET: the folder of the profile's programs
@@ -67,10 +67,10 @@ if [ -n "$pgo" ]; then
     export RUSTFLAGS="${rust_flags//$'\x1f'/ }"
     host="$(rustc -vV | sed -n 's/^host: //p')"
     built="$target/$host/$profile"
-    cargo pgo build -- --locked --profile "$profile" --features otlp -p tero
+    cargo pgo build -- --locked --profile "$profile" --features cluster,otlp -p tero
     RUSTFLAGS= cargo run --locked --release -p tero-bench -- --tero "$built/tero" --only tero,tero-bare --rounds 1 --seconds 2 \
         --cases hit-1k,hit-100k,not-modified,range,miss,mixed,new-connections,zipf-1000
-    cargo pgo optimize build -- --locked --profile "$profile" --features otlp -p tero
+    cargo pgo optimize build -- --locked --profile "$profile" --features cluster,otlp -p tero
     unset RUSTFLAGS
 else
     build "$root" "$target"
@@ -104,7 +104,7 @@ fi
 version="$("$out/tero" --version | sed -n '1s/^tero //p')"
 name="tero-$version-$(uname -m)-linux"
 flags_for "$root" "$target"
-cargo cyclonedx --quiet --manifest-path engine/tero/Cargo.toml --format json --spec-version 1.5 --features otlp \
+cargo cyclonedx --quiet --manifest-path engine/tero/Cargo.toml --format json --spec-version 1.5 --features cluster,otlp \
     --target "$(rustc -vV | sed -n 's/^host: //p')" --override-filename "$name.cdx"
 mv "engine/tero/$name.cdx.json" "$out/"
 find . -name "$name.cdx.json" -not -path './target/*' -delete

@@ -11,6 +11,7 @@ mod admin_client;
 mod calendar;
 mod certificates;
 mod check;
+mod cluster;
 mod compile;
 mod config_args;
 mod data;
@@ -89,6 +90,7 @@ enum Command {
     Calendar(calendar::CalendarCommand),
     Certificates(certificates::CertificatesCommand),
     Check(check::CheckCommand),
+    Cluster(cluster::ClusterCommand),
     #[command(name = compile::NAME, hide = true)]
     Compile(compile::CompileCommand),
     Completions(man::CompletionsCommand),
@@ -121,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Calendar(calendar) => calendar.run(),
         Command::Certificates(certificates) => certificates.run(),
         Command::Check(check) => check.run(),
+        Command::Cluster(cluster) => cluster.run(),
         Command::Compile(compile) => compile.run(),
         Command::Completions(completions) => completions.run(),
         Command::Data(data) => data.run(),

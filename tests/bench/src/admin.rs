@@ -12,13 +12,13 @@ pub(crate) fn client(port: u16) -> Result<Client, String> {
 /// Drops the stored responses of `target`, and returns how many there were.
 pub(crate) fn purge(port: u16, target: PurgeTarget) -> Result<u64, String> {
     let soft = false;
-    call(port, &PurgeRequest { target, soft })
+    call(port, &PurgeRequest::new(target, soft))
 }
 
 /// Marks the stored responses of `target` stale, and returns how many there were.
 pub(crate) fn purge_softly(port: u16, target: PurgeTarget) -> Result<u64, String> {
     let soft = true;
-    call(port, &PurgeRequest { target, soft })
+    call(port, &PurgeRequest::new(target, soft))
 }
 
 fn call(port: u16, request: &PurgeRequest) -> Result<u64, String> {

@@ -113,3 +113,28 @@ fn semantics_depends_on_http_types_dates_and_structured_fields_alone() {
     let uses = &dependencies()["semantics"];
     assert_eq!(*uses, OF_SEMANTICS.map(str::to_owned).into());
 }
+
+#[test]
+fn what_is_below_cluster_nats_alone_knows_the_client_of_nats() {
+    let source = workspace().join("engine/control/src");
+    let mut folders = vec![source.clone()];
+    let mut users = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if std::fs::read_to_string(&path)
+                .unwrap()
+                .contains("async_nats")
+            {
+                users.push(path.strip_prefix(&source).unwrap().to_owned());
+            }
+        }
+    }
+    assert!(!users.is_empty());
+    for user in users {
+        let is_below = user.starts_with("cluster/nats") || user == Path::new("cluster/nats.rs");
+        assert!(is_below, "{}", user.display());
+    }
+}

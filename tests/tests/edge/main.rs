@@ -15,6 +15,7 @@ mod cache_control;
 mod cache_status;
 mod calendars;
 mod chunks;
+mod cluster;
 mod collapse;
 mod command_line;
 mod compiling;

@@ -100,8 +100,8 @@ const WAITING: [(&str, &[(&str, &str)]); 5] = [
 ];
 
 /// Keys that wait only if they begin or end something: the token of an interface that others reach,
-/// TLS of the admin interface, the table of the access log, certificates by ACME.
-const WAITING_AT_TIMES: [(&str, &[&str]); 5] = [
+/// TLS of the admin interface, the table of the access log, certificates by ACME, the fleet.
+const WAITING_AT_TIMES: [(&str, &[&str]); 6] = [
     (
         "cache.disk",
         &["path", "size", "write_queue", "read_timeout"],
@@ -114,6 +114,26 @@ const WAITING_AT_TIMES: [(&str, &[&str]); 5] = [
     (
         "acme",
         &["directory", "terms_agreed", "contact", "ca", "challenges"],
+    ),
+    (
+        "cluster",
+        &[
+            "nats",
+            "node",
+            "ca",
+            "certificate",
+            "key",
+            "user",
+            "password_file",
+            "token_file",
+            "prefix",
+            "peers",
+            "peers_from",
+            "peer_certificate",
+            "peer_key",
+            "peer_ca",
+            "max_blind",
+        ],
     ),
     (
         "telemetry.otlp",
@@ -256,6 +276,8 @@ fn keys_that_wait_for_a_restart_are_named_and_all_others_apply() {
         reload(&serving, &with(&text, &[("access_log", &[])])),
         ["access_log"]
     );
+    let fleet = ("cluster", &[("nats", "[\"nats://127.0.0.1:9\"]")][..]);
+    assert_eq!(reload(&serving, &with(&text, &[fleet])), ["cluster"]);
     let all: usize = WAITING.iter().map(|(_, keys)| keys.len()).sum();
     assert_eq!(reload(&serving, &with(&text, &WAITING)).len(), all);
     for (table, keys) in APPLIED {

@@ -452,10 +452,7 @@ fn a_purge_is_answered_when_the_old_process_answers_no_more_requests() {
     let mut old = Client::connect(plain);
     old.send(&get("/a"));
     line.upgrade();
-    let purge = PurgeRequest {
-        target: PurgeTarget::Site("site".to_owned()),
-        soft: false,
-    };
+    let purge = PurgeRequest::new(PurgeTarget::Site("site".to_owned()), false);
     line.api().call::<Purge>(&[], &purge).unwrap();
     assert!(old.is_closed(), "it could be served what was purged");
 }

@@ -10,6 +10,7 @@ use crate::acme::CertificateOrders;
 use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::certificates::CertificateUpkeep;
+use crate::cluster::Cluster;
 use crate::data::DataTables;
 use crate::events::EventLog;
 use crate::handover::Handover;
@@ -67,6 +68,8 @@ pub struct AdminContext {
     pub events: Arc<EventLog>,
     /// How they are told.
     pub(crate) webhooks: Arc<Webhooks>,
+    /// The fleet that this node is one of; `None` if it is alone.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 /// When the edge is ready.

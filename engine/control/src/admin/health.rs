@@ -17,7 +17,8 @@ pub(super) fn health(_: &AdminContext, _: Call<'_, Health>) -> Result<ProbeRespo
 
 /// The edge takes requests, and the plans of `ready_after` have run, or `ready_within` has passed.
 /// With `?plan=NAME`, a run of that warming plan has ended, too: so a new node stays out of the
-/// rotation until its cache is warm.
+/// rotation until its cache is warm. With `?cluster`, the node hears of the purge log of its fleet, and
+/// has applied what stood in it.
 pub(super) fn ready(
     context: &AdminContext,
     call: Call<'_, Ready>,
@@ -40,7 +41,11 @@ pub(super) fn ready(
             "wait: ready_within bounds it",
         ));
     }
-    if let Some(plan) = call.read()?.plan
+    let asked = call.read()?;
+    if asked.cluster {
+        hears_of_fleet(context)?;
+    }
+    if let Some(plan) = asked.plan
         && !warm::has_run(context, &plan)?
     {
         return Err(AdminRefusal::not_ready(
@@ -51,4 +56,34 @@ pub(super) fn ready(
     Ok(ProbeResponse {
         status: ProbeStatus::Ready,
     })
+}
+
+/// Refuses while the node may miss purges.
+fn hears_of_fleet(context: &AdminContext) -> Result<(), AdminRefusal> {
+    let Some(cluster) = &context.cluster else {
+        return Err(AdminRefusal::bad(
+            "this node is alone",
+            "write [cluster] into its configuration, or ask for /ready",
+        ));
+    };
+    let progress = cluster.node.progress();
+    if let Some(failure) = progress.failure {
+        return Err(AdminRefusal::not_ready(
+            failure.to_string(),
+            "see the log of the node",
+        ));
+    }
+    if !progress.is_caught_up {
+        return Err(AdminRefusal::not_ready(
+            "the purge log has not been applied yet",
+            "wait: it takes seconds",
+        ));
+    }
+    match context.edge.fleet.is_blind() {
+        true => Err(AdminRefusal::not_ready(
+            "the purge log has not been heard of for longer than `cluster.max_blind`",
+            "look at the servers of NATS, and the network to them",
+        )),
+        false => Ok(()),
+    }
 }

@@ -18,7 +18,7 @@ use super::context::AdminContext;
 use super::exposition::{as_prometheus_text, prefers_open_metrics};
 use super::reply::AdminRefusal;
 use super::samples::{Sample, counters, gauges, histograms, seconds};
-use super::{data, events, process, trials, warm};
+use super::{cluster_metrics, data, events, process, trials, warm};
 use crate::acme::{NameReport, OrderCounts};
 use tero_admin_api::{MetricsText, endpoints::Metrics};
 use tero_config::calendars::{missing_years, years_by_law};
@@ -72,6 +72,7 @@ impl Collector for MetricsCollector {
         breakers(&mut encoder, &sites)?;
         self.cache(&mut encoder)?;
         self.purges(&mut encoder)?;
+        cluster_metrics::metrics(&self.0, &mut encoder)?;
         events::metrics(&self.0, &mut encoder)?;
         zone_data(&mut encoder)?;
         self.connections(&mut encoder)?;

@@ -85,7 +85,7 @@ impl AdminResponse {
     /// The good answer of `E`.
     pub(super) fn of<E: Endpoint>(response: &E::Response) -> AdminResponse {
         AdminResponse {
-            status: E::STATUS,
+            status: E::status_of(response),
             content_type: response.media_type(),
             content: whole(response.to_text()),
         }

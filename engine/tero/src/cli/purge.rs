@@ -7,7 +7,7 @@ use clap::Args;
 use super::admin_client::{AdminArgs, AdminClient, show};
 use super::{fail, used_wrongly};
 use tero_admin_api::endpoints::Purge;
-use tero_admin_api::{PurgeRequest, PurgeResponse, PurgeTarget};
+use tero_admin_api::{FleetPurge, PurgeRequest, PurgeResponse, PurgeTarget, PurgeWait};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -16,9 +16,11 @@ Examples:
   tero purge --tag prices --soft
   tero purge --prefix http://www.example.org/img/
   tero purge --site shop --admin http://10.0.0.5:9090 --token-file token
+  tero purge --tag prices --wait all --id deploy-2026-11-30
 
 Exit code: 0 if the edge purged (even if nothing was stored), 1 if not, 2 if
-the command is used wrongly.";
+the command is used wrongly. On a node of a fleet it is 1, too, if the purge is
+not in the log of the fleet, or with `--wait all` if a peer has not answered.";
 
 /// Purges stored responses of a running edge
 #[derive(Debug, Args)]
@@ -30,11 +32,34 @@ pub(super) struct PurgeCommand {
     /// fails
     #[arg(long)]
     soft: bool,
+    /// What to wait for, on a node of a fleet: the log and each peer, the log, or nothing
+    #[arg(long, value_enum, default_value = "quorum")]
+    wait: WaitOption,
+    /// The id of the purge, for one that is sent again: 1 to 64 letters, digits, - and _
+    #[arg(long)]
+    id: Option<String>,
     /// Prints the answer as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     admin: AdminArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum WaitOption {
+    All,
+    Quorum,
+    None,
+}
+
+impl WaitOption {
+    fn wait(self) -> PurgeWait {
+        match self {
+            WaitOption::All => PurgeWait::All,
+            WaitOption::Quorum => PurgeWait::Quorum,
+            WaitOption::None => PurgeWait::None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Args)]
@@ -60,12 +85,31 @@ impl PurgeCommand {
             Ok(client) => client,
             Err(message) => return used_wrongly(&message),
         };
-        let mut all = PurgeResponse { purged: 0 };
+        if self.id.is_some() && self.target.len() > 1 {
+            return used_wrongly("an id is for one purge; name one target");
+        }
+        let mut all = PurgeResponse {
+            purged: 0,
+            fleet: None,
+        };
+        let mut is_done = true;
         for target in self.target.targets() {
             let named = name_of(&target);
             let soft = self.soft;
-            match client.call::<Purge>(&[], &PurgeRequest { target, soft }) {
-                Ok(answer) => all.purged += answer.purged,
+            let request = PurgeRequest {
+                wait: self.wait.wait(),
+                id: self.id.clone(),
+                ..PurgeRequest::new(target, soft)
+            };
+            match client.call::<Purge>(&[], &request) {
+                Ok(answer) => {
+                    all.purged += answer.purged;
+                    is_done &= answer
+                        .fleet
+                        .as_ref()
+                        .is_none_or(|fleet| self.is_done(fleet));
+                    all.fleet = answer.fleet;
+                }
                 Err(message) if self.target.len() > 1 => {
                     // What was purged before stays so.
                     let so_far = self.words(&all);
@@ -77,14 +121,34 @@ impl PurgeCommand {
                 Err(message) => return fail(&message),
             }
         }
-        show(&all, self.json, |all| self.words(all))
+        let shown = show(&all, self.json, |all| self.words(all));
+        match is_done {
+            true => shown,
+            false => ExitCode::FAILURE,
+        }
+    }
+
+    /// Whether what was waited for has happened.
+    fn is_done(&self, fleet: &FleetPurge) -> bool {
+        match self.wait {
+            WaitOption::None => true,
+            WaitOption::Quorum => fleet.number.is_some(),
+            WaitOption::All => {
+                let mut peers = fleet.peers.iter();
+                fleet.number.is_some() && peers.all(|peer| peer.applied == Some(true))
+            }
+        }
     }
 
     fn words(&self, answer: &PurgeResponse) -> String {
         let how = if self.soft { "marked stale" } else { "dropped" };
         let purged = answer.purged;
         let responses = if purged == 1 { "response" } else { "responses" };
-        format!("{purged} stored {responses} {how}\n")
+        let here = format!("{purged} stored {responses} {how}\n");
+        match &answer.fleet {
+            None => here,
+            Some(fleet) => format!("{here}{}", fleet_words(fleet)),
+        }
     }
 }
 
@@ -101,6 +165,26 @@ impl PurgeOptions {
     fn len(&self) -> usize {
         self.url.len() + self.tag.len() + self.prefix.len() + self.site.len()
     }
+}
+
+/// What is known of the fleet, a line for the log and one for each peer.
+fn fleet_words(fleet: &FleetPurge) -> String {
+    let id = &fleet.id;
+    let mut words = match (fleet.number, &fleet.log_error) {
+        (Some(number), _) => format!("logged as {number} (id {id})\n"),
+        (None, Some(error)) => format!("not logged yet (id {id}): {error}\n"),
+        (None, None) => format!("not logged yet (id {id})\n"),
+    };
+    for peer in &fleet.peers {
+        let name = &peer.peer;
+        let line = match (peer.applied, &peer.error) {
+            (Some(true), _) => format!("{name}: purged\n"),
+            (_, Some(error)) => format!("{name}: {error}\n"),
+            _ => format!("{name}: no answer yet\n"),
+        };
+        words.push_str(&line);
+    }
+    words
 }
 
 fn name_of(target: &PurgeTarget) -> String {

@@ -1,0 +1,157 @@
+//! Many nodes as one: what JetStream carries between them, and what tero adds to its promises.
+//!
+//! A purge is an entry of a log that all nodes follow ([`purge_log`]). JetStream may lose entries, or
+//! have a log recreated or set back, without saying so; a [`follower`] notices, and what it can't know
+//! is doubt. [`peers`] are a second path beside the log. A [`node`] is what holds it together.
+//!
+//! `nats` and what lies below it are the only files that know of NATS. Without the feature `cluster`
+//! they are left out, and a configuration with `[cluster]` is refused.
+
+pub mod blindness;
+pub mod book;
+pub mod counters;
+pub mod delivery;
+pub mod exchange;
+mod exchanged;
+pub mod follower;
+mod following;
+pub mod init;
+#[cfg(feature = "cluster")]
+pub mod nats;
+pub mod node;
+pub mod pause;
+mod peer_connection;
+pub mod peers;
+pub mod position;
+pub mod prepared_stream;
+pub mod purge_log;
+#[doc(hidden)] // Public for tests.
+pub mod twin;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+use delivery::FleetRelay;
+use node::{ClusterNode, NodeParts};
+use peers::PeerClients;
+use position::PositionFile;
+use purge_log::PurgeLog;
+use tero_config::{self as config, Config};
+use tero_edge::request::Edge;
+use tero_edge::server::ShutdownStage;
+use tero_state::dir::StateDir;
+
+/// Threads that carry purges out, and look names up.
+const BLOCKING_THREADS: usize = 4;
+
+/// What this process has of its fleet.
+#[derive(Debug)]
+pub struct Cluster {
+    /// `[cluster]`
+    pub settings: config::Cluster,
+    /// The node.
+    pub node: Arc<ClusterNode>,
+    /// The connection to NATS.
+    #[cfg(feature = "cluster")]
+    pub connection: Arc<nats::NatsConnection>,
+}
+
+impl Cluster {
+    /// Makes the node, and starts its thread, which ends when the edge stops. NATS need not be there:
+    /// the node serves without, and connects when it can.
+    ///
+    /// # Errors
+    /// If the thread or its runtime can't be started.
+    #[cfg(feature = "cluster")]
+    pub fn start(
+        settings: &config::Cluster,
+        config: &Config,
+        edge: &Arc<Edge>,
+        state_dir: Option<&Arc<StateDir>>,
+        stages: watch::Receiver<ShutdownStage>,
+    ) -> io::Result<(Arc<Cluster>, JoinHandle<()>)> {
+        let (connection, keeping) = nats::NatsConnection::keep(settings, &edge.clock);
+        let log = nats::log::NatsPurgeLog::new(settings, &connection);
+        let runtime = runtime()?;
+        let parts = parts(settings, config, edge, state_dir, Arc::new(log), &runtime)?;
+        let cluster = Arc::new(Cluster {
+            settings: settings.clone(),
+            node: Arc::new(ClusterNode::new(parts)),
+            connection,
+        });
+        runtime.spawn(keeping);
+        let thread = run(&cluster.node, runtime, stages)?;
+        Ok((cluster, thread))
+    }
+
+    /// This program knows no clusters, and refuses their configurations before.
+    ///
+    /// # Errors
+    /// Always.
+    #[cfg(not(feature = "cluster"))]
+    pub fn start(
+        _: &config::Cluster,
+        _: &Config,
+        _: &Arc<Edge>,
+        _: Option<&Arc<StateDir>>,
+        _: watch::Receiver<ShutdownStage>,
+    ) -> io::Result<(Arc<Cluster>, JoinHandle<()>)> {
+        Err(io::Error::other("built without the feature `cluster`"))
+    }
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+}
+
+fn parts(
+    settings: &config::Cluster,
+    config: &Config,
+    edge: &Arc<Edge>,
+    state_dir: Option<&Arc<StateDir>>,
+    log: Arc<dyn PurgeLog>,
+    runtime: &tokio::runtime::Runtime,
+) -> io::Result<NodeParts> {
+    Ok(NodeParts {
+        name: settings.node.as_str().into(),
+        edge: Arc::clone(edge),
+        log,
+        peers: PeerClients::new(settings, config.admin.token.clone())?,
+        runtime: runtime.handle().clone(),
+        max_blind: settings.max_blind,
+        position_file: PositionFile::new(state_dir),
+    })
+}
+
+/// Runs the tasks of a node on a thread of its own.
+fn run(
+    node: &Arc<ClusterNode>,
+    runtime: tokio::runtime::Runtime,
+    mut stages: watch::Receiver<ShutdownStage>,
+) -> io::Result<JoinHandle<()>> {
+    let relay = FleetRelay(Arc::downgrade(node));
+    node.edge.fleet.set_relay(Arc::new(relay));
+    let node = Arc::clone(node);
+    std::thread::Builder::new()
+        .name("cluster".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                tokio::spawn(Arc::clone(&node).follow());
+                tokio::spawn(Arc::clone(&node).beat());
+                tokio::spawn(Arc::clone(&node).watch_blindness());
+                tokio::spawn(Arc::clone(&node).keep_peers());
+                tokio::spawn(node.compare());
+                let _ = stages
+                    .wait_for(|stage| *stage == ShutdownStage::Stopped)
+                    .await;
+            });
+            // A purge that reads through the store must not delay the end.
+            runtime.shutdown_background();
+        })
+}

@@ -24,6 +24,8 @@ pub struct OriginReport {
     pub routes: Vec<String>,
     /// Whether it gets no other requests than those for which it is named.
     pub only_by_name: bool,
+    /// Whether it is a shield in front of the site's origins (`[site.shield]`).
+    pub shield: bool,
     /// Its addresses, as far as they are known.
     pub addresses: Vec<String>,
     /// How it does.

@@ -33,8 +33,8 @@ pub use self::sections::{
     LocalTime, MissedRunAction, ModuleSource, NeverEffects, NeverRule, Origin, OriginCodings,
     OriginHttp2, Otlp, Plan, PlanVariants, Policy, PolicyHost, PolicyLimits, Redirect,
     RedirectQuery, RefreshAhead, Respond, Retry, RetryMethod, RetryOn, Route, RouteCompress,
-    Server, Site, SitePurge, StatusRange, TableFile, TableFormat, TableKind, TlsVersion,
-    UnderscoreFields, Webhook, WebhookFormat, WebhookSeverity, WhenBlind, WhenOff,
+    Server, Shield, ShieldSource, Site, SitePurge, StatusRange, TableFile, TableFormat, TableKind,
+    TlsVersion, UnderscoreFields, Webhook, WebhookFormat, WebhookSeverity, WhenBlind, WhenOff,
 };
 pub use self::units::Share;
 pub use ipnet::IpNet;

@@ -226,6 +226,7 @@ impl<'a> Loader<'a> {
             webhooks: self.webhooks(sections),
         };
         names::check(sections, self.mistakes);
+        self.refuse_distrustful_shields(sections, &config);
         self.refuse_no_site(sections);
         config
     }
@@ -275,6 +276,22 @@ impl<'a> Loader<'a> {
             let cure = "add [[site]] with name, hosts and origins";
             let mistake = Mistake::new("there is no site", cure);
             self.mistakes.add(&(0..0), Site::SECTION.name, mistake);
+        }
+    }
+
+    /// A shield believes what edges tell only if it trusts them.
+    fn refuse_distrustful_shields(&self, sections: &'a [RawEntry], config: &Config) {
+        if !config.server.trusted_edges.is_empty() {
+            return;
+        }
+        let readers = self.list(sections, &Site::SECTION);
+        for (reader, site) in readers.iter().zip(&config.sites) {
+            let shield = site.shield.as_ref();
+            if let Some(own) = shield.and_then(|shield| shield.this_node.as_ref()) {
+                let problem = format!("this node is the shield {own}, and trusts no edge");
+                let cure = "add trusted_edges = [\"10.0.0.0/8\"] to [server], with the networks of the other nodes";
+                reader.refuse("shield", Mistake::new(problem, cure));
+            }
         }
     }
 

@@ -28,6 +28,7 @@ mod refresh_ahead;
 mod respond;
 mod route;
 mod server;
+mod shield;
 mod site;
 mod site_purge;
 mod table;
@@ -65,6 +66,7 @@ pub use self::refresh_ahead::RefreshAhead;
 pub use self::respond::Respond;
 pub use self::route::Route;
 pub use self::server::Server;
+pub use self::shield::{Shield, ShieldSource};
 pub use self::site::{Site, UnderscoreFields};
 pub use self::site_purge::SitePurge;
 pub use self::table::{TableFile, TableFormat, TableKind};
@@ -74,7 +76,7 @@ pub use self::warm::{MissedRunAction, Plan, PlanVariants};
 pub use self::webhook::{Webhook, WebhookFormat, WebhookSeverity};
 
 /// Every table, in the order of the reference.
-pub const SECTIONS: [&Section; 38] = [
+pub const SECTIONS: [&Section; 39] = [
     &Server::SECTION,
     &Listener::SECTION,
     &ListenerTls::SECTION,
@@ -97,6 +99,7 @@ pub const SECTIONS: [&Section; 38] = [
     &Balance::SECTION,
     &Health::SECTION,
     &Retry::SECTION,
+    &Shield::SECTION,
     &RefreshAhead::SECTION,
     &CountrySource::SECTION,
     &NeverRule::SECTION,

@@ -89,6 +89,14 @@ pub fn check_openable(config: &Config, text: &str) -> Result<Vec<AddressInUse>, 
                 mistakes.add(&place_of_hop(text, hop), "site.origin", mistake);
             }
         }
+        for hop in site.shield.iter().flat_map(config::Shield::hops) {
+            if let Err(error) = origin::check(&hop) {
+                let problem = format!("{}: {error}{}", hop.shown_name(), reason_of(&error));
+                let cure =
+                    "write the path of a PEM file that tero may read and that fits the others";
+                refuse("site.shield", Mistake::new(problem, cure));
+            }
+        }
     }
     mistakes.into_result().map(|()| in_use)
 }

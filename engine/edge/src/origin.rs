@@ -20,6 +20,7 @@ mod permits;
 mod pool;
 mod retry;
 mod sending;
+mod shields;
 mod site_hops;
 mod socket;
 mod stream;
@@ -56,6 +57,7 @@ pub(crate) use error::is_slow_client;
 pub use health::{HopCondition, HopState};
 pub use hop_counters::HopFigures;
 pub use permits::FetchPermit;
+pub use shields::{ShieldSettings, Shields};
 pub use site_hops::{SiteHopSettings, SiteHops};
 pub use tls::OriginTlsError;
 
@@ -101,6 +103,19 @@ pub struct FetchTimes {
     pub deadline: Duration,
 }
 
+impl FetchTimes {
+    /// How long a request waits for a shield that waits so long for an origin: the shield tells its
+    /// own failure first.
+    fn through_shield(self) -> FetchTimes {
+        let response = self.connect.saturating_add(self.response);
+        FetchTimes {
+            connect: self.connect,
+            response,
+            deadline: self.deadline.saturating_add(response),
+        }
+    }
+}
+
 /// Some next hops of a site, and what requests to them share: those of the site, or of a route.
 #[derive(Debug)]
 pub struct Origin {
@@ -112,6 +127,8 @@ pub struct Origin {
     settings: OriginSettings,
     connection: ConnectionSettings,
     clock: Clock,
+    /// Whether these are shields: their statuses tell how the origins do.
+    are_shields: bool,
 }
 
 /// A fetch that the circuit breaker has let through.
@@ -144,6 +161,27 @@ pub struct OriginResponse {
     pub permit: FetchPermit,
 }
 
+/// A request on its way to the hops.
+struct HopRequest<'a> {
+    request: Request<RequestBody>,
+    source: ContentSource,
+    url: &'a str,
+    /// The end of the wait of its content.
+    leave: Option<LeaveEnd>,
+}
+
+impl HopRequest<'_> {
+    fn new(request: Request<RequestBody>, source: ContentSource, url: &str) -> HopRequest<'_> {
+        let leave = request.extensions().get::<ContentLeave>();
+        HopRequest {
+            leave: leave.map(LeaveEnd::new),
+            request,
+            source,
+            url,
+        }
+    }
+}
+
 /// Whether TLS to an origin could be set up: its files are read, and nothing is connected to.
 ///
 /// # Errors
@@ -159,16 +197,26 @@ impl Origin {
         site: &SiteHops,
         is_asked: impl Fn(&config::Origin) -> bool,
     ) -> Origin {
+        let hops = site.hops.iter().filter(|hop| is_asked(hop.settings()));
+        let hops: Vec<_> = hops.map(Arc::clone).collect();
+        let balancer = Balancer::new(settings.balance.by, &hops);
+        Origin::over(hops, balancer, settings, site)
+    }
+
+    fn over(
+        hops: Vec<Arc<NextHop>>,
+        balancer: Balancer,
+        settings: OriginSettings,
+        site: &SiteHops,
+    ) -> Origin {
         let limits = PermitLimits {
             fetches: settings.max_fetches,
             connections: settings.max_connections,
             waiting: settings.max_waiting,
             release_after: settings.release_after,
         };
-        let hops = site.hops.iter().filter(|hop| is_asked(hop.settings()));
-        let hops: Vec<_> = hops.map(Arc::clone).collect();
         Origin {
-            balancer: Balancer::new(settings.balance.by, &hops),
+            balancer,
             hops,
             retries: RetryBudget::new(settings.retry.budget),
             breaker: Breaker::new(&settings.health),
@@ -176,6 +224,7 @@ impl Origin {
             settings,
             connection: site.settings.connection,
             clock: site.clock.clone(),
+            are_shields: false,
         }
     }
 
@@ -228,31 +277,43 @@ impl Origin {
     /// `ConnectTimeout` and `Busy`.
     pub async fn fetch(
         self: &Arc<Self>,
-        mut request: Request<RequestBody>,
+        request: Request<RequestBody>,
         source: ContentSource,
         url: &str,
-        mut again: Option<&mut RequestCopy<'_>>,
+        again: Option<&mut RequestCopy<'_>>,
     ) -> Result<OriginResponse, OriginError> {
-        let own = request.extensions().get::<FetchTimes>();
-        let times = own.copied().unwrap_or(self.settings.times);
+        let mut asked = HopRequest::new(request, source, url);
+        let answer = self.ask(&mut asked, None, again).await;
+        answer.map_err(|failure| failure.error)
+    }
+
+    /// The same, in the order of the balancer or another one. The request is taken out of `asked`.
+    async fn ask(
+        self: &Arc<Self>,
+        asked: &mut HopRequest<'_>,
+        order: Option<HopOrder<'_>>,
+        mut again: Option<&mut RequestCopy<'_>>,
+    ) -> Result<OriginResponse, SendError> {
+        let HopRequest { source, url, .. } = *asked;
+        let mut request = std::mem::replace(&mut asked.request, Request::new(empty()));
+        let times = self.times_of(&request);
         let patience = times.connect;
         let permit = self
             .permits
             .take(&self.clock, url.as_bytes(), patience)
             .await;
-        let mut permit = permit.ok_or(OriginError::Busy)?;
+        let mut permit = permit.ok_or_else(|| SendError::sent(OriginError::Busy))?;
         if source == ContentSource::Client {
             permit.lend(self.clock.now());
         }
         self.retries.count_request();
-        let leave = request.extensions().get::<ContentLeave>();
-        let leave = leave.map(LeaveEnd::new);
         let sending = SendingContent::watch(&mut request, &self.clock);
         let begun_at = self.clock.now();
         let chosen = request.extensions().get::<ChosenOrigin>();
-        let order = match chosen {
-            None => self.balancer.order(&self.hops, url.as_bytes(), begun_at),
-            Some(ChosenOrigin(name)) => HopOrder {
+        let order = match (order, chosen) {
+            (Some(order), _) => order,
+            (None, None) => self.balancer.order(&self.hops, url.as_bytes(), begun_at),
+            (None, Some(ChosenOrigin(name))) => HopOrder {
                 hops: self.hops.iter().filter(|hop| *hop.name == **name).collect(),
                 on_trial: None,
             },
@@ -262,7 +323,7 @@ impl Origin {
         }
         let method = request.method().clone();
         let deadline = begun_at.saturating_add(times.deadline);
-        let mut last_error = OriginError::Busy;
+        let mut last_failure = SendError::sent(OriginError::Busy);
         let mut hops = order.hops.into_iter().peekable();
         while let Some(hop) = hops.next() {
             let attempt = Attempt {
@@ -290,12 +351,13 @@ impl Origin {
             if let Some(copy) = copy() {
                 request = copy;
                 if let Err(failure) = answer {
-                    last_error = failure.error;
+                    last_failure = failure;
                 }
                 continue;
             }
             match answer {
                 Ok(HopAnswer { response, stream }) => {
+                    let leave = asked.leave.take();
                     leave.iter().for_each(LeaveEnd::answered);
                     permit.hold(stream, place, leave);
                     return Ok(OriginResponse {
@@ -305,22 +367,31 @@ impl Origin {
                     });
                 }
                 // The next hop has done nothing wrong, and another one could not be reached either.
-                Err(SendError {
-                    error: error @ OriginError::Exhausted { .. },
-                    ..
-                }) => return Err(error),
+                Err(failure) if matches!(failure.error, OriginError::Exhausted { .. }) => {
+                    return Err(SendError::sent(failure.error));
+                }
                 Err(SendError {
                     error,
                     unsent: Some(unsent),
                     ..
                 }) if !is_last => {
                     request = unsent;
-                    last_error = error;
+                    last_failure = SendError::sent(error);
                 }
-                Err(failure) => return Err(failure.error),
+                Err(failure) => return Err(failure),
             }
         }
-        Err(last_error)
+        Err(last_failure)
+    }
+
+    /// How long a request waits.
+    fn times_of(&self, request: &Request<RequestBody>) -> FetchTimes {
+        let own = request.extensions().get::<FetchTimes>();
+        let times = own.copied().unwrap_or(self.settings.times);
+        match self.are_shields {
+            true => times.through_shield(),
+            false => times,
+        }
     }
 
     fn place_of(&self, hop: &Arc<NextHop>) -> usize {
@@ -341,6 +412,10 @@ impl Origin {
             Err(failure) => Err(&failure.error),
         };
         hop.counters.record(result, took);
+        let result = match result {
+            Ok(_) if self.are_shields => HopResult::Good,
+            result => HopResult::of(result),
+        };
         let now = self.clock.now();
         let may_rest = || {
             let resting = self
@@ -352,7 +427,7 @@ impl Origin {
             // A count of hops is exact.
             ((resting + 1) as f64) <= most.max(1.0)
         };
-        hop.health.record(HopResult::of(result), now, may_rest);
+        hop.health.record(result, now, may_rest);
     }
 
     /// Has a request of the edge's own try whether a hop is back, so that no visitor waits for that.

@@ -26,6 +26,8 @@ const MAX_VARIANT_BYTES: usize = 1_024;
 
 /// The request's member for a plan.
 const PLAN: &str = "plan";
+/// The request's member for a request to a shield.
+const SHIELD: &str = "shield";
 /// The request's member for the digest.
 const KEY: &str = "key";
 /// Digits of a digest.
@@ -86,6 +88,8 @@ pub struct TierRequest {
     pub key: Option<Box<str>>,
     /// How far in the log of purges the edge is: the answer must not be from before.
     pub purges: Option<PurgeNumber>,
+    /// Whether the next hop is asked as the shield of the URL: it asks the origins itself.
+    pub to_shield: bool,
 }
 
 /// The fields of an edge are malformed: its decision is not known.
@@ -133,6 +137,7 @@ impl TierRequest {
             is_plan: flag(&members, PLAN).ok_or(TierFault)?,
             key: key_of(&members)?,
             purges,
+            to_shield: flag(&members, SHIELD).ok_or(TierFault)?,
             ..none
         })
     }
@@ -143,14 +148,17 @@ impl TierRequest {
         if let Some(Ok(variant)) = variant {
             headers.insert(TERO_VARIANT, variant);
         }
-        let told = match (self.is_plan, &self.key, self.purges) {
-            (false, None, None) => return,
-            (true, None, None) => Ok(HeaderValue::from_static(PLAN)),
-            (is_plan, key, purges) => {
+        let told = match (self.is_plan, self.to_shield, &self.key, self.purges) {
+            (false, false, None, None) => return,
+            (true, false, None, None) => Ok(HeaderValue::from_static(PLAN)),
+            (false, true, None, None) => Ok(HeaderValue::from_static(SHIELD)),
+            (is_plan, to_shield, key, purges) => {
                 let plan = is_plan.then(|| PLAN.to_owned());
+                let shield = to_shield.then(|| SHIELD.to_owned());
                 let key = key.as_ref().map(|key| format!("{KEY}=\"{key}\""));
                 let purges = purges.map(PurgeNumber::member);
-                let members: Vec<String> = plan.into_iter().chain(key).chain(purges).collect();
+                let members = plan.into_iter().chain(shield).chain(key).chain(purges);
+                let members: Vec<String> = members.collect();
                 HeaderValue::try_from(members.join(", "))
             }
         };
@@ -304,13 +312,15 @@ mod tests {
     #[test]
     fn what_is_set_is_read_back() {
         for variant in [None, Some("mobile"), Some("a-1+b_2")] {
-            for is_plan in [false, true] {
+            for (is_plan, to_shield) in [(false, false), (true, false), (false, true), (true, true)]
+            {
                 for key in [None, Some("0af".repeat(21) + "9")] {
                     let purges = key.as_ref().map(|_| PurgeNumber {
                         log: 0xab,
                         number: u64::MAX,
                     });
                     let told = TierRequest {
+                        to_shield,
                         variant: variant.map(Into::into),
                         is_plan,
                         key: key.map(Into::into),
@@ -361,6 +371,7 @@ mod tests {
             "",
             "plan, ;",
             "plan=1",
+            "shield=1",
             "plan=(1 2)",
             "Plan",
             "plan=?2",

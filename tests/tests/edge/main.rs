@@ -79,6 +79,7 @@ mod routes;
 mod scrape;
 mod set_back;
 mod shield;
+mod shields;
 mod site_rules;
 mod slow_clients;
 mod stale;

@@ -190,7 +190,7 @@ const APPLIED: [(&str, &[(&str, &str)]); 2] = [
 const NESTED: [(&str, &str); 1] = [("server", "listener")];
 
 /// Tables that a reload applies as a whole.
-const APPLIED_TABLES: [&str; 28] = [
+const APPLIED_TABLES: [&str; 29] = [
     "server.listener",
     "server.listener.tls",
     "server.listener.tls.certificates",
@@ -203,6 +203,7 @@ const APPLIED_TABLES: [&str; 28] = [
     "site.balance",
     "site.health",
     "site.retry",
+    "site.shield",
     "site.refresh_ahead",
     "site.country",
     "site.never",

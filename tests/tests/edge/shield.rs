@@ -464,8 +464,8 @@ fn the_pair_of_configurations_in_the_documentation_works() {
         .iter()
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    let [edge, shield] = blocks[..] else {
-        panic!("there are two configurations");
+    let [edge, shield, ..] = blocks[..] else {
+        panic!("the first two configurations are the pair");
     };
     let clock = clock();
     let start = |text: &str, origin: &str, own: &str| {

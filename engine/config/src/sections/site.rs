@@ -22,6 +22,7 @@ use super::never::NeverRule;
 use super::origin::{self, Origin};
 use super::refresh_ahead::RefreshAhead;
 use super::route::Route;
+use super::shield::Shield;
 use super::site_purge::SitePurge;
 use crate::files::BaseDir;
 use crate::forms::{self, OriginAddress};
@@ -69,6 +70,8 @@ section! {
         health: Health = {}, Nested(Health);
         /// See `[site.retry]`.
         retry: Retry = {}, Nested(Retry);
+        /// See `[site.shield]`.
+        shield: Option<Shield> = rule("none: the origins are asked"), Nested(Shield);
         /// Maximum time for a request without a body until the head of its response, over all
         /// origins that are tried.
         deadline: Duration = "60s", Duration("100ms", "1h");
@@ -310,6 +313,9 @@ impl Site {
         let mut site = Site::read(reader, base_dir);
         site.next_hops = origin::next_hops(reader, &site.origins, site.next_hops);
         rules::check(reader, &site);
+        if let (Some(shield), Some(table)) = (&site.shield, reader.nested("shield")) {
+            shield.check(&table);
+        }
         site
     }
 }

@@ -94,6 +94,7 @@ fn report(site: &Site, hop: HopFigures) -> OriginReport {
     OriginReport {
         site: site.settings.name.to_string(),
         routes: routes_to(site, &hop.name),
+        shield: hop.is_shield,
         only_by_name: !site.origin.names().any(|name| name == hop.name),
         origin: hop.name,
         addresses: hop.addresses,

@@ -10,8 +10,10 @@ use tokio::sync::Semaphore;
 use super::error::RolloutError;
 use super::version_set::{PolicyVersions, VersionSet};
 use tero_config as config;
+use tero_config::RetryOn;
 use tero_edge::origin::{
-    ConnectionSettings, FetchTimes, Origin, OriginSettings, SiteHopSettings, SiteHops,
+    ConnectionSettings, FetchTimes, Origin, OriginSettings, ShieldSettings, Shields,
+    SiteHopSettings, SiteHops,
 };
 use tero_edge::request::Edge;
 use tero_edge::request::canary::Canary;
@@ -109,6 +111,8 @@ struct SiteOrigins {
     hops: Arc<SiteHops>,
     /// Those of requests without a route that has its own.
     site: Arc<Origin>,
+    /// The shields in front of them.
+    shields: Option<Arc<Shields>>,
     /// Those of each route.
     routes: Vec<Option<Arc<Origin>>>,
     /// Tunnels that opened under an old configuration hold permits of that one.
@@ -124,6 +128,7 @@ impl SiteDraft<'_> {
         let SiteOrigins {
             hops,
             site: origin,
+            shields,
             routes,
             tunnels,
         } = self.origins()?;
@@ -165,6 +170,7 @@ impl SiteDraft<'_> {
             limits: self.limits.of_site(&self.settings.name),
             hops,
             origin,
+            shields,
             tunnels,
             counters: self.counters(&policies, trial),
             policies,
@@ -269,6 +275,7 @@ impl SiteDraft<'_> {
             return Ok(SiteOrigins {
                 hops: Arc::clone(&before.hops),
                 site: Arc::clone(&before.origin),
+                shields: before.shields.clone(),
                 routes: (0..self.settings.routes.len()).map(of_route).collect(),
                 tunnels: Arc::clone(&before.tunnels),
             });
@@ -296,6 +303,7 @@ impl SiteDraft<'_> {
         };
         Ok(SiteOrigins {
             site: Arc::new(Origin::new(origin_settings(site, None), &hops, general)),
+            shields: shields(site, &hops),
             routes: site.routes.iter().map(of_route).collect(),
             tunnels: Arc::new(Semaphore::new(site.max_tunnels)),
             hops: Arc::new(hops),
@@ -373,6 +381,15 @@ fn chains(sites: &Sites) -> Vec<&Chain> {
 fn hop_settings(site: &config::Site, server: &config::Server) -> SiteHopSettings {
     SiteHopSettings {
         hops: site.next_hops.clone(),
+        shields: site
+            .shield
+            .as_ref()
+            .map(config::Shield::hops)
+            .unwrap_or_default(),
+        own_shield: site
+            .shield
+            .as_ref()
+            .and_then(|shield| Some(shield.this_node.as_ref()?.to_string())),
         health: site.health.clone(),
         check_host: check_host(site),
         look_up_every: site.look_up_every,
@@ -408,6 +425,21 @@ fn origin_settings(site: &config::Site, route: Option<&config::Route>) -> Origin
         max_waiting: site.max_waiting,
         release_after: site.release_fetch_after,
     }
+}
+
+/// The shields of a site.
+fn shields(site: &config::Site, hops: &SiteHops) -> Option<Arc<Shields>> {
+    let shield = site.shield.as_ref()?;
+    let mut origin = origin_settings(site, None);
+    // A status of a shield is that of the origins, which it has tried itself.
+    let tells_of_hop = |cause: &RetryOn| !matches!(cause, RetryOn::Status(_));
+    origin.retry.on.retain(tells_of_hop);
+    let settings = ShieldSettings {
+        origin,
+        falls_back: shield.fall_back,
+        spill_above: shield.spill_above,
+    };
+    Shields::new(settings, hops).map(Arc::new)
 }
 
 /// The `Host` that checks name: the one that requests have.

@@ -21,6 +21,8 @@ const BOUNDED_LOAD: f64 = 1.25;
 #[derive(Debug)]
 pub(super) struct Balancer {
     by: BalanceBy,
+    /// Requests under way up to which a hop that is chosen by the key is not full.
+    spill_above: usize,
     /// The round-robin of the primary hops, and that of the backups.
     turns: [Vec<usize>; 2],
     next: AtomicUsize,
@@ -35,10 +37,22 @@ pub(super) struct HopOrder<'h> {
     pub(super) on_trial: Option<&'h Arc<NextHop>>,
 }
 
+/// All hops that may be asked.
+#[derive(Debug)]
+pub(super) struct RankedHops<'h> {
+    /// In the order in which they are asked.
+    pub(super) hops: Vec<&'h Arc<NextHop>>,
+    /// So many of them, from the first, are healthy.
+    pub(super) healthy: usize,
+    /// A hop whose rest is over.
+    pub(super) on_trial: Option<&'h Arc<NextHop>>,
+}
+
 impl Balancer {
     pub(super) fn new(by: BalanceBy, hops: &[Arc<NextHop>]) -> Balancer {
         Balancer {
             by,
+            spill_above: 0,
             turns: [false, true].map(|is_backup| {
                 let weights = hops.iter().map(|hop| match hop.is_backup == is_backup {
                     true => hop.weight,
@@ -47,6 +61,14 @@ impl Balancer {
                 turns(&weights.collect::<Vec<_>>())
             }),
             next: AtomicUsize::new(0),
+        }
+    }
+
+    /// By the key, where a hop is full only above so many requests under way.
+    pub(super) fn by_key_above(spill_above: usize, hops: &[Arc<NextHop>]) -> Balancer {
+        Balancer {
+            spill_above,
+            ..Balancer::new(BalanceBy::Key, hops)
         }
     }
 
@@ -64,6 +86,20 @@ impl Balancer {
                 on_trial: None,
             };
         }
+        let ranked = self.ranked(hops, key, now);
+        HopOrder {
+            on_trial: ranked.on_trial.filter(|_| ranked.healthy > 0),
+            hops: ranked.hops,
+        }
+    }
+
+    /// All hops that may be asked, also if that is one.
+    pub(super) fn ranked<'h>(
+        &self,
+        hops: &'h [Arc<NextHop>],
+        key: &[u8],
+        now: Timestamp,
+    ) -> RankedHops<'h> {
         let uses: Vec<HopUse> = hops.iter().map(|hop| hop.health.usability(now)).collect();
         let of_use = |places: &[usize], wanted: HopUse| -> Vec<usize> {
             places
@@ -77,19 +113,17 @@ impl Balancer {
         let mut order = of_use(&primary, HopUse::Healthy);
         order.extend(of_use(&backup, HopUse::Healthy));
         let on_trial = of_use(&primary, HopUse::OnTrial);
-        let is_spare = !order.is_empty();
+        let healthy = order.len();
         order.extend(&on_trial);
         order.extend(of_use(&backup, HopUse::OnTrial));
         order.extend(of_use(&all, HopUse::Resting));
         if order.is_empty() {
             order = all;
         }
-        HopOrder {
+        RankedHops {
             hops: order.into_iter().map(|place| &hops[place]).collect(),
-            on_trial: on_trial
-                .first()
-                .filter(|_| is_spare)
-                .map(|&place| &hops[place]),
+            healthy,
+            on_trial: on_trial.first().map(|&place| &hops[place]),
         }
     }
 
@@ -101,7 +135,7 @@ impl Balancer {
         match self.by {
             BalanceBy::RoundRobin => self.in_turn(turns),
             BalanceBy::LeastBusy => self.less_busy_of_two(hops, turns),
-            BalanceBy::Key => by_key(hops, turns, key),
+            BalanceBy::Key => by_key(hops, turns, key, self.spill_above),
         }
     }
 
@@ -130,7 +164,7 @@ impl Balancer {
 }
 
 /// By the key (rendezvous hashing), those with more than their share of the load last.
-fn by_key(hops: &[Arc<NextHop>], turns: &[usize], key: &[u8]) -> Vec<usize> {
+fn by_key(hops: &[Arc<NextHop>], turns: &[usize], key: &[u8], spill_above: usize) -> Vec<usize> {
     let mut order = distinct(turns.iter().copied());
     let weight: u32 = order.iter().map(|&place| hops[place].weight).sum();
     let under_way: usize = order
@@ -151,7 +185,9 @@ fn by_key(hops: &[Arc<NextHop>], turns: &[usize], key: &[u8]) -> Vec<usize> {
     let is_full = |place: &usize| {
         let hop = &hops[*place];
         let share = f64::from(hop.weight) / f64::from(weight.max(1));
-        hop.health.in_flight() as f64 >= (BOUNDED_LOAD * (under_way + 1) as f64 * share).ceil()
+        let in_flight = hop.health.in_flight();
+        let most = (BOUNDED_LOAD * (under_way + 1) as f64 * share).ceil();
+        in_flight >= spill_above && in_flight as f64 >= most
     };
     let (full, free): (Vec<_>, Vec<_>) = order.into_iter().partition(is_full);
     [free, full].concat()
@@ -299,6 +335,19 @@ mod tests {
             taken[usize::from(order.hops[0].name == "app-1")] += 1;
         }
         assert_eq!(taken.iter().max(), Some(&50));
+    }
+
+    #[test]
+    fn a_hop_is_full_only_above_its_requests_to_spare() {
+        let hops = hops(&[1, 1]);
+        let balancer = Balancer::by_key_above(32, &hops);
+        let own = first(&balancer, &hops, b"one key");
+        for _ in 0..32 {
+            let order = balancer.order(&hops, b"one key", Timestamp::from_unix_secs(1_000));
+            assert_eq!(order.hops[0].name, own);
+            order.hops[0].health.enter();
+        }
+        assert_ne!(first(&balancer, &hops, b"one key"), own);
     }
 
     #[test]

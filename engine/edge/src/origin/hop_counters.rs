@@ -48,6 +48,8 @@ pub struct HopFigures {
     pub connections: u64,
     /// How it does.
     pub state: HopState,
+    /// Whether it is a shield in front of the site's origins.
+    pub is_shield: bool,
 }
 
 impl HopCounters {
@@ -96,6 +98,7 @@ impl HopCounters {
             seconds: self.micros.load(Ordering::Relaxed) as f64 / 1e6,
             connections: self.connections.load(Ordering::Relaxed),
             state,
+            is_shield: false,
         }
     }
 }

@@ -83,6 +83,8 @@ pub struct FetchPermit {
     _stream: Option<StreamPlace>,
     /// Its place at its hop.
     _hop: Option<HopPlace>,
+    /// Its place at this node as a shield.
+    _own_shield: Option<HopPlace>,
     /// Its content waits for leave to be sent.
     _leave: Option<LeaveEnd>,
 }
@@ -205,6 +207,7 @@ impl PermitPool {
             _connection: connection,
             _stream: None,
             _hop: None,
+            _own_shield: None,
             _leave: None,
         }
     }
@@ -224,6 +227,11 @@ impl FetchPermit {
         leave: Option<LeaveEnd>,
     ) {
         (self._stream, self._hop, self._leave) = (stream, Some(hop), leave);
+    }
+
+    /// Holds the request's place at this node as a shield.
+    pub(super) fn hold_own_shield(&mut self, place: HopPlace) {
+        self._own_shield = Some(place);
     }
 
     /// Lends the fetch: from now on, the request waits for its own client. Does nothing if it was

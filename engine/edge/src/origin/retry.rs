@@ -57,17 +57,26 @@ pub(super) fn allows(
     method: &Method,
     answer: &Result<HopAnswer, SendError>,
 ) -> bool {
-    let may_repeat = match *method {
+    match answer {
+        Ok(answer) => {
+            allows_method(retry, method) && allows_status(retry, answer.response.status())
+        }
+        Err(failure) => failure.unsent.is_none() && allows_after(retry, method, &failure.error),
+    }
+}
+
+/// Whether a request of this method may be sent again after this failure, also if it was sent.
+pub(super) fn allows_after(retry: &Retry, method: &Method, error: &OriginError) -> bool {
+    allows_method(retry, method) && allows_error(retry, error)
+}
+
+fn allows_method(retry: &Retry, method: &Method) -> bool {
+    match *method {
         Method::GET | Method::HEAD | Method::OPTIONS => true,
         Method::PUT => retry.methods.contains(&RetryMethod::Put),
         Method::DELETE => retry.methods.contains(&RetryMethod::Delete),
         _ => false,
-    };
-    may_repeat
-        && match answer {
-            Ok(answer) => allows_status(retry, answer.response.status()),
-            Err(failure) => failure.unsent.is_none() && allows_error(retry, &failure.error),
-        }
+    }
 }
 
 fn allows_status(retry: &Retry, status: StatusCode) -> bool {

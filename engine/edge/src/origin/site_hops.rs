@@ -16,6 +16,10 @@ use tero_time::clock::Clock;
 pub struct SiteHopSettings {
     /// The next hops.
     pub hops: Vec<config::Origin>,
+    /// The shields in front of them.
+    pub shields: Vec<config::Origin>,
+    /// The name of the shield that this node is.
+    pub own_shield: Option<String>,
     /// When they rest.
     pub health: config::Health,
     /// The `Host` of checks.
@@ -30,6 +34,7 @@ pub struct SiteHopSettings {
 #[derive(Debug)]
 pub struct SiteHops {
     pub(super) hops: Vec<Arc<NextHop>>,
+    pub(super) shields: Vec<Arc<NextHop>>,
     pub(super) settings: SiteHopSettings,
     pub(super) clock: Clock,
 }
@@ -45,33 +50,49 @@ impl SiteHops {
         clock: Clock,
         before: Option<&SiteHops>,
     ) -> Result<SiteHops, OriginTlsError> {
-        let hops = settings.hops.iter().map(|hop| {
-            let before = before.and_then(|before| before.named(&hop.shown_name()));
+        let make = |hop: &config::Origin, before: Option<&NextHop>| {
             NextHop::new(hop, &settings.health, settings.look_up_every, before).map(Arc::new)
+        };
+        let hops = settings.hops.iter().map(|hop| {
+            let before = before.and_then(|before| named(&before.hops, &hop.shown_name()));
+            make(hop, before)
+        });
+        let shields = settings.shields.iter().map(|hop| {
+            let before = before.and_then(|before| named(&before.shields, &hop.shown_name()));
+            make(hop, before)
         });
         Ok(SiteHops {
             hops: hops.collect::<Result<_, _>>()?,
+            shields: shields.collect::<Result<_, _>>()?,
             settings,
             clock,
         })
     }
 
-    fn named(&self, name: &str) -> Option<&NextHop> {
-        let mut hops = self.hops.iter().map(|hop| &**hop);
-        hops.find(|hop| hop.name == name)
-    }
-
     /// Takes a next hop out, or puts it back: no further requests go to it, and those under way end
     /// in order. Returns whether there is one of that name.
     pub fn set_drained(&self, name: &str, is_drained: bool) -> bool {
-        let hop = self.named(name);
+        let hop = named(&self.hops, name).or_else(|| named(&self.shields, name));
         hop.inspect(|hop| hop.health.set_drained(is_drained))
             .is_some()
     }
 
-    /// The figures of each next hop, in the order of the configuration.
+    /// The figures of each next hop, in the order of the configuration, then of each shield but the
+    /// one that this node is.
     pub fn figures(&self) -> Vec<HopFigures> {
         let now = self.clock.now();
-        self.hops.iter().map(|hop| hop.figures(now)).collect()
+        let own = self.settings.own_shield.as_deref();
+        let others = |hop: &&Arc<NextHop>| Some(&*hop.name) != own;
+        let hops = self.hops.iter().map(|hop| hop.figures(now));
+        let shields = self.shields.iter().filter(others);
+        let shields = shields.map(|hop| HopFigures {
+            is_shield: true,
+            ..hop.figures(now)
+        });
+        hops.chain(shields).collect()
     }
+}
+
+fn named<'h>(hops: &'h [Arc<NextHop>], name: &str) -> Option<&'h NextHop> {
+    hops.iter().map(|hop| &**hop).find(|hop| hop.name == name)
 }

@@ -202,6 +202,12 @@ pub(super) fn admit_to<T>(
     };
     let decision = Arc::clone(&edge.no_decision);
     fields.content |= source.has_content;
+    // Nodes that share the work say whom they ask as a shield. What else is in their networks, such as a
+    // load balancer, brings visitors.
+    let told = match &site.shields {
+        None => identity.edge,
+        Some(_) => identity.edge.filter(|edge| edge.to_shield),
+    };
     let mut exchange = Exchange {
         site,
         route,
@@ -223,7 +229,7 @@ pub(super) fn admit_to<T>(
         at,
         client: identity.client,
         proxies: identity.proxies,
-        edge: identity.edge,
+        edge: told,
         connection: source.connection,
         requester: source.requester,
         id,

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 
 use super::basic_auth::ProvenCredentials;
 use super::canary::Canary;
@@ -17,7 +17,9 @@ use super::rate_limits::{ExceededLimit, LimitClass, LimitedRequest};
 use super::request_id::RequestId;
 use super::route_table::{CompiledRoute, RouteIndex};
 use super::site::Site;
-use crate::origin::{Origin, OriginError, OriginResponse};
+use crate::origin::{
+    ContentSource, Origin, OriginError, OriginResponse, RequestBody, RequestCopy, Shields,
+};
 use crate::run_id::RunId;
 use crate::telemetry::spans::RequestTrace;
 use tero_config::{Compress, RouteCompress};
@@ -299,6 +301,40 @@ impl Exchange {
                 _ => own,
             },
         }
+    }
+
+    /// Sends a request to its next hop: a shield of the site, or one of [`Exchange::origin`].
+    pub(super) async fn fetch(
+        &self,
+        request: Request<RequestBody>,
+        source: ContentSource,
+        again: Option<&mut RequestCopy<'_>>,
+    ) -> Result<OriginResponse, OriginError> {
+        let (origin, url) = (self.origin(), key::url_of(&self.key));
+        match self.shields() {
+            // Larger than a fetch without shields.
+            Some(shields) => Box::pin(shields.fetch(origin, (request, source), url, again)).await,
+            None => origin.fetch(request, source, url, again).await,
+        }
+    }
+
+    /// The shields that stand between this node and the origins for it: none if this node is asked as a
+    /// shield, or if a policy has chosen an origin, since a shield doesn't know of that choice.
+    pub(super) fn shields(&self) -> Option<&Shields> {
+        let shields = self.site.shields.as_deref()?;
+        let is_shield = self.edge.as_ref().is_some_and(|edge| edge.to_shield);
+        let is_chosen = || self.extended().is_some_and(|it| it.origin.origin.is_some());
+        (!is_shield && !is_chosen()).then_some(shields)
+    }
+
+    /// The name of a hop that has answered it.
+    pub(super) fn hop_name(&self, place: usize) -> Option<&str> {
+        let origin = self.origin();
+        let of_shield = || {
+            let place = place.checked_sub(origin.names().count())?;
+            self.site.shields.as_ref()?.name_at(place)
+        };
+        origin.name_at(place).or_else(of_shield)
     }
 
     /// How its stored response is compressed; `None` if it isn't.

@@ -39,6 +39,7 @@ use tero_semantics::decision::{
 };
 use tero_semantics::disposition::{Disposition, FetchPlan, PassReason, StoredMatch};
 use tero_semantics::freshness::{Freshness, LifetimeSource, browser_lifetime, header_lifetime};
+use tero_semantics::key;
 use tero_semantics::path::PathPattern;
 use tero_semantics::reuse::ClientDirectives;
 use tero_semantics::storability::{FloorExceptions, Refusal, Storability};
@@ -335,6 +336,17 @@ fn rules_of_request(
         let text = "a GET for the URL goes to other origins (origins of site.route), so what is stored for it doesn't count here";
         rules.push(rule("route-origins", text.to_owned()));
     }
+    rules.extend(exchange.shields().map(|shields| {
+        let (names, is_own) = shields.of_url(key::url_of(&exchange.key));
+        let names = names.join(", ");
+        let text = match is_own {
+            true => {
+                format!("this node is the URL's shield (site.shield); in order they are {names}")
+            }
+            false => format!("the URL's shields are asked (site.shield), in this order: {names}"),
+        };
+        rule("shields", text)
+    }));
     let joined = exchange.decision.variant.as_deref().unwrap_or_default();
     let rulings = asked.rulings.iter();
     rules.extend(rulings.map(|ruling| note(ruling, asked, joined)));

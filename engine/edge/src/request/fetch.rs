@@ -26,7 +26,7 @@ use super::provenance::{NotStored, Storing};
 use super::record;
 use super::visit::{OwnedVisit, Visit};
 use crate::collapse::Lead;
-use crate::origin::{self, ContentSource, FetchPermit, OriginResponse};
+use crate::origin::{self, ContentSource, FetchPermit, OriginResponse, RequestCopy};
 use crate::store::fill::FillReader;
 use crate::store::stored::StoredResponse;
 use crate::store::{Key, PurgeWatch};
@@ -301,15 +301,10 @@ impl Fetch {
             request
         };
         let asked_at = clock.now();
+        let again: &mut RequestCopy<'_> = &mut || Some(request());
         let answer = visit
             .exchange
-            .origin()
-            .fetch(
-                request(),
-                ContentSource::AtHand,
-                key::url_of(&visit.exchange.key),
-                Some(&mut || Some(request())),
-            )
+            .fetch(request(), ContentSource::AtHand, Some(again))
             .await;
         visit
             .exchange

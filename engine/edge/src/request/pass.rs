@@ -16,11 +16,11 @@ use super::next_hop_request;
 use super::upload::{self, Upload};
 use super::url_keys::keys_of_url;
 use super::visit::Visit;
-use crate::origin::{self, ContentSource, OriginResponse, RequestBody};
+use crate::origin::{self, ContentSource, OriginResponse, RequestBody, RequestCopy};
 use crate::store::{PurgeMode, PurgeProgress, PurgeScope, PurgeWatch};
 use tero_semantics::request_fields::{RequestFieldKind, kind_of};
 use tero_semantics::trailers::announced_trailers;
-use tero_semantics::{forwarding, invalidation, key, storability, validation};
+use tero_semantics::{forwarding, invalidation, storability, validation};
 
 /// What the next hop answered to a request that the cache has no part in.
 #[derive(Debug)]
@@ -138,18 +138,11 @@ pub(super) async fn send(
     let parts = &exchange.parts;
     let may_be_not_modified = validation::may_be_not_modified(&parts.method, request.headers());
     let asked_at = edge.clock.now();
-    let answer = exchange
-        .origin()
-        .fetch(
-            request,
-            source,
-            key::url_of(&exchange.key),
-            match &spare {
-                Some(_) => Some(&mut again),
-                None => None,
-            },
-        )
-        .await;
+    let again: Option<&mut RequestCopy<'_>> = match &spare {
+        Some(_) => Some(&mut again),
+        None => None,
+    };
+    let answer = exchange.fetch(request, source, again).await;
     exchange.count_origin(&answer, edge.clock.now().since(asked_at));
     let status = answer.as_ref().ok().map(|answer| answer.response.status());
     if status == Some(StatusCode::NOT_MODIFIED) && !may_be_not_modified {

@@ -483,7 +483,7 @@ fn facts<'e>(exchange: &'e Exchange, provenance: &Provenance) -> AnswerFacts<'e>
         failure: provenance.failure.map(|failure| failure.reason),
         age_secs: provenance.lifetime.map(|lifetime| lifetime.age_secs),
         ttl_secs: provenance.lifetime.map(|lifetime| lifetime.ttl_secs),
-        origin: contact.and_then(|(hop, _)| exchange.origin().name_at(hop)),
+        origin: contact.and_then(|(hop, _)| exchange.hop_name(hop)),
         origin_status: provenance.next_hop.map(|reply| reply.status),
         origin_micros: contact.map(|(_, micros)| micros),
     }

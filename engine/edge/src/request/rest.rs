@@ -13,7 +13,7 @@ use super::body::{RestOfContent, SilenceLimit, StreamedBody};
 use super::failure::ErrorChain;
 use super::next_hop_request::{self, FetchKind};
 use super::visit::{OwnedVisit, Visit};
-use crate::origin::{self, ContentSource};
+use crate::origin::{self, ContentSource, RequestCopy};
 use tero_semantics::key;
 use tero_semantics::partial::strong_validator;
 use tero_semantics::range::Partial;
@@ -38,14 +38,10 @@ async fn ask(visit: OwnedVisit, validator: HeaderValue, from: u64) -> Option<Box
     };
     let request = || next_hop_request::for_storing(visit, origin::empty(), &kind);
     let asked_at = visit.now();
-    let origin = visit.exchange.origin();
-    let answer = origin
-        .fetch(
-            request(),
-            ContentSource::AtHand,
-            key::url_of(&visit.exchange.key),
-            Some(&mut || Some(request())),
-        )
+    let again: &mut RequestCopy<'_> = &mut || Some(request());
+    let exchange = visit.exchange;
+    let answer = exchange
+        .fetch(request(), ContentSource::AtHand, Some(again))
         .await;
     let took = visit.now().since(asked_at);
     visit.exchange.count_origin(&answer, took);

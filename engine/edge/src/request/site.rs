@@ -17,7 +17,7 @@ use super::rate_limits::{RateLimits, SiteLimits};
 use super::route_table::RouteTable;
 use super::shadow::Shadow;
 use super::site_rules::SiteRules;
-use crate::origin::{Origin, SiteHops};
+use crate::origin::{Origin, Shields, SiteHops};
 use crate::telemetry::counters::SiteCounters;
 use tero_config as config;
 use tero_config::{IpNet, PeerNetwork};
@@ -73,6 +73,8 @@ pub struct Site {
     pub hops: Arc<SiteHops>,
     /// Those that requests go to whose route has none of its own.
     pub origin: Arc<Origin>,
+    /// The shields in front of its origins; `None` if there are none.
+    pub shields: Option<Arc<Shields>>,
     /// Tunnels that may still be opened.
     pub tunnels: Arc<Semaphore>,
     /// What happened to its requests.
@@ -101,6 +103,12 @@ impl Site {
         let routes = self.routes.as_ref();
         let own = routes.and_then(|routes| routes.origin_of_get(path));
         own.unwrap_or(&self.origin)
+    }
+
+    /// Whether there is room for a fetch for a path that no visitor waits for.
+    pub fn has_room_for(&self, path: &str) -> bool {
+        let shields = self.shields.as_ref();
+        self.origin_of_get(path).has_room() && shields.is_none_or(|shields| shields.has_room())
     }
 
     /// Whether a request has more to do than to be answered.

@@ -24,6 +24,7 @@ pub(super) fn tell_next_hop(visit: Visit<'_>, headers: &mut HeaderMap) {
         is_plan: exchange.requester.is_plan(),
         key: key(exchange),
         purges: edge.fleet.number().map(|number| *number),
+        to_shield: exchange.shields().is_some(),
     };
     told.set(headers);
 }

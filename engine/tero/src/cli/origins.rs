@@ -136,7 +136,10 @@ fn table(origins: &[OriginReport]) -> Table {
 
 /// Whose requests it gets: those of routes that name it, and of all others.
 fn routes(origin: &OriginReport) -> String {
-    let others = (!origin.only_by_name).then_some("*");
+    let others = match (origin.shield, origin.only_by_name) {
+        (true, _) => Some("* (shield)"),
+        (false, only_by_name) => (!only_by_name).then_some("*"),
+    };
     let routes = origin.routes.iter().map(String::as_str).chain(others);
     routes.collect::<Vec<_>>().join(", ")
 }

@@ -337,6 +337,7 @@ mod tests {
             certificate_ends: None,
             routes: Vec::new(),
             only_by_name: false,
+            shield: false,
         }]));
         state.take(TopNews::Event(LiveEvent::Request(RequestReport {
             at_unix_ms: 1_795_608_000_000,

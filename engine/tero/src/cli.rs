@@ -30,6 +30,7 @@ mod schedule;
 mod serve;
 mod shown;
 mod signing;
+mod simulate;
 mod stats;
 mod summary;
 mod tail;
@@ -107,6 +108,7 @@ enum Command {
     Reload(reload::ReloadCommand),
     Report(summary::ReportCommand),
     Schedule(schedule::ScheduleCommand),
+    Simulate(simulate::SimulateCommand),
     Stats(stats::StatsCommand),
     Tail(tail::TailCommand),
     Top(top::TopCommand),
@@ -139,6 +141,7 @@ pub fn run() -> ExitCode {
         Command::Reload(reload) => reload.run(),
         Command::Report(report) => report.run(),
         Command::Schedule(schedule) => schedule.run(),
+        Command::Simulate(simulate) => simulate.run(),
         Command::Stats(stats) => stats.run(),
         Command::Tail(tail) => tail.run(),
         Command::Top(top) => top.run(),

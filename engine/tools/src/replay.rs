@@ -5,3 +5,4 @@ pub mod diff;
 pub mod formats;
 pub mod log;
 pub mod record;
+pub mod simulate;

@@ -39,6 +39,7 @@ mod fault_matrix;
 mod fault_schedule;
 mod floor;
 mod followers;
+mod forecast;
 mod freshness;
 mod fuzzing;
 mod harness;

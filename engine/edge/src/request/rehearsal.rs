@@ -227,7 +227,7 @@ impl Rehearsal {
     fn ruled(&self, mut exchange: Arc<Exchange>, verdict: Verdict, sent: SentAnswer) {
         match verdict {
             Verdict::Admit => self.admitted(&exchange, sent),
-            // Nobody switches maintenance on, which gives what is stored.
+            // No operator switches maintenance on, which gives what is stored.
             Verdict::Answer(answer) | Verdict::StoredOnly(answer) => {
                 let visit = self.visit(&exchange);
                 let answer = respond::by_rule(visit, *answer);

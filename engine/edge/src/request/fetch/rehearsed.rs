@@ -125,12 +125,8 @@ impl Fetch {
         }
         let failure = self.failure_of_origin(status, &parts.headers);
         let (terms, place) = self.judge_new(&mut parts, Some(length), asked_at);
-        let refusal = match place {
-            // Nobody asks for a part.
-            Ok(_) => None,
-            Err(refusal) => Some(refusal),
-        };
-        if let Some(refusal) = refusal {
+        // A rehearsal never asks for a part.
+        if let Err(refusal) = place {
             self.remember_not_storable(status, refusal);
             let news = failure.map_or(FlightNews::not_stored(refusal), FlightNews::Failed);
             return (RehearsedResult::NotStored(status, refusal), news);

@@ -1,0 +1,438 @@
+//! `tero simulate`: the forecast of a configuration over an access log, without a server.
+
+use std::cell::Cell;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use clap::Args;
+
+use super::compile::compiler;
+use super::config_args::ConfigArgs;
+use super::{colours, fail, print, print_json, report as mistakes, used_wrongly};
+use tero_config::units;
+use tero_config::{Config, ModuleSource};
+use tero_control::rehearsal::EdgeRehearsal;
+use tero_policy_host::check::check_file;
+use tero_semantics::authority::Scheme;
+use tero_semantics::timestamp::Timestamp;
+use tero_time::clock::Clock;
+use tero_time::zones;
+use tero_tools::replay::formats::{FieldMap, LogFormat, LogSyntax};
+use tero_tools::replay::log::{LogOptions, LogReader};
+use tero_tools::replay::record::{BadLine, LogRecord};
+use tero_tools::replay::simulate::assumptions::Assumptions;
+use tero_tools::replay::simulate::report::report;
+use tero_tools::replay::simulate::text::tables;
+use tero_tools::replay::simulate::{
+    Simulation, SimulationProgress, SimulationSettings, page, simulate,
+};
+
+const EXAMPLE: &str = "\
+Examples:
+  tero simulate --log access.log            what ./tero.toml would do
+  tero simulate shop.toml --log logs/*.gz --html forecast.html
+  tero simulate --log access.log --against new.toml
+  tero simulate --log access.log --policy hours=new.wasm --without-warming
+  tero simulate --log access.log --memory 256MiB,1GiB,4GiB --curve
+  tero simulate --log access.log --assume 'cache-control=/img/*: max-age=600'
+
+The edge's own decisions, keys, freshness, collapsing, stale windows,
+revalidation, warming plans and eviction are rehearsed over the log, with the
+time of the log as the clock. Nothing is sent anywhere. What a log doesn't tell
+is assumed; the report names each assumption, and how to state it otherwise.
+A difference that is more than noise is marked with *.
+
+Exit code: 0 for success, 1 if nothing can be simulated, 2 if the command is
+used wrongly.";
+
+/// The memory that holds everything: for the curve, nothing may be evicted.
+const NO_BOUND: u64 = 1 << 42;
+
+/// Forecasts hit rate and load of the origin: rehearses an access log
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct SimulateCommand {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Access logs, plain or compressed (gzip, Zstandard); `-` is standard input
+    #[arg(long, required = true, value_name = "FILE", num_args = 1..)]
+    log: Vec<PathBuf>,
+    /// The format of the log: combined, w3c or json [default: each line tells]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// What keys of JSON lines mean: tero, cloudflare, fastly, or FACT=KEY; split by commas
+    #[arg(long, value_name = "MAP")]
+    fields: Option<String>,
+    /// Another configuration to compare with
+    #[arg(long, value_name = "FILE")]
+    against: Vec<PathBuf>,
+    /// Compares with another module of a policy; may be repeated
+    #[arg(long, value_name = "NAME=MODULE")]
+    policy: Vec<String>,
+    /// Compares with the same without warming plans
+    #[arg(long)]
+    without_warming: bool,
+    /// Compares with the same in other sizes of `cache.memory`
+    #[arg(long, value_name = "SIZE", value_delimiter = ',')]
+    memory: Vec<String>,
+    /// Tells the hit rate for every size of the memory
+    #[arg(long)]
+    curve: bool,
+    /// States an assumption: NAME=VALUE; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    assume: Vec<String>,
+    /// The local hour in which the site opens: 0 to 23 [default: when requests rise most]
+    #[arg(long, value_name = "HOUR")]
+    opening: Option<u8>,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+    /// Writes a page with charts
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+/// One way in which the log is rehearsed.
+struct Scenario {
+    name: String,
+    config: Config,
+    with_plans: bool,
+}
+
+impl SimulateCommand {
+    pub(super) fn run(self) -> ExitCode {
+        if self.opening.is_some_and(|hour| hour > 23) {
+            return used_wrongly("--opening is an hour from 0 to 23");
+        }
+        let scenarios = match self.scenarios() {
+            Ok(scenarios) => scenarios,
+            Err(exit) => return exit,
+        };
+        let base = &scenarios[0].config;
+        match zones::choose(&base.time.zoneinfo, &Clock::real()) {
+            Ok(zone_data) => zone_data.install(),
+            Err(error) => return fail(&error.to_string()),
+        };
+        let (settings, options) = match self.settings(base) {
+            Ok(settings) => settings,
+            Err(message) => return used_wrongly(&message),
+        };
+        if scenarios.len() + usize::from(self.curve) > 1
+            && self.log.iter().any(|path| path.as_os_str() == "-")
+        {
+            return used_wrongly(
+                "standard input is read once: only one simulation can be made of it",
+            );
+        }
+        let mut results = Vec::new();
+        let count = scenarios.len() + usize::from(self.curve);
+        for (number, scenario) in scenarios.iter().enumerate() {
+            let title = format!("{} of {count}: {}", number + 1, scenario.name);
+            match self.simulate(scenario, &settings, options.clone(), &title) {
+                Ok(simulation) => results.push((scenario.name.clone(), simulation)),
+                Err(message) => return fail(&message),
+            }
+        }
+        let curve = match self
+            .curve
+            .then(|| self.curve(&scenarios[0], &settings, options))
+        {
+            None => None,
+            Some(Ok(curve)) => Some(curve),
+            Some(Err(message)) => return fail(&message),
+        };
+        if let (Some((_, first)), Some(with_curve)) = (results.first_mut(), curve) {
+            first.curve = with_curve.curve;
+        }
+        let report = report(&results, &settings.assumptions, self.opening);
+        if let Some(path) = &self.html
+            && let Err(error) = std::fs::write(path, page(&report))
+        {
+            return fail(&format!("can't write {}: {error}", path.display()));
+        }
+        match self.json {
+            true => print_json(&report),
+            false => print(&tables(&report)),
+        }
+    }
+
+    /// The configuration, and what it is compared with.
+    fn scenarios(&self) -> Result<Vec<Scenario>, ExitCode> {
+        let load = |path: &std::path::Path| match check_file(path, &compiler()) {
+            Ok(config) => Ok(config),
+            Err(errors) => {
+                let _ = write!(io::stderr(), "{}", mistakes::report(&errors, colours()));
+                Err(ExitCode::FAILURE)
+            }
+        };
+        let base = load(self.config.path())?;
+        let scenario = |name: String, config: Config| Scenario {
+            name,
+            config,
+            with_plans: true,
+        };
+        let mut all = vec![scenario(base.file.to_string(), base.clone())];
+        for path in &self.against {
+            all.push(scenario(path.display().to_string(), load(path)?));
+        }
+        for change in &self.policy {
+            let config =
+                with_module(base.clone(), change).map_err(|message| used_wrongly(&message))?;
+            all.push(scenario(change.clone(), config));
+        }
+        for size in &self.memory {
+            let config =
+                with_memory(base.clone(), size).map_err(|message| used_wrongly(&message))?;
+            all.push(scenario(format!("memory {size}"), config));
+        }
+        if self.without_warming {
+            all.push(Scenario {
+                with_plans: false,
+                ..scenario("without warming".to_owned(), base)
+            });
+        }
+        Ok(all)
+    }
+
+    /// How the log is read and rehearsed.
+    fn settings(&self, config: &Config) -> Result<(SimulationSettings, LogOptions), String> {
+        let mut assumptions = assumed_by(config);
+        for text in &self.assume {
+            assumptions.state(text).map_err(|error| error.to_string())?;
+        }
+        let format = self.format.as_deref().map(|name| {
+            LogFormat::from_name(name)
+                .ok_or_else(|| format!("--format {name}: there are combined, w3c and json"))
+        });
+        let fields = self.fields.as_deref().map(FieldMap::parse);
+        let fields = fields.transpose().map_err(|error| error.to_string())?;
+        let options = LogOptions {
+            syntax: LogSyntax {
+                format: format.transpose()?,
+                fields: fields.unwrap_or_default(),
+            },
+            now: Some(Clock::real().wall()),
+        };
+        let is_compared = !(self.against.is_empty() && self.policy.is_empty())
+            || self.without_warming
+            || !self.memory.is_empty();
+        let settings = SimulationSettings {
+            assumptions,
+            curve: false,
+            by_url: is_compared,
+        };
+        Ok((settings, options))
+    }
+
+    /// The simulation in which nothing is evicted, for the curve.
+    fn curve(
+        &self,
+        base: &Scenario,
+        settings: &SimulationSettings,
+        options: LogOptions,
+    ) -> Result<Simulation, String> {
+        let mut config = base.config.clone();
+        config.cache.memory = NO_BOUND;
+        let scenario = Scenario {
+            name: "curve".to_owned(),
+            config,
+            with_plans: base.with_plans,
+        };
+        let settings = SimulationSettings {
+            curve: true,
+            by_url: false,
+            ..settings.clone()
+        };
+        self.simulate(&scenario, &settings, options, "the curve")
+    }
+
+    fn simulate(
+        &self,
+        scenario: &Scenario,
+        settings: &SimulationSettings,
+        options: LogOptions,
+        title: &str,
+    ) -> Result<Simulation, String> {
+        let reader = LogReader::open(&self.log, options).map_err(|error| error.to_string())?;
+        let read = Rc::new(Cell::new(None));
+        let records = WatchedLog {
+            reader,
+            read: Rc::clone(&read),
+        };
+        let mut progress = ProgressBar::new(title, read);
+        let stage = |begin, world| {
+            let (config, with_plans) = (&scenario.config, scenario.with_plans);
+            EdgeRehearsal::boxed(config, &compiler(), begin, world, with_plans)
+        };
+        // What plans and origins do on a real edge is worth a line in its log. Here it isn't real.
+        let quiet = tracing::subscriber::NoSubscriber::default();
+        let simulation = tracing::subscriber::with_default(quiet, || {
+            simulate(records, settings, stage, &mut |so_far| {
+                progress.tell(so_far)
+            })
+        });
+        progress.clear();
+        simulation.map_err(|error| match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        })
+    }
+}
+
+/// What a configuration lets assume: the first host that it names, and https where it redirects to it.
+fn assumed_by(config: &Config) -> Assumptions {
+    let hosts = config.sites.iter().flat_map(|site| &site.hosts);
+    let host = hosts.into_iter().find(|host| !host.contains('*'));
+    let redirects = config
+        .sites
+        .iter()
+        .any(|site| site.redirect_to_https != tero_config::HttpsRedirect::Off);
+    let assumed = Assumptions::default();
+    Assumptions {
+        host: host.cloned().unwrap_or(assumed.host),
+        scheme: if redirects {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        },
+        ..assumed
+    }
+}
+
+/// The configuration with another module of a policy.
+fn with_module(mut config: Config, change: &str) -> Result<Config, String> {
+    let (name, module) = change
+        .split_once('=')
+        .ok_or_else(|| format!("--policy {change}: it is NAME=MODULE"))?;
+    let mut policies = config.policies.iter_mut();
+    let policy = policies
+        .find(|policy| &*policy.name == name)
+        .ok_or_else(|| format!("--policy {change}: no policy has the name {name}"))?;
+    policy.module = match module.strip_prefix("builtin:") {
+        Some(name) => ModuleSource::Builtin(name.to_owned()),
+        None => ModuleSource::File(module.into()),
+    };
+    Ok(config)
+}
+
+/// The configuration with another size of the memory; the parts of it keep their shares.
+fn with_memory(mut config: Config, size: &str) -> Result<Config, String> {
+    let memory = units::size(size.trim())
+        .filter(|memory| *memory >= 1 << 20)
+        .ok_or_else(|| format!("--memory {size}: it is a size from 1MiB on"))?;
+    let cache = &mut config.cache;
+    let part = |of: u64| {
+        u64::try_from(u128::from(of) * u128::from(memory) / u128::from(cache.memory.max(1)))
+            .unwrap_or(memory)
+    };
+    (cache.fill_memory, cache.warm_memory) = (part(cache.fill_memory), part(cache.warm_memory));
+    cache.max_object = cache.max_object.min(memory / 2).max(1);
+    cache.memory = memory;
+    Ok(config)
+}
+
+/// A log that tells how much of it was read.
+struct WatchedLog {
+    reader: LogReader<'static>,
+    read: Rc<Cell<Option<(u64, u64)>>>,
+}
+
+impl Iterator for WatchedLog {
+    type Item = Result<LogRecord, BadLine>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.reader.next();
+        self.read.set(self.reader.progress());
+        next
+    }
+}
+
+/// Says on a terminal how far a simulation is, and how long it will take.
+struct ProgressBar<'t> {
+    title: &'t str,
+    read: Rc<Cell<Option<(u64, u64)>>>,
+    began: Timestamp,
+    told: Timestamp,
+    is_shown: bool,
+}
+
+impl ProgressBar<'_> {
+    fn new(title: &str, read: Rc<Cell<Option<(u64, u64)>>>) -> ProgressBar<'_> {
+        let began = Clock::real().now();
+        ProgressBar {
+            title,
+            read,
+            began,
+            told: began,
+            is_shown: io::stderr().is_terminal(),
+        }
+    }
+
+    fn tell(&mut self, so_far: SimulationProgress) {
+        let now = Clock::real().now();
+        if !self.is_shown || now.since(self.told).as_millis() < 200 {
+            return;
+        }
+        self.told = now;
+        let took = now.since(self.began).as_secs();
+        let line = progress_line(self.title, so_far.requests, self.read.get(), took);
+        let _ = write!(io::stderr(), "\r\x1b[K{line}");
+    }
+
+    fn clear(&self) {
+        if self.is_shown {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+/// A bar of 20 places, the share of the log that was read, and the seconds that are left.
+fn progress_line(title: &str, requests: u64, read: Option<(u64, u64)>, took_secs: u64) -> String {
+    let mut line = format!("{title}  {requests} requests");
+    if let Some((read, total)) = read.filter(|(_, total)| *total > 0) {
+        let done = usize::try_from(read * 20 / total).unwrap_or(20).min(20);
+        let _ = write!(
+            line,
+            "  [{}{}] {} %",
+            "#".repeat(done),
+            ".".repeat(20 - done),
+            read * 100 / total
+        );
+        if read > 0 {
+            let _ = write!(line, ", {} s left", took_secs * (total - read) / read);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_says_how_long_it_will_take() {
+        assert_eq!(
+            progress_line("1 of 2: a", 500, Some((25, 100)), 3),
+            "1 of 2: a  500 requests  [#####...............] 25 %, 9 s left"
+        );
+        assert_eq!(progress_line("a", 5, None, 3), "a  5 requests");
+        assert_eq!(progress_line("a", 5, Some((0, 0)), 3), "a  5 requests");
+    }
+
+    #[test]
+    fn parts_of_the_memory_keep_their_shares() {
+        let text =
+            "[[site]]\nname = \"a\"\nhosts = [\"a.example\"]\norigins = [\"http://127.0.0.1:1\"]";
+        let config = Config::parse(text, "tero.toml", std::path::Path::new("")).unwrap();
+        let before = config.cache.clone();
+        let half = with_memory(config.clone(), "256MiB").unwrap().cache;
+        assert_eq!(half.memory, 256 << 20);
+        assert_eq!(half.warm_memory * 2, before.warm_memory);
+        assert_eq!(half.fill_memory * 2, before.fill_memory);
+        assert!(with_memory(config.clone(), "1B").is_err());
+        assert!(with_module(config, "hours=x.wasm").is_err());
+    }
+}

@@ -95,7 +95,7 @@ fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     if text.as_bytes()[end] == b'"' {
         return Some((Cow::Borrowed(&text[..end]), &text[end + 1..]));
     }
-    let mut plain = text[..end].as_bytes().to_vec();
+    let mut plain = text.as_bytes()[..end].to_vec();
     let bytes = text.as_bytes();
     let mut at = end;
     while let Some(byte) = bytes.get(at) {

@@ -135,7 +135,7 @@ fn offset_secs(text: &str) -> Option<i64> {
         b'-' => -1,
         _ => return None,
     };
-    let digits = text[1..].as_bytes();
+    let digits = &text.as_bytes()[1..];
     let (hours, minutes) = match digits.len() {
         2 => (number(digits)?, 0),
         4 => (number(&digits[..2])?, number(&digits[2..])?),

@@ -35,6 +35,7 @@ mod stats;
 mod summary;
 mod tail;
 mod top;
+mod traffic;
 mod upgrade;
 mod warm;
 
@@ -112,6 +113,7 @@ enum Command {
     Stats(stats::StatsCommand),
     Tail(tail::TailCommand),
     Top(top::TopCommand),
+    Traffic(traffic::TrafficCommand),
     Upgrade(upgrade::UpgradeCommand),
     Warm(warm::WarmCommand),
 }
@@ -145,6 +147,7 @@ pub fn run() -> ExitCode {
         Command::Stats(stats) => stats.run(),
         Command::Tail(tail) => tail.run(),
         Command::Top(top) => top.run(),
+        Command::Traffic(traffic) => traffic.run(),
         Command::Upgrade(upgrade) => upgrade.run(),
         Command::Warm(warm) => warm.run(),
     }

@@ -34,6 +34,42 @@ impl Dice {
         self.below(100) < percent
     }
 
+    /// A number from 0 to below 1.
+    pub(crate) fn part(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// How often something happens that happens `mean` times on average (Poisson's law, by Knuth).
+    pub(crate) fn events(&mut self, mean: f64) -> u32 {
+        let mut events = 0;
+        let mut left = mean.max(0.0);
+        // The exponential of a large mean is 0 in floating point.
+        while left > 0.0 {
+            let step = left.min(500.0);
+            let (limit, mut product) = ((-step).exp(), self.part());
+            while product > limit {
+                product *= self.part();
+                events += 1;
+            }
+            left -= step;
+        }
+        events
+    }
+
+    /// A number below `end` by Zipf's law: 1 comes half as often as 0, and 2 a third as often; 0 if
+    /// `end` is 0.
+    pub(crate) fn zipf(&mut self, end: u64) -> u64 {
+        let total: f64 = (1..=end).map(|rank| 1.0 / rank as f64).sum();
+        let mut left = self.part() * total;
+        for rank in 1..end {
+            left -= 1.0 / rank as f64;
+            if left < 0.0 {
+                return rank - 1;
+            }
+        }
+        end.saturating_sub(1)
+    }
+
     /// The index of one of `weights`, drawn in proportion to its weight; 0 if there are none.
     pub(crate) fn weighted(&mut self, weights: impl Iterator<Item = u32> + Clone) -> usize {
         let total: u64 = weights.clone().map(u64::from).sum();

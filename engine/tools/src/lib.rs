@@ -1,5 +1,5 @@
 //! Tools for the desk: templates of configurations, projects of policies, previews, imports,
-//! replays and the demo.
+//! replays, made-up traffic and the demo.
 
 pub mod calendar_import;
 pub mod demo;
@@ -11,3 +11,4 @@ pub mod project;
 pub mod proof;
 pub mod replay;
 pub mod templates;
+pub mod traffic;

@@ -54,6 +54,7 @@ mod import;
 mod interim;
 mod limits;
 mod listeners;
+mod made_traffic;
 mod maintenance;
 mod memory;
 mod methods;

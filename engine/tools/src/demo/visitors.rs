@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -21,6 +21,9 @@ use tokio::sync::oneshot;
 
 use super::shops::SHOPS;
 use crate::dice::Dice;
+use crate::traffic::PageView;
+use crate::traffic::agents::{AGENTS, SiteAgent};
+use crate::traffic::booking::browse;
 use tero_time::clock::Clock;
 
 /// The most visitors at a time.
@@ -128,12 +131,6 @@ struct Visitor {
     dice: Dice,
 }
 
-/// A request of a visit: for a page, or for what a browser fetches along with it.
-struct View {
-    method: Method,
-    path: String,
-}
-
 impl Visitor {
     /// Visits until the runtime ends.
     async fn visit(mut self) {
@@ -156,7 +153,7 @@ impl Visitor {
                     break;
                 }
                 // A browser fetches images, scripts and styles at once; then a person reads.
-                if !view.path.starts_with("/img/") && !view.path.starts_with("/assets/") {
+                if !view.target.starts_with("/img/") && !view.target.starts_with("/assets/") {
                     let percent = 50 + self.dice.below(100);
                     self.clock
                         .sleep(self.traffic.pause * u32::try_from(percent).unwrap_or(100) / 100)
@@ -182,12 +179,12 @@ impl Visitor {
     async fn look(
         &self,
         connection: &mut SendRequest<Full<Bytes>>,
-        agent: &Agent,
-        view: &View,
+        agent: &SiteAgent,
+        view: &PageView,
     ) -> Option<Response<()>> {
         let mut request = Request::builder()
-            .method(view.method.clone())
-            .uri(&view.path)
+            .method(view.method())
+            .uri(&view.target)
             .header(header::HOST, &self.traffic.host)
             .header(header::USER_AGENT, agent.name)
             .header(header::ACCEPT, "text/html,*/*;q=0.8")
@@ -197,7 +194,7 @@ impl Visitor {
                 .header("sec-ch-ua-mobile", mobile)
                 .header("sec-ch-ua-platform", platform);
         }
-        let body = if view.method == Method::POST {
+        let body = if view.is_post {
             Bytes::from_static(b"monto=2900&medio=tarjeta")
         } else {
             Bytes::new()
@@ -215,157 +212,27 @@ impl Visitor {
 }
 
 /// The requests of one visit, in order.
-fn journey(dice: &mut Dice, agent: &Agent) -> Vec<View> {
+fn journey(dice: &mut Dice, agent: &SiteAgent) -> Vec<PageView> {
     let shop = || SHOPS.iter().enumerate();
     // Zipf's law: the second shop is half as popular as the first, the third a third.
     let slug = SHOPS[dice.weighted(shop().map(|(rank, _)| 12_000 / (rank as u32 + 1)))].slug;
-    if agent.crawler {
+    if agent.is_crawler {
         crawl(dice)
     } else {
         browse(dice, slug)
     }
 }
 
-fn get(path: impl Into<String>) -> View {
-    View {
-        method: Method::GET,
-        path: path.into(),
-    }
-}
-
 /// What a crawler fetches: four shops, after what crawlers read first.
-fn crawl(dice: &mut Dice) -> Vec<View> {
+fn crawl(dice: &mut Dice) -> Vec<PageView> {
     let first = usize::try_from(dice.below(8)).unwrap_or_default();
     let shops = SHOPS.iter().skip(first).take(4);
-    [get("/robots.txt"), get("/sitemap.xml")]
+    ["/robots.txt", "/sitemap.xml"]
         .into_iter()
-        .chain(shops.map(|shop| get(format!("/barberias/{}", shop.slug))))
+        .map(str::to_owned)
+        .chain(shops.map(|shop| format!("/barberias/{}", shop.slug)))
+        .map(|target| PageView::get(target, 0))
         .collect()
-}
-
-/// What a person looks at, who is interested in the shop `slug`.
-fn browse(dice: &mut Dice, slug: &str) -> Vec<View> {
-    let mut views = Vec::new();
-    // A third of visitors follow an advertisement to a shop's page.
-    if dice.percent(33) {
-        let campaign = [
-            "utm_source=instagram&utm_campaign=corte",
-            "utm_source=google&gclid=Cj0KCQ",
-            "fbclid=IwAR2x",
-        ];
-        let campaign = campaign[usize::try_from(dice.below(3)).unwrap_or_default()];
-        let click = dice.below(1_000);
-        views.push(get(format!("/barberias/{slug}?{campaign}{click}")));
-    } else {
-        let home = ["/", "/assets/sitio.css", "/img/portada.svg"];
-        views.extend(home.map(get));
-        views.push(get(format!("/barberias/{slug}")));
-    }
-    views.push(get(format!("/img/{slug}.svg")));
-    if dice.percent(60) {
-        views.push(get(format!("/turnos/{slug}")));
-        views.push(get("/assets/turnos.js"));
-        views.push(get(format!("/api/v1/disponibilidad/{slug}")));
-        if dice.percent(25) {
-            views.push(get(format!("/checkout/{slug}")));
-            views.push(View {
-                method: Method::POST,
-                path: "/api/v1/pagos/crear".to_owned(),
-            });
-            views.push(get("/mi-cuenta/turnos"));
-        }
-    }
-    views
-}
-
-/// The software of a visitor.
-struct Agent {
-    name: &'static str,
-    /// `Sec-CH-UA-Mobile` and `Sec-CH-UA-Platform`, if the browser sends them.
-    hints: Option<(&'static str, &'static str)>,
-    weight: u32,
-    crawler: bool,
-}
-
-const AGENTS: [Agent; 11] = [
-    phone(
-        "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36",
-        Some(("?1", "\"Android\"")),
-        34,
-    ),
-    phone(
-        "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/27.0 Chrome/125.0.0.0 Mobile Safari/537.36",
-        None,
-        8,
-    ),
-    phone(
-        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_6_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.6 Mobile/15E148 Safari/604.1",
-        None,
-        18,
-    ),
-    phone(
-        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_6_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Instagram 350.0.0.31.94",
-        None,
-        10,
-    ),
-    desktop(
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
-        Some(("?0", "\"Windows\"")),
-        12,
-    ),
-    desktop(
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36 Edg/131.0.0.0",
-        Some(("?0", "\"Windows\"")),
-        4,
-    ),
-    desktop(
-        "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
-        None,
-        3,
-    ),
-    desktop(
-        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.6 Safari/605.1.15",
-        None,
-        3,
-    ),
-    desktop(
-        "Mozilla/5.0 (iPad; CPU OS 16_7_10 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/16.6 Mobile/15E148 Safari/604.1",
-        None,
-        3,
-    ),
-    desktop(
-        "Mozilla/5.0 (Linux; Android 13; SM-X200) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
-        None,
-        2,
-    ),
-    Agent {
-        name: "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
-        hints: None,
-        weight: 3,
-        crawler: true,
-    },
-];
-
-const fn phone(
-    name: &'static str,
-    hints: Option<(&'static str, &'static str)>,
-    weight: u32,
-) -> Agent {
-    Agent {
-        name,
-        hints,
-        weight,
-        crawler: false,
-    }
-}
-
-/// A desktop or a tablet: people use it, as they do phones.
-const fn desktop(
-    name: &'static str,
-    hints: Option<(&'static str, &'static str)>,
-    weight: u32,
-) -> Agent {
-    phone(name, hints, weight)
 }
 
 #[cfg(test)]
@@ -379,7 +246,7 @@ mod tests {
                 let agent = &AGENTS[dice.weighted(AGENTS.iter().map(|agent| agent.weight))];
                 journey(&mut dice, agent)
                     .into_iter()
-                    .map(|view| view.path)
+                    .map(|view| view.target)
                     .collect::<Vec<_>>()
             })
             .collect()

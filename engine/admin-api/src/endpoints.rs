@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 
 use crate::{
     ActivateRequest, ActivateResponse, CanaryResponse, CancelWarmResponse, CertificatesResponse,
-    EndMaintenanceResponse, Endpoint, EndpointInfo, EventsResponse, ExchangeRequest,
+    DisksResponse, EndMaintenanceResponse, Endpoint, EndpointInfo, EventsResponse, ExchangeRequest,
     ExchangeResponse, ExplainRequest, ExplainResponse, LiveQuestion, LiveStream, LookUpRequest,
     LookUpResponse, MaintenanceResponse, MetricsText, OpenApiText, OriginReport, OriginRequest,
     OriginsResponse, PoliciesResponse, PolicyModule, PolicyReport, ProbeResponse, PurgeRequest,
@@ -113,6 +113,9 @@ endpoints! {
 
     /// Gives the certificates in force, and what became of orders by ACME.
     Certificates = "certificates": GET "/certificates", () => OK CertificatesResponse, [], false;
+
+    /// Gives the disks of the cache, what is on them and what they did.
+    Disks = "disks": GET "/disks", () => OK DisksResponse, [], false;
 
     /// Drops stored responses, or marks them stale.
     ///

@@ -21,6 +21,7 @@ mod certificates;
 #[cfg(feature = "client")]
 pub mod client;
 mod data;
+mod disks;
 mod endpoint;
 pub mod endpoints;
 mod events;
@@ -49,6 +50,7 @@ pub use data::{
     PushTableResponse, RemoveTableResponse, RollBackTableRequest, RollBackTableResponse,
     TableReport, TableRowReport, TableVersionReport, TablesResponse,
 };
+pub use disks::{DiskState, DiskStats, DisksResponse};
 pub use endpoint::{
     Answer, Endpoint, EndpointInfo, JSON, JsonQuestion, MetricsText, OPEN_METRICS, OpenApiText,
     PROMETHEUS_TEXT, PathError, Question, path_of,

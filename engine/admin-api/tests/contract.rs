@@ -53,6 +53,7 @@ fn each_committed_answer_is_read_and_written_again_without_a_loss() {
         check_endpoint::<CancelWarm>(),
         check_endpoint::<Certificates>(),
         check_endpoint::<DeleteWarm>(),
+        check_endpoint::<Disks>(),
         check_endpoint::<DrainOrigin>(),
         check_endpoint::<EndMaintenance>(),
         check_endpoint::<Events>(),

@@ -16,6 +16,7 @@ mod connections;
 mod context;
 mod dashboard;
 mod data;
+mod disks;
 mod events;
 mod explain;
 mod exposition;
@@ -283,6 +284,7 @@ fn router() -> Router<Arc<Handler>> {
         handler(Work::AtOnce, origins::drain),
         handler(Work::AtOnce, origins::resume),
         handler(Work::AtOnce, certificates::certificates),
+        handler(Work::Long, disks::disks),
         handler(Work::Long, purge::purge),
         handler(Work::Long, purge::exchange),
         handler(Work::Long, maintenance::list),

@@ -20,6 +20,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::admin_listener::AdminListener;
+use crate::disks;
 use crate::housekeeping::SavedCounts;
 use crate::supervisor;
 use channel::{Channel, Received};
@@ -370,6 +371,7 @@ impl Handover {
             *stage = (*stage).max(ShutdownStage::HandedOver);
             is_running
         });
+        disks::hand_over(&self.edge);
         self.drain_soon(channel);
         Ok(())
     }

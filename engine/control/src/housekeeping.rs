@@ -30,6 +30,9 @@ const LOOK_AT_WINDOWS_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked which origins are to be checked: a reload may have brought new ones.
 const LOOK_AT_ORIGINS_EVERY: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether a disk is to be tried again, or purged records to be erased.
+const KEEP_DISKS_EVERY: Duration = Duration::from_secs(1);
+
 /// How often the figures by local hour take in what was counted: often enough that each hour gets its
 /// own.
 const FOLD_EVERY: Duration = Duration::from_secs(60);
@@ -75,6 +78,7 @@ impl Housekeeping {
                 self.save_counts(),
                 self.check_origins(),
                 self.fold_hours(),
+                self.keep_disks(),
                 self.watch_events(),
                 self.certificates.follow_files(),
                 self.certificates.tell_expiring()
@@ -111,6 +115,14 @@ impl Housekeeping {
                 site.counters.fold_week(now);
             }
             self.edge.clock.sleep(FOLD_EVERY).await;
+        }
+    }
+
+    /// Has the disks do what is due.
+    async fn keep_disks(&self) {
+        while let Some(disk) = self.edge.store.disk() {
+            disk.keep();
+            self.edge.clock.sleep(KEEP_DISKS_EVERY).await;
         }
     }
 

@@ -15,6 +15,7 @@ pub mod certificates;
 pub mod cluster;
 pub mod data;
 mod descriptors;
+mod disks;
 mod event_watch;
 pub mod events;
 pub mod handover;

@@ -31,7 +31,7 @@ use crate::warm::Warmer;
 use crate::warm::plan_memory::PlanMemory;
 use crate::webhooks::Webhooks;
 use crate::workers::{PreparedWorkers, Workers};
-use crate::{admin, descriptors, supervisor, warm};
+use crate::{admin, descriptors, disks, supervisor, warm};
 use tero_config::{Config, ListenAddress};
 use tero_edge::acme::AcmeResponder;
 use tero_edge::coding;
@@ -42,7 +42,7 @@ use tero_edge::server::open_sockets::{OpenSocketSet, OpenSockets, SocketRole};
 use tero_edge::server::tls::TlsTerminator;
 use tero_edge::server::tls::file_error::TlsFileError;
 use tero_edge::server::tls::material::TlsMaterial;
-use tero_edge::store::disk::{DiskError, DiskReport, DiskTier};
+use tero_edge::store::disk::DiskError;
 use tero_edge::store::{PurgeMode, PurgeScope};
 use tero_edge::telemetry::access_log::AccessLog;
 use tero_edge::telemetry::spans::Tracer;
@@ -53,10 +53,6 @@ use tero_time::zones::{self, ZoneDataError};
 
 /// How often a successor looks whether its plans have run.
 const LOOK_AT_PLANS_EVERY: Duration = Duration::from_millis(50);
-
-/// How long an edge that stops gives its disks what they don't have yet.
-const SAVE_AT_STOP: Duration = Duration::from_secs(10);
-
 /// Why an edge could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -252,7 +248,7 @@ pub fn serve_on_terms(
         ports: addresses.iter().map(SocketAddr::port).collect(),
         acme: Arc::clone(&acme),
         shadows: loaded.shadow_queue(),
-        disk: open_disks(&config, &clock)?,
+        disk: disks::open(&config, &clock, terms.predecessor.is_some())?,
         clock,
     };
     let edge = Arc::new(Edge::new(&config, parts));
@@ -397,6 +393,8 @@ pub fn serve_on_terms(
         if predecessor.take_over(build)? {
             drop_everything(&server.edge);
         }
+        disks::open_after_predecessor(&server.edge)
+            .map_err(start("the thread that opens the disks"))?;
     }
     if let Some(predecessor) = terms.predecessor.take() {
         let followed = predecessor.follow(&server.edge);
@@ -425,6 +423,10 @@ fn drop_everything(edge: &Edge) {
     let dropped: u64 = scopes
         .map(|scope| edge.store.purge(&scope, PurgeMode::Hard, now))
         .sum();
+    // The process before has carried them out on the disks.
+    if let Some(disk) = edge.store.disk() {
+        disk.drop_early_purges();
+    }
     tracing::info!(dropped, "there were purges while this process started");
 }
 
@@ -485,23 +487,6 @@ impl Listeners {
         let listeners = self.public.listeners.iter();
         listeners.filter_map(|listener| listener.address().unix().map(Path::to_owned))
     }
-}
-
-/// Opens the disks below the store, and tells what was found on them.
-fn open_disks(config: &Config, clock: &Clock) -> Result<Option<Arc<DiskTier>>, ServeError> {
-    let Some((tier, reports)) = DiskTier::open(&config.cache.disks, clock)? else {
-        return Ok(None);
-    };
-    for DiskReport { path, found } in reports {
-        let path = path.display();
-        let (records, segments, searched) = (found.records, found.segments, found.searched);
-        tracing::info!(%path, records, segments, searched, "opened a disk of the cache");
-        for foreign in found.foreign {
-            let file = foreign.display();
-            tracing::warn!(%path, %file, "this segment is of another version or store and is left alone");
-        }
-    }
-    Ok(Some(Arc::new(tier)))
 }
 
 /// The cluster that `[cluster]` asks for, and its thread.
@@ -672,23 +657,10 @@ impl Server {
         // While the edge drains, the admin interface answers probes that it does.
         self.stop();
         ended.extend(others.into_iter().map(JoinHandle::join));
-        self.save_to_disk();
+        disks::close(&self.edge);
         if let Some(panic) = ended.into_iter().find_map(Result::err) {
             std::panic::resume_unwind(panic);
         }
-    }
-}
-
-impl Server {
-    /// Gives the disks what was used and isn't on them yet.
-    fn save_to_disk(&self) {
-        let Some(disk) = self.edge.store.disk() else {
-            return;
-        };
-        let clock = &self.edge.clock;
-        let until = clock.now().saturating_add(SAVE_AT_STOP);
-        self.edge.store.save_to_disk(|| clock.now() < until);
-        disk.close();
     }
 }
 

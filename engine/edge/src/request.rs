@@ -39,6 +39,7 @@ mod miss;
 mod news;
 mod next_hop_request;
 pub mod open_record;
+mod outside_body;
 mod pass;
 pub mod provenance;
 pub mod purge_access;
@@ -57,6 +58,7 @@ mod revalidate;
 pub mod route_table;
 pub mod shadow;
 pub mod shadow_question;
+mod silence;
 pub mod site;
 pub mod site_rules;
 pub mod store_purge;
@@ -79,9 +81,9 @@ use http::{Response, StatusCode};
 use tokio::sync::oneshot::error::RecvError;
 
 use crate::collapse::Lead;
-use crate::store::PurgeWatch;
 use crate::store::fill::FillReader;
 use crate::store::stored::StoredResponse;
+use crate::store::{Key, PurgeWatch};
 use crate::telemetry::Outcome;
 use admit::{RefusedRequest, RequestSource};
 use body::EdgeBody;
@@ -451,8 +453,18 @@ async fn from_disk(visit: Visit<'_>) -> Answer {
         StoredMatch::Selected(stored) => StoredMatch::Selected(stored),
         StoredMatch::Nothing | StoredMatch::OtherVariants => visit.selected(restored),
     });
+    let outside = match &disposition {
+        Disposition::Serve(stored) if stored.body.is_outside() => Some(Arc::clone(stored)),
+        _ => None,
+    };
     match carry_out_by(visit, disposition, StoreTier::Disk) {
-        Progress::Answered(answer) => answer,
+        Progress::Answered(answer) => {
+            // It isn't kept in memory, nor are the uses that it counts.
+            if let Some(stored) = outside {
+                record::flush_hits(visit.edge, &Key::new(&visit.exchange.key), &stored);
+            }
+            answer
+        }
         Progress::Onward(Route::Fetch(stale, forward)) => {
             fetch(visit, Miss::new(visit, stale, forward)).await
         }

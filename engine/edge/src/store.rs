@@ -169,10 +169,8 @@ impl Store {
             max_head: Mutex::new(max_head),
             fills: FillBudget::within(config.fill_memory, config.memory, beside_fills),
             index,
-            purges: Arc::new(match &disk {
-                None => PurgeHistory::default(),
-                Some(disk) => PurgeHistory::after(disk.last_purge()),
-            }),
+            // On the disks, a number 0 is that of no purge.
+            purges: Arc::new(PurgeHistory::after(0)),
             evictions,
             large,
             entered: AtomicU64::new(0),
@@ -282,11 +280,16 @@ impl Store {
         purges: &PurgeWatch,
     ) -> bool {
         let stored = stored.into();
-        // A soft purge has left a stale response, which a purged one must not replace.
-        if purges.is_purged(&stored.head) {
-            return false;
+        stored.set_purge_mark(purges.mark());
+        {
+            let _lock = self.lock(key);
+            // A soft purge has left a stale response, which a purged one must not replace; and none may
+            // be seen after a purge that has ended.
+            if purges.is_purged(&stored.head) {
+                return false;
+            }
+            self.place_locked(key, &stored, old);
         }
-        self.place(key, &stored, old);
         // Its parts are no longer needed, nor those of an older response.
         if self.had_parts.load(Ordering::Acquire) {
             let parts = Key::of_parts(key.as_bytes());
@@ -317,11 +320,16 @@ impl Store {
 
     /// As [`Store::place`]; the caller holds the lock of the key, and then offers what overflows.
     fn place_locked(&self, key: &Key, stored: &Arc<StoredResponse>, old: Option<u64>) {
-        let held = self.held(key);
-        let others = held.iter().flat_map(Variants::all);
-        let others = others.filter(|other| Some(other.id) != old);
+        let held_now = self.held(key);
+        let held = || held_now.iter().flat_map(Variants::all);
+        let others = held().filter(|other| Some(other.id) != old);
         let variants = self.with_others(stored, others);
         if let Some(disk) = &self.disk {
+            let stays =
+                |other: &Arc<StoredResponse>| variants.all().iter().any(|kept| kept.id == other.id);
+            held()
+                .filter(|other| !stays(other))
+                .for_each(|other| other.disk.replace());
             disk.enters(key, stored);
         }
         let may_be_kept = stored.head.warm_run.is_some() && stored.parts().is_none();
@@ -344,15 +352,18 @@ impl Store {
     ) -> Option<Arc<StoredResponse>> {
         stored.body = stored.body.counted(&self.large);
         let stored = Arc::new(stored);
+        if stored.body.is_outside() {
+            return (!purges.is_purged(&stored.head)).then_some(stored);
+        }
         {
             let _lock = self.lock(key);
             let held = self.held(key);
             let mut held = held.iter().flat_map(Variants::all);
-            if held.any(|held| is_same_variant(held, &stored) || is_out_of_reach(&stored, held)) {
-                return Some(stored);
-            }
             if purges.is_purged(&stored.head) {
                 return None;
+            }
+            if held.any(|held| is_same_variant(held, &stored) || is_out_of_reach(&stored, held)) {
+                return Some(stored);
             }
             self.place_locked(key, &stored, None);
         }
@@ -449,13 +460,25 @@ impl Store {
     /// Puts `new`, which a 304 has freshened (§4.3.4), in place of the response with the id `old`.
     /// Does nothing if that one isn't stored any more, or if a purge that `purges` has seen meant it.
     pub fn replace(&self, key: &Key, old: u64, new: Arc<StoredResponse>, purges: &PurgeWatch) {
+        new.set_purge_mark(purges.mark());
         {
             let _lock = self.lock(key);
             let put_new = |stored: &Arc<StoredResponse>| {
-                Some(Arc::clone(if stored.id == old { &new } else { stored }))
+                if stored.id != old {
+                    return Some(Arc::clone(stored));
+                }
+                stored.disk.replace();
+                Some(Arc::clone(&new))
             };
-            if self.rewrite_locked(key, &put_new) > 0 && new.head.warm_run.is_some() {
+            let is_replaced = self.rewrite_locked(key, &put_new) > 0;
+            if is_replaced && new.head.warm_run.is_some() {
                 self.place_locked(key, &new, None);
+            }
+            let is_outside = new.body.as_outside();
+            if let Some(disk) = &self.disk
+                && is_outside.map_or(is_replaced, |content| content.is_found())
+            {
+                disk.has_new_head(key, &new);
             }
         }
         self.offer_overflow();
@@ -494,10 +517,17 @@ impl Store {
 
     /// Drops the response with this `id` that is stored under `key`.
     pub fn drop_response(&self, key: &Key, id: u64) {
+        self.rewrite(key, &|stored| {
+            if stored.id == id {
+                stored.disk.replace();
+                return None;
+            }
+            Some(Arc::clone(stored))
+        });
+        // After it was marked: it may be on its way to the disk.
         if let Some(disk) = &self.disk {
-            disk.forget(key.as_bytes());
+            disk.remove(key);
         }
-        self.rewrite(key, &|stored| (stored.id != id).then(|| Arc::clone(stored)));
     }
 
     /// Whether a head that was put together from several is within the limits.

@@ -8,13 +8,20 @@
 //! What a record's key and head mean is its user's business. The index of all records is in memory:
 //! whether a key may be there is known without reading.
 
+mod appender;
+pub mod files;
+mod folder;
 mod index;
 pub mod layout;
 mod segment;
+#[cfg(test)]
+mod shim;
 mod store;
+mod upkeep;
 
 pub use self::index::RecordPlace;
 pub use self::segment::{ReadError, ReadMode, StoredRecord};
 pub use self::store::{
     AppendError, NewRecord, OpenError, OpenReport, SegmentSettings, SegmentStore, StoreUsage,
 };
+pub use self::upkeep::{EraseReport, RecordFate, WalkProgress};

@@ -16,6 +16,7 @@ mod compile;
 mod config_args;
 mod data;
 mod demo;
+mod disk;
 mod explain;
 mod import;
 mod maintenance;
@@ -91,6 +92,7 @@ enum Command {
     Serve(serve::ServeCommand),
     Calendar(calendar::CalendarCommand),
     Certificates(certificates::CertificatesCommand),
+    Disk(disk::DiskCommand),
     Check(check::CheckCommand),
     Cluster(cluster::ClusterCommand),
     #[command(name = compile::NAME, hide = true)]
@@ -126,6 +128,7 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Calendar(calendar) => calendar.run(),
         Command::Certificates(certificates) => certificates.run(),
+        Command::Disk(disk) => disk.run(),
         Command::Check(check) => check.run(),
         Command::Cluster(cluster) => cluster.run(),
         Command::Compile(compile) => compile.run(),

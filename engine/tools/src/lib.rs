@@ -4,6 +4,7 @@
 pub mod calendar_import;
 pub mod demo;
 mod dice;
+pub mod disk_folder;
 pub mod fuzz;
 pub mod import;
 pub mod preview;

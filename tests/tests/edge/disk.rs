@@ -1,5 +1,7 @@
 //! The disk tier: what outlives a restart, what memory had no room for, and purges of both.
 
+mod large;
+
 use std::path::Path;
 
 use tero_admin_api::PurgeResponse;
@@ -307,4 +309,198 @@ fn damaged_files_lose_pages_and_never_change_them() {
         drop(edge);
         std::fs::write(&segment, &written).unwrap();
     }
+}
+
+#[track_caller]
+fn assert_status(answer: &tero_tests::Answer, start: &str) {
+    let status = answer.header("cache-status").unwrap_or_default();
+    assert!(status.starts_with(start), "{status}");
+}
+
+#[test]
+fn a_304_is_written_as_a_small_record() {
+    let (origin, folder) = (Origin::start(), folder());
+    let page = "x".repeat(100_000);
+    let body = page.clone();
+    origin.otherwise(move |asked| match asked.header("if-none-match") {
+        Some(_) => Reply::status(304)
+            .header("ETag", "\"1\"")
+            .header("Cache-Control", "max-age=7200"),
+        None => Reply::fresh(3_600, &body).header("ETag", "\"1\""),
+    });
+    let builder = with_disk(&origin, folder.path());
+    let edge = builder.start();
+    edge.get("/a");
+    eventually("it is stored", || edge.is_quiet());
+    edge.get("/a").assert_hit(&page);
+    edge.settle_disks();
+    let before = edge.metric("tero_disk_bytes", &[]);
+    edge.advance_secs(3_700);
+    assert_status(&edge.get("/a"), "tero; fwd=stale; fwd-status=304");
+    eventually("it is stored", || edge.is_quiet());
+    edge.settle_disks();
+    let grown = edge.metric("tero_disk_bytes", &[]) - before;
+    assert!(grown > 0.0 && grown < 1_000.0, "{grown}");
+    drop(edge);
+    let edge = builder.at("2026-11-24T11:30:00").start();
+    let answer = edge.get("/a");
+    assert_status(&answer, "tero; hit; ttl=5");
+    assert_eq!(answer.text(), page);
+}
+
+#[test]
+fn a_reload_by_a_client_is_what_a_restart_finds() {
+    let (origin, folder) = (Origin::start(), folder());
+    let replies = ["old", "new"].map(|text| Reply::fresh(3_600, text));
+    origin.on_in_turn("/a", replies);
+    let builder = with_disk(&origin, folder.path()).site("client_directives = \"obey\"");
+    let edge = builder.start();
+    edge.get("/a");
+    eventually("it is stored", || edge.is_quiet());
+    edge.get("/a").assert_hit("old");
+    edge.settle_disks();
+    edge.send(&get("/a").header("Cache-Control", "no-cache"));
+    eventually("it is stored", || edge.is_quiet());
+    edge.get("/a").assert_hit("new");
+    edge.settle_disks();
+    drop(edge);
+    let edge = builder.start();
+    assert_eq!(edge.get("/a").text(), "new");
+    assert_eq!(origin.total(), 2);
+}
+
+#[test]
+fn a_response_that_the_origin_withdrew_stays_away() {
+    let (origin, folder) = (Origin::start(), folder());
+    origin.on_in_turn(
+        "/a",
+        [
+            Reply::fresh(60, "page").header("ETag", "\"1\""),
+            Reply::status(410).header("Cache-Control", "no-store"),
+            Reply::hang_up(),
+        ],
+    );
+    let builder = with_disk(&origin, folder.path()).site("stale_if_error = \"1d\"");
+    let edge = builder.start();
+    edge.get("/a");
+    eventually("it is stored", || edge.is_quiet());
+    edge.get("/a").assert_hit("page");
+    edge.settle_disks();
+    edge.advance_secs(70);
+    assert_eq!(edge.get("/a").status, 410);
+    edge.settle_disks();
+    drop(edge);
+    let edge = builder.at("2026-11-24T10:02:00").start();
+    assert_eq!(edge.get("/a").status, 502, "it may not stand in either");
+}
+
+#[test]
+fn the_disks_are_told_of_checked_and_exported() {
+    use crate::program::{assert_code, out, run};
+    let (origin, folder) = (origin(), folder());
+    let builder = with_disk(&origin, folder.path());
+    let edge = builder.start();
+    write(&edge, &["/a", "/b"]);
+    edge.admin_post("/purge", "{\"url\": \"http://www.example/b\"}");
+    let told = edge.call::<tero_admin_api::endpoints::Disks>(&[], &());
+    let [disk] = &told.disks[..] else {
+        panic!("{told:?}");
+    };
+    let path = folder.path().join("disk");
+    assert_eq!(disk.path, path.display().to_string());
+    assert_eq!(
+        (disk.state, disk.written),
+        (tero_admin_api::DiskState::InUse, 2)
+    );
+    let admin = format!("http://{}", edge.admin_address());
+    let stats = run(&["disk", "stats", "--admin", &admin]);
+    assert_code(&stats, 0);
+    assert!(out(&stats).contains("in use") && out(&stats).contains("64.0 MiB"));
+    drop(edge);
+    let disk = path.display().to_string();
+    let verified = run(&["disk", "verify", &disk]);
+    assert_code(&verified, 0);
+    let text = out(&verified);
+    assert!(
+        text.contains("2 sound records") && text.contains("0 damaged, 1 purged"),
+        "{text}"
+    );
+    let to = folder.path().join("export").display().to_string();
+    let exported = run(&["disk", "export", &disk, "--to", &to]);
+    assert_code(&exported, 0);
+    let list = std::fs::read_to_string(folder.path().join("export/responses.jsonl")).unwrap();
+    let lines: Vec<&str> = list.lines().collect();
+    assert_eq!(lines.len(), 1, "the purged one is left out");
+    assert!(
+        lines[0].contains("\"url\":\"http://www.example/a\""),
+        "{list}"
+    );
+    let content = std::fs::read(folder.path().join("export/00000001.content")).unwrap();
+    assert_eq!(content, b"/a");
+    // Nothing is overwritten.
+    assert_code(&run(&["disk", "export", &disk, "--to", &to]), 1);
+    let other = format!("{to}-other");
+    let none = run(&[
+        "disk",
+        "export",
+        &disk,
+        "--to",
+        &other,
+        "--prefix",
+        "https://none",
+    ]);
+    assert!(out(&none).contains("wrote 0 responses"));
+    // Damage is told.
+    let files = std::fs::read_dir(&path).unwrap();
+    let segment = files
+        .map(|file| file.unwrap().path())
+        .find(|file| file.extension().is_some_and(|end| end == "segment"))
+        .unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let at = bytes.windows(2).position(|two| two == b"/a").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let verified = run(&["disk", "verify", &disk, "--json"]);
+    assert_code(&verified, 1);
+    assert!(
+        out(&verified).contains("\"damaged\":1"),
+        "{}",
+        out(&verified)
+    );
+    assert_code(&run(&["disk", "verify", &to]), 1);
+}
+
+#[test]
+fn files_that_were_removed_by_hand_lose_their_pages_and_nothing_else() {
+    let (origin, folder) = (origin(), folder());
+    let builder = with_disk(&origin, folder.path());
+    let edge = builder.start();
+    write(&edge, &["/a"]);
+    drop(edge);
+    let edge = builder.start();
+    write(&edge, &["/b"]);
+    edge.admin_post("/purge", "{\"url\": \"http://www.example/c\"}");
+    drop(edge);
+    let disk = folder.path().join("disk");
+    std::fs::remove_file(disk.join("0000000001.segment")).unwrap();
+    std::fs::remove_file(disk.join("secret")).unwrap();
+    let edge = builder.start();
+    edge.get("/a").assert_forwarded("uri-miss", "/a");
+    assert_from_disk(&edge, "/b");
+    drop(edge);
+    // Without the purges, it isn't known what may be there.
+    std::fs::remove_file(disk.join("purges")).unwrap();
+    let edge = builder.start();
+    edge.get("/b").assert_forwarded("uri-miss", "/b");
+    drop(edge);
+    // While it runs: what is open stays readable.
+    let edge = builder.start();
+    write(&edge, &["/d"]);
+    drop(edge);
+    let edge = builder.start();
+    for file in std::fs::read_dir(&disk).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    assert_from_disk(&edge, "/d");
+    write(&edge, &["/e"]);
 }

@@ -104,7 +104,14 @@ const WAITING: [(&str, &[(&str, &str)]); 5] = [
 const WAITING_AT_TIMES: [(&str, &[&str]); 6] = [
     (
         "cache.disk",
-        &["path", "size", "write_queue", "read_timeout"],
+        &[
+            "path",
+            "size",
+            "write_queue",
+            "max_object",
+            "read_timeout",
+            "erase_within",
+        ],
     ),
     ("admin", &["token", "token_file", "tls"]),
     (

@@ -590,3 +590,57 @@ fn a_watched_process_says_that_it_works() {
         alive += usize::from(text[..length].starts_with(b"WATCHDOG=1"));
     }
 }
+
+#[test]
+fn a_disk_goes_over_to_the_successor_with_all_that_is_on_it() {
+    let (origin, folder) = (pages(), folder());
+    let disk = folder.path().join("disk");
+    let section = format!("\n[[cache.disk]]\npath = {disk:?}\nsize = \"64MiB\"\n");
+    let text = format!("{}{section}", configuration(&origin, ""));
+    let mut line = Line::start(folder, &text);
+    let mut client = line.serving.client();
+    // Used, so that it is worth keeping; the last ones are not written yet.
+    let targets: Vec<String> = (0..50).map(|number| format!("/{number}")).collect();
+    for target in &targets {
+        client.send(&get(target));
+        eventually("it is stored", || {
+            let answer = client.send(&get(target));
+            let status = answer.header("cache-status").unwrap_or_default();
+            status.starts_with("tero; hit")
+        });
+    }
+    let purge = |target: &str| PurgeRequest {
+        target: PurgeTarget::Url(format!("http://{HOST}{target}")),
+        soft: false,
+    };
+    line.api().call::<Purge>(&[], &purge("/1")).unwrap();
+    let asked = origin.total();
+    for _ in 0..2 {
+        let before = line.process;
+        line.upgrade();
+        line.api().call::<Purge>(&[], &purge("/2")).unwrap();
+        eventually("the process before ends", || !runs(before));
+        let mut client = line.serving.client();
+        eventually("the disk is there", || {
+            let answer = client.send(&get("/0"));
+            answer
+                .header("cache-status")
+                .is_some_and(|status| status.starts_with("tero; hit"))
+        });
+    }
+    let mut client = line.serving.client();
+    let mut fetched = 0;
+    for target in &targets {
+        let answer = client.send(&get(target));
+        assert_eq!(answer.text(), format!("page {target}"));
+        let status = answer.header("cache-status").unwrap_or_default();
+        let is_hit = status.starts_with("tero; hit");
+        assert!(
+            !(is_hit && ["/1", "/2"].contains(&&**target)),
+            "{target}: {status}"
+        );
+        fetched += usize::from(!is_hit);
+    }
+    // Those that were purged, and /0 once if it was asked for too early.
+    assert!(fetched <= 3 && origin.total() - asked <= 5, "{fetched}");
+}

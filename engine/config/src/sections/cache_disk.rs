@@ -22,7 +22,14 @@ section! {
         /// Maximum memory for responses that wait for being written, beside `memory` of `[cache]`.
         /// Further ones are left out and counted.
         write_queue: u64 = "32MiB", Size("1MiB", "16GiB");
-        /// How long a request waits for the disk before it goes to the origin.
+        /// The largest response that is kept on it, but at most an eighth of `size`. Responses above
+        /// `max_object` of `[cache]` go to the disk as they come and are read from it as their clients
+        /// take them.
+        max_object: u64 = "1GiB", Size("1KiB", "16GiB");
+        /// How long a request waits for the disk before it goes to the origin. In the middle of a
+        /// response it waits up to 20 times as long.
         read_timeout: Duration = "500ms", Duration("1ms", "1min");
+        /// When a hard purge is so old, what it meant has been erased from the disk.
+        erase_within: Duration = "7d", Duration("1h", "1y");
     }
 }

@@ -638,6 +638,11 @@ impl MetricsCollector {
                 "Whether a disk is left out because it failed",
                 |disk| u64::from(disk.has_failed),
             ),
+            (
+                "tero_disk_slow",
+                "Whether requests don't wait for a disk, since it is too slow",
+                |disk| u64::from(disk.is_slow),
+            ),
         ] {
             gauges(encoder, name, help, of(value))?;
         }
@@ -664,6 +669,26 @@ impl MetricsCollector {
                 "tero_disk_dropped",
                 "Responses that were not written, since too many waited",
                 |disk| disk.dropped,
+            ),
+            (
+                "tero_disk_written_heads",
+                "Responses of which only the head was written to a disk",
+                |disk| disk.written_heads,
+            ),
+            (
+                "tero_disk_failures",
+                "Reads and writes of a disk that failed",
+                |disk| disk.failures,
+            ),
+            (
+                "tero_disk_erased",
+                "Purged records that were erased from a disk",
+                |disk| disk.erased,
+            ),
+            (
+                "tero_disk_removed_early",
+                "Segments that were removed since the file system was full",
+                |disk| disk.removed_for_full_disk,
             ),
         ] {
             counters(encoder, name, help, of(value))?;

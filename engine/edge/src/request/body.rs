@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -12,11 +11,13 @@ use hyper::body::Incoming;
 
 use super::exchange::Exchange;
 use super::failure::ErrorChain;
+use super::outside_body::OutsideBody;
+use super::silence::SilenceLimit;
 use crate::origin::{BodyError, FetchPermit};
 use crate::store::fill::{FillError, FillReader};
-use crate::store::stored::StoredBody;
+use crate::store::stored::{StoredBody, StoredResponse};
 use tero_semantics::key;
-use tero_time::clock::{Clock, TimeoutError};
+use tero_time::clock::Clock;
 
 /// The content of an answer.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub enum EdgeBody {
     Fill(FillPart),
     /// As the next hop sends it.
     Stream(Box<StreamedBody>),
+    /// As it is read from a disk.
+    Outside(Box<OutsideBody>),
 }
 
 /// Content that is there.
@@ -83,16 +86,10 @@ pub struct StreamedBody {
     _permit: FetchPermit,
 }
 
-/// A bound on how long a body may send nothing.
-pub struct SilenceLimit {
-    clock: Clock,
-    limit: Duration,
-    timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
-
 impl EdgeBody {
-    /// Stored content.
+    /// Stored content in memory.
     pub fn stored(body: &StoredBody) -> EdgeBody {
+        debug_assert!(!body.is_outside(), "it is read from its disk");
         EdgeBody::Pieces(ReadyBody {
             lines: None,
             pieces: PieceList::Stored(body.clone()),
@@ -123,6 +120,18 @@ impl EdgeBody {
         match self {
             EdgeBody::Pieces(pieces) => pieces.lines.take(),
             _ => None,
+        }
+    }
+
+    /// The bytes of a range of a stored response, wherever its content is.
+    pub(super) fn of_stored(
+        stored: &StoredResponse,
+        range: std::ops::Range<u64>,
+        clock: &Clock,
+    ) -> EdgeBody {
+        match stored.body.as_outside() {
+            Some(content) => EdgeBody::Outside(Box::new(OutsideBody::new(content, range, clock))),
+            None => EdgeBody::owned(stored.slice(&range).unwrap_or_default()),
         }
     }
 
@@ -201,6 +210,10 @@ impl Body for EdgeBody {
             }
             EdgeBody::Fill(part) => part.poll_frame(context),
             EdgeBody::Stream(stream) => stream.poll_frame_within(context),
+            EdgeBody::Outside(outside) => {
+                let piece = ready!(outside.poll_piece(context));
+                Poll::Ready(piece.map(|piece| piece.map(Frame::data).map_err(Into::into)))
+            }
         }
     }
 
@@ -210,6 +223,7 @@ impl Body for EdgeBody {
             EdgeBody::Pieces(pieces) => pieces.left == 0,
             EdgeBody::Fill(part) => part.left == Some(0),
             EdgeBody::Stream(stream) => stream.body.is_end_stream(),
+            EdgeBody::Outside(outside) => outside.left() == 0,
         }
     }
 
@@ -222,6 +236,7 @@ impl Body for EdgeBody {
                 None => part.source.size_hint(),
             },
             EdgeBody::Stream(stream) => stream.body.size_hint(),
+            EdgeBody::Outside(outside) => SizeHint::with_exact(outside.left()),
         }
     }
 }
@@ -356,41 +371,6 @@ impl StreamedBody {
             }
         }
         Poll::Ready(frame)
-    }
-}
-
-impl SilenceLimit {
-    /// No more than `limit` between two pieces.
-    pub fn new(clock: Clock, limit: Duration) -> SilenceLimit {
-        SilenceLimit {
-            clock,
-            limit,
-            timer: None,
-        }
-    }
-
-    /// Ready when the body has sent nothing for too long.
-    pub(super) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<TimeoutError> {
-        self.poll_end_within(None, context)
-    }
-
-    /// The same for a silence that may have a shorter limit.
-    pub(super) fn poll_end_within(
-        &mut self,
-        limit: Option<Duration>,
-        context: &mut Context<'_>,
-    ) -> Poll<TimeoutError> {
-        let timer = self.timer.get_or_insert_with(|| {
-            let clock = self.clock.clone();
-            let limit = self.limit.min(limit.unwrap_or(Duration::MAX));
-            Box::pin(async move { clock.sleep(limit).await })
-        });
-        timer.as_mut().poll(context).map(|()| TimeoutError)
-    }
-
-    /// Records that the body has sent something.
-    pub(super) fn broken(&mut self) {
-        self.timer = None;
     }
 }
 

@@ -313,9 +313,9 @@ pub(super) fn deliver(
                 .insert(CONTENT_RANGE, range::unsatisfied_range(length));
             response
         }
-        Delivery::Part(range, length) => one_part(headers, source, range, length),
+        Delivery::Part(range, length) => one_part(visit, headers, source, range, length),
         Delivery::Parts(stored, ranges) => parts(headers, &stored, ranges),
-        Delivery::Whole => whole(visit.exchange, head.status, headers, source, coded),
+        Delivery::Whole => whole(visit, head.status, headers, source, coded),
     };
     let provenance = Provenance {
         coding: answer_coding,
@@ -398,9 +398,12 @@ fn delivery(
         Selection::Unsatisfiable => Delivery::Unsatisfiable(length),
         Selection::Single(range) => Delivery::Part(range, length),
         Selection::Multiple(ranges) => match source {
-            BodySource::Stored(stored) => Delivery::Parts(Arc::clone(stored), ranges),
-            // Parts may come in any order, and a fill has not got them all yet.
-            BodySource::Filling(..) => Delivery::Whole,
+            BodySource::Stored(stored) if !stored.body.is_outside() => {
+                Delivery::Parts(Arc::clone(stored), ranges)
+            }
+            // Parts may come in any order: a fill has not got them all yet, and a disk would be read
+            // here and there.
+            BodySource::Stored(_) | BodySource::Filling(..) => Delivery::Whole,
         },
     }
 }
@@ -413,7 +416,7 @@ fn bare(status: StatusCode, headers: HeaderMap) -> Response<EdgeBody> {
 }
 
 fn whole(
-    exchange: &Exchange,
+    visit: Visit<'_>,
     status: StatusCode,
     headers: HeaderMap,
     source: BodySource<'_>,
@@ -427,11 +430,14 @@ fn whole(
                 stored.parts().is_none(),
                 "a part is never served as a whole"
             );
-            EdgeBody::stored(&stored.body)
+            match stored.body.is_outside() {
+                false => EdgeBody::stored(&stored.body),
+                true => EdgeBody::of_stored(stored, 0..stored.body.len(), &visit.edge.clock),
+            }
         }
         (BodySource::Filling(_, reader, _), _) => EdgeBody::fill(reader),
     };
-    if exchange.parts.method != Method::HEAD {
+    if visit.exchange.parts.method != Method::HEAD {
         *response.body_mut() = body;
     } else if let Some(length) = body.length() {
         response.headers_mut().insert(CONTENT_LENGTH, length.into());
@@ -440,6 +446,7 @@ fn whole(
 }
 
 fn one_part(
+    visit: Visit<'_>,
     headers: HeaderMap,
     source: BodySource<'_>,
     range: std::ops::Range<u64>,
@@ -453,7 +460,7 @@ fn one_part(
         .headers_mut()
         .insert(CONTENT_LENGTH, (range.end - range.start).into());
     *response.body_mut() = match source {
-        BodySource::Stored(stored) => EdgeBody::owned(stored.slice(&range).unwrap_or_default()),
+        BodySource::Stored(stored) => EdgeBody::of_stored(stored, range, &visit.edge.clock),
         BodySource::Filling(_, reader, _) => EdgeBody::fill_range(reader, range),
     };
     response

@@ -26,11 +26,13 @@ pub(super) async fn restore(visit: Visit<'_>) -> Option<Variants> {
             let (reply, answer) = oneshot::channel();
             disk.load(key, reply);
             let waited = visit.edge.clock.timeout(disk.read_timeout(key), answer);
-            let Ok(Ok(loaded)) = waited.await else {
-                disk.count_skipped(key);
-                return None;
-            };
-            loaded
+            match waited.await {
+                Ok(Ok(loaded)) => loaded,
+                late => {
+                    disk.count_skipped(key, late.is_err());
+                    return None;
+                }
+            }
         }
     };
     let mut restored = Vec::new();

@@ -18,12 +18,13 @@ use http::{HeaderMap, Method, Response, StatusCode, response};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
-use super::body::{EdgeBody, SilenceLimit};
+use super::body::EdgeBody;
 use super::failure::{ErrorChain, Failure, NextHopReply, is_failure_of_origin};
 use super::news::{FlightNews, ResponseInFlight};
 use super::next_hop_request::{self, FetchKind};
 use super::provenance::{NotStored, Storing};
 use super::record;
+use super::silence::SilenceLimit;
 use super::visit::{OwnedVisit, Visit};
 use crate::collapse::Lead;
 use crate::origin::{self, ContentSource, FetchPermit, OriginResponse, RequestCopy};
@@ -579,9 +580,22 @@ impl Fetch {
         validation::says_nothing_of_resource(status) && self.stale.as_deref().is_some_and(is_usable)
     }
 
+    /// Whether a response is too large for memory, and for its disk too.
     fn is_too_large(&self, length: Option<u64>) -> bool {
         let max_object = self.visit().edge.store.max_object();
-        length.is_some_and(|length| length > max_object)
+        length.is_some_and(|length| length > max_object && !self.goes_to_disk(length))
+    }
+
+    /// Whether content that is too large for memory streams to a disk. A client that wants a range of
+    /// it doesn't wait for all of it.
+    fn goes_to_disk(&self, length: u64) -> bool {
+        let Visit { edge, exchange } = self.visit();
+        matches!(self.extent, Extent::Whole)
+            && !exchange.fields.range
+            && edge
+                .store
+                .disk()
+                .is_some_and(|disk| length <= disk.max_object(&exchange.key))
     }
 
     /// Passes on a response that is not stored.

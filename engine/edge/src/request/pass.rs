@@ -8,11 +8,12 @@ use http::header::{CONTENT_LENGTH, EXPECT, HeaderName, TRAILER, TRANSFER_ENCODIN
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 
-use super::body::{EdgeBody, SilenceLimit};
+use super::body::EdgeBody;
 use super::content::RequestContent;
 use super::exchange::Exchange;
 use super::failure::{ErrorChain, Failure};
 use super::next_hop_request;
+use super::silence::SilenceLimit;
 use super::upload::{self, Upload};
 use super::url_keys::keys_of_url;
 use super::visit::Visit;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::body::{RestOfContent, SilenceLimit, StreamedBody};
+use super::body::{RestOfContent, StreamedBody};
 use super::failure::ErrorChain;
 use super::next_hop_request::{self, FetchKind};
+use super::silence::SilenceLimit;
 use super::visit::{OwnedVisit, Visit};
 use crate::origin::{self, ContentSource, RequestCopy};
 use tero_semantics::key;

@@ -18,10 +18,10 @@ use http::{HeaderMap, HeaderName, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-use super::body::SilenceLimit;
 use super::content::RequestContent;
 use super::exchange::Exchange;
 use super::failure::{ErrorChain, Failure};
+use super::silence::SilenceLimit;
 use super::visit::Visit;
 use crate::client_rate::{RateMeter, SlowClientError};
 use crate::origin::{self, BodyError, ContentLeave, ContentSource, RequestBody};

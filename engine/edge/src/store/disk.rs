@@ -1,37 +1,50 @@
 //! The disk tier: stored responses below the memory, on disks that outlive a restart.
 //!
 //! A look-up that misses memory asks the index of the disk that has the key, which is in memory too. A
-//! response that is there is read, checked against the purges since it was written, and put back into
+//! response that is there is read, checked against the purges since it was fetched, and put back into
 //! memory; then the request is looked up again, so that everything is decided as for any stored
-//! response. What leaves memory after a use goes to the disk, as does what is requested a second time
-//! and what a plan has warmed. One thread for each disk writes, from a queue that is bounded in
-//! bytes: when it is full, nothing waits.
+//! response. Content that is too large for memory is read from the disk as its client takes it. What
+//! leaves memory after a use goes to the disk, as does what is requested a second time, what a plan
+//! has warmed, and content that is too large for memory. One thread for each disk writes, from a queue
+//! that is bounded in bytes: when it is full, nothing waits.
 //!
 //! The bytes of records are described in `tero_state::segments::layout`, those of heads in [`head`],
 //! and those of purges in [`ledger`].
 
 mod head;
+mod health;
 mod ledger;
+mod offline;
 mod one_disk;
 mod queue;
 mod recent;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use self::one_disk::{Disk, ReadJob};
+use self::one_disk::{Disk, DiskPurge, ReadJob, SharedParts};
 use self::recent::RecentKeys;
 use super::Key;
 use super::purge::scope::{PurgeMode, PurgeScope};
 use super::stored::StoredResponse;
 use tero_config as config;
 use tero_semantics::key;
+use tero_state::segments::files::FileSystem;
 use tero_state::segments::{OpenError, OpenReport};
 use tero_time::clock::Clock;
+
+pub use self::offline::{DiskCheck, DiskFolder, FolderRecord};
+pub use self::one_disk::DiskSpool;
+
+/// Purges that are remembered until the disks are opened, at most; more purge all that is on them.
+const MAX_EARLY_PURGES: usize = 10_000;
+/// How long a purge waits for the disks to be opened, at most. The process that has them leaves them
+/// before.
+const OPEN_WITHIN: Duration = Duration::from_secs(20);
 
 /// Why a disk can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +62,13 @@ enum DiskProblem {
     Io(#[from] io::Error),
 }
 
+impl DiskError {
+    /// Whether another process has the disk.
+    pub fn is_taken(&self) -> bool {
+        matches!(self.source, DiskProblem::Open(OpenError::Taken(_)))
+    }
+}
+
 /// What was found on a disk when it was opened.
 #[derive(Clone, Debug)]
 pub struct DiskReport {
@@ -63,8 +83,12 @@ pub struct DiskReport {
 pub struct DiskFigures {
     /// Its folder.
     pub path: PathBuf,
+    /// The bytes that it may have, at most.
+    pub size: u64,
     /// Responses that can be found.
     pub records: u64,
+    /// Its segments.
+    pub segments: u64,
     /// Bytes on the disk.
     pub bytes: u64,
     /// Bytes of memory for the index.
@@ -77,10 +101,20 @@ pub struct DiskFigures {
     pub skipped: u64,
     /// Responses that were written.
     pub written: u64,
+    /// Those of them of which only the head was written: the content was on the disk.
+    pub written_heads: u64,
     /// Responses that were not written, since too many waited.
     pub dropped: u64,
+    /// How often it failed.
+    pub failures: u64,
+    /// Records that were erased, since they were purged.
+    pub erased: u64,
+    /// Segments that were removed early, since the disk was full before it had its size.
+    pub removed_for_full_disk: u64,
     /// Whether it is left out because it failed.
     pub has_failed: bool,
+    /// Whether requests don't wait for it, since it is too slow.
+    pub is_slow: bool,
 }
 
 /// A response that was read from a disk.
@@ -95,45 +129,85 @@ pub struct LoadedResponse {
 /// All disks of an edge.
 #[derive(Debug)]
 pub struct DiskTier {
-    disks: Box<[Arc<Disk>]>,
-    /// The sum of the shares of the disks up to each.
-    shares: Box<[u64]>,
-    /// The names of the sites by their indices.
-    sites: Arc<RwLock<Vec<Arc<str>>>>,
-    /// Purges that are being carried out in memory.
-    purging: Mutex<OpenPurges>,
+    settings: Box<[config::CacheDisk]>,
+    shared: SharedParts,
+    /// Set once they are open.
+    open: OnceLock<OpenDisks>,
+    /// Purges from before that.
+    early: Mutex<EarlyPurges>,
+    opened: Condvar,
     /// Keys that left memory without a use.
     unused: RecentKeys,
 }
 
-/// The purges that have begun, and those of them that have ended.
 #[derive(Debug)]
-struct OpenPurges {
-    last: u64,
-    open: BTreeSet<u64>,
+struct OpenDisks {
+    disks: Box<[Arc<Disk>]>,
+    /// The sum of the shares of the disks up to each.
+    shares: Box<[u64]>,
+}
+
+/// A purge that the disks know and have not written yet: for each of them.
+#[derive(Debug, Default)]
+pub(super) struct NotedPurge(Vec<DiskPurge>);
+
+/// The purges that came before the disks were open.
+#[derive(Debug, Default)]
+struct EarlyPurges {
+    purges: Vec<(u64, PurgeScope, PurgeMode)>,
+    /// The last of them, if there were too many.
+    of_everything: Option<u64>,
+    /// Whether the disks won't be opened.
+    is_given_up: bool,
 }
 
 impl DiskTier {
-    /// Opens the disks of a configuration, and starts their threads; `None` if there are none.
+    /// The disks of a configuration, to be opened by [`DiskTier::open_now`]; `None` if there are none.
+    /// Until then, nothing is found there, and nothing written.
+    pub fn to_be_opened(
+        cache: &config::Cache,
+        clock: &Clock,
+        files: Arc<dyn FileSystem>,
+    ) -> Option<DiskTier> {
+        let shared = SharedParts {
+            clock: clock.clone(),
+            sites: Arc::default(),
+            files,
+            max_in_memory: cache.max_object,
+        };
+        (!cache.disks.is_empty()).then(|| DiskTier {
+            settings: cache.disks.clone().into(),
+            shared,
+            open: OnceLock::new(),
+            early: Mutex::default(),
+            opened: Condvar::new(),
+            unused: RecentKeys::new(),
+        })
+    }
+
+    /// Opens the disks, if they aren't open.
     ///
     /// # Errors
     /// [`DiskError`] if one can't be used.
-    pub fn open(
-        settings: &[config::CacheDisk],
-        clock: &Clock,
-    ) -> Result<Option<(DiskTier, Vec<DiskReport>)>, DiskError> {
-        if settings.is_empty() {
-            return Ok(None);
-        }
-        let sites = Arc::default();
+    pub fn open_now(&self) -> Result<Vec<DiskReport>, DiskError> {
         let (mut disks, mut reports, mut shares) = (Vec::new(), Vec::new(), Vec::new());
         let mut sum = 0;
-        for settings in settings {
-            let opened = Disk::open(settings, clock, &sites).map_err(|source| DiskError {
+        let mut early = self.early();
+        if self.open.get().is_some() {
+            return Ok(reports);
+        }
+        for settings in &self.settings {
+            let opened = Disk::open(settings, &self.shared).map_err(|source| DiskError {
                 path: settings.path.clone(),
                 source,
             });
-            let (disk, found) = opened?;
+            let (disk, found) = match opened {
+                Ok(opened) => opened,
+                Err(error) => {
+                    disks.iter().for_each(|disk: &Arc<Disk>| disk.close());
+                    return Err(error);
+                }
+            };
             sum += settings.size;
             shares.push(sum);
             disks.push(disk);
@@ -143,74 +217,110 @@ impl DiskTier {
             });
         }
         let last = disks.iter().map(|disk| disk.last_purge()).max();
-        let tier = DiskTier {
+        for disk in &disks {
+            disk.count_purges_from(last.unwrap_or_default());
+            for (number, scope, mode) in &early.purges {
+                disk.write_purge(&disk.note(*number, scope, *mode));
+            }
+            if let Some(number) = early.of_everything {
+                disk.write_purge(&disk.note_everything(number));
+            }
+        }
+        *early = EarlyPurges::default();
+        let open = OpenDisks {
             disks: disks.into(),
             shares: shares.into(),
-            sites,
-            purging: Mutex::new(OpenPurges {
-                last: last.unwrap_or_default(),
-                open: BTreeSet::new(),
-            }),
-            unused: RecentKeys::new(),
         };
-        Ok(Some((tier, reports)))
+        // Nothing else sets it while the lock is held.
+        let _ = self.open.set(open);
+        self.opened.notify_all();
+        Ok(reports)
     }
 
     /// Tells the names of the sites, by their indices. Before that, nothing is written.
     pub fn name_sites(&self, names: Vec<Arc<str>>) {
-        *self.sites.write().unwrap_or_else(PoisonError::into_inner) = names;
-    }
-
-    /// The number of the last purge that the disks know.
-    pub(super) fn last_purge(&self) -> u64 {
-        self.purging().last
+        let sites = &self.shared.sites;
+        *sites.write().unwrap_or_else(PoisonError::into_inner) = names;
     }
 
     /// Whether a response may be there for a key. Asks memory alone.
     pub fn may_have(&self, key: &[u8]) -> bool {
-        self.disk_of(key).may_have(key)
+        self.disk_of(key).is_some_and(|disk| disk.may_have(key))
     }
 
     /// The responses of a key, the oldest first, without waiting for the disk; `None` if it has to be
     /// waited for.
     pub fn load_at_once(&self, key: &[u8]) -> Option<Vec<LoadedResponse>> {
-        self.disk_of(key).load_at_once(key)
+        self.disk_of(key)
+            .map_or_else(|| Some(Vec::new()), |disk| disk.load_at_once(key))
     }
 
     /// The responses of a key, the oldest first: read by a thread of the disk. The answer comes to
-    /// `reply`, or the sender is dropped, if too many wait for the disk.
+    /// `reply`, or the sender is dropped, if too many wait for the disk or it is too slow.
     pub fn load(&self, key: &[u8], reply: oneshot::Sender<Vec<LoadedResponse>>) {
-        let job = ReadJob {
-            key: key.into(),
-            reply,
-        };
-        self.disk_of(key).load(job);
+        if let Some(disk) = self.disk_of(key) {
+            disk.load(ReadJob::LookUp {
+                key: key.into(),
+                reply,
+            });
+        }
     }
 
-    /// Counts a look-up that was given up.
-    pub fn count_skipped(&self, key: &[u8]) {
-        self.disk_of(key).count_skipped();
+    /// Counts a look-up that was given up; `is_late` says that it had waited.
+    pub fn count_skipped(&self, key: &[u8], is_late: bool) {
+        if let Some(disk) = self.disk_of(key) {
+            disk.count_skipped(is_late);
+        }
     }
 
     /// How long a request waits for the disk of a key.
-    pub fn read_timeout(&self, key: &[u8]) -> std::time::Duration {
-        self.disk_of(key).read_timeout()
+    pub fn read_timeout(&self, key: &[u8]) -> Duration {
+        self.disk_of(key)
+            .map_or(Duration::ZERO, |disk| disk.read_timeout())
+    }
+
+    /// The longest content that is stored on the disk of a key, in bytes.
+    pub fn max_object(&self, key: &[u8]) -> u64 {
+        self.disk_of(key).map_or(0, |disk| disk.max_object())
+    }
+
+    /// Takes content of this length, which is too large for memory, as it comes; `None` if the disk of
+    /// the key can't.
+    pub fn spool(&self, key: &[u8], length: u64) -> Option<DiskSpool> {
+        self.disk_of(key)?.spool(length)
     }
 
     /// Offers a response for writing. Returns whether it had room; one that was written before needs
     /// none.
     pub fn offer(&self, key: &Key, stored: &Arc<StoredResponse>) -> bool {
         self.disk_of(key.as_bytes())
-            .offer(key, stored, self.carried_out())
+            .is_none_or(|disk| disk.offer(key, stored))
     }
 
     /// A response enters memory: one that a plan has warmed, or that was asked for before and left
-    /// memory without a use, is written; any other at its next use.
+    /// memory without a use, is written; any other at its next use. Older ones of its key are not
+    /// found any more.
     pub(super) fn enters(&self, key: &Key, stored: &Arc<StoredResponse>) {
+        if stored.disk.is_claimed() {
+            return;
+        }
+        if stored.head.secondary_key.fields().is_empty()
+            && stored.parts().is_none()
+            && let Some(disk) = self.disk_of(key.as_bytes())
+        {
+            disk.forget(key.as_bytes());
+        }
         if stored.head.warm_run.is_some() || self.unused.has(key.as_bytes()) {
             self.offer(key, stored);
         } else {
             stored.want_disk();
+        }
+    }
+
+    /// A response has a new head: it is written if its content is on the disk.
+    pub(super) fn has_new_head(&self, key: &Key, stored: &Arc<StoredResponse>) {
+        if stored.disk.has_content() {
+            self.offer(key, stored);
         }
     }
 
@@ -223,74 +333,114 @@ impl DiskTier {
         }
     }
 
-    /// Has nothing of a key be found any more.
-    pub(super) fn forget(&self, key: &[u8]) {
-        self.disk_of(key).forget(key);
-    }
-
-    /// Remembers a purge that begins in memory.
-    pub(super) fn begin_purge(&self, number: u64, scope: &PurgeScope, mode: PurgeMode) {
-        let mut purging = self.purging();
-        purging.last = purging.last.max(number);
-        purging.open.insert(number);
-        drop(purging);
-        if let PurgeScope::Keys(keys) = scope
-            && mode == PurgeMode::Hard
-        {
-            keys.iter().for_each(|key| self.forget(key));
-        }
-        for disk in &self.disks {
-            disk.purge(number, scope, mode);
+    /// Has nothing of a key be found any more, after the next start too.
+    pub(super) fn remove(&self, key: &Key) {
+        if let Some(disk) = self.disk_of(key.as_bytes()) {
+            disk.remove(key);
         }
     }
 
-    /// A purge has been carried out in memory.
-    pub(super) fn end_purge(&self, number: u64) {
-        self.purging().open.remove(&number);
+    /// Remembers a purge that begins in memory: it counts from now on. Waits for nothing.
+    pub(super) fn note_purge(
+        &self,
+        number: u64,
+        scope: &PurgeScope,
+        mode: PurgeMode,
+    ) -> NotedPurge {
+        let mut early = self.early();
+        let Some(open) = self.open.get() else {
+            if early.purges.len() < MAX_EARLY_PURGES {
+                early.purges.push((number, scope.clone(), mode));
+            } else {
+                early.of_everything = Some(number);
+            }
+            return NotedPurge::default();
+        };
+        drop(early);
+        let disks = open.disks.iter();
+        NotedPurge(disks.map(|disk| disk.note(number, scope, mode)).collect())
     }
 
-    /// The number up to which all purges have been carried out in memory: what leaves it now was not
-    /// meant by any of them.
-    fn carried_out(&self) -> u64 {
-        let purging = self.purging();
-        let first_open = purging.open.first();
-        first_open.map_or(purging.last, |first| first.saturating_sub(1))
+    /// Adds a purge to the files of the disks.
+    pub(super) fn write_purge(&self, noted: &NotedPurge) {
+        for (disk, purge) in self.all().iter().zip(&noted.0) {
+            disk.write_purge(purge);
+        }
     }
 
-    /// Has all purges on the disks when it returns. Waits for them.
+    /// Forgets the purges that came before the disks were open: another process has carried them out
+    /// there.
+    pub fn drop_early_purges(&self) {
+        *self.early() = EarlyPurges::default();
+    }
+
+    /// The disks can't be opened, and are not waited for.
+    pub fn give_up(&self) {
+        self.early().is_given_up = true;
+        self.opened.notify_all();
+    }
+
+    /// Has all purges on the disks when it returns. Waits for them, and until they are open, for
+    /// [`OPEN_WITHIN`] at most.
     pub fn sync_purges(&self) {
-        self.disks.iter().for_each(|disk| disk.sync_purges());
+        if self.open.get().is_none() {
+            let is_due = |early: &mut EarlyPurges| self.open.get().is_none() && !early.is_given_up;
+            let waited = self
+                .opened
+                .wait_timeout_while(self.early(), OPEN_WITHIN, is_due);
+            drop(waited);
+        }
+        self.all().iter().for_each(|disk| disk.sync_purges());
+    }
+
+    /// Does what is due: disks that have failed are tried again, and purged records erased. Their
+    /// threads do it.
+    pub fn keep(&self) {
+        self.all().iter().for_each(|disk| disk.keep());
+    }
+
+    /// Whether purged records are being erased.
+    pub fn is_erasing(&self) -> bool {
+        self.all().iter().any(|disk| disk.is_erasing())
+    }
+
+    /// Leaves the disks to another process: what was offered is written, and nothing more.
+    pub fn hand_over(&self) {
+        self.all().iter().for_each(|disk| disk.hand_over());
     }
 
     /// Waits until what was offered has been written, and seals the newest segments. Nothing is
-    /// written afterwards.
+    /// read or written afterwards.
     pub fn close(&self) {
-        self.disks.iter().for_each(|disk| disk.close());
+        self.all().iter().for_each(|disk| disk.close());
     }
 
     /// Waits until what was offered has been written.
     pub fn settle(&self) {
-        self.disks.iter().for_each(|disk| disk.settle());
+        self.all().iter().for_each(|disk| disk.settle());
     }
 
-    /// The figures of each disk.
+    /// The figures of each disk; of none until they are open.
     pub fn figures(&self) -> Vec<DiskFigures> {
-        self.disks.iter().map(|disk| disk.figures()).collect()
+        self.all().iter().map(|disk| disk.figures()).collect()
     }
 
-    /// The disk that has a key: each has its share of all keys, by its size.
-    fn disk_of(&self, key: &[u8]) -> &Disk {
-        let [.., all] = &*self.shares else {
-            unreachable!("a tier has a disk");
-        };
-        // Variants of a URL may lie on different disks, but a key never moves while these disks stay.
-        let place = (u64::from(crc32c::crc32c(key)) * (all >> 16)) >> 16;
-        let disk = self.shares.partition_point(|share| *share <= place);
-        &self.disks[disk.min(self.disks.len() - 1)]
+    fn all(&self) -> &[Arc<Disk>] {
+        self.open.get().map_or(&[], |open| &open.disks)
     }
 
-    fn purging(&self) -> std::sync::MutexGuard<'_, OpenPurges> {
-        self.purging.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The disk that has a key: each has its share of all keys, by its size. `None` until they are
+    /// open.
+    fn disk_of(&self, key: &[u8]) -> Option<&Arc<Disk>> {
+        let OpenDisks { disks, shares } = self.open.get()?;
+        if let [one] = &**disks {
+            return Some(one);
+        }
+        disks.get(share_of(key, shares))
+    }
+
+    fn early(&self) -> MutexGuard<'_, EarlyPurges> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -300,7 +450,18 @@ impl Drop for DiskTier {
     }
 }
 
+/// Which share a key belongs to. A key never moves while the disks and their sizes stay.
+fn share_of(key: &[u8], shares: &[u64]) -> usize {
+    let all = u128::from(shares.last().copied().unwrap_or_default());
+    // Variants that policies name may lie on different disks.
+    let place = (u128::from(crc32c::crc32c(key)) * all) >> 32;
+    shares.partition_point(|share| u128::from(*share) <= place)
+}
+
 /// The URL of a key and its path.
 fn url_and_path(of: &[u8]) -> (&str, &str) {
     (key::url_of(of), key::path_of(of))
 }
+
+#[cfg(test)]
+mod tests;

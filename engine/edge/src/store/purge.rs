@@ -6,7 +6,6 @@ pub(super) mod scope;
 
 use std::sync::Arc;
 
-use super::disk::DiskTier;
 use super::stored::StoredResponse;
 use super::{Key, Store, Variants};
 use tero_semantics::key;
@@ -30,21 +29,6 @@ pub struct PurgeProgress {
     keys: std::vec::IntoIter<Key>,
     /// The last key of the latest share.
     last: Option<Key>,
-    /// Tells the disks when it has been carried out.
-    _open: Option<OpenPurge>,
-}
-
-/// A purge that has begun and not ended.
-#[derive(Debug)]
-struct OpenPurge {
-    disk: Arc<DiskTier>,
-    number: u64,
-}
-
-impl Drop for OpenPurge {
-    fn drop(&mut self) {
-        self.disk.end_purge(self.number);
-    }
 }
 
 /// A point in the order of purges.
@@ -82,14 +66,12 @@ impl Store {
     pub fn begin_purge(&self, scope: PurgeScope, mode: PurgeMode, now: Timestamp) -> PurgeProgress {
         // Fetches under way learn of it first, then the stored responses are purged: so a response
         // can't escape between the two.
-        let number = self.purges.add(&scope);
-        let open = self.disk.as_ref().map(|disk| {
-            disk.begin_purge(number, &scope, mode);
-            OpenPurge {
-                disk: Arc::clone(disk),
-                number,
-            }
-        });
+        let disk = self.disk.as_ref();
+        let note = |number| disk.map(|disk| (disk, disk.note_purge(number, &scope, mode)));
+        let (number, noted) = self.purges.add(&scope, note);
+        if let Some((disk, noted)) = noted {
+            disk.write_purge(&noted);
+        }
         let keys = match &scope {
             PurgeScope::Tag { .. } => Vec::new(),
             PurgeScope::Keys(keys) => {
@@ -111,7 +93,6 @@ impl Store {
             now,
             keys: keys.into_iter(),
             last: None,
-            _open: open,
         }
     }
 

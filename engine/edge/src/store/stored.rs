@@ -2,6 +2,8 @@
 
 mod body;
 mod coded;
+mod disk_marks;
+mod outside;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -21,6 +23,8 @@ use tero_semantics::vary::SecondaryKey;
 pub(super) use body::LargePieces;
 pub use body::StoredBody;
 pub use coded::CodedContents;
+pub use disk_marks::DiskMarks;
+pub use outside::{ContentError, ContentReply, OutsideContent};
 
 /// The head of a stored response, and the facts that decide on its reuse.
 #[derive(Clone, Debug)]
@@ -71,8 +75,10 @@ pub struct StoredResponse {
     pub counted_hits: AtomicU32,
     /// Whether a visitor has been answered from it.
     pub used: AtomicBool,
-    /// Whether it is on a disk, or on its way there.
-    pub on_disk: AtomicBool,
+    /// What it knows of its disk.
+    pub disk: DiskMarks,
+    /// The purges of this process up to this number did not mean it: those from before it was fetched.
+    pub purge_mark: AtomicU32,
     /// Whether the content of the response that was to take its place broke off.
     pub successor_broke_off: AtomicBool,
     /// A number that no other stored response of the process has, under any key.
@@ -121,7 +127,8 @@ impl StoredResponse {
             uncounted_hits,
             counted_hits,
             used: AtomicBool::new(false),
-            on_disk: AtomicBool::new(false),
+            disk: DiskMarks::default(),
+            purge_mark: AtomicU32::new(0),
             successor_broke_off: AtomicBool::new(false),
             id,
         }
@@ -141,9 +148,16 @@ impl StoredResponse {
 
     /// Sends its next hit to offer it to a disk, unless it is on one.
     pub(super) fn want_disk(&self) {
-        if !self.on_disk.load(Ordering::Relaxed) {
+        if !self.disk.is_claimed() {
             self.uncounted_hits.fetch_or(WANTS_DISK, Ordering::Relaxed);
         }
+    }
+
+    /// Notes the number of the last purge from before it was fetched. One that doesn't fit is told as a
+    /// lower one, which is safe.
+    pub(super) fn set_purge_mark(&self, number: u64) {
+        let number = u32::try_from(number).unwrap_or(0);
+        self.purge_mark.store(number, Ordering::Relaxed);
     }
 
     /// Whether a request was answered from it, or a plan wanted it.
@@ -273,6 +287,9 @@ impl StoredResponse {
             self.uncounted_hits.load(Ordering::Relaxed),
             Ordering::Relaxed,
         );
+        new.disk = self.disk.for_new_head();
+        let mark = self.purge_mark.load(Ordering::Relaxed);
+        new.purge_mark.store(mark, Ordering::Relaxed);
         new
     }
 
@@ -288,7 +305,8 @@ impl StoredResponse {
             uncounted_hits: taken(&self.uncounted_hits),
             counted_hits: taken(&self.counted_hits),
             used: same(&self.used),
-            on_disk: same(&self.on_disk),
+            disk: self.disk.copied(),
+            purge_mark: AtomicU32::new(self.purge_mark.load(Ordering::Relaxed)),
             successor_broke_off: same(&self.successor_broke_off),
             id: self.id,
         }

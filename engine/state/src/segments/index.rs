@@ -110,6 +110,25 @@ impl RecordIndex {
         remove(&mut self.part(hash), hash, place)
     }
 
+    /// Removes all records of a hash. Returns how many those were.
+    pub(super) fn remove_all(&self, hash: u64) -> usize {
+        let mut part = self.part(hash);
+        let is_it = |entry: &IndexEntry| entry.hash() == hash;
+        let mut removed = 0;
+        while let Ok(entry) = part.find_entry(hash, is_it) {
+            entry.remove();
+            removed += 1;
+        }
+        removed
+    }
+
+    /// Whether a record at this place may have a key with this hash.
+    pub(super) fn has(&self, hash: u64, place: RecordPlace) -> bool {
+        let part = self.part(hash);
+        let is_it = |entry: &IndexEntry| entry.hash() == hash && entry.place() == place;
+        part.find(hash, is_it).is_some()
+    }
+
     /// Removes the records of all segments before this one.
     pub(super) fn remove_before(&self, segment: u32) {
         for part in &self.parts {
@@ -128,9 +147,14 @@ impl RecordIndex {
         self.parts.iter().map(of).sum()
     }
 
-    fn part(&self, hash: u64) -> MutexGuard<'_, HashTable<IndexEntry>> {
+    /// The number of the part that has a hash.
+    pub(super) fn part_of(hash: u64) -> usize {
         // The table takes its place from the low bits and its tag from the high ones.
-        lock(&self.parts[(hash >> 40) as usize % PARTS])
+        (hash >> 40) as usize % PARTS
+    }
+
+    fn part(&self, hash: u64) -> MutexGuard<'_, HashTable<IndexEntry>> {
+        lock(&self.parts[RecordIndex::part_of(hash)])
     }
 }
 
@@ -183,6 +207,9 @@ mod tests {
         index.remove_before(2);
         assert_eq!(index.find(0), [place(4, 64), place(2, 64)]);
         assert_eq!((index.find(1), index.len()), (vec![place(3, 64)], 3));
+        assert!(index.has(0, place(2, 64)) && !index.has(1, place(2, 64)));
+        assert_eq!((index.remove_all(0), index.remove_all(0)), (2, 0));
+        assert_eq!(index.len(), 1);
     }
 
     #[test]

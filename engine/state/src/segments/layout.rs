@@ -1,4 +1,5 @@
-//! The bytes of a segment, version 1. All numbers are little-endian, all checksums CRC-32C.
+//! The bytes of a segment, version 1. All numbers are little-endian, all checksums CRC-32C. The page
+//! `docs/disk-format.md` describes them for readers without this code.
 //!
 //! ```text
 //! segment  = header record* [footer]
@@ -124,25 +125,71 @@ impl SegmentHeader {
         if bytes[..8] != SEGMENT_MAGIC {
             return Err(HeaderProblem::Damaged);
         }
-        // A later version may have other checksums.
+        // A later version may have other checksums, and begins with its own number all the same.
+        let mut own = *bytes;
+        own[8..12].copy_from_slice(&VERSION.to_le_bytes());
         match u32_at(bytes, 8) {
             VERSION if is_sealed(bytes) => Ok(SegmentHeader {
                 secret: StoreSecret(array_at(bytes, 16)),
                 number: u64_at(bytes, 32),
             }),
+            // With this version it would be whole: its number is what is damaged.
+            _ if is_sealed(&own) => Err(HeaderProblem::Damaged),
             VERSION => Err(HeaderProblem::Damaged),
             version => Err(HeaderProblem::Version(version)),
         }
     }
 }
 
-/// What a record is for.
+/// What a record is for. Its number stands in the record's header, and in the low bits of the length
+/// in a footer's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordKind {
-    /// It is found by its key.
+    /// It is found by its key, beside earlier entries of that key.
     Entry,
     /// It holds a part of the content of an entry that comes after it.
     Extent,
+    /// An entry in the place of all earlier ones of its key.
+    Sole,
+    /// All earlier entries of its key are gone.
+    Removal,
+    /// Its text and content were erased.
+    Erased,
+}
+
+impl RecordKind {
+    const ALL: [RecordKind; 5] = [
+        RecordKind::Entry,
+        RecordKind::Extent,
+        RecordKind::Sole,
+        RecordKind::Removal,
+        RecordKind::Erased,
+    ];
+
+    fn number(self) -> u8 {
+        match self {
+            RecordKind::Entry => 1,
+            RecordKind::Extent => 2,
+            RecordKind::Sole => 3,
+            RecordKind::Removal => 4,
+            RecordKind::Erased => 5,
+        }
+    }
+
+    fn of_number(number: u8) -> Option<RecordKind> {
+        let mut all = RecordKind::ALL.into_iter();
+        all.find(|kind| kind.number() == number)
+    }
+
+    /// Whether it is found by its key.
+    pub fn is_found(self) -> bool {
+        matches!(self, RecordKind::Entry | RecordKind::Sole)
+    }
+
+    /// Whether earlier entries of its key are not found any more.
+    pub fn ends_earlier(self) -> bool {
+        matches!(self, RecordKind::Sole | RecordKind::Removal)
+    }
 }
 
 /// The beginning of a record.
@@ -171,10 +218,7 @@ impl RecordHeader {
     pub fn encode(&self, secret: &StoreSecret, offset: u64) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&RECORD_MAGIC);
-        bytes[8] = match self.kind {
-            RecordKind::Entry => 1,
-            RecordKind::Extent => 2,
-        };
+        bytes[8] = self.kind.number();
         // The key's length has three bytes: 64 KiB is allowed.
         bytes[9..12].copy_from_slice(&self.key_len.to_le_bytes()[..3]);
         bytes[12..16].copy_from_slice(&self.head_len.to_le_bytes());
@@ -199,11 +243,7 @@ impl RecordHeader {
             return None;
         }
         let header = RecordHeader {
-            kind: match bytes[8] {
-                1 => RecordKind::Entry,
-                2 => RecordKind::Extent,
-                _ => return None,
-            },
+            kind: RecordKind::of_number(bytes[8])?,
             key_len: u32_at(bytes, 8) >> 8,
             head_len: u32_at(bytes, 12),
             extents: u32_at(bytes, 16),
@@ -273,9 +313,11 @@ impl Extent {
     }
 }
 
-/// An entry of a footer: where a record is, and the hash of its key.
+/// An entry of a footer: where a record is that means a key, and the hash of that key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FooterEntry {
+    /// What the record is for: never an extent.
+    pub kind: RecordKind,
     /// [`StoreSecret::hash`] of the key.
     pub hash: u64,
     /// Where the record begins, in bytes.
@@ -289,16 +331,21 @@ impl FooterEntry {
         let mut bytes = [0; ENTRY_BYTES];
         bytes[..8].copy_from_slice(&self.hash.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.offset.to_le_bytes());
-        bytes[12..].copy_from_slice(&self.length.to_le_bytes());
+        // Lengths are multiples of 8.
+        let length = self.length | u32::from(self.kind.number());
+        bytes[12..].copy_from_slice(&length.to_le_bytes());
         bytes
     }
 
-    pub(super) fn decode(bytes: &[u8; ENTRY_BYTES]) -> FooterEntry {
-        FooterEntry {
+    /// Reads it; `None` if it is of a kind that isn't known.
+    pub(super) fn decode(bytes: &[u8; ENTRY_BYTES]) -> Option<FooterEntry> {
+        let length = u32_at(bytes, 12);
+        Some(FooterEntry {
+            kind: RecordKind::of_number((length % ALIGNMENT as u32) as u8)?,
             hash: u64_at(bytes, 0),
             offset: u32_at(bytes, 8),
-            length: u32_at(bytes, 12),
-        }
+            length: length - length % ALIGNMENT as u32,
+        })
     }
 }
 
@@ -438,10 +485,27 @@ mod tests {
         };
         let mut bytes = header.encode();
         bytes[8] = 2;
+        let expected = Err(HeaderProblem::Damaged);
+        assert_eq!(SegmentHeader::decode(&bytes), expected, "a flipped bit");
+        bytes[HEADER_BYTES - 1] ^= 1;
         let expected = Err(HeaderProblem::Version(2));
         assert_eq!(SegmentHeader::decode(&bytes), expected);
         let expected = Err(HeaderProblem::Damaged);
         assert_eq!(SegmentHeader::decode(&[0; HEADER_BYTES]), expected);
+    }
+
+    #[test]
+    fn a_footer_tells_kinds_beside_lengths() {
+        for kind in RecordKind::ALL {
+            let entry = FooterEntry {
+                kind,
+                hash: 7,
+                offset: 64,
+                length: 128,
+            };
+            assert_eq!(FooterEntry::decode(&entry.encode()), Some(entry));
+        }
+        assert_eq!(FooterEntry::decode(&[0; ENTRY_BYTES]), None);
     }
 
     #[test]

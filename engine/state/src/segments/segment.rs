@@ -1,13 +1,10 @@
 //! One segment, open for reading: its records, its footer, and what is left of a damaged one.
 
-use std::fs::File;
-use std::io::{self, IoSliceMut};
-use std::os::unix::fs::FileExt as _;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
-
+use super::files::OpenFile;
 use super::index::RecordPlace;
 use super::layout::{
     ALIGNMENT, CHECKSUM_BYTES, ENTRY_BYTES, EXTENT_BYTES, Extent, FooterEntry, FooterTrailer,
@@ -52,11 +49,27 @@ pub enum ReadError {
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) number: u32,
-    file: File,
+    file: Box<dyn OpenFile>,
     /// What has been written, in bytes. Nothing behind it is read.
     end: AtomicU64,
     /// Whether reads without waiting have failed, since the file system doesn't offer them.
     must_wait: AtomicBool,
+}
+
+/// A record that a search has found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ScannedRecord {
+    pub(super) entry: FooterEntry,
+    /// Whether its key and head are sound; of another one, the hash means nothing.
+    pub(super) is_sound: bool,
+}
+
+impl ScannedRecord {
+    /// Whether a footer lists it.
+    pub(super) fn is_listed(&self) -> bool {
+        let kind = self.entry.kind;
+        self.is_sound && (kind.is_found() || kind == RecordKind::Removal)
+    }
 }
 
 /// A record that has been read: its key and head, and where its content is.
@@ -64,6 +77,7 @@ pub(super) struct Segment {
 pub struct StoredRecord {
     /// Its beginning.
     pub header: RecordHeader,
+    place: RecordPlace,
     /// What was read: the header, the key, the head, the extents, and the content of a short record.
     bytes: Vec<u8>,
     content: Vec<ContentPart>,
@@ -87,10 +101,14 @@ impl ContentPart {
     fn pieces(&self) -> u64 {
         self.length.div_ceil(PIECE_BYTES as u64)
     }
+
+    fn piece_length(&self, piece: u64) -> usize {
+        (self.length - piece * PIECE_BYTES as u64).min(PIECE_BYTES as u64) as usize
+    }
 }
 
 impl Segment {
-    pub(super) fn new(number: u32, file: File, end: u64) -> Segment {
+    pub(super) fn new(number: u32, file: Box<dyn OpenFile>, end: u64) -> Segment {
         Segment {
             number,
             file,
@@ -114,6 +132,11 @@ impl Segment {
         self.file.write_all_at(bytes, offset)
     }
 
+    /// Has all of it on disk when it returns.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+
     /// Writes a footer with these entries, and has all of it on disk. Nothing is appended afterwards.
     pub(super) fn seal(&self, entries: &[FooterEntry]) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(entries.len() * ENTRY_BYTES + TRAILER_BYTES);
@@ -130,9 +153,9 @@ impl Segment {
         self.write_at(&bytes, offset)?;
         let end = offset + bytes.len() as u64;
         // Behind it may be the rest of a record that was cut off.
-        self.file.set_len(end)?;
+        self.file.set_length(end)?;
         self.set_end(end);
-        self.file.sync_data()
+        self.sync()
     }
 
     /// Fills `bytes` from `offset` on.
@@ -155,28 +178,23 @@ impl Segment {
             if self.must_wait.load(Ordering::Relaxed) {
                 return Err(ReadError::WouldWait);
             }
-            let rest = &mut [IoSliceMut::new(&mut bytes[done..])];
-            match preadv2(
-                &self.file,
-                rest,
-                offset + done as u64,
-                ReadWriteFlags::NOWAIT,
-            ) {
-                // Under pressure it may give nothing where there is something.
-                Ok(0) | Err(Errno::AGAIN) => return Err(ReadError::WouldWait),
+            match self
+                .file
+                .read_at_once(&mut bytes[done..], offset + done as u64)
+            {
+                Ok(0) => return Err(ReadError::WouldWait),
                 Ok(read) => done += read,
-                Err(Errno::INTR) => {}
-                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                     self.must_wait.store(true, Ordering::Relaxed);
                 }
-                Err(error) => return Err(ReadError::Io(error.into())),
+                Err(error) => return Err(ReadError::Io(error)),
             }
         }
         Ok(())
     }
 
     /// The header of the record at a place, and its bytes.
-    fn header_at(
+    pub(super) fn header_at(
         &self,
         secret: &StoreSecret,
         offset: u64,
@@ -215,16 +233,16 @@ impl Segment {
             return Ok(None);
         }
         let (entries, _) = bytes.as_chunks();
-        Ok(Some(entries.iter().map(FooterEntry::decode).collect()))
+        // One of an unknown kind is as good as no footer.
+        Ok(entries.iter().map(FooterEntry::decode).collect())
     }
 
-    /// Searches it for records, from its beginning to its end. `found` hears of each entry, with the
-    /// hash of its key. Where bytes are damaged, the search goes on at the next record. Returns where
-    /// the last record ends.
+    /// Searches it for records, from its beginning to its end. `found` hears of each. Where a header is
+    /// damaged, the search goes on at the next record. Returns where the last one ends.
     pub(super) fn scan(
         &self,
         secret: &StoreSecret,
-        mut found: impl FnMut(u64, RecordPlace),
+        mut found: impl FnMut(ScannedRecord),
     ) -> io::Result<u64> {
         let (mut at, end) = (HEADER_BYTES as u64, self.end());
         let (mut window, mut start) = (Vec::new(), at);
@@ -245,18 +263,19 @@ impl Segment {
             let text = HEADER_BYTES + header.text_len();
             let text = &self.window(&mut window, &mut start, at, text)?[HEADER_BYTES..];
             let length = header.record_len();
-            if crc32c::crc32c(text) == header.text_checksum {
-                if header.kind == RecordKind::Entry {
-                    let place = RecordPlace {
-                        segment: self.number,
-                        offset: at as u32,
-                        length: length as u32,
-                    };
-                    found(secret.hash(&text[..header.key_len as usize]), place);
-                }
-                last = at + length;
-            }
+            let is_sound = crc32c::crc32c(text) == header.text_checksum;
+            let key = &text[..header.key_len as usize];
+            found(ScannedRecord {
+                entry: FooterEntry {
+                    kind: header.kind,
+                    hash: secret.hash(key),
+                    offset: at as u32,
+                    length: length as u32,
+                },
+                is_sound: is_sound || header.kind == RecordKind::Erased,
+            });
             at += length;
+            last = at;
         }
         Ok(last)
     }
@@ -269,9 +288,11 @@ impl Segment {
         at: u64,
         length: usize,
     ) -> io::Result<&'w [u8]> {
-        if at < *start || at + length as u64 > *start + window.len() as u64 {
+        if at < *start || at + length as u64 > start.saturating_add(window.len() as u64) {
             let rest = (self.end() - at) as usize;
             window.resize(rest.min(length.max(SCAN_BYTES)), 0);
+            // What fails to be read is not part of the window.
+            *start = u64::MAX;
             self.file.read_exact_at(window, at)?;
             *start = at;
         }
@@ -330,11 +351,13 @@ impl StoredRecord {
             bytes.resize(text_end, 0);
             segment.read_at(&mut bytes[read..], offset + read as u64, mode)?;
         }
-        if crc32c::crc32c(&bytes[HEADER_BYTES..text_end]) != header.text_checksum {
+        let is_sound = crc32c::crc32c(&bytes[HEADER_BYTES..text_end]) == header.text_checksum;
+        if !is_sound || header.kind == RecordKind::Erased {
             return Err(ReadError::Damaged);
         }
         let mut record = StoredRecord {
             header,
+            place,
             bytes,
             content: Vec::new(),
         };
@@ -354,7 +377,10 @@ impl StoredRecord {
         for extent in extents {
             let segment = segment_of(extent.segment).ok_or(ReadError::Gone)?;
             let (header, sealed) = segment.header_at(secret, extent.offset, mode)?;
-            if header.content_len != extent.content_len || header.extents != 0 {
+            let is_it = header.content_len == extent.content_len
+                && header.extents == 0
+                && header.kind != RecordKind::Erased;
+            if !is_it {
                 return Err(ReadError::Damaged);
             }
             record.content.push(ContentPart {
@@ -366,6 +392,11 @@ impl StoredRecord {
             });
         }
         Ok(record)
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> RecordPlace {
+        self.place
     }
 
     /// Its key.
@@ -399,6 +430,21 @@ impl StoredRecord {
         self.content.iter().map(of).collect()
     }
 
+    /// The number of the piece with the byte at an offset of its content, and the byte's place in the
+    /// piece; `None` behind the end.
+    pub fn piece_at(&self, mut offset: u64) -> Option<(u64, usize)> {
+        let mut before = 0;
+        for part in &self.content {
+            if offset < part.length {
+                let piece = offset / PIECE_BYTES as u64;
+                return Some((before + piece, (offset % PIECE_BYTES as u64) as usize));
+            }
+            offset -= part.length;
+            before += part.pieces();
+        }
+        None
+    }
+
     /// The bytes of a piece of its content, counted from 0.
     ///
     /// # Errors
@@ -420,7 +466,7 @@ impl StoredRecord {
         number: u64,
         mode: ReadMode,
     ) -> Result<Vec<u8>, ReadError> {
-        let length = (part.length - number * PIECE_BYTES as u64).min(PIECE_BYTES as u64) as usize;
+        let length = part.piece_length(number);
         let skipped = number * (PIECE_BYTES + CHECKSUM_BYTES) as u64;
         let mut bytes = match self.read_already(number, length) {
             Some(bytes) => bytes.to_vec(),

@@ -1,25 +1,28 @@
 //! A folder of segments: opening it after whatever happened, appending to it, reading from it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use rustix::rand::{GetRandomFlags, getrandom};
-
+use super::appender::{Appender, content_len, length_of};
+use super::files::{FileSystem, SystemFiles};
+use super::folder::{Access, OpenedFile, entries_of, lock, open_files, path_of, secret_of};
 use super::index::{RecordIndex, RecordPlace};
 use super::layout::{
-    ALIGNMENT, CHECKSUM_BYTES, ENTRY_BYTES, EXTENT_BYTES, Extent, FooterEntry, HEADER_BYTES,
-    HeaderProblem, MAX_EXTENTS, MAX_HEAD_BYTES, MAX_KEY_BYTES, PIECE_BYTES, RecordHeader,
-    RecordKind, SegmentHeader, StoreSecret, TRAILER_BYTES, piece_checksum,
+    ENTRY_BYTES, Extent, FooterEntry, HEADER_BYTES, RecordKind, SegmentHeader, StoreSecret,
+    TRAILER_BYTES,
 };
 use super::segment::{ReadError, ReadMode, Segment, StoredRecord};
-use crate::replace::replace;
 
-/// The end of the names of segments.
-const SUFFIX: &str = ".segment";
+/// How often the oldest segment is removed to append a record to a full disk.
+const MAKE_ROOM_AT_MOST: usize = 4;
+/// Threads that fill the index when a store is opened, and the records that are worth them.
+const INDEXERS: usize = 4;
+const FEW_RECORDS: usize = 50_000;
 
 /// How a store keeps its segments.
 #[derive(Clone, Debug)]
@@ -30,6 +33,8 @@ pub struct SegmentSettings {
     pub size: u64,
     /// The bytes of one segment: 64 KiB to 1 GiB.
     pub segment_bytes: u32,
+    /// What works on its files.
+    pub files: Arc<dyn FileSystem>,
 }
 
 /// What was found when a store was opened.
@@ -101,30 +106,21 @@ pub struct StoreUsage {
     pub bytes: u64,
     /// Bytes of memory for the index.
     pub index_bytes: usize,
+    /// Segments that were removed before the folder had its size, since the disk was full.
+    pub removed_for_full_disk: u64,
 }
 
 /// A folder of segments.
 #[derive(Debug)]
 pub struct SegmentStore {
-    settings: SegmentSettings,
-    secret: StoreSecret,
-    index: RecordIndex,
+    pub(super) settings: SegmentSettings,
+    pub(super) secret: StoreSecret,
+    pub(super) index: RecordIndex,
     segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
     appender: Mutex<Appender>,
-    _lock: File,
-}
-
-/// Where the next record goes.
-#[derive(Debug)]
-struct Appender {
-    /// The newest segment; `None` until the first record.
-    segment: Option<Arc<Segment>>,
-    /// The number of the next segment.
-    next: u32,
-    /// The entries of the newest segment, for its footer.
-    entries: Vec<FooterEntry>,
-    /// Bytes on their way to the disk.
-    buffer: Vec<u8>,
+    removed_for_full_disk: AtomicU64,
+    /// `None` where it is only looked at, or belongs to another process by now.
+    lock: Mutex<Option<File>>,
 }
 
 impl SegmentStore {
@@ -135,27 +131,48 @@ impl SegmentStore {
     /// [`OpenError`] if the folder can't be used.
     pub fn open(settings: SegmentSettings) -> Result<(SegmentStore, OpenReport), OpenError> {
         let path = settings.path.clone();
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map_err(|source| OpenError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        let lock = lock(&path)?;
+        SegmentStore::load(settings, Some(lock))
+    }
+
+    /// Opens a folder without changing anything in it: for people who look after a store. An edge may
+    /// use it meanwhile; segments that it removes then are gone.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the folder can't be read.
+    pub fn look_at(path: &Path) -> Result<(SegmentStore, OpenReport), OpenError> {
+        let settings = SegmentSettings {
+            path: path.to_owned(),
+            size: u64::MAX,
+            segment_bytes: 0,
+            files: Arc::new(SystemFiles),
+        };
+        SegmentStore::load(settings, None)
+    }
+
+    fn load(
+        settings: SegmentSettings,
+        lock: Option<File>,
+    ) -> Result<(SegmentStore, OpenReport), OpenError> {
+        let path = settings.path.clone();
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| OpenError::Io { path, source }
         };
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(at(&path))?;
-        let lock = lock(&path)?;
+        let access = if lock.is_some() {
+            Access::Own
+        } else {
+            Access::Look
+        };
         let mut report = OpenReport::default();
-        let mut found = Vec::new();
-        let mut next = 1;
-        for entry in fs::read_dir(&path).map_err(at(&path))? {
-            let file = entry.map_err(at(&path))?.path();
-            if let Some(number) = number_of(&file) {
-                next = next.max(number.saturating_add(1));
-                found.push((number, file));
-            }
-        }
-        found.sort_unstable();
-        let opened = open_files(found, &mut report)?;
+        let (opened, next) = open_files(&path, &*settings.files, access, &mut report)?;
         let in_segments = opened.iter().rev().find_map(|opened| opened.secret);
-        let secret = secret_of(&path, in_segments).map_err(at(&path))?;
+        let secret = secret_of(&path, in_segments, access).map_err(at(&path))?;
         let mut segments = BTreeMap::new();
         let mut listed = Vec::new();
         for OpenedFile {
@@ -168,23 +185,13 @@ impl SegmentStore {
                 report.foreign.push(path);
                 continue;
             }
-            let entries = entries_of(&segment, &secret, &mut report).map_err(at(&path))?;
+            let entries = entries_of(&segment, &secret, access, &mut report).map_err(at(&path))?;
             listed.push((segment.number, entries));
             segments.insert(segment.number, Arc::new(segment));
         }
         report.segments = segments.len();
-        report.records = listed.iter().map(|(_, entries)| entries.len()).sum();
-        let index = RecordIndex::with_capacity(report.records);
-        for (segment, entries) in listed {
-            for entry in entries {
-                let place = RecordPlace {
-                    segment,
-                    offset: entry.offset,
-                    length: entry.length,
-                };
-                index.insert(entry.hash, place);
-            }
-        }
+        let index = index_of(listed);
+        report.records = index.len();
         let store = SegmentStore {
             settings,
             secret,
@@ -196,7 +203,8 @@ impl SegmentStore {
                 entries: Vec::new(),
                 buffer: Vec::new(),
             }),
-            _lock: lock,
+            removed_for_full_disk: AtomicU64::new(0),
+            lock: Mutex::new(lock),
         };
         Ok((store, report))
     }
@@ -232,7 +240,7 @@ impl SegmentStore {
         mode: ReadMode,
     ) -> Result<StoredRecord, ReadError> {
         let read = self.read_record(place, mode).and_then(|record| {
-            let is_meant = record.header.kind == RecordKind::Entry && record.key() == key;
+            let is_meant = record.header.kind.is_found() && record.key() == key;
             is_meant.then_some(record).ok_or(ReadError::Damaged)
         });
         if let Err(ReadError::Damaged | ReadError::Gone) = &read {
@@ -241,26 +249,78 @@ impl SegmentStore {
         read
     }
 
-    fn read_record(&self, place: RecordPlace, mode: ReadMode) -> Result<StoredRecord, ReadError> {
+    pub(super) fn read_record(
+        &self,
+        place: RecordPlace,
+        mode: ReadMode,
+    ) -> Result<StoredRecord, ReadError> {
         let segment = self.segment(place.segment).ok_or(ReadError::Gone)?;
         let segment_of = |number| self.segment(u32::try_from(number).ok()?);
         StoredRecord::read(segment, place, &self.secret, mode, segment_of)
     }
 
-    /// Has a record not be found any more, because its key has a newer one.
+    /// Has a record not be found any more.
     pub fn forget(&self, hash: u64, place: RecordPlace) -> bool {
         self.index.remove(hash, place)
     }
 
+    /// Has no record of a hash be found any more, until the store is opened again. Returns how many
+    /// those were.
+    pub fn forget_all(&self, hash: u64) -> usize {
+        self.index.remove_all(hash)
+    }
+
+    /// Whether a record is still found at a place.
+    pub fn has(&self, hash: u64, place: RecordPlace) -> bool {
+        self.index.has(hash, place)
+    }
+
+    /// Whether the content of a record stays for some time: not so if its oldest part is among the next
+    /// to be removed.
+    pub fn stays_for_now(&self, record: &StoredRecord) -> bool {
+        let first = self.first_that_stays();
+        let extents = record.extents();
+        extents.iter().all(|extent| extent.segment >= first)
+    }
+
+    /// The first segment that stays for some time: the older quarter is removed before long.
+    fn first_that_stays(&self) -> u64 {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let bytes: u64 = segments.values().map(|segment| segment.end()).sum();
+        if bytes < self.settings.size / 4 * 3 {
+            return 0;
+        }
+        let first = segments.keys().nth(segments.len() / 4);
+        first.map_or(0, |first| u64::from(*first))
+    }
+
     /// Appends a record. An entry is found from now on. If the newest segment is full, it is sealed,
-    /// and the oldest one is removed if there are too many.
+    /// and the oldest one is removed if there are too many, or if the disk has no room.
     ///
     /// # Errors
     /// [`AppendError`]. Nothing is found then that wasn't before.
     pub fn append(&self, record: &NewRecord<'_>) -> Result<RecordPlace, AppendError> {
         let mut appender = lock_appender(&self.appender);
+        for _ in 0..MAKE_ROOM_AT_MOST {
+            match self.append_by(&mut appender, record) {
+                Err(AppendError::Io(error)) if is_full(&error) => {
+                    if !self.remove_oldest(&appender) {
+                        return Err(AppendError::Io(error));
+                    }
+                }
+                appended => return appended,
+            }
+        }
+        self.append_by(&mut appender, record)
+    }
+
+    fn append_by(
+        &self,
+        appender: &mut Appender,
+        record: &NewRecord<'_>,
+    ) -> Result<RecordPlace, AppendError> {
         let length = length_of(record).ok_or(AppendError::TooLarge)?;
-        let segment = self.segment_for(&mut appender, length)?;
+        let segment = self.segment_for(appender, length)?;
         let offset = segment.end();
         let header = appender.fill(record, &self.secret, (segment.number, offset));
         debug_assert_eq!(header.record_len(), length);
@@ -271,14 +331,15 @@ impl SegmentStore {
             offset: offset as u32,
             length: length as u32,
         };
-        if record.kind == RecordKind::Entry {
+        if record.kind != RecordKind::Extent {
             let hash = self.hash(record.key);
             appender.entries.push(FooterEntry {
+                kind: record.kind,
                 hash,
                 offset: place.offset,
                 length: place.length,
             });
-            self.index.insert(hash, place);
+            put(&self.index, record.kind, hash, place);
         }
         Ok(place)
     }
@@ -304,6 +365,17 @@ impl SegmentStore {
         lock_appender(&self.appender).seal()
     }
 
+    /// Leaves the folder to another process. Call it after [`SegmentStore::close`]: nothing is appended
+    /// any more; what is there can be read.
+    pub fn release(&self) {
+        drop(
+            self.lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+    }
+
     /// What it takes.
     pub fn usage(&self) -> StoreUsage {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
@@ -312,39 +384,19 @@ impl SegmentStore {
             segments: segments.len(),
             bytes: segments.values().map(|segment| segment.end()).sum(),
             index_bytes: self.index.memory(),
+            removed_for_full_disk: self.removed_for_full_disk.load(Ordering::Relaxed),
         }
     }
 
-    /// Reads every record with all its content, the oldest first: `each` hears of it, and whether it
-    /// is sound. For people who look after a store; it takes as long as reading the disk.
-    ///
-    /// # Errors
-    /// The system's error.
-    pub fn verify(
-        &self,
-        mut each: impl FnMut(RecordPlace, Result<&StoredRecord, ReadError>),
-    ) -> io::Result<()> {
-        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        let segments: Vec<Arc<Segment>> = segments.values().cloned().collect();
-        for segment in segments {
-            let mut places = Vec::new();
-            segment.scan(&self.secret, |_, place| places.push(place))?;
-            for place in places {
-                let read = self
-                    .read_record(place, ReadMode::Wait)
-                    .and_then(|record| whole(&record).map(|()| record));
-                match read {
-                    Ok(record) => each(place, Ok(&record)),
-                    Err(error) => each(place, Err(error)),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn segment(&self, number: u32) -> Option<Arc<Segment>> {
+    pub(super) fn segment(&self, number: u32) -> Option<Arc<Segment>> {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
         segments.get(&number).cloned()
+    }
+
+    /// All segments, the oldest first.
+    pub(super) fn all_segments(&self) -> Vec<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.values().cloned().collect()
     }
 
     /// The segment that a record of this length goes to.
@@ -395,7 +447,10 @@ impl SegmentStore {
         {
             bytes -= segment.end();
             // If it stays, it is found and removed after the next start.
-            let _ = fs::remove_file(path_of(&self.settings.path, number));
+            let _ = self
+                .settings
+                .files
+                .remove(&path_of(&self.settings.path, number));
             first = Some(number + 1);
         }
         drop(segments);
@@ -404,14 +459,33 @@ impl SegmentStore {
         }
     }
 
+    /// Removes the oldest segment, unless it is the newest too. Returns whether it did.
+    fn remove_oldest(&self, appender: &Appender) -> bool {
+        let newest = appender.segment.as_ref().map(|segment| segment.number);
+        let mut segments = self
+            .segments
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let oldest = segments.first_key_value().map(|(number, _)| *number);
+        let Some(oldest) = oldest.filter(|oldest| Some(*oldest) != newest) else {
+            return false;
+        };
+        let path = path_of(&self.settings.path, oldest);
+        let is_removed = self.settings.files.remove(&path).is_ok();
+        segments.remove(&oldest);
+        drop(segments);
+        self.index.remove_before(oldest + 1);
+        self.removed_for_full_disk.fetch_add(1, Ordering::Relaxed);
+        is_removed
+    }
+
     fn new_segment(&self, number: u32) -> io::Result<Segment> {
         let path = path_of(&self.settings.path, number);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_none() {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        let file = self.settings.files.create(&path)?;
         let segment = Segment::new(number, file, 0);
         let header = SegmentHeader {
             secret: self.secret,
@@ -423,217 +497,54 @@ impl SegmentStore {
     }
 }
 
-impl Appender {
-    /// Writes a record for a place into the buffer.
-    fn fill(
-        &mut self,
-        record: &NewRecord<'_>,
-        secret: &StoreSecret,
-        (segment, offset): (u32, u64),
-    ) -> RecordHeader {
-        let buffer = &mut self.buffer;
-        buffer.clear();
-        buffer.resize(HEADER_BYTES, 0);
-        buffer.extend_from_slice(record.key);
-        buffer.extend_from_slice(record.head);
-        for extent in record.extents {
-            buffer.extend_from_slice(&extent.encode());
-        }
-        let header = RecordHeader {
-            kind: record.kind,
-            key_len: record.key.len() as u32,
-            head_len: record.head.len() as u32,
-            extents: record.extents.len() as u32,
-            content_len: content_len(record),
-            mark: record.mark,
-            segment: u64::from(segment),
-            text_checksum: crc32c::crc32c(&buffer[HEADER_BYTES..]),
-        };
-        let sealed = header.encode(secret, offset);
-        buffer[..HEADER_BYTES].copy_from_slice(&sealed);
-        let (mut piece, mut start) = (0, buffer.len());
-        for mut bytes in record.content.iter().copied() {
-            while !bytes.is_empty() {
-                let room = PIECE_BYTES - (buffer.len() - start);
-                let (now, later) = bytes.split_at(room.min(bytes.len()));
-                buffer.extend_from_slice(now);
-                bytes = later;
-                if buffer.len() - start == PIECE_BYTES {
-                    let checksum = piece_checksum(&sealed, piece, &buffer[start..]);
-                    buffer.extend_from_slice(&checksum.to_le_bytes());
-                    (piece, start) = (piece + 1, buffer.len());
+/// The index of the entries of all segments, the oldest first.
+fn index_of(listed: Vec<(u32, Vec<FooterEntry>)>) -> RecordIndex {
+    let records = listed.iter().map(|(_, entries)| entries.len()).sum();
+    let index = RecordIndex::with_capacity(records);
+    // Each thread has parts of the index to itself, so that the order of a key's entries stays.
+    let fill = |share: usize, of: usize| {
+        for (segment, entries) in &listed {
+            for entry in entries {
+                if RecordIndex::part_of(entry.hash) % of == share {
+                    let place = RecordPlace {
+                        segment: *segment,
+                        offset: entry.offset,
+                        length: entry.length,
+                    };
+                    put(&index, entry.kind, entry.hash, place);
                 }
             }
         }
-        if buffer.len() > start {
-            let checksum = piece_checksum(&sealed, piece, &buffer[start..]);
-            buffer.extend_from_slice(&checksum.to_le_bytes());
-        }
-        buffer.resize(header.record_len() as usize, 0);
-        header
-    }
-
-    /// Writes the footer of the newest segment, and has all of it on disk.
-    fn seal(&mut self) -> io::Result<()> {
-        let entries = std::mem::take(&mut self.entries);
-        match self.segment.take() {
-            Some(segment) => segment.seal(&entries),
-            None => Ok(()),
-        }
-    }
-}
-
-/// A file that may be a segment of this store.
-struct OpenedFile {
-    path: PathBuf,
-    segment: Segment,
-    /// The secret in its header; `None` if that is damaged.
-    secret: Option<StoreSecret>,
-}
-
-fn open_files(
-    found: Vec<(u32, PathBuf)>,
-    report: &mut OpenReport,
-) -> Result<Vec<OpenedFile>, OpenError> {
-    let mut opened = Vec::with_capacity(found.len());
-    for (number, path) in found {
-        let read = || {
-            let writable = OpenOptions::new().read(true).write(true).open(&path);
-            let mut file = writable.or_else(|_| File::open(&path))?;
-            let end = file.metadata()?.len();
-            let mut header = [0; HEADER_BYTES];
-            match file.read_exact(&mut header) {
-                Ok(()) => Ok(Some((file, end, header))),
-                // It was cut off before the first record.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-                Err(error) => Err(error),
+    };
+    if records < FEW_RECORDS {
+        fill(0, 1);
+    } else {
+        std::thread::scope(|scope| {
+            for share in 0..INDEXERS {
+                let fill = &fill;
+                scope.spawn(move || fill(share, INDEXERS));
             }
-        };
-        let (file, end, header) = match read() {
-            Ok(Some(read)) => read,
-            Ok(None) => {
-                // Nothing of it can be used; it isn't worth an error if it stays.
-                let _ = fs::remove_file(&path);
-                continue;
-            }
-            Err(source) => return Err(OpenError::Io { path, source }),
-        };
-        let secret = match SegmentHeader::decode(&header) {
-            Ok(header) if header.number == u64::from(number) => Some(header.secret),
-            Ok(_) | Err(HeaderProblem::Version(_)) => {
-                report.foreign.push(path);
-                continue;
-            }
-            Err(HeaderProblem::Damaged) => None,
-        };
-        opened.push(OpenedFile {
-            path,
-            segment: Segment::new(number, file, end),
-            secret,
         });
     }
-    Ok(opened)
+    index
 }
 
-/// The entries of a segment, by its footer or else by a search.
-fn entries_of(
-    segment: &Segment,
-    secret: &StoreSecret,
-    report: &mut OpenReport,
-) -> io::Result<Vec<FooterEntry>> {
-    if let Some(entries) = segment.footer()? {
-        return Ok(entries);
+/// Has the index know a record.
+fn put(index: &RecordIndex, kind: RecordKind, hash: u64, place: RecordPlace) {
+    if kind.ends_earlier() {
+        index.remove_all(hash);
     }
-    report.searched += 1;
-    let mut entries = Vec::new();
-    let end = segment.scan(secret, |hash, place| {
-        entries.push(FooterEntry {
-            hash,
-            offset: place.offset,
-            length: place.length,
-        });
-    })?;
-    // The next start needn't search it. If that can't be written, it searches again.
-    segment.set_end(end);
-    let _ = segment.seal(&entries);
-    Ok(entries)
-}
-
-/// Whether all content of a record is sound.
-fn whole(record: &StoredRecord) -> Result<(), ReadError> {
-    (0..record.pieces()).try_for_each(|piece| record.piece(piece, ReadMode::Wait).map(drop))
-}
-
-fn content_len(record: &NewRecord<'_>) -> u64 {
-    record.content.iter().map(|bytes| bytes.len() as u64).sum()
-}
-
-/// The length of a record; `None` if a part of it is beyond its bound.
-fn length_of(record: &NewRecord<'_>) -> Option<u64> {
-    let is_sound = record.key.len() <= MAX_KEY_BYTES
-        && record.head.len() <= MAX_HEAD_BYTES
-        && record.extents.len() <= MAX_EXTENTS
-        && (record.extents.is_empty() || record.content.is_empty());
-    let text = record.key.len() + record.head.len() + record.extents.len() * EXTENT_BYTES;
-    let content = content_len(record);
-    let checksums = content.div_ceil(PIECE_BYTES as u64) * CHECKSUM_BYTES as u64;
-    let length = (HEADER_BYTES + text) as u64 + content + checksums;
-    is_sound.then(|| length.next_multiple_of(ALIGNMENT))
-}
-
-/// Locks the folder until the returned file is closed.
-fn lock(folder: &Path) -> Result<File, OpenError> {
-    let path = folder.join("lock");
-    let opened = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path);
-    let locked = opened.and_then(|file| match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    });
-    match locked {
-        Ok(Some(file)) => Ok(file),
-        Ok(None) => Err(OpenError::Taken(folder.to_owned())),
-        Err(source) => Err(OpenError::Io { path, source }),
+    if kind.is_found() {
+        index.insert(hash, place);
     }
 }
 
-fn path_of(folder: &Path, number: u32) -> PathBuf {
-    folder.join(format!("{number:010}{SUFFIX}"))
-}
-
-/// The number in the name of a segment.
-fn number_of(path: &Path) -> Option<u32> {
-    let number = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?;
-    let is_plain = number.len() == 10 && number.bytes().all(|byte| byte.is_ascii_digit());
-    is_plain.then(|| number.parse().ok()).flatten()
-}
-
-/// The secret of the store in this folder, from its file, else from a segment, else a new one. The
-/// file is written where it is missing or damaged.
-fn secret_of(folder: &Path, in_segments: Option<StoreSecret>) -> io::Result<StoreSecret> {
-    let path = folder.join("secret");
-    let known = fs::read(&path).ok();
-    let known =
-        known.and_then(|bytes| SegmentHeader::decode(bytes.as_slice().try_into().ok()?).ok());
-    if let Some(known) = known {
-        return Ok(known.secret);
-    }
-    let secret = in_segments.map_or_else(new_secret, Ok)?;
-    // In the form of a segment's header, whose number is 0.
-    let header = SegmentHeader { secret, number: 0 };
-    replace(&path, &[&header.encode()], 0o600)?;
-    Ok(secret)
-}
-
-fn new_secret() -> io::Result<StoreSecret> {
-    let mut secret = [0; 16];
-    getrandom(&mut secret[..], GetRandomFlags::empty())?;
-    Ok(StoreSecret(secret))
+/// Whether the disk has no room.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 fn lock_appender(appender: &Mutex<Appender>) -> MutexGuard<'_, Appender> {

@@ -54,6 +54,13 @@ impl Fetch {
         let (visit, parts) = (self.visit(), received.parts);
         let head = judge::stored_head(visit, parts.status, &parts.headers, terms);
         let limits = visit.edge.store.fill_limits();
+        let spool = received
+            .length
+            .filter(|length| *length > limits.max_object)
+            .and_then(|length| {
+                let disk = visit.edge.store.disk()?;
+                disk.spool(&visit.exchange.key, length)
+            });
         let fill = Fill::new(received.length, limits, head.weight());
         // The first reader is there before the first byte, so that the fill does not take itself
         // for abandoned.
@@ -75,6 +82,7 @@ impl Fetch {
             permit: received.permit,
             beginning,
             fill,
+            spool,
             goal: StoreGoal::Whole(filling),
         };
         (news, Some(body))
@@ -132,6 +140,7 @@ impl Fetch {
             permit: received.permit,
             beginning: Vec::new(),
             fill,
+            spool: None,
             goal: StoreGoal::Part(Box::new(part)),
         };
         (news, Some(body))

@@ -13,6 +13,7 @@ use crate::request::coding;
 use crate::request::failure::ErrorChain;
 use crate::request::news::ResponseInFlight;
 use crate::request::visit::Visit;
+use crate::store::disk::DiskSpool;
 use crate::store::fill::{Fill, FillError, Retention};
 use crate::store::stored::{StoredBody, StoredHead, StoredResponse};
 use crate::store::{Key, PurgeWatch};
@@ -27,6 +28,8 @@ pub(super) struct BodyToStore {
     /// Bytes that were there already, before those of `body`.
     pub(super) beginning: Vec<Bytes>,
     pub(super) fill: Arc<Fill>,
+    /// Where content goes that is too large for memory.
+    pub(super) spool: Option<DiskSpool>,
     pub(super) goal: StoreGoal,
 }
 
@@ -65,8 +68,12 @@ pub(super) async fn store(
     old: Option<&Arc<StoredResponse>>,
 ) {
     let pieces = pump(visit, &mut body).await;
+    let spool = body.spool.take();
     match &body.goal {
-        StoreGoal::Whole(filling) => store_whole(visit, filling, pieces, old),
+        StoreGoal::Whole(filling) => match (pieces, spool) {
+            (Ok(None), Some(spool)) => store_on_disk(visit, filling, spool, old),
+            (pieces, _) => store_whole(visit, filling, pieces, old),
+        },
         StoreGoal::Part(part) => store_part(visit, part, &body.fill, pieces),
     }
 }
@@ -120,6 +127,26 @@ pub(super) fn keep(
         coding::make_after_storing(visit, &stored);
     }
     stored
+}
+
+/// Stores a response whose content has streamed to a disk, unless it was purged meanwhile or the disk
+/// could not follow.
+fn store_on_disk(
+    visit: Visit<'_>,
+    filling: &ResponseInFlight,
+    spool: DiskSpool,
+    old: Option<&Arc<StoredResponse>>,
+) {
+    let (Visit { edge, exchange }, key) = (visit, Key::new(&visit.exchange.key));
+    let (head, purges) = (&filling.head, &filling.purges);
+    if let Some(old) = old {
+        edge.store.drop_response(&key, old.id);
+    }
+    let is_stored = !purges.is_purged(head) && spool.finish(&key, head.clone(), purges.mark());
+    if !is_stored {
+        edge.hit_for_miss.remember(&exchange.key, visit.now());
+    }
+    filling.fill.complete(None);
 }
 
 /// Stores a part of a response.
@@ -186,6 +213,9 @@ async fn pump_all(
 /// Adds a piece to the fill. From the first one that only its readers get, they decide how long the
 /// fetch takes: it is lent.
 async fn push(visit: Visit<'_>, body: &mut BodyToStore, piece: Bytes) -> Result<(), FillError> {
+    if let Some(spool) = &mut body.spool {
+        spool.push(&piece);
+    }
     if body.fill.push(piece).await? == Retention::Window {
         body.permit.lend(visit.now());
     }

@@ -1,19 +1,59 @@
-//! Responses that wait for being written to a disk, bounded in bytes.
+//! What waits for the thread that writes to a disk, bounded in bytes.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tero_state::segments::layout::Extent;
 
 use crate::store::Key;
 use crate::store::stored::StoredResponse;
 
-/// A response that waits.
+/// What the writer is to do.
 #[derive(Debug)]
-pub(super) struct WriteJob {
-    pub(super) key: Key,
-    pub(super) stored: Arc<StoredResponse>,
-    /// The purges up to this number did not mean it.
-    pub(super) purges: u64,
+pub(super) enum WriteJob {
+    /// Writes a response.
+    Response {
+        key: Key,
+        stored: Arc<StoredResponse>,
+    },
+    /// Notes that a key's responses are gone.
+    Removal { key: Key },
+    /// Writes a part of content that streams to the disk.
+    Part {
+        spool: Arc<SpooledParts>,
+        bytes: Vec<u8>,
+    },
+    /// Writes the response whose content has come in parts.
+    End {
+        spool: Arc<SpooledParts>,
+        key: Key,
+        stored: Arc<StoredResponse>,
+        length: u64,
+    },
+    /// Looks whether a disk that has failed works again.
+    Probe,
+}
+
+/// The parts of one response's content that have been written.
+#[derive(Debug, Default)]
+pub(super) struct SpooledParts {
+    pub(super) extents: Mutex<Vec<Extent>>,
+    /// Whether one could not be written.
+    pub(super) has_failed: AtomicBool,
+}
+
+impl WriteJob {
+    /// The memory that it keeps, in bytes.
+    fn bytes(&self) -> u64 {
+        match self {
+            WriteJob::Response { stored, .. } => stored.weight(),
+            WriteJob::Removal { key } => key.weight(),
+            WriteJob::Part { bytes, .. } => bytes.len() as u64,
+            WriteJob::End { stored, .. } => stored.weight(),
+            WriteJob::Probe => 0,
+        }
+    }
 }
 
 /// The queue.
@@ -27,6 +67,7 @@ pub(super) struct WriteQueue {
 #[derive(Debug, Default)]
 struct QueueState {
     waiting: VecDeque<WriteJob>,
+    /// Of those that wait, and of buffers that are being filled.
     bytes: u64,
     /// Whether the writer is writing what it has taken.
     is_writing: bool,
@@ -42,12 +83,34 @@ impl WriteQueue {
         }
     }
 
-    /// Adds a response. Returns whether it had room; one that is larger than the queue never has.
+    /// The bytes that may wait.
+    pub(super) fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
+    /// Takes room for a buffer. Returns whether there was any.
+    pub(super) fn reserve(&self, bytes: u64) -> bool {
+        let mut state = self.lock();
+        let has_room = !state.is_closed && state.bytes + bytes <= self.max_bytes;
+        if has_room {
+            state.bytes += bytes;
+        }
+        has_room
+    }
+
+    /// Gives the room of a buffer back.
+    pub(super) fn give_back(&self, bytes: u64) {
+        self.lock().bytes -= bytes;
+    }
+
+    /// Adds a job. Returns whether it had room; one that is larger than the queue never has.
     pub(super) fn offer(&self, job: WriteJob) -> bool {
-        let bytes = job.stored.weight();
+        let bytes = job.bytes();
         let mut state = self.lock();
         if state.is_closed || state.bytes + bytes > self.max_bytes {
-            job.stored.on_disk.store(false, Ordering::Relaxed);
+            if let WriteJob::Response { stored, .. } = &job {
+                stored.disk.give_up();
+            }
             return false;
         }
         state.bytes += bytes;
@@ -57,15 +120,15 @@ impl WriteQueue {
         true
     }
 
-    /// Waits for the next response, for the one thread that writes; `None` when the queue is closed
-    /// and empty. The response before counts as written.
+    /// Waits for the next job, for the one thread that writes; `None` when the queue is closed and
+    /// empty. The job before counts as done.
     pub(super) fn next(&self) -> Option<WriteJob> {
         let mut state = self.lock();
         state.is_writing = false;
         self.changed.notify_all();
         loop {
             if let Some(job) = state.waiting.pop_front() {
-                state.bytes -= job.stored.weight();
+                state.bytes -= job.bytes();
                 state.is_writing = true;
                 return Some(job);
             }

@@ -115,8 +115,9 @@ impl PurgeHistory {
         }
     }
 
-    /// Adds a purge, and returns its number.
-    pub(super) fn add(&self, scope: &PurgeScope) -> u64 {
+    /// Adds a purge, and returns its number with what `note` makes of it. Watches that begin later
+    /// begin after `note`.
+    pub(super) fn add<N>(&self, scope: &PurgeScope, note: impl FnOnce(u64) -> N) -> (u64, N) {
         let mut record = self.lock();
         let number = record.next;
         record.next += 1;
@@ -136,7 +137,7 @@ impl PurgeHistory {
                 record.add_tag(tag, number);
             }
         }
-        number
+        (number, note(number))
     }
 
     fn hash(&self, site: Option<usize>, tag: &str) -> u64 {
@@ -210,6 +211,11 @@ impl WatchMarks {
 }
 
 impl PurgeWatch {
+    /// The number of the last purge from before it began.
+    pub fn mark(&self) -> u64 {
+        load(&self.marks.begun).saturating_sub(1)
+    }
+
     /// Whether a purge since the watch began meant a response with this head.
     pub fn is_purged(&self, head: &StoredHead) -> bool {
         self.purge_before(head, PurgePoint(NONE)).is_some()
@@ -276,6 +282,10 @@ mod tests {
     use super::*;
     use crate::store::tests::{head_with, key};
 
+    fn purge(history: &PurgeHistory, scope: &PurgeScope) -> u64 {
+        history.add(scope, |_| ()).0
+    }
+
     fn history() -> Arc<PurgeHistory> {
         Arc::new(PurgeHistory::default())
     }
@@ -300,11 +310,14 @@ mod tests {
         let history = history();
         let (own, tagged) = (watch(&history, "/own"), head_with(&["own"]));
         for number in 0..20_000 {
-            history.add(&of_key(&format!("/{number}")));
-            history.add(&of_tag(Some(0), format!("tag-{number}")));
-            history.add(&of_tag(Some(1), "own"));
-            history.add(&PurgeScope::Site(1));
-            history.add(&PurgeScope::Prefix("http://a.example/other".into()));
+            purge(&history, &of_key(&format!("/{number}")));
+            purge(&history, &of_tag(Some(0), format!("tag-{number}")));
+            purge(&history, &of_tag(Some(1), "own"));
+            purge(&history, &PurgeScope::Site(1));
+            purge(
+                &history,
+                &PurgeScope::Prefix("http://a.example/other".into()),
+            );
         }
         assert!(!own.is_purged(&tagged));
         for (scope, is_by_tag) in [
@@ -315,7 +328,7 @@ mod tests {
             (PurgeScope::Prefix("http://a.example/o".into()), false),
         ] {
             let own = watch(&history, "/own");
-            let number = history.add(&scope);
+            let number = purge(&history, &scope);
             assert_eq!(own.purge_before(&tagged, PurgePoint(number)), None);
             let after = PurgePoint(number + 1);
             assert_eq!(own.purge_before(&tagged, after), Some(number), "{scope:?}");
@@ -329,9 +342,9 @@ mod tests {
         let mut written = key("/own", None).as_bytes().to_vec();
         tero_semantics::key::write_suffix(&mut written, b"o2:eu");
         let (own, head) = (history.watch(&written, 0), head_with(&[]));
-        history.add(&of_key("/other"));
+        purge(&history, &of_key("/other"));
         assert!(!own.is_purged(&head));
-        history.add(&of_key("/own"));
+        purge(&history, &of_key("/own"));
         assert!(own.is_purged(&head));
         drop(own);
         assert!(history.lock().watches.is_empty());
@@ -342,13 +355,13 @@ mod tests {
         let history = history();
         for _ in 0..2 {
             let (first, second) = (watch(&history, "/a"), watch(&history, "/a"));
-            history.add(&of_tag(None, "tag"));
+            purge(&history, &of_tag(None, "tag"));
             drop(first);
             assert_eq!(history.lock().tags.len(), 1);
             drop(second);
             assert!(history.lock().tags.is_empty() && history.lock().watches.is_empty());
         }
-        history.add(&of_tag(None, "tag"));
+        purge(&history, &of_tag(None, "tag"));
         assert!(history.lock().tags.is_empty());
     }
 
@@ -358,12 +371,12 @@ mod tests {
         let old = watch(&history, "/old");
         let add = |count: usize| {
             for number in 0..count {
-                history.add(&of_tag(None, format!("{number}")));
+                purge(&history, &of_tag(None, format!("{number}")));
             }
         };
         add(REMEMBERED_TAGS);
         assert!(!old.is_purged(&head_with(&["own"])));
-        history.add(&of_tag(None, "one more"));
+        purge(&history, &of_tag(None, "one more"));
         assert!(old.is_purged(&head_with(&["own"])));
         assert!(!old.is_purged(&head_with(&[])), "it has none");
         let later = watch(&history, "/later");
@@ -372,7 +385,7 @@ mod tests {
         // Those from before all fetches are forgotten first, and mean nothing for later ones.
         let latest = watch(&history, "/latest");
         drop((old, later));
-        history.add(&of_tag(None, "the latest"));
+        purge(&history, &of_tag(None, "the latest"));
         assert_eq!(history.lock().tags.len(), 1);
         assert!(!latest.is_purged(&head_with(&["own"])));
         assert!(latest.is_purged(&head_with(&["the latest"])));
@@ -382,12 +395,12 @@ mod tests {
     fn a_surrogate_key_purged_before_and_after_the_beginning_counts_wherever_it_lies() {
         let history = history();
         let first = watch(&history, "/first");
-        history.add(&of_tag(None, "tag"));
+        purge(&history, &of_tag(None, "tag"));
         let second = watch(&history, "/second");
         let head = head_with(&["tag"]);
         assert!(first.is_purged(&head) && !second.is_purged(&head));
         let asked = PurgePoint(history.point());
-        let again = history.add(&of_tag(None, "tag"));
+        let again = purge(&history, &of_tag(None, "tag"));
         assert_eq!(first.purge_before(&head, asked), Some(0));
         assert_eq!(second.purge_before(&head, asked), Some(again), "perhaps");
     }
@@ -408,14 +421,14 @@ mod tests {
                 let own = watch(&history, "/own");
                 let add_foreign = || {
                     if let Some(scope) = &foreign {
-                        history.add(scope);
+                        purge(&history, scope);
                     }
                 };
                 if foreign_is_first {
                     add_foreign();
                 }
-                let number = history.add(&of_key("/own"));
-                history.add(&of_tag(Some(0), "tag"));
+                let number = purge(&history, &of_key("/own"));
+                purge(&history, &of_tag(Some(0), "tag"));
                 if !foreign_is_first {
                     add_foreign();
                 }

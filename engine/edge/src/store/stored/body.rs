@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::super::weight::{ARC_BYTES, SHARED_BYTES, allocated};
+use super::outside::OutsideContent;
 
 /// Stored content. Cheap to clone: clones share their bytes. Content up to a mebibyte is one piece;
 /// of longer content, a fill makes as few pieces as it can.
@@ -42,8 +43,10 @@ struct CountedPiece {
 #[derive(Debug)]
 struct Pieces {
     all: Box<[Bytes]>,
-    /// Bytes of all pieces together.
+    /// Bytes of all pieces together, or of the content outside.
     len: u64,
+    /// The content, if it is not in memory.
+    outside: Option<Arc<dyn OutsideContent>>,
 }
 
 impl StoredBody {
@@ -71,11 +74,37 @@ impl StoredBody {
 
     /// Whether the content is not there.
     pub fn is_phantom(&self) -> bool {
-        self.pieces().is_empty() && !self.is_empty()
+        self.pieces().is_empty() && !self.is_empty() && !self.is_outside()
+    }
+
+    /// Content that is not in memory. It has no pieces, and no slices.
+    pub fn outside(content: Arc<dyn OutsideContent>) -> StoredBody {
+        StoredBody(Content::Many(Arc::new(Pieces {
+            all: Box::default(),
+            len: content.length(),
+            outside: Some(content),
+        })))
+    }
+
+    /// Whether it is not in memory.
+    pub fn is_outside(&self) -> bool {
+        self.as_outside().is_some()
+    }
+
+    /// The content that is not in memory; `None` if it is.
+    #[inline]
+    pub fn as_outside(&self) -> Option<&Arc<dyn OutsideContent>> {
+        match &self.0 {
+            Content::One(_) => None,
+            Content::Many(pieces) => pieces.outside.as_ref(),
+        }
     }
 
     /// The same content, counted in `large` as long as anybody holds its pieces.
     pub(in crate::store) fn counted(&self, large: &Arc<LargePieces>) -> StoredBody {
+        if self.is_outside() {
+            return self.clone();
+        }
         let pieces = self.pieces().iter();
         let counted = pieces.map(|piece| match is_large(piece) {
             true => CountedPiece::new(piece.clone(), large),
@@ -97,6 +126,7 @@ impl StoredBody {
             last => StoredBody(Content::Many(Arc::new(Pieces {
                 all: pieces.into_iter().chain(last).collect(),
                 len,
+                outside: None,
             }))),
         }
     }
@@ -105,6 +135,9 @@ impl StoredBody {
     /// the same.
     pub(super) fn is_same(&self, other: &StoredBody) -> bool {
         let place = |body: &StoredBody| body.pieces().first().map(|piece| piece.as_ptr());
+        if let (Some(own), Some(other)) = (self.as_outside(), other.as_outside()) {
+            return Arc::ptr_eq(own, other);
+        }
         let is_there = !self.is_empty() && !self.is_phantom();
         is_there && self.len() == other.len() && place(self) == place(other)
     }
@@ -122,7 +155,7 @@ impl StoredBody {
         self.len() == 0
     }
 
-    /// The pieces, in order.
+    /// The pieces in memory, in order.
     pub fn pieces(&self) -> &[Bytes] {
         match &self.0 {
             Content::One(piece) => std::slice::from_ref(piece),
@@ -149,7 +182,7 @@ impl StoredBody {
     }
 
     /// The bytes of `range`, which must lie within the content, as pieces that share the stored
-    /// memory.
+    /// memory. Of content outside of memory there are none.
     pub fn slice(&self, range: Range<u64>) -> Vec<Bytes> {
         self.pieces_of(range)
             .map(|(piece, within)| piece.slice(within))

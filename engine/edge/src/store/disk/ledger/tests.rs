@@ -1,15 +1,29 @@
 use proptest::prelude::*;
 
+use super::table::{MAX_HASHES, MAX_TEXTS};
 use super::*;
+use tero_state::segments::files::SystemFiles;
 
+const NOW: Timestamp = Timestamp::from_unix_secs(1_795_608_000);
 const LOG_FREE: u64 = 17;
 
 fn open(folder: &tempfile::TempDir) -> PurgeLedger {
-    PurgeLedger::open(&folder.path().join("purges"), true).unwrap()
+    opened(folder, true)
 }
 
 fn fresh(folder: &tempfile::TempDir) -> PurgeLedger {
-    PurgeLedger::open(&folder.path().join("purges"), false).unwrap()
+    opened(folder, false)
+}
+
+fn opened(folder: &tempfile::TempDir, has_records: bool) -> PurgeLedger {
+    let files: Arc<dyn FileSystem> = Arc::new(SystemFiles);
+    PurgeLedger::open(&folder.path().join("purges"), &files, has_records).unwrap()
+}
+
+fn purge(ledger: &PurgeLedger, number: u64, mode: PurgeMode, thing: PurgedThing) {
+    let things = [thing];
+    ledger.note(number, mode, &things);
+    ledger.write(number, mode, &things, NOW).unwrap();
 }
 
 fn subject(hashes: &[u64]) -> PurgeSubject<'static> {
@@ -58,7 +72,7 @@ fn a_purge_means_what_was_written_before_it() {
         for (mode, purged) in [(PurgeMode::Hard, Gone), (PurgeMode::Soft, Stale)] {
             let _ = std::fs::remove_file(folder.path().join("purges"));
             let ledger = fresh(&folder);
-            ledger.add(3, mode, std::slice::from_ref(&thing)).unwrap();
+            purge(&ledger, 3, mode, thing.clone());
             let verdict = |number| ledger.verdict(&subject(&[1, LOG_FREE]), mark(&ledger, number));
             let expected = if is_meant { purged } else { Current };
             assert_eq!(verdict(2), expected, "{thing:?}");
@@ -67,7 +81,7 @@ fn a_purge_means_what_was_written_before_it() {
             let log = ledger.log();
             drop(ledger);
             let ledger = open(&folder);
-            assert_eq!((ledger.log(), ledger.last()), (log, 3));
+            assert_eq!((ledger.log(), ledger.last()), (log, 2 * GAP));
             let again = ledger.verdict(&subject(&[1, LOG_FREE]), mark(&ledger, 2));
             assert_eq!(again, expected, "{thing:?}");
         }
@@ -78,9 +92,9 @@ fn a_purge_means_what_was_written_before_it() {
 fn a_hard_purge_holds_whatever_soft_one_follows() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = fresh(&folder);
-    let thing = [PurgedThing::Hash(LOG_FREE)];
-    ledger.add(3, PurgeMode::Hard, &thing).unwrap();
-    ledger.add(5, PurgeMode::Soft, &thing).unwrap();
+    let thing = PurgedThing::Hash(LOG_FREE);
+    purge(&ledger, 3, PurgeMode::Hard, thing.clone());
+    purge(&ledger, 5, PurgeMode::Soft, thing);
     let verdict = |number| ledger.verdict(&subject(&[LOG_FREE]), mark(&ledger, number));
     assert_eq!(verdict(2), PurgeVerdict::Gone);
     assert_eq!(verdict(4), PurgeVerdict::Stale);
@@ -104,8 +118,8 @@ fn a_lost_or_damaged_ledger_counts_as_a_purge_of_everything() {
         let ledger = fresh(&folder);
         let old = mark(&ledger, 9);
         for number in 1..4 {
-            let thing = [PurgedThing::Hash(number)];
-            ledger.add(number, PurgeMode::Hard, &thing).unwrap();
+            let thing = PurgedThing::Hash(number);
+            purge(&ledger, number, PurgeMode::Hard, thing);
         }
         drop(ledger);
         damage(&folder.path().join("purges"));
@@ -121,28 +135,104 @@ fn a_lost_or_damaged_ledger_counts_as_a_purge_of_everything() {
     }
 }
 
+/// What the ledger says of records with the hashes up to a number.
+fn verdicts(ledger: &PurgeLedger, log: u64, hashes: u64) -> Vec<PurgeVerdict> {
+    let mark = PurgeMark { log, number: 0 };
+    let verdict = |hash| ledger.verdict(&subject(&[hash]), mark);
+    (0..hashes).map(verdict).collect()
+}
+
 #[test]
-fn a_last_line_that_was_cut_off_belongs_to_a_purge_without_answer() {
+fn ten_thousand_flipped_bits_and_truncations_forget_no_purge() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("purges");
     let ledger = fresh(&folder);
-    ledger
-        .add(1, PurgeMode::Hard, &[PurgedThing::Hash(1)])
-        .unwrap();
-    let whole = std::fs::read(&path).unwrap().len();
-    ledger
-        .add(2, PurgeMode::Hard, &[PurgedThing::Hash(2)])
-        .unwrap();
-    let (log, bytes) = (ledger.log(), std::fs::read(&path).unwrap());
-    drop(ledger);
-    for end in whole..bytes.len() {
-        std::fs::write(&path, &bytes[..end]).unwrap();
-        let ledger = open(&folder);
-        assert_eq!((ledger.log(), ledger.last()), (log, 1), "{end}");
-        let old = mark(&ledger, 0);
-        assert_eq!(ledger.verdict(&subject(&[1]), old), PurgeVerdict::Gone);
-        assert_eq!(ledger.verdict(&subject(&[2]), old), PurgeVerdict::Current);
+    for number in 1..60 {
+        let mode = [PurgeMode::Hard, PurgeMode::Soft][number as usize % 2];
+        let thing = match number % 20 {
+            // Longer than a sector.
+            0 => PurgedThing::Prefix(format!("https://other.example/{}", "x".repeat(700)).into()),
+            _ => PurgedThing::Hash(number),
+        };
+        purge(&ledger, number, mode, thing);
     }
+    let (log, expected) = (ledger.log(), verdicts(&ledger, ledger.log(), 70));
+    assert!(expected.contains(&PurgeVerdict::Current));
+    drop(ledger);
+    let written = std::fs::read(&path).unwrap();
+    let used = written.iter().rposition(|byte| *byte != 0).unwrap() + 600;
+    let files: Arc<dyn FileSystem> = Arc::new(SystemFiles);
+    let mut dice = 1_u64;
+    for case in 0..10_000 {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let random = (dice >> 33) as usize;
+        let mut damaged = written.clone();
+        if case % 2 == 0 {
+            damaged[random % used] ^= 1 << (case / 2 % 8);
+        } else {
+            damaged.truncate(random % written.len());
+        }
+        std::fs::write(&path, &damaged).unwrap();
+        let read = PurgeLedger::look_at(&path, &files).unwrap();
+        // A damaged one counts as a purge of everything.
+        if let Some(read) = read {
+            assert_eq!(verdicts(&read, log, 70), expected, "case {case}");
+        }
+    }
+    std::fs::write(&path, &written).unwrap();
+    let ledger = PurgeLedger::look_at(&path, &files).unwrap().unwrap();
+    assert_eq!(verdicts(&ledger, log, 70), expected);
+}
+
+#[test]
+fn lines_of_all_lengths_are_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = fresh(&folder);
+    let prefix = |length: usize| PurgedThing::Prefix(format!("/{}", "p".repeat(length)).into());
+    for length in 460..530 {
+        for thing in [prefix(length), PurgedThing::Hash(length as u64), prefix(3)] {
+            purge(&ledger, 9, PurgeMode::Hard, thing);
+        }
+    }
+    // More than the file had room for at first.
+    for number in 0..4_000 {
+        let thing = PurgedThing::Hash(number);
+        purge(&ledger, 10, PurgeMode::Soft, thing);
+    }
+    ledger.sync().unwrap();
+    let log = ledger.log();
+    for ledger in [ledger, {
+        let files: Arc<dyn FileSystem> = Arc::new(SystemFiles);
+        let looked = PurgeLedger::look_at(&folder.path().join("purges"), &files);
+        looked.unwrap().expect("it is whole")
+    }] {
+        let verdicts = verdicts(&ledger, log, 4_001);
+        for (hash, verdict) in verdicts.into_iter().enumerate() {
+            let expected = match hash {
+                460..530 => PurgeVerdict::Gone,
+                0..4_000 => PurgeVerdict::Stale,
+                _ => PurgeVerdict::Current,
+            };
+            assert_eq!(verdict, expected, "{hash}");
+        }
+        let path = format!("/{}", "p".repeat(500));
+        let own = PurgeSubject {
+            hashes: vec![],
+            url: &path,
+            path: &path,
+            site: 0,
+        };
+        let mark = PurgeMark { log, number: 1 };
+        assert_eq!(ledger.verdict(&own, mark), PurgeVerdict::Gone);
+    }
+}
+
+#[test]
+fn numbers_that_may_have_been_used_are_not_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = fresh(&folder).last();
+    let second = fresh(&folder).last();
+    assert!(first > 0 && second >= first + GAP);
 }
 
 #[test]
@@ -176,7 +266,7 @@ proptest! {
         let mut expected: Vec<(u64, u64, bool)> = Vec::new();
         for (number, (hash, is_hard, is_opened_again)) in (1..).zip(purges) {
             let mode = if is_hard { PurgeMode::Hard } else { PurgeMode::Soft };
-            ledger.add(number, mode, &[PurgedThing::Hash(hash)]).unwrap();
+            purge(&ledger, number, mode, PurgedThing::Hash(hash));
             expected.push((number, hash, is_hard));
             if is_opened_again {
                 drop(ledger);

@@ -1,0 +1,304 @@
+//! The bytes of a ledger. All numbers are little-endian, all checksums CRC-32C. The page
+//! `docs/disk-format.md` describes them for readers without this code.
+//!
+//! ```text
+//! ledger = first sector, then sectors of lines; a sector has 512 bytes
+//! first  = magic (16) | log (8) | base (8) | due (8) | checksum of these (4) | zeros
+//! line   = length of what follows the checksum (4) | checksum of length and rest (4) | number (8) |
+//!          mode (1) | kind (1) | thing
+//! ```
+//!
+//! A disk writes a sector as a whole, so a line never crosses the end of one; a longer line begins
+//! with a sector and takes several. A length of 0, or too little room, ends the lines of a sector;
+//! the rest of it is zeros. The file is a multiple of 64 KiB long, and its last sector is zeros. So
+//! whatever is cut off or changed is noticed, and a power failure leaves a file of whole lines.
+
+use std::io;
+use std::path::Path;
+
+use super::table::{PurgeTable, PurgedThing};
+use crate::store::purge::scope::PurgeMode;
+use tero_state::segments::files::{FileSystem, OpenFile};
+
+/// The beginning of the file: its kind and version.
+const MAGIC: [u8; 16] = *b"TEROPURGES\n\0\0\0\0\x02";
+const SECTOR: usize = 512;
+/// The file grows by so many bytes, so that there is room for a purge on a full disk.
+const GROWTH: usize = 64 << 10;
+/// Length and checksum of a line.
+const FRAME: usize = 8;
+/// The longest line: a prefix is a URL, which a request's head bounds.
+const MAX_LINE: usize = 1 << 20;
+
+/// What the first sector says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LedgerHead {
+    /// The identity of the log.
+    pub(super) log: u64,
+    /// The number that this run's purges begin after.
+    pub(super) base: u64,
+    /// When the first hard purge was carried out whose records may still be on the disk: by the
+    /// system's clock, in milliseconds since the Unix epoch; 0 if there is none.
+    pub(super) due: u64,
+}
+
+/// An open file.
+#[derive(Debug)]
+pub(super) struct LedgerFile {
+    file: Box<dyn OpenFile>,
+    /// The sector that is being filled, and where it lies.
+    sector: Vec<u8>,
+    at: u64,
+    /// The length of the file.
+    length: u64,
+    /// Bytes of lines that were added.
+    pub(super) appended: u64,
+    /// Whether anything was changed since the last sync.
+    is_dirty: bool,
+}
+
+impl LedgerFile {
+    /// Writes a file with these purges in place of the old one, and opens it for more.
+    pub(super) fn create(
+        files: &dyn FileSystem,
+        path: &Path,
+        head: LedgerHead,
+        table: &PurgeTable,
+    ) -> io::Result<LedgerFile> {
+        let mut bytes = first_sector(head);
+        for (thing, mode, number) in table.lines() {
+            put(&mut bytes, &line(&thing, mode, number));
+        }
+        let at = bytes.len() - bytes.len() % SECTOR;
+        let sector = bytes.split_off(at);
+        let mut whole = bytes;
+        whole.extend_from_slice(&sector);
+        // A sector to fill, and one of zeros.
+        whole.resize((at + 2 * SECTOR).next_multiple_of(GROWTH), 0);
+        let new = path.with_extension("new");
+        match files.remove(&new) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let file = files.create(&new)?;
+        file.write_all_at(&whole, 0)?;
+        file.sync()?;
+        files.rename(&new, path)?;
+        Ok(LedgerFile {
+            file,
+            sector,
+            at: at as u64,
+            length: whole.len() as u64,
+            appended: 0,
+            is_dirty: false,
+        })
+    }
+
+    /// Adds a line.
+    pub(super) fn add(
+        &mut self,
+        thing: &PurgedThing,
+        mode: PurgeMode,
+        number: u64,
+    ) -> io::Result<()> {
+        let line = line(thing, mode, number);
+        let mut bytes = self.sector.clone();
+        put(&mut bytes, &line);
+        let end = bytes.len() - bytes.len() % SECTOR;
+        let sector = bytes[end..].to_vec();
+        // The zeros behind it were written before.
+        let needed = self.at + (end + 2 * SECTOR) as u64;
+        if needed > self.length {
+            let grown = needed.next_multiple_of(GROWTH as u64);
+            let zeros = vec![0; (grown - self.length) as usize];
+            self.file.write_all_at(&zeros, self.length)?;
+            self.file.sync()?;
+            self.length = grown;
+        }
+        bytes.resize(bytes.len().next_multiple_of(SECTOR), 0);
+        self.is_dirty = true;
+        self.file.write_all_at(&bytes, self.at)?;
+        self.at += end as u64;
+        self.sector = sector;
+        self.appended += line.len() as u64;
+        Ok(())
+    }
+
+    /// Writes the first sector anew.
+    pub(super) fn set_head(&mut self, head: LedgerHead) -> io::Result<()> {
+        self.is_dirty = true;
+        self.file.write_all_at(&first_sector(head), 0)
+    }
+
+    /// Has everything on the disk when it returns.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if self.is_dirty {
+            self.file.sync()?;
+            self.is_dirty = false;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a file; `None` if there is none, or if it is damaged.
+pub(super) fn read(
+    files: &dyn FileSystem,
+    path: &Path,
+) -> io::Result<Option<(LedgerHead, PurgeTable)>> {
+    let file = match files.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = vec![0; usize::try_from(file.length()?).map_err(io::Error::other)?];
+    match file.read_exact_at(&mut bytes, 0) {
+        Ok(()) => Ok(parse(&bytes)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<(LedgerHead, PurgeTable)> {
+    let (sectors, rest) = bytes.as_chunks::<SECTOR>();
+    let (first, lines) = sectors.split_first()?;
+    let is_whole = bytes.len().is_multiple_of(GROWTH)
+        && rest.is_empty()
+        && lines.last().is_some_and(|last| is_zeros(last));
+    let head = parse_first(first).filter(|_| is_whole)?;
+    let mut table = PurgeTable {
+        last: head.base,
+        ..PurgeTable::default()
+    };
+    let mut at = SECTOR;
+    while at < bytes.len() {
+        at += parse_sector(&bytes[at..], &mut table)?;
+    }
+    Some((head, table))
+}
+
+/// Reads the lines of the first of these sectors. Returns the bytes that they take; `None` if they
+/// are damaged.
+fn parse_sector(bytes: &[u8], table: &mut PurgeTable) -> Option<usize> {
+    let mut at = 0;
+    while at + FRAME <= SECTOR {
+        let (length, _) = bytes[at..].split_first_chunk()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        if length == 0 {
+            break;
+        }
+        let end = at + FRAME + length;
+        // Only a line that begins with a sector may be longer than it.
+        if length > MAX_LINE || end > bytes.len() || (at > 0 && end > SECTOR) {
+            return None;
+        }
+        let (frame, text) = bytes[at..end].split_at(FRAME);
+        if frame[4..] != checksum(&frame[..4], text).to_le_bytes() {
+            return None;
+        }
+        let (number, mode, thing) = parse_line(text)?;
+        table.add(&thing, mode, number);
+        at = end;
+        if at > SECTOR {
+            break;
+        }
+    }
+    let end = at.next_multiple_of(SECTOR).max(SECTOR);
+    is_zeros(bytes.get(at..end)?).then_some(end)
+}
+
+fn is_zeros(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
+}
+
+fn first_sector(head: LedgerHead) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    for number in [head.log, head.base, head.due] {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+    bytes.resize(SECTOR, 0);
+    bytes
+}
+
+fn parse_first(bytes: &[u8; SECTOR]) -> Option<LedgerHead> {
+    let rest = bytes.strip_prefix(&MAGIC)?;
+    let (numbers, _) = rest.as_chunks::<8>();
+    let head = LedgerHead {
+        log: u64::from_le_bytes(numbers[0]),
+        base: u64::from_le_bytes(numbers[1]),
+        due: u64::from_le_bytes(numbers[2]),
+    };
+    (first_sector(head) == bytes).then_some(head)
+}
+
+/// Adds a line to the sectors.
+fn put(sectors: &mut Vec<u8>, line: &[u8]) {
+    let used = sectors.len() % SECTOR;
+    if used + line.len() > SECTOR {
+        sectors.resize(sectors.len().next_multiple_of(SECTOR), 0);
+    }
+    sectors.extend_from_slice(line);
+    if line.len() > SECTOR || SECTOR - sectors.len() % SECTOR < FRAME {
+        sectors.resize(sectors.len().next_multiple_of(SECTOR), 0);
+    }
+}
+
+fn line(thing: &PurgedThing, mode: PurgeMode, number: u64) -> Vec<u8> {
+    let mut line = vec![0; FRAME];
+    line.extend_from_slice(&number.to_le_bytes());
+    line.push(match mode {
+        PurgeMode::Hard => 0,
+        PurgeMode::Soft => 1,
+    });
+    match thing {
+        PurgedThing::Everything => line.push(0),
+        PurgedThing::Hash(hash) => {
+            line.push(1);
+            line.extend_from_slice(&hash.to_le_bytes());
+        }
+        PurgedThing::Prefix(prefix) => {
+            line.push(2);
+            line.extend_from_slice(prefix.as_bytes());
+        }
+        PurgedThing::Paths { site, pattern } => {
+            line.push(3);
+            line.extend_from_slice(&site.to_le_bytes());
+            line.extend_from_slice(pattern.as_bytes());
+        }
+    }
+    let length = ((line.len() - FRAME) as u32).to_le_bytes();
+    let checksum = checksum(&length, &line[FRAME..]);
+    line[..4].copy_from_slice(&length);
+    line[4..FRAME].copy_from_slice(&checksum.to_le_bytes());
+    line
+}
+
+fn checksum(length: &[u8], text: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(length), text)
+}
+
+fn parse_line(line: &[u8]) -> Option<(u64, PurgeMode, PurgedThing)> {
+    let (number, line) = line.split_first_chunk()?;
+    let ([mode, kind], rest) = line.split_first_chunk()?;
+    let mode = match mode {
+        0 => PurgeMode::Hard,
+        1 => PurgeMode::Soft,
+        _ => return None,
+    };
+    let text = |bytes| std::str::from_utf8(bytes).ok().map(Box::from);
+    let thing = match kind {
+        0 => PurgedThing::Everything,
+        1 => PurgedThing::Hash(u64::from_le_bytes(rest.try_into().ok()?)),
+        2 => PurgedThing::Prefix(text(rest)?),
+        3 => {
+            let (site, pattern) = rest.split_first_chunk()?;
+            PurgedThing::Paths {
+                site: u64::from_le_bytes(*site),
+                pattern: text(pattern)?,
+            }
+        }
+        _ => return None,
+    };
+    Some((u64::from_le_bytes(*number), mode, thing))
+}

@@ -1,0 +1,222 @@
+//! The latest purges by what they mean.
+
+use std::collections::HashMap;
+
+use foldhash::quality::RandomState;
+
+use crate::store::purge::scope::PurgeMode;
+use tero_semantics::path::{PathPattern, PathReadings};
+
+/// Hashes that are remembered at most. The oldest half is then forgotten: all records from before
+/// count as purged with them.
+pub(super) const MAX_HASHES: usize = 1 << 20;
+/// Prefixes and patterns that are remembered at most; the same holds for them.
+pub(super) const MAX_TEXTS: usize = 1024;
+/// A number of no purge.
+pub(super) const NONE: u64 = 0;
+
+/// What a purge means, as far as a disk remembers it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::store::disk) enum PurgedThing {
+    /// A URL, a surrogate key with or without its site, or a site: as a hash.
+    Hash(u64),
+    /// All URLs that begin so.
+    Prefix(Box<str>),
+    /// The paths of a site that a pattern protects.
+    Paths {
+        /// The hash of the site.
+        site: u64,
+        /// The pattern.
+        pattern: Box<str>,
+    },
+    /// Everything.
+    Everything,
+}
+
+/// What a record is of.
+#[derive(Clone, Debug)]
+pub(in crate::store::disk) struct PurgeSubject<'a> {
+    /// The hashes of its URL, its site and its surrogate keys.
+    pub(in crate::store::disk) hashes: Vec<u64>,
+    /// Its absolute URL.
+    pub(in crate::store::disk) url: &'a str,
+    /// Its path.
+    pub(in crate::store::disk) path: &'a str,
+    /// The hash of its site.
+    pub(in crate::store::disk) site: u64,
+}
+
+/// The number of a purge, and of which log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store::disk) struct PurgeMark {
+    /// The identity of the log that counts.
+    pub(in crate::store::disk) log: u64,
+    /// The number.
+    pub(in crate::store::disk) number: u64,
+}
+
+impl PurgeMark {
+    pub(in crate::store::disk) fn to_bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.log.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.number.to_le_bytes());
+        bytes
+    }
+
+    pub(in crate::store::disk) fn from_bytes(bytes: [u8; 16]) -> PurgeMark {
+        let (halves, _) = bytes.as_chunks::<8>();
+        PurgeMark {
+            log: u64::from_le_bytes(halves[0]),
+            number: u64::from_le_bytes(halves[1]),
+        }
+    }
+}
+
+/// What the purges mean for a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store::disk) enum PurgeVerdict {
+    /// Nothing.
+    Current,
+    /// It was purged softly, or under another log: it is stale.
+    Stale,
+    /// It was purged.
+    Gone,
+}
+
+/// The latest numbers of hard and of soft purges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LatestPurges {
+    pub(super) hard: u64,
+    pub(super) soft: u64,
+}
+
+impl LatestPurges {
+    fn add(&mut self, mode: PurgeMode, number: u64) {
+        let latest = match mode {
+            PurgeMode::Hard => &mut self.hard,
+            PurgeMode::Soft => &mut self.soft,
+        };
+        *latest = number.max(*latest);
+    }
+
+    fn join(&mut self, other: LatestPurges) {
+        self.add(PurgeMode::Hard, other.hard);
+        self.add(PurgeMode::Soft, other.soft);
+    }
+
+    fn last(self) -> u64 {
+        self.hard.max(self.soft)
+    }
+}
+
+/// The latest purges by what they mean.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PurgeTable {
+    pub(super) everything: LatestPurges,
+    pub(super) hashes: HashMap<u64, LatestPurges, RandomState>,
+    pub(super) texts: Vec<(PurgedThing, LatestPurges)>,
+    pub(super) last: u64,
+}
+
+impl PurgeTable {
+    pub(super) fn add(&mut self, thing: &PurgedThing, mode: PurgeMode, number: u64) {
+        self.last = self.last.max(number);
+        match thing {
+            PurgedThing::Everything => self.everything.add(mode, number),
+            PurgedThing::Hash(hash) => {
+                self.hashes.entry(*hash).or_default().add(mode, number);
+                if self.hashes.len() > MAX_HASHES {
+                    self.forget_hashes();
+                }
+            }
+            text => {
+                match self.texts.iter_mut().find(|(own, _)| own == text) {
+                    Some((_, latest)) => latest.add(mode, number),
+                    None => {
+                        let mut latest = LatestPurges::default();
+                        latest.add(mode, number);
+                        self.texts.push((text.clone(), latest));
+                    }
+                }
+                if self.texts.len() > MAX_TEXTS {
+                    self.forget_texts();
+                }
+            }
+        }
+    }
+
+    /// Forgets the older half of the hashes.
+    fn forget_hashes(&mut self) {
+        let mut numbers: Vec<u64> = self.hashes.values().map(|latest| latest.last()).collect();
+        let middle = numbers.len() / 2;
+        let (_, bound, _) = numbers.select_nth_unstable(middle);
+        let (bound, everything) = (*bound, &mut self.everything);
+        self.hashes.retain(|_, latest| {
+            let stays = latest.last() > bound;
+            if !stays {
+                everything.join(*latest);
+            }
+            stays
+        });
+    }
+
+    /// Forgets the older half of the texts.
+    fn forget_texts(&mut self) {
+        self.texts.sort_by_key(|(_, latest)| latest.last());
+        for (_, latest) in self.texts.drain(..MAX_TEXTS / 2) {
+            self.everything.join(latest);
+        }
+    }
+
+    /// The latest purges that mean a record.
+    pub(super) fn latest(&self, subject: &PurgeSubject<'_>) -> LatestPurges {
+        let mut latest = self.everything;
+        for purged in subject
+            .hashes
+            .iter()
+            .filter_map(|hash| self.hashes.get(hash))
+        {
+            latest.join(*purged);
+        }
+        for (text, purged) in &self.texts {
+            if text.means(subject) {
+                latest.join(*purged);
+            }
+        }
+        latest
+    }
+}
+
+impl PurgedThing {
+    /// Whether a text means a record.
+    fn means(&self, subject: &PurgeSubject<'_>) -> bool {
+        match self {
+            PurgedThing::Prefix(prefix) => subject.url.starts_with(&**prefix),
+            PurgedThing::Paths { site, pattern } => {
+                *site == subject.site
+                    && pattern.parse::<PathPattern>().is_ok_and(|pattern| {
+                        PathReadings::of(subject.path).are_met_by(std::slice::from_ref(&pattern))
+                    })
+            }
+            PurgedThing::Hash(_) | PurgedThing::Everything => false,
+        }
+    }
+}
+
+impl PurgeTable {
+    /// All purges, as they are written.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (PurgedThing, PurgeMode, u64)> + '_ {
+        let hashes = self.hashes.iter();
+        let hashes = hashes.map(|(hash, latest)| (PurgedThing::Hash(*hash), *latest));
+        let all = [(PurgedThing::Everything, self.everything)].into_iter();
+        let all = all.chain(hashes).chain(self.texts.iter().cloned());
+        all.flat_map(|(thing, latest)| {
+            let modes = [
+                (PurgeMode::Hard, latest.hard),
+                (PurgeMode::Soft, latest.soft),
+            ];
+            let said = modes.into_iter().filter(|(_, number)| *number != NONE);
+            said.map(move |(mode, number)| (thing.clone(), mode, number))
+        })
+    }
+}

@@ -1,0 +1,227 @@
+//! Reading from a disk: the responses of a key, and pieces of content that is not in memory.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::super::LoadedResponse;
+use super::super::head;
+use super::super::ledger::{PurgeMark, PurgeVerdict};
+use super::content::DiskContent;
+use super::{Disk, lock, start_thread, subject};
+use crate::store::stored::{ContentError, StoredBody, StoredResponse};
+use crate::store::variants::{is_out_of_reach, is_same_variant};
+use tero_state::segments::{ReadError, ReadMode, RecordPlace, StoredRecord};
+
+/// Threads that read from a disk and may wait for it.
+const READERS: usize = 4;
+/// Responses of a key that are read at most: its variants.
+const MAX_READ: usize = 32;
+/// Longer content, in bytes, is read as a whole by the threads that may wait alone, even if the system
+/// has it in memory: it would hold up the other requests of a worker.
+const MAX_AT_ONCE: u64 = 256 << 10;
+
+/// What the threads that may wait are to read.
+#[derive(Debug)]
+pub(in crate::store::disk) enum ReadJob {
+    /// The responses of a key.
+    LookUp {
+        key: Box<[u8]>,
+        reply: oneshot::Sender<Vec<LoadedResponse>>,
+    },
+    /// Pieces of content from an offset on.
+    Content {
+        content: Arc<DiskContent>,
+        offset: u64,
+        pieces: usize,
+        reply: oneshot::Sender<Result<Vec<Bytes>, ContentError>>,
+    },
+}
+
+impl Disk {
+    pub(super) fn start_readers(self: &Arc<Disk>, reads: Receiver<ReadJob>) -> std::io::Result<()> {
+        let reads = Arc::new(Mutex::new(reads));
+        for _ in 0..READERS {
+            let (disk, reads) = (Arc::clone(self), Arc::clone(&reads));
+            start_thread(&self.threads, "disk-reader", move || {
+                disk.answer_reads(&reads);
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The responses of a key, the oldest first, without waiting; `None` if the disk has to be waited
+    /// for.
+    pub(in crate::store::disk) fn load_at_once(
+        self: &Arc<Disk>,
+        key: &[u8],
+    ) -> Option<Vec<LoadedResponse>> {
+        self.read(key, ReadMode::NoWait).ok()
+    }
+
+    /// Has a thread that may wait read. A full queue, and a disk that is too slow, drop the job and with
+    /// it the sender of its answer.
+    pub(in crate::store::disk) fn load(&self, job: ReadJob) {
+        let is_look_up = matches!(job, ReadJob::LookUp { .. });
+        if is_look_up && self.health.is_slow(self.shared.clock.now()) {
+            return;
+        }
+        if let Some(reads) = &*lock(&self.reads) {
+            let _ = reads.try_send(job);
+        }
+    }
+
+    /// Counts a look-up that was given up. `is_late` says that it had waited.
+    pub(in crate::store::disk) fn count_skipped(&self, is_late: bool) {
+        self.counts.skipped.fetch_add(1, Ordering::Relaxed);
+        if is_late && let Some(pause) = self.health.was_late(self.shared.clock.now()) {
+            let path = self.settings.path.display();
+            tracing::warn!(%path, ?pause, "the disk is too slow, and requests don't wait for it for a while");
+        }
+    }
+
+    fn answer_reads(self: &Arc<Disk>, reads: &Mutex<Receiver<ReadJob>>) {
+        loop {
+            let next = lock(reads).recv();
+            let Ok(job) = next else { return };
+            // The client may have gone.
+            match job {
+                ReadJob::LookUp { key, reply } => {
+                    if !reply.is_closed() {
+                        let loaded = self.read(&key, ReadMode::Wait);
+                        let _ = reply.send(loaded.unwrap_or_default());
+                    }
+                }
+                ReadJob::Content {
+                    content,
+                    offset,
+                    pieces,
+                    reply,
+                } => {
+                    if !reply.is_closed() {
+                        let _ = reply.send(content.read_pieces(offset, pieces));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The usable responses of a key, the oldest first: of each variant the newest.
+    fn read(
+        self: &Arc<Disk>,
+        key: &[u8],
+        mode: ReadMode,
+    ) -> Result<Vec<LoadedResponse>, ReadError> {
+        let hash = self.records.hash(key);
+        let mut loaded: Vec<LoadedResponse> = Vec::new();
+        let mut is_uncertain = false;
+        for place in self.records.find(hash).into_iter().take(MAX_READ) {
+            if is_uncertain {
+                // Which variant the damaged one was is not known: an older one may be its
+                // predecessor.
+                self.drop_record(hash, place);
+                continue;
+            }
+            match self.read_response(key, hash, place, mode) {
+                Ok(Some(response)) => {
+                    let is_older = |newer: &LoadedResponse| {
+                        is_same_variant(&newer.response, &response.response)
+                            || is_out_of_reach(&response.response, &newer.response)
+                    };
+                    match loaded.iter().any(is_older) {
+                        false => loaded.push(response),
+                        true => {
+                            self.records.forget(hash, place);
+                        }
+                    }
+                }
+                Ok(None) => self.drop_record(hash, place),
+                Err(ReadError::WouldWait) => return Err(ReadError::WouldWait),
+                Err(ReadError::Damaged | ReadError::Gone) => {
+                    is_uncertain = true;
+                    self.drop_record(hash, place);
+                }
+                Err(ReadError::Io(error)) => {
+                    self.fail(&error);
+                    return Ok(Vec::new());
+                }
+            }
+        }
+        if mode == ReadMode::Wait {
+            self.health.answered();
+        }
+        if !loaded.is_empty() {
+            self.counts.hits.fetch_add(1, Ordering::Relaxed);
+        }
+        loaded.reverse();
+        Ok(loaded)
+    }
+
+    pub(super) fn drop_record(&self, hash: u64, place: RecordPlace) {
+        self.counts.unusable.fetch_add(1, Ordering::Relaxed);
+        self.records.forget(hash, place);
+    }
+
+    /// The response of a record; `None` if it was purged, or another version of tero wrote it.
+    fn read_response(
+        self: &Arc<Disk>,
+        key: &[u8],
+        hash: u64,
+        place: RecordPlace,
+        mode: ReadMode,
+    ) -> Result<Option<LoadedResponse>, ReadError> {
+        let record = self.records.read(key, place, mode)?;
+        let clocks = self.clocks();
+        let Some(saved) = head::restore(record.head(), clocks) else {
+            return Ok(None);
+        };
+        let mut head = saved.head;
+        let mark = PurgeMark::from_bytes(record.header.mark);
+        let subject = subject(key, &head, &saved.site, |bytes| self.records.hash(bytes));
+        match self.ledger.verdict(&subject, mark) {
+            PurgeVerdict::Gone => return Ok(None),
+            PurgeVerdict::Stale => head.freshness = head.freshness.made_stale(clocks.steady),
+            PurgeVerdict::Current => {}
+        }
+        // If the system's clock was set back since, its age is unknown.
+        if saved.saved_at > clocks.wall {
+            head.freshness = head.freshness.made_stale(clocks.steady);
+        }
+        let body = if record.content_len() > self.shared.max_in_memory {
+            // It is coded by nobody, and its first piece is known to be sound.
+            head.may_be_coded = false;
+            let content = DiskContent::new(Arc::clone(self), record, hash, place);
+            content.check_first_piece(mode)?;
+            StoredBody::outside(Arc::new(content))
+        } else if mode == ReadMode::NoWait && record.content_len() > MAX_AT_ONCE {
+            return Err(ReadError::WouldWait);
+        } else {
+            StoredBody::new(whole_content(&record, mode)?)
+        };
+        let response = StoredResponse::new(head, body);
+        // Purges from before this process have been taken into account.
+        let base = self.base.load(Ordering::Relaxed);
+        response.set_purge_mark(mark.number.saturating_sub(base));
+        response.disk.claim();
+        if !response.body.is_empty() {
+            response.disk.wrote_content();
+        }
+        Ok(Some(LoadedResponse {
+            response,
+            site: saved.site,
+        }))
+    }
+}
+
+/// All content of a record.
+pub(in crate::store::disk) fn whole_content(
+    record: &StoredRecord,
+    mode: ReadMode,
+) -> Result<Vec<Bytes>, ReadError> {
+    let pieces = 0..record.pieces();
+    let read = pieces.map(|piece| record.piece(piece, mode).map(Bytes::from));
+    read.collect()
+}

@@ -1,0 +1,263 @@
+//! The thread that writes to a disk.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::super::head;
+use super::super::queue::{SpooledParts, WriteJob};
+use super::{Disk, lock};
+use crate::store::Key;
+use crate::store::stored::StoredResponse;
+use tero_state::segments::layout::{Extent, RecordKind};
+use tero_state::segments::{AppendError, NewRecord, ReadMode, StoredRecord};
+
+/// Content that is longer than half a segment is written in parts of so many bytes: a multiple of a
+/// piece.
+const PART_BYTES: usize = 4 << 20;
+const WAIT: ReadMode = ReadMode::Wait;
+
+impl Disk {
+    /// Does what is offered, until the queue is closed.
+    pub(super) fn write_all(&self) {
+        while let Some(job) = self.queue.next() {
+            if let WriteJob::Probe = job {
+                self.probe();
+            } else if self.health.is_in_use()
+                && let Err(AppendError::Io(error)) = self.carry_out(job)
+            {
+                self.fail(&error);
+            }
+        }
+    }
+
+    fn carry_out(&self, job: WriteJob) -> Result<(), AppendError> {
+        match job {
+            WriteJob::Response { key, stored } => self.write(&key, &stored),
+            WriteJob::Removal { key } => self.append_removal(&key),
+            WriteJob::Part { spool, bytes } => {
+                let part = self.append_part(&[&bytes]);
+                match part {
+                    Ok(extent) => lock(&spool.extents).push(extent),
+                    Err(_) => spool.has_failed.store(true, Ordering::Relaxed),
+                }
+                part.map(drop)
+            }
+            WriteJob::End {
+                spool,
+                key,
+                stored,
+                length,
+            } => self.write_spooled(&spool, &key, &stored, length),
+            WriteJob::Probe => Ok(()),
+        }
+    }
+
+    fn write(&self, key: &Key, stored: &Arc<StoredResponse>) -> Result<(), AppendError> {
+        let fields = stored.head.fields.to_headers(0);
+        let now = self.shared.clock.now();
+        // Without use for a restart: it would have to be fetched again.
+        if stored.disk.is_replaced() || !stored.head.freshness.is_worth_keeping(&fields, now) {
+            return Ok(());
+        }
+        if stored.body.len() > self.max_object() {
+            return Ok(());
+        }
+        if let Some(extents) = self.content_on_disk(key, stored) {
+            self.counts.written_heads.fetch_add(1, Ordering::Relaxed);
+            return self.append_entry(key, stored, &[], &extents);
+        }
+        if stored.body.is_outside() {
+            // Its content is about to be removed, and is too large to be moved.
+            return Ok(());
+        }
+        let content = stored.body.pieces().iter();
+        let content: Vec<&[u8]> = content.map(|piece| &piece[..]).collect();
+        if stored.body.len() <= u64::from(self.records.segment_bytes()) / 2 {
+            return self.append_entry(key, stored, &content, &[]);
+        }
+        let extents = self.append_parts(&content)?;
+        self.append_entry(key, stored, &[], &extents)
+    }
+
+    /// Where the content of a response lies that is on the disk under an older head: with the newest
+    /// record that the same requests select.
+    fn content_on_disk(&self, key: &Key, stored: &StoredResponse) -> Option<Vec<Extent>> {
+        if !stored.disk.has_content() {
+            return None;
+        }
+        let hash = self.records.hash(key.as_bytes());
+        let places = self.records.find(hash).into_iter();
+        let mut records =
+            places.filter_map(|place| self.records.read(key.as_bytes(), place, WAIT).ok());
+        let record = records.find(|record| {
+            let saved = head::restore(record.head(), self.clocks());
+            let of_record = saved.map(|saved| saved.head.secondary_key);
+            of_record.as_ref() == Some(&stored.head.secondary_key)
+        })?;
+        let is_same = record.content_len() == stored.body.len()
+            && (stored.body.is_outside() || begins_same(&record, stored)?);
+        (is_same && self.records.stays_for_now(&record)).then(|| record.extents())
+    }
+
+    fn write_spooled(
+        &self,
+        spool: &SpooledParts,
+        key: &Key,
+        stored: &Arc<StoredResponse>,
+        length: u64,
+    ) -> Result<(), AppendError> {
+        let extents = std::mem::take(&mut *lock(&spool.extents));
+        let written: u64 = extents.iter().map(|extent| extent.content_len).sum();
+        // What could not be written has been told.
+        if spool.has_failed.load(Ordering::Relaxed) || written != length {
+            return Ok(());
+        }
+        self.append_entry(key, stored, &[], &extents)
+    }
+
+    /// Appends the record by which a response is found.
+    fn append_entry(
+        &self,
+        key: &Key,
+        stored: &StoredResponse,
+        content: &[&[u8]],
+        extents: &[Extent],
+    ) -> Result<(), AppendError> {
+        let Some(site) = self.site_name(stored.head.site) else {
+            return Ok(());
+        };
+        let head = head::save(&stored.head, &site, self.clocks());
+        // Without a secondary key, it takes the place of all others.
+        let kind = match stored.head.secondary_key.fields().is_empty() {
+            true => RecordKind::Sole,
+            false => RecordKind::Entry,
+        };
+        let record = NewRecord {
+            kind,
+            key: key.as_bytes(),
+            head: &head,
+            mark: self.mark(stored).to_bytes(),
+            content,
+            extents,
+        };
+        match self.records.append(&record) {
+            Ok(_) => {}
+            // It stays in memory alone.
+            Err(AppendError::TooLarge) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        self.counts.written.fetch_add(1, Ordering::Relaxed);
+        let is_replaced = stored.disk.wrote_content();
+        if !is_replaced {
+            return Ok(());
+        }
+        // It was replaced or withdrawn while it was written.
+        self.records.forget_all(self.records.hash(key.as_bytes()));
+        self.append_removal(key)
+    }
+
+    /// Notes that all responses of a key are gone.
+    fn append_removal(&self, key: &Key) -> Result<(), AppendError> {
+        let record = NewRecord {
+            kind: RecordKind::Removal,
+            key: key.as_bytes(),
+            head: &[],
+            mark: [0; 16],
+            content: &[],
+            extents: &[],
+        };
+        self.records.append(&record).map(drop)
+    }
+
+    /// Appends content in parts that are whole pieces, but for the last one.
+    fn append_parts(&self, content: &[&[u8]]) -> Result<Vec<Extent>, AppendError> {
+        let most = PART_BYTES.min(self.records.segment_bytes() as usize / 4);
+        let (mut extents, mut part) = (Vec::new(), Vec::with_capacity(most));
+        for mut bytes in content.iter().copied() {
+            while !bytes.is_empty() {
+                let (now, later) = bytes.split_at(bytes.len().min(most - part.len()));
+                part.extend_from_slice(now);
+                bytes = later;
+                if part.len() == most {
+                    extents.push(self.append_part(&[&part])?);
+                    part.clear();
+                }
+            }
+        }
+        if !part.is_empty() {
+            extents.push(self.append_part(&[&part])?);
+        }
+        Ok(extents)
+    }
+
+    fn append_part(&self, content: &[&[u8]]) -> Result<Extent, AppendError> {
+        self.records.append_extent(&NewRecord {
+            kind: RecordKind::Extent,
+            key: &[],
+            head: &[],
+            mark: [0; 16],
+            content,
+            extents: &[],
+        })
+    }
+
+    /// Looks whether the disk works again, and has it used then.
+    fn probe(&self) {
+        if self.health.is_in_use() {
+            return;
+        }
+        match self.try_disk() {
+            Ok(()) => {
+                self.health.recover();
+                let path = self.settings.path.display();
+                tracing::info!(%path, "the disk works again");
+            }
+            Err(error) => {
+                self.counts.failures.fetch_add(1, Ordering::Relaxed);
+                let rest = self.health.trial_failed(self.shared.clock.now());
+                let path = self.settings.path.display();
+                tracing::warn!(%path, %error, retry_after = ?rest, "the disk still fails");
+            }
+        }
+    }
+
+    /// Writes the purges, which may have come meanwhile, and reads and writes a file.
+    fn try_disk(&self) -> io::Result<()> {
+        const PROBE: [u8; 4096] = [0x54; 4096];
+        let (files, path) = (&self.shared.files, self.settings.path.join("probe"));
+        match files.remove(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let file = files.create(&path)?;
+        file.write_all_at(&PROBE, 0)?;
+        file.sync()?;
+        let mut read = [0; PROBE.len()];
+        file.read_exact_at(&mut read, 0)?;
+        if read != PROBE {
+            return Err(io::Error::other("it doesn't give back what was written"));
+        }
+        files.remove(&path)?;
+        self.ledger.write_anew()
+    }
+}
+
+/// Whether the first piece of a record's content is that of a response in memory; `None` if it can't
+/// be read.
+fn begins_same(record: &StoredRecord, stored: &StoredResponse) -> Option<bool> {
+    if record.content_len() == 0 {
+        return Some(true);
+    }
+    let first = record.piece(0, WAIT).ok()?;
+    let mut rest = &first[..];
+    for piece in stored.body.pieces() {
+        let (own, later) = rest.split_at(rest.len().min(piece.len()));
+        if own != &piece[..own.len()] {
+            return Some(false);
+        }
+        rest = later;
+    }
+    Some(rest.is_empty())
+}

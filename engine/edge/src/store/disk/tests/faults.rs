@@ -1,0 +1,206 @@
+//! Disks that fail, fill up, are slow or read-only, and the erasing of what was purged.
+
+use std::io;
+
+use super::*;
+
+/// Waits until the threads of the disk have done what was asked of them.
+fn settle(world: &World) {
+    world.tier.settle();
+    while world.tier.is_erasing() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_disk_that_fails_is_left_out_and_used_again_when_it_works() {
+    let world = World::new();
+    world.put_and_write("/a", response(b"a"));
+    world.put_and_write("/b", response(b"b"));
+    world.evict("/a");
+    world.disk.set(|faults| {
+        faults.reads = Some(io::ErrorKind::Other);
+        faults.writes = Some(io::ErrorKind::Other);
+    });
+    assert_eq!(world.body("/a"), None);
+    let figures = world.figures();
+    assert!(figures.has_failed && figures.failures == 1);
+    // The edge goes on from memory, and purges hold.
+    assert_eq!(world.body("/b"), Some(b"b".to_vec()));
+    world.purge("/b", PurgeMode::Hard);
+    world.put_and_write("/c", response(b"c"));
+    for _ in 0..2 {
+        world.clock.advance(Duration::from_secs(20));
+        world.tier.keep();
+        world.tier.settle();
+        assert!(world.figures().has_failed);
+    }
+    world.disk.set(|faults| *faults = Default::default());
+    world.tier.keep();
+    assert!(world.figures().has_failed, "the rest has not passed");
+    world.clock.advance(Duration::from_secs(40));
+    world.tier.keep();
+    world.tier.settle();
+    assert!(!world.figures().has_failed);
+    assert_eq!(world.body("/a"), Some(b"a".to_vec()));
+    assert_eq!(world.body("/b"), None);
+    let world = world.killed();
+    assert_eq!(world.body("/b"), None, "the purge was written later");
+    assert_eq!(world.body("/a"), Some(b"a".to_vec()));
+}
+
+#[test]
+fn a_purge_that_cannot_be_written_counts_for_everything_after_a_start() {
+    for fault in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
+        let world = World::new();
+        world.put_and_write("/a", response(b"a"));
+        world.put_and_write("/b", response(b"b"));
+        // Removing a file works still.
+        world.disk.set(|faults| faults.file_writes = Some(fault));
+        world.purge("/a", PurgeMode::Hard);
+        world.disk.set(|faults| *faults = Default::default());
+        let world = world.killed();
+        assert_eq!((world.body("/a"), world.body("/b")), (None, None));
+        world.put_and_write("/a", response(b"new"));
+        assert_eq!(world.killed().body("/a"), Some(b"new".to_vec()));
+    }
+}
+
+#[test]
+fn a_read_only_disk_is_left_out() {
+    let world = World::new();
+    world.put_and_write("/a", response(b"a"));
+    let read_only = Some(io::ErrorKind::ReadOnlyFilesystem);
+    world.disk.set(|faults| faults.writes = read_only);
+    world.put_and_write("/b", response(b"b"));
+    assert!(world.figures().has_failed);
+    world.evict("/a");
+    assert_eq!(world.body("/a"), None);
+    // It can't be opened either.
+    let (folder, disk) = (Arc::clone(&world.folder), world.disk.clone());
+    let clock = world.clock.clone();
+    drop(world);
+    let tier = not_open(&folder, &disk, &clock);
+    assert!(
+        tier.open_now()
+            .unwrap_err()
+            .to_string()
+            .contains("read-only")
+    );
+    disk.set(|faults| faults.writes = None);
+    tier.open_now().unwrap();
+}
+
+#[test]
+fn a_full_disk_gives_its_oldest_responses_away_and_still_takes_purges() {
+    let world = World::new();
+    // Two segments of 16 MiB, and some.
+    world.disk.set(|faults| faults.room = Some(34 << 20));
+    let body = vec![1; 120_000];
+    for number in 0..500 {
+        let path = format!("/{number}");
+        world.put_and_write(&path, response(&body));
+        world.purge(&format!("/other-{number}"), PurgeMode::Hard);
+    }
+    let figures = world.figures();
+    assert!(!figures.has_failed, "{figures:?}");
+    assert!(figures.removed_for_full_disk > 0 && figures.records > 100);
+    assert!(world.disk.size() <= 34 << 20);
+    world.purge("/499", PurgeMode::Hard);
+    let world = world.killed();
+    assert_eq!(world.body("/499"), None);
+    assert_eq!(world.body("/498"), Some(body));
+    assert_eq!(world.body("/1"), None);
+}
+
+#[test]
+fn a_slow_disk_is_skipped() {
+    let world = World::new();
+    world.put_and_write("/a", response(b"a"));
+    world.evict("/a");
+    world.disk.set(|faults| {
+        faults.is_cold = true;
+        faults.hangs = true;
+    });
+    let path = key("/a", None);
+    assert!(world.tier.load_at_once(path.as_bytes()).is_none());
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        let (reply, answer) = oneshot::channel();
+        world.tier.load(path.as_bytes(), reply);
+        waiting.push(answer);
+        world.tier.count_skipped(path.as_bytes(), true);
+    }
+    assert!(world.figures().is_slow);
+    // Nothing waits for it now.
+    let (reply, answer) = oneshot::channel();
+    world.tier.load(path.as_bytes(), reply);
+    assert!(answer.blocking_recv().is_err());
+    world.disk.set(|faults| *faults = Default::default());
+    for answer in waiting {
+        assert_eq!(answer.blocking_recv().unwrap().len(), 1);
+    }
+    assert_eq!(world.body("/a"), Some(b"a".to_vec()));
+    world.clock.advance(Duration::from_secs(1));
+    assert!(!world.figures().is_slow);
+}
+
+/// Whether these bytes are in any file of the disk.
+fn is_on_disk(world: &World, bytes: &[u8]) -> bool {
+    let has = |path: &PathBuf| {
+        let written = world.disk.bytes(path);
+        written.windows(bytes.len()).any(|window| window == bytes)
+    };
+    world.disk.paths().iter().any(has)
+}
+
+#[test]
+fn what_was_purged_is_erased_within_its_time() {
+    let (secret, kept) = (
+        b"a page that must be forgotten",
+        b"a page that may stay.........",
+    );
+    let mut world = World::new();
+    world.put_and_write("/gone", response(secret));
+    world.put_and_write("/kept", response(kept));
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    world.tier.keep();
+    assert!(!world.tier.is_erasing(), "nothing was purged");
+    world.purge("/gone", PurgeMode::Hard);
+    world.purge("/kept", PurgeMode::Soft);
+    world.clock.advance(days(3));
+    world.tier.keep();
+    settle(&world);
+    assert!(is_on_disk(&world, secret), "it is early");
+    // A start in between changes nothing.
+    world = world.killed();
+    world.clock.advance(days(1));
+    world.tier.keep();
+    settle(&world);
+    assert!(!is_on_disk(&world, secret) && is_on_disk(&world, kept));
+    assert_eq!(world.figures().erased, 1);
+    assert_eq!(world.body("/kept"), Some(kept.to_vec()));
+    world.clock.advance(days(30));
+    world.tier.keep();
+    settle(&world);
+    assert_eq!(world.figures().erased, 1, "it is done once");
+    // The next purge is another matter.
+    world.purge("/kept", PurgeMode::Hard);
+    world.clock.advance(days(4));
+    world.tier.keep();
+    settle(&world);
+    assert!(!is_on_disk(&world, kept));
+}
+
+#[test]
+fn a_clock_that_was_set_back_has_purged_records_erased_at_once() {
+    let world = World::new();
+    let secret = b"a page that must be forgotten";
+    world.put_and_write("/gone", response(secret));
+    world.purge("/gone", PurgeMode::Hard);
+    let earlier = Timestamp::from_unix_millis(NOW.unix_millis() - 1_000_000);
+    world.clock.set_wall(earlier);
+    world.tier.keep();
+    settle(&world);
+    assert!(!is_on_disk(&world, secret));
+}

@@ -1,0 +1,176 @@
+//! Content that is too large for memory: it streams to the disk, and from it.
+
+use super::*;
+use crate::store::stored::{ContentError, OutsideContent};
+
+fn bytes(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// Streams content to the disk, in pieces as a next hop sends them.
+fn spool(world: &World, path: &str, content: &[u8]) -> bool {
+    let key = key(path, None);
+    let watch = world.watch(&key);
+    let length = content.len() as u64;
+    let Some(mut spool) = world.tier.spool(key.as_bytes(), length) else {
+        return false;
+    };
+    for piece in content.chunks(9_000) {
+        spool.push(piece);
+        world.tier.settle();
+    }
+    let is_taken = spool.finish(&key, head_with(&["tag"]), watch.mark());
+    world.tier.settle();
+    is_taken
+}
+
+fn outside(world: &World, path: &str) -> Option<Arc<dyn OutsideContent>> {
+    let found = world.look_up(path)?;
+    Some(Arc::clone(found.body.as_outside()?))
+}
+
+/// Reads a range, piece by piece.
+fn read(content: &dyn OutsideContent, from: u64) -> Result<Vec<u8>, ContentError> {
+    let mut read = Vec::new();
+    while from + (read.len() as u64) < content.length() {
+        let piece = content.read_at_once(from + read.len() as u64)?;
+        read.extend_from_slice(&piece.expect("it is in memory"));
+    }
+    Ok(read)
+}
+
+#[test]
+fn large_content_streams_to_the_disk_and_is_read_from_anywhere() {
+    let mut world = World::new();
+    let content = bytes(3_000_001);
+    assert!(spool(&world, "/large", &content));
+    for _ in 0..2 {
+        let outside = outside(&world, "/large").expect("it is not read into memory");
+        assert_eq!(outside.length(), content.len() as u64);
+        for from in [0, 1, 65_535, 65_536, 262_143, 262_144, 2_999_999, 3_000_000] {
+            assert_eq!(
+                read(&*outside, from as u64).unwrap(),
+                content[from..],
+                "{from}"
+            );
+        }
+        let ahead = Arc::clone(&outside).read_ahead(65_530, 3);
+        let ahead = ahead.blocking_recv().unwrap().unwrap();
+        assert_eq!(
+            ahead.iter().map(Bytes::len).collect::<Vec<_>>(),
+            [6, 65_536, 65_536]
+        );
+        assert_eq!(ahead.concat(), content[65_530..65_536 + 2 * 65_536]);
+        assert!(outside.is_found());
+        drop(outside);
+        world = world.killed();
+    }
+    world.purge("/large", PurgeMode::Hard);
+    assert!(outside(&world, "/large").is_none());
+}
+
+#[test]
+fn content_is_taken_up_to_the_bound_of_the_disk() {
+    let world = World::new();
+    let path = key("/a", None);
+    // An eighth of 64 MiB.
+    assert_eq!(world.tier.max_object(path.as_bytes()), 8 << 20);
+    assert!(world.tier.spool(path.as_bytes(), 8 << 20).is_some());
+    assert!(world.tier.spool(path.as_bytes(), (8 << 20) + 1).is_none());
+}
+
+#[test]
+fn content_that_ends_early_is_not_stored() {
+    let world = World::new();
+    let (path, content) = (key("/a", None), bytes(1_000_000));
+    let mut spool = world.tier.spool(path.as_bytes(), 1_000_001).unwrap();
+    spool.push(&content);
+    assert!(!spool.finish(&path, head_with(&[]), 0));
+    let spool = world.tier.spool(path.as_bytes(), 1_000_001).unwrap();
+    drop(spool);
+    world.tier.settle();
+    assert!(world.look_up("/a").is_none());
+}
+
+#[test]
+fn buffers_of_many_streams_stay_within_the_queue() {
+    let world = World::new();
+    let path = key("/a", None);
+    let spools: Vec<_> = (0..100)
+        .filter_map(|_| world.tier.spool(path.as_bytes(), 4 << 20))
+        .collect();
+    // 8 MiB for buffers of 256 KiB.
+    assert_eq!(spools.len(), 32);
+    drop(spools);
+    assert!(world.tier.spool(path.as_bytes(), 4 << 20).is_some());
+}
+
+#[test]
+fn a_damaged_first_piece_is_a_miss_and_a_later_one_an_error() {
+    let content = bytes(1_000_000);
+    for (at, is_first) in [(10, true), (500_000, false)] {
+        let world = World::new();
+        assert!(spool(&world, "/large", &content));
+        let own = |path: &PathBuf| path.extension().is_some_and(|end| end == "segment");
+        let path = world.disk.paths().into_iter().find(own).unwrap();
+        let mut written = world.disk.bytes(&path);
+        let marker = &content[at..at + 32];
+        let place = written.windows(32).position(|window| window == marker);
+        written[place.unwrap()] ^= 1;
+        world.tier.close();
+        world.disk.put(&path, written);
+        let world = world.restarted(ShimDisk::clone);
+        if is_first {
+            assert!(world.look_up("/large").is_none());
+            continue;
+        }
+        let outside = outside(&world, "/large").unwrap();
+        assert_eq!(read(&*outside, 0), Err(ContentError::Lost));
+        assert!(!outside.is_found());
+        assert!(world.look_up("/large").is_none(), "the next one is a miss");
+    }
+}
+
+#[test]
+fn a_disk_that_fails_cuts_what_is_being_read() {
+    let world = World::new();
+    assert!(spool(&world, "/large", &bytes(1_000_000)));
+    let outside = outside(&world, "/large").unwrap();
+    world
+        .disk
+        .set(|faults| faults.reads = Some(std::io::ErrorKind::Other));
+    assert_eq!(outside.read_at_once(70_000), Err(ContentError::Failed));
+    assert!(world.figures().has_failed);
+}
+
+#[test]
+fn a_new_head_of_large_content_is_written_alone() {
+    let world = World::new();
+    let content = bytes(1_000_000);
+    assert!(spool(&world, "/large", &content));
+    let (key, found) = (key("/large", None), world.look_up("/large").unwrap());
+    let new = Arc::new(found.with_head(head_with(&["newer"])));
+    let watch = world.watch(&key);
+    let before = world.figures().bytes;
+    world
+        .store
+        .replace(&key, found.id, Arc::clone(&new), &watch);
+    world.tier.settle();
+    assert!(world.figures().bytes - before < 500);
+    // The answer to an older validation comes late.
+    world.store.replace(&key, found.id, new, &watch);
+    world.tier.settle();
+    assert_eq!(world.figures().written_heads, 1);
+    let world = world.killed();
+    let found = world.look_up("/large").unwrap();
+    assert!(found.head.fields.tags().eq(["newer"]));
+    let outside = found.body.as_outside().unwrap();
+    assert_eq!(read(&**outside, 0).unwrap(), content);
+}

@@ -1,0 +1,69 @@
+//! What a stored response knows of its disk.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// It is on a disk, or on its way there.
+const CLAIMED: u8 = 1;
+/// Its content is on the disk, perhaps under an older head.
+const CONTENT: u8 = 2;
+/// Another one has replaced it, or it was withdrawn: it must not be found there any more.
+const REPLACED: u8 = 4;
+
+/// The marks.
+#[derive(Debug, Default)]
+pub struct DiskMarks(AtomicU8);
+
+impl DiskMarks {
+    /// Marks a response as on a disk, or on its way there. Returns whether it was already.
+    pub(in crate::store) fn claim(&self) -> bool {
+        self.0.fetch_or(CLAIMED, Ordering::SeqCst) & CLAIMED != 0
+    }
+
+    /// It isn't on its way any more.
+    pub(in crate::store) fn give_up(&self) {
+        self.0.fetch_and(!CLAIMED, Ordering::SeqCst);
+    }
+
+    /// Whether it is on a disk, or on its way there.
+    pub(in crate::store) fn is_claimed(&self) -> bool {
+        self.has(CLAIMED)
+    }
+
+    /// Its content is on the disk. Returns whether it was replaced meanwhile.
+    pub(in crate::store) fn wrote_content(&self) -> bool {
+        self.0.fetch_or(CONTENT, Ordering::SeqCst) & REPLACED != 0
+    }
+
+    /// Whether its content is on the disk, perhaps under an older head.
+    pub(in crate::store) fn has_content(&self) -> bool {
+        self.has(CONTENT)
+    }
+
+    /// It must not be found on a disk any more.
+    pub(in crate::store) fn replace(&self) {
+        self.0.fetch_or(REPLACED, Ordering::SeqCst);
+    }
+
+    /// Whether it must not be found on a disk any more.
+    pub(in crate::store) fn is_replaced(&self) -> bool {
+        self.has(REPLACED)
+    }
+
+    /// The marks of the same content under a new head.
+    pub(super) fn for_new_head(&self) -> DiskMarks {
+        let marks = self.0.load(Ordering::SeqCst);
+        DiskMarks(AtomicU8::new(match marks & REPLACED {
+            0 => marks & CONTENT,
+            _ => 0,
+        }))
+    }
+
+    /// The marks of the same response.
+    pub(super) fn copied(&self) -> DiskMarks {
+        DiskMarks(AtomicU8::new(self.0.load(Ordering::SeqCst)))
+    }
+
+    fn has(&self, mark: u8) -> bool {
+        self.0.load(Ordering::SeqCst) & mark != 0
+    }
+}

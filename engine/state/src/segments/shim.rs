@@ -1,0 +1,321 @@
+//! Files in memory that fail as disks do: writes that were not synced are lost or torn when the power
+//! fails, reads and writes fail or hang, the disk is full.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::files::{FileSystem, OpenFile};
+
+/// What a disk writes as a whole or not at all, in bytes.
+const SECTOR: usize = 512;
+
+/// A disk.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ShimDisk {
+    shared: Arc<ShimShared>,
+}
+
+#[derive(Debug, Default)]
+struct ShimShared {
+    state: Mutex<ShimState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct ShimState {
+    files: BTreeMap<PathBuf, u64>,
+    contents: BTreeMap<u64, ShimContent>,
+    /// Files that were removed, which the power failure may bring back.
+    removed: Vec<(PathBuf, u64)>,
+    next: u64,
+    faults: ShimFaults,
+}
+
+#[derive(Clone, Debug, Default)]
+struct ShimContent {
+    now: Vec<u8>,
+    /// What a power failure leaves for certain.
+    synced: Vec<u8>,
+    unsynced: Vec<(usize, Vec<u8>)>,
+    was_synced: bool,
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ShimFaults {
+    /// All reads fail so.
+    pub(crate) reads: Option<io::ErrorKind>,
+    /// All changes fail so.
+    pub(crate) writes: Option<io::ErrorKind>,
+    /// Writes to open files fail so.
+    pub(crate) file_writes: Option<io::ErrorKind>,
+    /// Reads at once bring nothing.
+    pub(crate) is_cold: bool,
+    /// Reads that wait hang.
+    pub(crate) hangs: bool,
+    /// How many bytes all files may have together.
+    pub(crate) room: Option<u64>,
+}
+
+#[derive(Debug)]
+struct ShimFile {
+    disk: ShimDisk,
+    number: u64,
+}
+
+impl ShimDisk {
+    /// Changes what goes wrong.
+    pub(crate) fn set(&self, change: impl FnOnce(&mut ShimFaults)) {
+        change(&mut self.lock().faults);
+        self.shared.changed.notify_all();
+    }
+
+    /// The bytes of a file.
+    pub(crate) fn bytes(&self, path: &Path) -> Vec<u8> {
+        let state = self.lock();
+        state.contents[&state.files[path]].now.clone()
+    }
+
+    /// Gives a file other bytes.
+    pub(crate) fn put(&self, path: &Path, bytes: Vec<u8>) {
+        let mut state = self.lock();
+        state.next += 1;
+        let number = state.next;
+        state.files.insert(path.to_owned(), number);
+        let content = ShimContent {
+            synced: bytes.clone(),
+            now: bytes,
+            unsynced: Vec::new(),
+            was_synced: true,
+        };
+        state.contents.insert(number, content);
+    }
+
+    /// The paths of all files.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.lock().files.keys().cloned().collect()
+    }
+
+    /// The bytes of all files.
+    pub(crate) fn size(&self) -> u64 {
+        self.lock().size()
+    }
+
+    /// Another disk with the same files.
+    pub(crate) fn copy(&self) -> ShimDisk {
+        let copy = ShimDisk::default();
+        let state = self.lock();
+        let mut own = copy.lock();
+        own.files = state.files.clone();
+        own.contents = state.contents.clone();
+        own.next = state.next;
+        drop(own);
+        copy
+    }
+
+    /// The disk after the power failed at this moment. `random` gives numbers below its argument.
+    pub(crate) fn after_power_failure(&self, random: &mut dyn FnMut(usize) -> usize) -> ShimDisk {
+        let state = self.lock();
+        let after = ShimDisk::default();
+        // Names change in their order, as a journal has it: the last changes are lost.
+        let mut back = state.removed[random(state.removed.len() + 1)..].to_vec();
+        back.retain(|(path, _)| !state.files.contains_key(path));
+        for (path, number) in state.files.clone().into_iter().chain(back) {
+            let content = &state.contents[&number];
+            // The name of a file that was never synced may be lost.
+            if !content.was_synced && random(4) == 0 {
+                continue;
+            }
+            after.put(&path, content.after_power_failure(random));
+        }
+        after
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ShimState> {
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self, number: u64) -> Box<dyn OpenFile> {
+        Box::new(ShimFile {
+            disk: self.clone(),
+            number,
+        })
+    }
+}
+
+impl ShimState {
+    fn size(&self) -> u64 {
+        let sizes = self.files.values();
+        sizes
+            .map(|number| self.contents[number].now.len() as u64)
+            .sum()
+    }
+
+    fn may_change(&self) -> io::Result<()> {
+        self.faults.writes.map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
+    fn may_read(&self) -> io::Result<()> {
+        self.faults.reads.map_or(Ok(()), |kind| Err(kind.into()))
+    }
+}
+
+impl ShimContent {
+    fn after_power_failure(&self, random: &mut dyn FnMut(usize) -> usize) -> Vec<u8> {
+        let mut after = self.synced.clone();
+        for (offset, bytes) in &self.unsynced {
+            match random(4) {
+                0 => {}
+                1 => write(&mut after, *offset, bytes),
+                // Torn: some sectors are there, in no order; others are not, or are zeros.
+                _ => {
+                    let mut at = 0;
+                    while at < bytes.len() {
+                        let to_sector = SECTOR - (offset + at) % SECTOR;
+                        let end = (at + to_sector).min(bytes.len());
+                        if random(2) == 0 {
+                            write(&mut after, offset + at, &bytes[at..end]);
+                        }
+                        at = end;
+                    }
+                }
+            }
+        }
+        after
+    }
+}
+
+fn write(bytes: &mut Vec<u8>, offset: usize, written: &[u8]) {
+    let end = offset + written.len();
+    if bytes.len() < end {
+        bytes.resize(end, 0);
+    }
+    bytes[offset..end].copy_from_slice(written);
+}
+
+impl FileSystem for ShimDisk {
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let state = self.lock();
+        state.may_read()?;
+        let files = state.files.keys();
+        let own = files.filter(|path| path.parent() == Some(folder));
+        Ok(own.cloned().collect())
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
+        let number = {
+            let state = self.lock();
+            state.may_read()?;
+            let number = state.files.get(path).copied();
+            number.ok_or(io::ErrorKind::NotFound)?
+        };
+        Ok(self.file(number))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
+        let mut state = self.lock();
+        state.may_change()?;
+        if state.files.contains_key(path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        state.next += 1;
+        let number = state.next;
+        state.files.insert(path.to_owned(), number);
+        state.contents.insert(number, ShimContent::default());
+        drop(state);
+        Ok(self.file(number))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.may_change()?;
+        let number = state.files.remove(path).ok_or(io::ErrorKind::NotFound)?;
+        state.removed.push((path.to_owned(), number));
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.may_change()?;
+        let number = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.files.insert(to.to_owned(), number);
+        Ok(())
+    }
+}
+
+impl OpenFile for ShimFile {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.disk.lock().contents[&self.number].now.len() as u64)
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        while state.faults.hangs {
+            let changed = &self.disk.shared.changed;
+            state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.may_read()?;
+        let content = &state.contents[&self.number].now;
+        let start = offset as usize;
+        let there = content.get(start..start + bytes.len());
+        bytes.copy_from_slice(there.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn read_at_once(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        let state = self.disk.lock();
+        if state.faults.is_cold {
+            return Ok(0);
+        }
+        state.may_read()?;
+        let content = &state.contents[&self.number].now;
+        let there = content.get(offset as usize..).unwrap_or_default();
+        let length = there.len().min(bytes.len());
+        bytes[..length].copy_from_slice(&there[..length]);
+        Ok(length)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        state.may_change()?;
+        if let Some(kind) = state.faults.file_writes {
+            return Err(kind.into());
+        }
+        let length = state.contents[&self.number].now.len() as u64;
+        let more = (offset + bytes.len() as u64).saturating_sub(length);
+        if state
+            .faults
+            .room
+            .is_some_and(|room| state.size() + more > room)
+        {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let content = state.contents.get_mut(&self.number).expect("it is open");
+        write(&mut content.now, offset as usize, bytes);
+        content.unsynced.push((offset as usize, bytes.to_vec()));
+        Ok(())
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        state.may_change()?;
+        let content = state.contents.get_mut(&self.number).expect("it is open");
+        content.now.resize(length as usize, 0);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        state.may_change()?;
+        let content = state.contents.get_mut(&self.number).expect("it is open");
+        content.synced = content.now.clone();
+        content.unsynced.clear();
+        content.was_synced = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,246 @@
+//! What is done with a whole store now and then: its records are checked, and what nobody may have
+//! any more is erased.
+
+use std::collections::HashSet;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::index::RecordPlace;
+use super::layout::{Extent, FooterEntry, HEADER_BYTES, RecordKind};
+use super::segment::{ReadError, ReadMode, ScannedRecord, Segment, StoredRecord};
+use super::store::SegmentStore;
+
+/// How much is overwritten at once.
+const ERASE_BYTES: usize = 1 << 20;
+
+/// How far a walk over a store has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalkProgress {
+    /// The number of the segment.
+    pub segment: u32,
+    /// Segments that are done.
+    pub done: usize,
+    /// All segments.
+    pub of: usize,
+}
+
+/// What came of erasing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EraseReport {
+    /// Records that were erased.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Whether all segments were gone through.
+    pub is_complete: bool,
+}
+
+/// What becomes of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordFate {
+    /// It stays.
+    Stays,
+    /// It is erased.
+    Goes,
+}
+
+impl SegmentStore {
+    /// Walks over all records that keys can find, the oldest first, those that newer ones have
+    /// replaced among them. `each` hears of every record, or why it can't be read; `progress` before
+    /// every segment. It takes as long as reading keys and heads from the disk.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn walk(
+        &self,
+        mut progress: impl FnMut(WalkProgress),
+        mut each: impl FnMut(RecordPlace, Result<&StoredRecord, ReadError>),
+    ) -> io::Result<()> {
+        let segments = self.all_segments();
+        for (done, segment) in segments.iter().enumerate() {
+            progress(WalkProgress {
+                segment: segment.number,
+                done,
+                of: segments.len(),
+            });
+            let found = self.records_of(segment)?;
+            for place in found.damaged.into_iter().chain(found.lost) {
+                if !self.is_erased(segment, place) {
+                    each(place, Err(ReadError::Damaged));
+                }
+            }
+            for (_, place) in found.entries {
+                match self.read_record(place, ReadMode::Wait) {
+                    Ok(record) => each(place, Ok(&record)),
+                    Err(error) => each(place, Err(error)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`SegmentStore::walk`], with all content: a record whose content is damaged isn't sound.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn verify(
+        &self,
+        progress: impl FnMut(WalkProgress),
+        mut each: impl FnMut(RecordPlace, Result<&StoredRecord, ReadError>),
+    ) -> io::Result<()> {
+        self.walk(progress, |place, read| {
+            let read = read.and_then(|record| whole(record).map(|()| record));
+            each(place, read);
+        })
+    }
+
+    /// Erases records for which `may_keep` says so, with their content, and parts of content that no
+    /// record names, unless `loose` keeps those: the record that names them may be on its way. Their
+    /// bytes are overwritten in place; their headers say that they were erased. `progress` hears
+    /// before every segment, twice of each; it may rest there, or break off.
+    ///
+    /// # Errors
+    /// The system's error. What was erased stays so.
+    pub fn erase(
+        &self,
+        mut may_keep: impl FnMut(&StoredRecord) -> RecordFate,
+        loose: RecordFate,
+        mut progress: impl FnMut(WalkProgress) -> ControlFlow<()>,
+    ) -> io::Result<EraseReport> {
+        let mut report = EraseReport::default();
+        let segments = self.all_segments();
+        let told = |done: usize, segment: &Segment| WalkProgress {
+            segment: segment.number,
+            done,
+            of: segments.len(),
+        };
+        let (mut named, mut doomed) = (HashSet::new(), Vec::new());
+        let mut unnamed: Vec<(u32, u32)> = Vec::new();
+        for (done, segment) in segments.iter().enumerate() {
+            if progress(told(done, segment)).is_break() {
+                return Ok(report);
+            }
+            let found = self.records_of(segment)?;
+            unnamed.extend(found.extents);
+            let damaged = found.damaged.iter();
+            unnamed.extend(damaged.map(|place| (place.segment, place.offset)));
+            for (hash, place) in found.entries {
+                // A damaged record may be of anything.
+                let Ok(record) = self.read_record(place, ReadMode::Wait) else {
+                    continue;
+                };
+                if may_keep(&record) == RecordFate::Stays {
+                    named.extend(record.extents().iter().map(place_of));
+                } else {
+                    self.index.remove(hash, place);
+                    doomed.push((place.segment, place.offset));
+                    doomed.extend(record.extents().iter().map(place_of));
+                }
+            }
+        }
+        if loose == RecordFate::Goes {
+            // The newest segments may have parts of a record that came meanwhile.
+            let newest = segments.last().map_or(0, |segment| segment.number);
+            unnamed.retain(|(segment, _)| newest.saturating_sub(*segment) > 1);
+            doomed.extend(unnamed);
+        }
+        doomed.retain(|place| !named.contains(place));
+        doomed.sort_unstable();
+        doomed.dedup();
+        for (done, segment) in segments.iter().enumerate() {
+            if progress(told(done, segment)).is_break() {
+                return Ok(report);
+            }
+            let own = doomed
+                .iter()
+                .filter(|(number, _)| *number == segment.number);
+            let before = report.records;
+            for (_, offset) in own {
+                report.bytes += self.erase_at(segment, (*offset).into())?;
+                report.records += 1;
+            }
+            if report.records > before {
+                segment.sync()?;
+            }
+        }
+        report.is_complete = true;
+        Ok(report)
+    }
+
+    fn records_of(&self, segment: &Segment) -> io::Result<FoundRecords> {
+        let mut found = FoundRecords::default();
+        let place_of = |entry: FooterEntry| RecordPlace {
+            segment: segment.number,
+            offset: entry.offset,
+            length: entry.length,
+        };
+        segment.scan(&self.secret, |ScannedRecord { entry, is_sound }| {
+            let place = place_of(entry);
+            if !is_sound {
+                found.damaged.push(place);
+            } else if entry.kind.is_found() {
+                found.entries.push((entry.hash, place));
+            } else if entry.kind == RecordKind::Extent {
+                found.extents.push((place.segment, place.offset));
+            }
+        })?;
+        // Those whose headers are damaged are in the footer alone.
+        let listed = segment.footer()?.unwrap_or_default().into_iter();
+        let listed = listed.filter(|entry| entry.kind.is_found()).map(place_of);
+        let known: HashSet<RecordPlace> = found.entries.iter().map(|(_, place)| *place).collect();
+        found.lost = listed
+            .filter(|place| !known.contains(place) && !found.damaged.contains(place))
+            .collect();
+        Ok(found)
+    }
+
+    fn is_erased(&self, segment: &Segment, place: RecordPlace) -> bool {
+        let header = segment.header_at(&self.secret, place.offset.into(), ReadMode::Wait);
+        header.is_ok_and(|(header, _)| header.kind == RecordKind::Erased)
+    }
+
+    /// Erases the record at a place. Returns its length in bytes.
+    fn erase_at(&self, segment: &Arc<Segment>, offset: u64) -> io::Result<u64> {
+        let header = match segment.header_at(&self.secret, offset, ReadMode::Wait) {
+            Ok((header, _)) => header,
+            Err(ReadError::Io(error)) => return Err(error),
+            // A damaged record is erased by nobody: its length isn't known.
+            Err(_) => return Ok(0),
+        };
+        let (mut at, end) = (offset + HEADER_BYTES as u64, offset + header.record_len());
+        let zeros = vec![0; ERASE_BYTES];
+        while at < end {
+            let length = (end - at).min(ERASE_BYTES as u64) as usize;
+            segment.write_at(&zeros[..length], at)?;
+            at += length as u64;
+        }
+        // Until it says so, it is damaged: without its text it is never taken for a sound one.
+        let mut erased = header;
+        erased.kind = RecordKind::Erased;
+        segment.write_at(&erased.encode(&self.secret, offset), offset)?;
+        Ok(header.record_len())
+    }
+}
+
+/// The records of a segment.
+#[derive(Default)]
+struct FoundRecords {
+    /// Those that keys find, with the hashes of their keys.
+    entries: Vec<(u64, RecordPlace)>,
+    /// The places of those that are content of others.
+    extents: Vec<(u32, u32)>,
+    /// Those whose keys or heads are damaged.
+    damaged: Vec<RecordPlace>,
+    /// Those that the footer has and the segment not: their headers are damaged, or they were erased.
+    lost: Vec<RecordPlace>,
+}
+
+fn place_of(extent: &Extent) -> (u32, u32) {
+    (extent.segment as u32, extent.offset as u32)
+}
+
+/// Whether all content of a record is sound.
+fn whole(record: &StoredRecord) -> Result<(), ReadError> {
+    (0..record.pieces()).try_for_each(|piece| record.piece(piece, ReadMode::Wait).map(drop))
+}

@@ -30,6 +30,7 @@ mod deploy;
 mod descriptors;
 mod desk;
 mod disk;
+mod disk_format;
 mod django;
 mod error_pages;
 mod events;

@@ -31,6 +31,7 @@ mod descriptors;
 mod desk;
 mod disk;
 mod disk_format;
+mod disk_kills;
 mod django;
 mod error_pages;
 mod events;

@@ -1,6 +1,7 @@
 -- Makes the requests of wrk by the first argument after "--", and prints the results as a line of JSON, with times in microseconds.
 --   fixed                 the URL, again and again
 --   zipf N SIZE            one of N objects, the k-th in proportion to 1/k
+--   cycle N SIZE           one of N objects after the other
 --   unique SIZE SEED       a new object each time
 --   mixed N SIZE SEED      a new object in every tenth request, the rest as zipf
 function init(args)
@@ -21,6 +22,11 @@ function init(args)
   end
   if mode == "unique" then
     request = unique
+  elseif mode == "cycle" then
+    request = function()
+      counter = counter % objects + 1
+      return wrk.format("GET", "/img/o" .. counter .. "/" .. size .. ".bin")
+    end
   elseif mode == "zipf" then
     request = popular
   else

@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     NewConnections,
     /// This many stored objects, requested by Zipf's law.
     Zipf(u32),
+    /// This many stored objects, requested one after the other.
+    Cycle(u32),
     /// A new object each time, from an origin that answers at once.
     Misses,
     /// A thousand stored objects, and a new object in every tenth request. Meanwhile, tero purges a
@@ -82,7 +84,7 @@ impl Case {
     /// The path of the first object.
     pub(crate) fn path(&self) -> String {
         match self.kind {
-            Kind::Zipf(_) | Kind::Mixed => self.size.path(1),
+            Kind::Zipf(_) | Kind::Cycle(_) | Kind::Mixed => self.size.path(1),
             Kind::Coded => format!("/text/{}.html", self.size),
             _ => format!("/img/{}.bin", self.size),
         }
@@ -91,7 +93,7 @@ impl Case {
     /// The number of objects that must be stored before the measurement.
     pub(crate) fn objects(&self) -> u32 {
         match self.kind {
-            Kind::Zipf(objects) => objects,
+            Kind::Zipf(objects) | Kind::Cycle(objects) => objects,
             Kind::Mixed => 1_000,
             _ => 0,
         }

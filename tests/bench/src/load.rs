@@ -112,6 +112,7 @@ impl Load<'_> {
             .arg("--");
         match case.kind {
             Kind::Zipf(objects) => wrk.args(["zipf", &objects.to_string(), &size]),
+            Kind::Cycle(objects) => wrk.args(["cycle", &objects.to_string(), &size]),
             Kind::Misses => wrk.args(["unique", &size, self.seed]),
             Kind::Mixed => wrk.args(["mixed", &case.objects().to_string(), &size, self.seed]),
             _ => wrk.arg("fixed"),

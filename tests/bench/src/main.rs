@@ -6,6 +6,7 @@ mod admin;
 mod cases;
 mod certificates;
 mod client;
+mod disk;
 mod edge;
 mod floors;
 mod handshakes;
@@ -55,7 +56,8 @@ Examples:
   cargo run --release -p tero-bench -- memory --budget-mib 1024
   cargo run --release -p tero-bench -- policies --javascript JS.wasm --python PY.wasm
   cargo run --release -p tero-bench -- edge --rounds 9                TLS, HTTP/2, compression
-  cargo run --release -p tero-bench -- scale --entries 10000000       ten million entries, 10 GB";
+  cargo run --release -p tero-bench -- scale --entries 10000000       ten million entries, 10 GB
+  cargo run --release -p tero-bench -- disk --sizes 1,100             hits that a disk answers";
 
 #[derive(Debug, Subcommand)]
 enum Measure {
@@ -73,6 +75,8 @@ enum Measure {
     Scale(scale::Arguments),
     /// Measures TLS, HTTP/2 and compressed hits beside nginx and HAProxy.
     Edge(edge::Arguments),
+    /// Measures hits that a disk answers, beside nginx, Traffic Server and hits in memory.
+    Disk(disk::Arguments),
     /// Prints the table of a report that `--json` wrote.
     Table { report: PathBuf },
     /// Serves a constant answer.
@@ -142,6 +146,7 @@ fn main() -> ExitCode {
         Some(Measure::Policies(arguments)) => policies::run(&arguments),
         Some(Measure::Scale(arguments)) => scale::run(&arguments),
         Some(Measure::Edge(arguments)) => edge::run(&arguments),
+        Some(Measure::Disk(arguments)) => disk::run(&arguments),
         Some(Measure::Handshakes(handshakes)) => {
             handshakes.run().map(|result| println!("{result}"))
         }

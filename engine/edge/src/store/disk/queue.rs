@@ -106,8 +106,13 @@ impl WriteQueue {
     /// Adds a job. Returns whether it had room; one that is larger than the queue never has.
     pub(super) fn offer(&self, job: WriteJob) -> bool {
         let bytes = job.bytes();
+        // A removal that is left out would let a response come back with the next start.
+        let most = match job {
+            WriteJob::Removal { .. } => self.max_bytes * 2,
+            _ => self.max_bytes,
+        };
         let mut state = self.lock();
-        if state.is_closed || state.bytes + bytes > self.max_bytes {
+        if state.is_closed || state.bytes + bytes > most {
             if let WriteJob::Response { stored, .. } = &job {
                 stored.disk.give_up();
             }

@@ -17,6 +17,7 @@ mod key;
 mod memory;
 mod moved_keys;
 mod purge;
+mod response_map;
 mod sketch_priming;
 pub mod stored;
 mod variants;
@@ -36,12 +37,10 @@ use admission_segment::AdmissionSegment;
 use disk::DiskTier;
 use fill::{FillBudget, FillLimits};
 use index::Index;
-use memory::{
-    AdmissionCounters, Departures, MapBound, MapMemory, MemoryPlace, ResponseMap, present,
-    response_map,
-};
+use memory::{AdmissionCounters, Departures, MapEviction, MapMemory, MemoryPlace, bounded_map};
 use moved_keys::MovedKeys;
 use purge::PurgeHistory;
+use response_map::{ResponseMap, present};
 use sketch_priming::{PrimingEntries, SketchPriming};
 use stored::{LargePieces, StoredBody, StoredResponse};
 use tero_config as config;
@@ -147,11 +146,11 @@ impl Store {
             .saturating_sub(config.warm_memory);
         let map_memory = MapMemory::of(by_use);
         let priming = PrimingEntries::default();
-        let bound = MapBound::ByUse(map_memory.main, priming.clone());
-        let main = response_map(bound, left.clone());
-        let newcomers = response_map(MapBound::ByCaller, left.clone());
+        let bound = MapEviction::Frequency(map_memory.main, priming.clone());
+        let main = bounded_map(bound, left.clone());
+        let newcomers = bounded_map(MapEviction::Never, left.clone());
         let newcomers = Arc::new(AdmissionSegment::new(newcomers, map_memory.newcomers));
-        let warmed = response_map(MapBound::ByRecency(config.warm_memory), left);
+        let warmed = bounded_map(MapEviction::Recency(config.warm_memory), left);
         let beside_fills = {
             let (main, warmed, large) = (main.clone(), warmed.clone(), Arc::clone(&large));
             let newcomers = Arc::clone(&newcomers);

@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
 
-use super::memory::ResponseMap;
+use super::response_map::ResponseMap;
 use super::{Key, Variants};
 
 /// The responses of new keys.

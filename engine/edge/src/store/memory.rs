@@ -15,6 +15,7 @@ use moka::sync::Cache;
 
 use super::disk::DiskTier;
 use super::index::Index;
+use super::response_map::{ResponseMap, present};
 use super::sketch_priming::PrimingEntries;
 use super::stored::LargePieces;
 use super::{Key, Store, StoreUsage, Variants};
@@ -31,9 +32,6 @@ const OFFERS_AT_ONCE: usize = 32;
 const ENTERED_SHARE: u64 = 64;
 /// The same in bytes, at most.
 const MAX_ENTERED: u64 = 16 << 20;
-
-/// A map of responses.
-pub(super) type ResponseMap = Cache<Key, Variants, SeedableRandomState>;
 
 /// Where in memory a response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,26 +295,28 @@ pub(super) struct Departures {
 }
 
 /// How a map makes room.
-pub(super) enum MapBound {
+pub(super) enum MapEviction {
     /// By frequency of use, at most so many bytes.
-    ByUse(u64, PrimingEntries),
+    Frequency(u64, PrimingEntries),
     /// What was used least recently leaves first; at most so many bytes.
-    ByRecency(u64),
+    Recency(u64),
     /// It doesn't: the caller does.
-    ByCaller,
+    Never,
 }
 
 /// A map of responses. A response that leaves it is recorded in `left`, and counted there if it left
 /// to make room.
-pub(super) fn response_map(bound: MapBound, left: Departures) -> ResponseMap {
+pub(super) fn bounded_map(bound: MapEviction, left: Departures) -> ResponseMap {
     let (memory, policy, priming) = match bound {
-        MapBound::ByUse(memory, priming) => (Some(memory), EvictionPolicy::tiny_lfu(), priming),
-        MapBound::ByRecency(memory) => (
+        MapEviction::Frequency(memory, priming) => {
+            (Some(memory), EvictionPolicy::tiny_lfu(), priming)
+        }
+        MapEviction::Recency(memory) => (
             Some(memory),
             EvictionPolicy::lru(),
             PrimingEntries::default(),
         ),
-        MapBound::ByCaller => (None, EvictionPolicy::lru(), PrimingEntries::default()),
+        MapEviction::Never => (None, EvictionPolicy::lru(), PrimingEntries::default()),
     };
     let weighing = priming.clone();
     let hasher = left.hasher.clone();
@@ -347,14 +347,4 @@ pub(super) fn response_map(bound: MapBound, left: Departures) -> ResponseMap {
             left.index.forget(&key, &variants);
         })
         .build_with_hasher(hasher)
-}
-
-/// The responses of `key` in one of the maps. A look-up of an absent key would count as a use of
-/// it.
-pub(super) fn present(map: &ResponseMap, key: &[u8]) -> Option<Variants> {
-    if map.contains_key(key) {
-        map.get(key)
-    } else {
-        None
-    }
 }

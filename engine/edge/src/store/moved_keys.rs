@@ -1,7 +1,7 @@
 //! Keys that move from one map to another while a purge reads through the maps.
 //!
-//! Such a purge might read the new place before a key comes, and the old one after it has gone. So who
-//! moves a key notes it in between: after it has come, and before it goes. If no purge reads by then, a
+//! Such a purge might read the new place before a key comes, and the old one after it has gone. So the thread
+//! that moves a key notes it in between: after it has come, and before it goes. If no purge reads by then, a
 //! later one finds the key in its new place. If one has ended by then, it has seen the key in its old
 //! place.
 

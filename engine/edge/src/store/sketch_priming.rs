@@ -11,7 +11,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::memory::ResponseMap;
+use super::response_map::ResponseMap;
 use super::{Key, Variants};
 
 /// The ballast comes when this share of the memory is in use, in percent: before moka's half.
@@ -100,7 +100,7 @@ impl SketchPriming {
         }
     }
 
-    /// Entries of the map that stand for none.
+    /// The number of placeholders in the map, which `entry_count` counts too.
     pub(super) fn placeholders(&self) -> u64 {
         self.entries.0.placeholders.load(Ordering::Relaxed)
     }

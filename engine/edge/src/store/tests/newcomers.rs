@@ -302,14 +302,14 @@ fn what_was_purged_stays_away_while_newcomers_move_on() {
             for _ in 0..3 {
                 let scope = match round % 2 {
                     0 => tag("x"),
-                    _ => PurgeScope::Prefix(format!("http://a.example/round/{round}/").into()),
+                    _ => PurgeScope::Prefix(format!("http://a.example/round/{round}/")),
                 };
                 store.purge(&scope, PurgeMode::Hard, NOW);
             }
         });
         // All were stored before this one, wherever they are on their way.
         let scope = match round % 2 {
-            0 => PurgeScope::Prefix(format!("http://a.example/round/{round}/").into()),
+            0 => PurgeScope::Prefix(format!("http://a.example/round/{round}/")),
             _ => tag("x"),
         };
         store.purge(&scope, PurgeMode::Hard, NOW);
@@ -343,7 +343,7 @@ fn a_purge_finds_newcomers_that_move_on_meanwhile() {
                 }
             });
             let prefix = format!("http://a.example/moving/{round}/");
-            store.purge(&PurgeScope::Prefix(prefix.into()), PurgeMode::Hard, NOW);
+            store.purge(&PurgeScope::Prefix(prefix), PurgeMode::Hard, NOW);
         });
         assert!(
             pages.iter().all(|page| !store.holds(page.as_bytes())),

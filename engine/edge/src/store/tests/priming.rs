@@ -1,6 +1,7 @@
 //! The size of moka's frequency sketch.
 
-use super::super::memory::{Departures, MapBound, ResponseMap, response_map};
+use super::super::memory::{Departures, MapEviction, bounded_map};
+use super::super::response_map::ResponseMap;
 use super::super::sketch_priming::{PrimingEntries, SketchPriming};
 use super::super::stored::LargePieces;
 use super::*;
@@ -67,7 +68,7 @@ fn map(memory: u64, entries: PrimingEntries) -> ResponseMap {
         disk: None,
         hasher: foldhash::quality::SeedableRandomState::fixed(),
     };
-    response_map(MapBound::ByUse(memory, entries), left)
+    bounded_map(MapEviction::Frequency(memory, entries), left)
 }
 
 /// Of a map of responses whose sketch was primed.

@@ -88,6 +88,8 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 64;
 /// The content of a request, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The same of what a node tells its peers.
+const MAX_EXCHANGED_BYTES: usize = 4 * 1024 * 1024;
 /// From the start of a connection, or the end of a request, to the end of the next header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the end of the header to the end of the content; of a version that is pushed.
@@ -100,6 +102,9 @@ const LONG_THREADS: usize = 4;
 const COMPILING_THREADS: usize = 2;
 const UNDOING_THREADS: usize = 2;
 const UPGRADING_THREADS: usize = 1;
+/// Purges may wait for the log of a fleet, and must not hold up figures, nor what peers tell.
+const PURGING_THREADS: usize = 8;
+const EXCHANGING_THREADS: usize = 2;
 /// How long the accept loop rests after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -122,6 +127,8 @@ struct Lanes {
     compiling: Arc<Semaphore>,
     undoing: Arc<Semaphore>,
     upgrading: Arc<Semaphore>,
+    purging: Arc<Semaphore>,
+    exchanging: Arc<Semaphore>,
 }
 
 impl Lanes {
@@ -131,6 +138,8 @@ impl Lanes {
             compiling: Arc::new(Semaphore::new(COMPILING_THREADS)),
             undoing: Arc::new(Semaphore::new(UNDOING_THREADS)),
             upgrading: Arc::new(Semaphore::new(UPGRADING_THREADS)),
+            purging: Arc::new(Semaphore::new(PURGING_THREADS)),
+            exchanging: Arc::new(Semaphore::new(EXCHANGING_THREADS)),
         }
     }
 
@@ -142,6 +151,8 @@ impl Lanes {
             Work::Compiling | Work::Upload => Some(&self.compiling),
             Work::Undoing => Some(&self.undoing),
             Work::Upgrading => Some(&self.upgrading),
+            Work::Purging => Some(&self.purging),
+            Work::Exchanging => Some(&self.exchanging),
         }
     }
 }
@@ -169,7 +180,12 @@ pub fn start(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(
-            LONG_THREADS + COMPILING_THREADS + UNDOING_THREADS + UPGRADING_THREADS,
+            LONG_THREADS
+                + COMPILING_THREADS
+                + UNDOING_THREADS
+                + UPGRADING_THREADS
+                + PURGING_THREADS
+                + EXCHANGING_THREADS,
         )
         .build()?;
     std::thread::Builder::new()
@@ -285,8 +301,8 @@ fn router() -> Router<Arc<Handler>> {
         handler(Work::AtOnce, origins::resume),
         handler(Work::AtOnce, certificates::certificates),
         handler(Work::Long, disks::disks),
-        handler(Work::Long, purge::purge),
-        handler(Work::Long, purge::exchange),
+        handler(Work::Purging, purge::purge),
+        handler(Work::Exchanging, purge::exchange),
         handler(Work::Long, maintenance::list),
         handler(Work::Long, maintenance::begin),
         handler(Work::Long, maintenance::end),
@@ -441,7 +457,11 @@ impl Admin {
             return content(clock, body, limit, UPLOAD_TIMEOUT).await;
         }
         if *method == Method::POST {
-            return content(clock, body, MAX_BODY_BYTES, BODY_TIMEOUT).await;
+            let limit = match work {
+                Work::Exchanging => MAX_EXCHANGED_BYTES,
+                _ => MAX_BODY_BYTES,
+            };
+            return content(clock, body, limit, BODY_TIMEOUT).await;
         }
         Ok(Bytes::new())
     }

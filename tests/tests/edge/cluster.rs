@@ -3,6 +3,7 @@
 mod history;
 mod nats;
 mod second_path;
+mod tiers;
 
 use std::time::{Duration, Instant};
 
@@ -225,6 +226,10 @@ fn wrong_credentials_are_told_as_the_cause() {
         edge.metric("tero_cluster_nats_failures_total", &[]) > 1.0
     });
     assert_eq!(edge.metric("tero_cluster_nats_connected", &[]), 0.0);
+    eventually("the cause", || {
+        let answer = edge.admin_get("/ready?cluster").text();
+        answer.contains("authorization violation") && answer.contains("password_file")
+    });
     std::fs::write(files.path().join("password"), "right\n").unwrap();
     let edge = node(&origin, &nats, "one").section(&keys).start();
     eventually("a connection", || {

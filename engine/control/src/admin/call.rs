@@ -34,13 +34,17 @@ pub(super) enum Work {
     Upgrading,
     /// A data table is uploaded.
     UploadTable,
+    /// It purges, and may wait for the log of a fleet.
+    Purging,
+    /// A peer tells purges, which must not wait for those that wait for the log.
+    Exchanging,
 }
 
 impl Work {
     /// How long the answer may take.
     pub(super) fn timeout(self) -> Duration {
         match self {
-            Work::AtOnce | Work::Long => ANSWER_TIMEOUT,
+            Work::AtOnce | Work::Long | Work::Purging | Work::Exchanging => ANSWER_TIMEOUT,
             Work::Compiling | Work::Undoing | Work::Upload | Work::UploadTable => COMPILE_TIMEOUT,
             Work::Upgrading => UPGRADE_TIMEOUT,
         }

@@ -3,7 +3,7 @@
 //! Two nodes compare digests of their books, and exchange what one of them lacks. Only this finds a
 //! purge that the log took and lost.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use sha2::{Digest as _, Sha256};
 
@@ -17,8 +17,7 @@ pub const BOOK_SIZE: usize = 4_096;
 pub struct PurgeBook {
     /// The oldest first.
     orders: VecDeque<PurgeOrder>,
-    /// By id, whether it came by the log.
-    known: HashMap<PurgeId, bool>,
+    known: HashSet<PurgeId>,
     /// What is older is not compared, in milliseconds since 1970: it may have been forgotten here.
     floor_ms: u64,
     /// The digests of all ids, combined in a way that their order doesn't matter for.
@@ -46,9 +45,8 @@ impl PurgeBook {
     }
 
     /// Notes a purge. Returns whether it is new here.
-    pub fn note(&mut self, order: &PurgeOrder, by_log: bool) -> bool {
-        if let Some(came_by_log) = self.known.get_mut(&order.id) {
-            *came_by_log |= by_log;
+    pub fn note(&mut self, order: &PurgeOrder) -> bool {
+        if self.knows(&order.id) {
             return false;
         }
         if self.orders.len() == BOOK_SIZE
@@ -59,19 +57,14 @@ impl PurgeBook {
             self.floor_ms = self.floor_ms.max(oldest.at_ms.saturating_add(1));
         }
         self.digest ^= digest_of(&order.id);
-        self.known.insert(order.id.clone(), by_log);
+        self.known.insert(order.id.clone());
         self.orders.push_back(order.clone());
         true
     }
 
     /// Whether it has this purge.
     pub fn knows(&self, id: &PurgeId) -> bool {
-        self.known.contains_key(id)
-    }
-
-    /// Whether this purge has come by the log.
-    pub fn came_by_log(&self, id: &PurgeId) -> bool {
-        self.known.get(id).copied().unwrap_or_default()
+        self.known.contains(id)
     }
 
     /// What it says of itself.
@@ -108,7 +101,7 @@ impl PurgeBook {
 
     /// The purges that a book with these ids lacks, as far as both should have them.
     pub fn missing_there(&self, ids: &[PurgeId], other_floor_ms: u64) -> Vec<PurgeOrder> {
-        let theirs: std::collections::HashSet<&PurgeId> = ids.iter().collect();
+        let theirs: HashSet<&PurgeId> = ids.iter().collect();
         let floor = self.floor_ms.max(other_floor_ms);
         let orders = self.orders.iter();
         let missing = orders.filter(|order| order.at_ms >= floor && !theirs.contains(&order.id));
@@ -140,7 +133,7 @@ mod tests {
     fn book(numbers: impl IntoIterator<Item = u64>) -> PurgeBook {
         let mut book = PurgeBook::default();
         for number in numbers {
-            book.note(&order(number), false);
+            book.note(&order(number));
         }
         book
     }
@@ -180,9 +173,7 @@ mod tests {
     #[test]
     fn a_purge_is_new_once() {
         let mut book = PurgeBook::since(0);
-        assert!(book.note(&order(1), false));
-        assert!(!book.came_by_log(&order(1).id));
-        assert!(!book.note(&order(1), true));
-        assert!(book.came_by_log(&order(1).id) && book.knows(&order(1).id));
+        assert!(book.note(&order(1)) && book.knows(&order(1).id));
+        assert!(!book.note(&order(1)));
     }
 }

@@ -18,10 +18,25 @@ use tero_time::clock::Clock;
 
 /// Purges in one message, at most.
 pub const MOST_EXCHANGED: usize = 4_096;
+/// Ids that a node asks for at once, at most. What is missing beyond it comes with the next comparison.
+const MOST_WANTED: usize = 1_024;
+/// Bytes of the names of purges in one message, at most, beside one purge. An admin interface takes 4 MiB.
+const MOST_BYTES: usize = 256 * 1024;
 /// How often a node compares what it knows with a peer, at random.
 const COMPARE_EVERY: Duration = Duration::from_secs(3);
 /// How often the name of the peers is looked up.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
+
+/// The first purges, as far as they fit into a message.
+pub(super) fn fitting(orders: Vec<PurgeOrder>) -> impl Iterator<Item = PurgeOrder> {
+    let mut bytes = 0;
+    orders.into_iter().take_while(move |order| {
+        let fits = bytes <= MOST_BYTES;
+        // JSON may write a byte as six.
+        bytes += 6 * order.target.len() + 256;
+        fits
+    })
+}
 
 impl ClusterNode {
     /// Keeps the list of peers, for good.
@@ -107,9 +122,13 @@ impl ClusterNode {
         let theirs: Vec<PurgeId> = theirs.into_iter().map(|(id, _)| id).collect();
         let missing_there = book.missing_there(&theirs, floor);
         ExchangeRequest {
-            purges: missing_there.into_iter().map(to_exchanged).collect(),
+            purges: fitting(missing_there).map(to_exchanged).collect(),
             known: None,
-            wanted: missing_here.into_iter().map(String::from).collect(),
+            wanted: missing_here
+                .into_iter()
+                .take(MOST_WANTED)
+                .map(String::from)
+                .collect(),
         }
     }
 
@@ -119,7 +138,7 @@ impl ClusterNode {
         for order in orders {
             // Noted before it is applied: what is fetched in between is purged, what comes after the
             // second is not.
-            if self.book().note(order, false) {
+            if self.book().note(order) {
                 new += 1;
                 self.apply_in_memory(order);
                 self.counters.purged(PurgeWay::Peer);
@@ -150,7 +169,7 @@ impl ClusterNode {
         });
         let wanted = request.wanted.iter().take(MOST_EXCHANGED);
         let wanted: Vec<_> = wanted.filter_map(|id| PurgeId::parse(id)).collect();
-        let purges = book.orders(&wanted).into_iter().map(to_exchanged);
+        let purges = fitting(book.orders(&wanted)).map(to_exchanged);
         let purges = purges.map(AnsweredPurge).collect();
         drop(book);
         let position = self.progress().position;

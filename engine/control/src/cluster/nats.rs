@@ -125,15 +125,16 @@ impl NatsConnection {
     /// The connection, if there is one at the moment.
     ///
     /// # Errors
-    /// [`NatsError::Unconnected`]
+    /// Why there is none, as far as it is known.
     pub fn live(&self) -> Result<LiveConnection, NatsError> {
-        self.clients.borrow().clone().ok_or(NatsError::Unconnected)
+        let live = self.clients.borrow().clone();
+        live.ok_or_else(|| self.report().failure.unwrap_or(NatsError::Unconnected))
     }
 
     /// JetStream, if there is a connection at the moment.
     ///
     /// # Errors
-    /// [`NatsError::Unconnected`]
+    /// As [`NatsConnection::live`].
     pub fn jetstream(&self) -> Result<Context, NatsError> {
         self.live().map(|live| live.jetstream)
     }

@@ -14,8 +14,9 @@ use super::purge_log::{PurgeId, PurgeOrder};
 use tero_admin_api::{ExchangeRequest, ExchangeResponse};
 use tero_config as config;
 
-/// Purges that are told at once, at most.
-const MOST_AT_ONCE: usize = 256;
+/// Purges that are told at once, at most: with the longest targets they are 3 MiB of JSON, as a rule far
+/// less than the 4 MiB that an admin interface takes.
+const MOST_AT_ONCE: usize = 64;
 /// Purges that wait for one peer, at most. Further ones come to it by the log, or by a comparison.
 const MOST_WAITING: usize = 4_096;
 

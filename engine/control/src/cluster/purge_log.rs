@@ -248,6 +248,24 @@ impl From<PurgeId> for String {
     }
 }
 
+impl OrderTarget {
+    /// Bytes of what it names.
+    pub fn len(&self) -> usize {
+        match self {
+            OrderTarget::Url(name)
+            | OrderTarget::Tag(name)
+            | OrderTarget::Prefix(name)
+            | OrderTarget::Site(name) => name.len(),
+            OrderTarget::SiteTag { site, tag } => site.len() + tag.len(),
+        }
+    }
+
+    /// Whether it names nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 impl From<PurgeTarget> for OrderTarget {
     fn from(target: PurgeTarget) -> OrderTarget {
         match target {

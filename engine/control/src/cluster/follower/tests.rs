@@ -54,15 +54,15 @@ impl Node {
                     self.fresh.clear();
                     self.doubts.push(doubt);
                 }
-                FollowerAction::Apply(order) => self.apply(&order, true),
+                FollowerAction::Apply(order) => self.apply(&order),
                 FollowerAction::Record(position) => self.saved = Some(position),
                 FollowerAction::Reopen => self.cursor = None,
             }
         }
     }
 
-    fn apply(&mut self, order: &PurgeOrder, by_log: bool) {
-        self.book.note(order, by_log);
+    fn apply(&mut self, order: &PurgeOrder) {
+        self.book.note(order);
         if let OrderTarget::Tag(page) = &order.target {
             self.fresh.remove(&page.parse().unwrap());
         }
@@ -175,7 +175,7 @@ impl Fleet {
                 // The first node takes it: it applies it, and appends it.
                 let order = order(self.now, page);
                 let entry = LogEntry::Purge(order.clone());
-                self.nodes[0].apply(&order, false);
+                self.nodes[0].apply(&order);
                 log.append_bytes(order.id.as_str(), &entry.to_bytes());
                 self.purged.insert(page, self.now);
             }
@@ -234,10 +234,10 @@ impl Fleet {
         let lacking_there = self.nodes[0].book.missing_there(&ids, 0);
         let lacking = self.nodes[0].book.missing_here(self.nodes[1].book.ids(), 0);
         for order in self.nodes[1].book.orders(&lacking) {
-            self.nodes[0].apply(&order, false);
+            self.nodes[0].apply(&order);
         }
         for order in lacking_there {
-            self.nodes[1].apply(&order, false);
+            self.nodes[1].apply(&order);
         }
         let [one, other] = [0, 1].map(|node| self.nodes[node].book.summary());
         assert_eq!(one, other);

@@ -108,6 +108,52 @@ fn the_containers_of_the_example_find_their_files() {
     assert!(config.contains("listen = \"0.0.0.0:9090\""));
 }
 
+#[test]
+fn the_fleet_of_the_example_finds_its_files_and_its_nodes_each_other() {
+    let compose = yaml::read(&read(&format!("{COMPOSE}/fleet.yaml")));
+    let services = compose["services"].as_object().unwrap();
+    let nodes = ["tero-1", "tero-2", "tero-3"];
+    for name in nodes.iter().chain(&["app", "init", "nats", "prometheus"]) {
+        assert!(services.contains_key(*name), "{name}");
+    }
+    let volumes = compose["volumes"].as_object().unwrap();
+    for (name, service) in services {
+        for mount in service["volumes"].as_array().into_iter().flatten() {
+            let source = mount.as_str().unwrap().split(':').next().unwrap();
+            let is_there = match source.starts_with('.') {
+                true => root().join(COMPOSE).join(source).exists(),
+                false => volumes.contains_key(source),
+            };
+            assert!(is_there, "{name}: {source}");
+        }
+    }
+    let config = read(&format!("{COMPOSE}/fleet.toml"));
+    assert_good(&config, &[("/run/secrets/admin_token", "token")]);
+    let table: toml::Table = config.parse().unwrap();
+    // Each node finds itself among the shields by its host name.
+    let shields = table["site"][0]["shield"]["nodes"].as_array().unwrap();
+    let urls: Vec<_> = shields.iter().filter_map(|url| url.as_str()).collect();
+    assert_eq!(urls, nodes.map(|node| format!("http://{node}:8080")));
+    for node in nodes {
+        assert_eq!(services[node]["hostname"], node);
+    }
+    // The nodes trust the network that they are in, and use the NATS that is there.
+    let subnet = &compose["networks"]["fleet"]["ipam"]["config"][0]["subnet"];
+    assert_eq!(
+        table["server"]["trusted_edges"][0].as_str(),
+        subnet.as_str()
+    );
+    assert_eq!(
+        table["cluster"]["nats"][0].as_str(),
+        Some("nats://nats:4222")
+    );
+    let prometheus = yaml::read(&read(&format!("{COMPOSE}/prometheus-fleet.yml")));
+    let targets = &prometheus["scrape_configs"][0]["static_configs"][0]["targets"];
+    let targets = targets.as_array().unwrap().iter();
+    let targets: Vec<_> = targets.filter_map(|target| target.as_str()).collect();
+    assert_eq!(targets, nodes.map(|node| format!("{node}:9090")));
+}
+
 /// `tero check` accepts a configuration. Paths are replaced by those of a folder with a token.
 #[track_caller]
 fn assert_good(config: &str, paths: &[(&str, &str)]) {
@@ -351,6 +397,42 @@ fn the_chart_is_linted_and_its_objects_are_what_the_api_takes() {
             false => config,
         };
         assert_good(&config, &[("/run/secrets/tero/token", "token")]);
+    }
+    let of_fleet = root().join("examples/deploy/helm/fleet.yaml");
+    let of_fleet = ["-f", of_fleet.to_str().unwrap()];
+    let deployment = ["--set", "kind=Deployment"];
+    for (more, kinds) in [
+        (&of_fleet, &["DaemonSet", "StatefulSet", "ConfigMap"][..]),
+        (&deployment, &["Deployment", "ConfigMap"]),
+    ] {
+        let rendered = helm(&[&["template", "shop", chart], &more[..]].concat()).unwrap();
+        assert_code(&rendered, 0);
+        let text = out(&rendered);
+        for kind in kinds {
+            assert!(text.contains(&format!("\nkind: {kind}\n")), "{kind}");
+        }
+        let folder = folder();
+        let file = folder.path().join("objects.yaml");
+        fs::write(&file, &text).unwrap();
+        let validate = ["--strict", "--quiet", file.to_str().unwrap()];
+        let validated = kubernetes("kubernetes-validate", "TERO_KUBERNETES_VALIDATE", &validate);
+        if let Some(validated) = validated {
+            assert_code(&validated, 0);
+        }
+        let config = config_of(&text);
+        let is_fleet = config.contains("[cluster]");
+        assert_eq!(is_fleet, more == &of_fleet);
+        let mut paths = vec![("/run/secrets/tero/token", "token")];
+        if is_fleet {
+            paths.push(("/run/secrets/nats/password", "token"));
+            // The chart has put the shields' names in, and the Service gives each of them one.
+            let nodes = (0..3)
+                .map(|place| format!("\"http://shop-tero-shield-{place}.shop-tero-shield:8080\""));
+            let nodes = nodes.collect::<Vec<_>>().join(",");
+            assert!(config.contains(&format!("nodes = [{nodes}]")), "{config}");
+            assert!(text.contains("serviceName: shop-tero-shield"));
+        }
+        assert_good(&config, &paths);
     }
     let wrong = ["template", "shop", chart, "--set", "replica=3"];
     assert!(

@@ -23,6 +23,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 [server]
 listen = ["0.0.0.0:8080"]
 drain = "{{ .Values.stop.drainSeconds }}s"
+{{- if .Values.shields.enabled }}
+trusted_edges = {{ .Values.shields.trustedEdges | toJson }}
+{{- end }}
 {{ .Values.serverKeys }}
 [admin]
 listen = "0.0.0.0:9090"
@@ -34,5 +37,24 @@ ready_within = {{ .Values.readyWithin | quote }}
 state_dir = "/var/lib/tero"
 compiled_cache = "/var/cache/tero"
 {{ .Values.policiesKeys }}
-{{ .Values.config }}
+{{- if .Values.fleet.nats }}
+[cluster]
+nats = {{ .Values.fleet.nats | toJson }}
+{{- if .Values.fleet.existingSecret }}
+user = {{ .Values.fleet.user | quote }}
+password_file = "/run/secrets/nats/password"
+{{- end }}
+{{ .Values.fleet.keys }}
+{{- end }}
+{{ .Values.config | replace "[\"@shields\"]" (include "tero.shields" .) }}
+{{- end }}
+
+{{- /* The URLs of the shields. */}}
+{{- define "tero.shields" -}}
+{{- $urls := list }}
+{{- $name := printf "%s-shield" (include "tero.name" .) }}
+{{- range $place := until (int .Values.shields.replicas) }}
+{{- $urls = append $urls (printf "http://%s-%d.%s:8080" $name $place $name) }}
+{{- end }}
+{{- $urls | toJson }}
 {{- end }}

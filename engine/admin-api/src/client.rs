@@ -483,7 +483,10 @@ mod tests {
             .local_addr()
             .unwrap();
         let client = Client::new(&format!("http://{closed}"), None).unwrap();
-        let error = client.call::<Stats>(&[], &()).unwrap_err().to_string();
+        let error = client
+            .call::<Stats>(&[], &crate::StatsRequest::default())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("is tero running?"), "{error}");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{JsonQuestion, Problem, Question, signature};
+use crate::{FleetNote, JsonQuestion, Problem, Question, signature};
 
 /// The media type of a content of any kind.
 pub const CONTENT: &str = "application/octet-stream";
@@ -154,6 +154,8 @@ pub struct PushTableResponse {
     pub pushed: TableVersionReport,
     /// Whether it was kept already.
     pub was_known: bool,
+    /// Whether the other nodes of the fleet were told; null without a fleet.
+    pub fleet: Option<FleetNote>,
 }
 
 /// What to look up: a key, or a text.
@@ -236,6 +238,8 @@ pub struct RollBackTableResponse {
     pub version: String,
     /// Why it is not on disk; null if it is. A restart would forget it.
     pub unsaved: Option<String>,
+    /// Whether the other nodes of the fleet were told; null without a fleet.
+    pub fleet: Option<FleetNote>,
 }
 
 /// The pushed versions are gone.
@@ -246,4 +250,6 @@ pub struct RemoveTableResponse {
     pub table: String,
     /// `configuration` if its table decides now; null if there is no table any more.
     pub version: Option<String>,
+    /// Whether the other nodes of the fleet were told; null without a fleet.
+    pub fleet: Option<FleetNote>,
 }

@@ -4,15 +4,15 @@ use http::{Method, StatusCode};
 
 use crate::{
     ActivateRequest, ActivateResponse, CanaryResponse, CancelWarmResponse, CertificatesResponse,
-    DisksResponse, EndMaintenanceResponse, Endpoint, EndpointInfo, EventsResponse, ExchangeRequest,
-    ExchangeResponse, ExplainRequest, ExplainResponse, LiveQuestion, LiveStream, LookUpRequest,
-    LookUpResponse, MaintenanceResponse, MetricsText, OpenApiText, OriginReport, OriginRequest,
-    OriginsResponse, PoliciesResponse, PolicyModule, PolicyReport, ProbeResponse, PurgeRequest,
-    PurgeResponse, PushResponse, PushTableRequest, PushTableResponse, ReadyRequest, ReloadResponse,
-    RemovePolicyResponse, RemoveTableResponse, RollBackTableRequest, RollBackTableResponse,
-    RollbackResponse, ShadowReport, StartCanaryRequest, StartCanaryResponse,
+    ClusterResponse, DisksResponse, EndMaintenanceResponse, Endpoint, EndpointInfo, EventsResponse,
+    ExchangeRequest, ExchangeResponse, ExplainRequest, ExplainResponse, LiveQuestion, LiveStream,
+    LookUpRequest, LookUpResponse, MaintenanceResponse, MetricsText, OpenApiText, OriginReport,
+    OriginRequest, OriginsResponse, PoliciesResponse, PolicyModule, PolicyReport, ProbeResponse,
+    PurgeRequest, PurgeResponse, PushResponse, PushTableRequest, PushTableResponse, ReadyRequest,
+    ReloadResponse, RemovePolicyResponse, RemoveTableResponse, RollBackTableRequest,
+    RollBackTableResponse, RollbackResponse, ShadowReport, StartCanaryRequest, StartCanaryResponse,
     StartMaintenanceRequest, StartMaintenanceResponse, StartShadowRequest, StartShadowResponse,
-    StartWarmRequest, StartWarmResponse, StatsResponse, TableReport, TablesResponse,
+    StartWarmRequest, StartWarmResponse, StatsRequest, StatsResponse, TableReport, TablesResponse,
     TrialEndResponse, UpgradeResponse, WarmPlansResponse, WarmRunReport, WarmRunsResponse,
     WeekResponse,
 };
@@ -81,7 +81,9 @@ endpoints! {
     Metrics = "metrics": GET "/metrics", () => OK MetricsText, [], false;
 
     /// Gives hit rates by site, variant and local hour.
-    Stats = "stats": GET "/stats", () => OK StatsResponse, [], false;
+    ///
+    /// With `fleet=true` they are the sums over the nodes of the fleet.
+    Stats = "stats": GET "/stats", StatsRequest => OK StatsResponse, [400, 404, 503], false;
 
     /// Gives hit rates and latencies of the last seven days by site, variant and local hour.
     Week = "week": GET "/stats/week", () => OK WeekResponse, [], false;
@@ -110,6 +112,12 @@ endpoints! {
 
     /// Puts an origin back.
     ResumeOrigin = "resume_origin": POST "/origins/resume", OriginRequest => OK OriginReport, [404], false;
+
+    /// Lists the nodes of the fleet, and what each of them has.
+    ///
+    /// Each node tells the others every two seconds how it does; one that was not heard of for ten
+    /// seconds is marked silent. 404 without `[cluster]`.
+    Cluster = "cluster": GET "/cluster", () => OK ClusterResponse, [404], false;
 
     /// Gives the certificates in force, and what became of orders by ACME.
     Certificates = "certificates": GET "/certificates", () => OK CertificatesResponse, [], false;

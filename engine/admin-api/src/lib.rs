@@ -20,6 +20,7 @@
 mod certificates;
 #[cfg(feature = "client")]
 pub mod client;
+mod cluster;
 mod data;
 mod disks;
 mod endpoint;
@@ -45,6 +46,10 @@ mod upgrade;
 mod warm;
 
 pub use certificates::{AcmeReport, CertificateFileReport, CertificatesResponse};
+pub use cluster::{
+    ClusterResponse, FleetCoverage, FleetNote, NatsReport, NodeCanary, NodePolicy, NodeReport,
+    NodeStatus, NodeTable, NodeTrialFigures, PurgeStanding,
+};
 pub use data::{
     CONTENT, ConfiguredTableReport, LookUpRequest, LookUpResponse, PushTableRequest,
     PushTableResponse, RemoveTableResponse, RollBackTableRequest, RollBackTableResponse,
@@ -87,8 +92,8 @@ pub use purge::{
 };
 pub use reload::ReloadResponse;
 pub use stats::{
-    DecisionCacheStats, HitFigures, HourStats, OutcomeCounts, SiteStats, SiteWeek, StatsResponse,
-    StoreStats, VariantStats, WeekFigures, WeekHour, WeekResponse, WeekVariant,
+    DecisionCacheStats, HitFigures, HourStats, OutcomeCounts, SiteStats, SiteWeek, StatsRequest,
+    StatsResponse, StoreStats, VariantStats, WeekFigures, WeekHour, WeekResponse, WeekVariant,
 };
 pub use trials::{
     CanaryGuard, CanaryReport, CanaryResponse, CanarySummary, FieldTally, GroupFigures,

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     Answer, Endpoint, JsonQuestion, LiveEvent, LiveQuestion, LiveStream, MetricsText, OpenApiText,
     PolicyModule, Problem, PurgeRequest, PushTableRequest, Question, ReadyRequest,
-    RollBackTableRequest, StartWarmRequest, endpoints,
+    RollBackTableRequest, StartWarmRequest, StatsRequest, endpoints,
 };
 
 /// The document, as it is committed.
@@ -288,6 +288,12 @@ impl QuestionSchema for RollBackTableRequest {
 impl QuestionSchema for ReadyRequest {
     fn parameters(generator: &mut SchemaGenerator) -> Vec<Parameter> {
         query_parameters::<ReadyRequest>(generator)
+    }
+}
+
+impl QuestionSchema for StatsRequest {
+    fn parameters(generator: &mut SchemaGenerator) -> Vec<Parameter> {
+        query_parameters::<StatsRequest>(generator)
     }
 }
 

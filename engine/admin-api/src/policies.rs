@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::module::ModuleReport;
 use crate::signature;
-use crate::{CanarySummary, JsonQuestion, Problem, Question, RollbackReport, ShadowSummary};
+use crate::{
+    CanarySummary, FleetNote, JsonQuestion, Problem, Question, RollbackReport, ShadowSummary,
+};
 
 /// What the configuration's own version of a policy is called.
 pub const CONFIGURATION: &str = "configuration";
@@ -172,6 +174,8 @@ pub struct PushResponse {
     pub cases: Option<u32>,
     /// Whether it was kept already.
     pub was_known: bool,
+    /// Whether the other nodes of the fleet were told; null without a fleet.
+    pub fleet: Option<FleetNote>,
 }
 
 /// The policy is off its sites, and forgotten with its versions.
@@ -182,6 +186,8 @@ pub struct RemovePolicyResponse {
     pub policy: String,
     /// The sites that it was on.
     pub sites: Vec<String>,
+    /// Whether the other nodes of the fleet were told; null without a fleet.
+    pub fleet: Option<FleetNote>,
 }
 
 /// Which version is to decide.
@@ -205,6 +211,8 @@ pub struct ActivateResponse {
     pub policy: String,
     /// The active version: its digest, or `configuration`.
     pub version: String,
+    /// Whether the other nodes of the fleet were told; null without a fleet.
+    pub fleet: Option<FleetNote>,
 }
 
 /// What a rollback came to.
@@ -219,4 +227,6 @@ pub struct RollbackResponse {
     pub ended_canary: Option<String>,
     /// Why it is not on disk; null if it is. A restart would forget it.
     pub unsaved: Option<String>,
+    /// Whether the other nodes of the fleet were told; null without a fleet.
+    pub fleet: Option<FleetNote>,
 }

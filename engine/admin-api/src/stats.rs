@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{FleetCoverage, Problem, Question};
+
 /// What was counted since the edge started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -14,6 +16,37 @@ pub struct StatsResponse {
     pub cache: StoreStats,
     /// Remembered decisions of policies.
     pub decision_cache: DecisionCacheStats,
+    /// The nodes that these are sums over; `None` if it is this node alone.
+    pub fleet: Option<FleetCoverage>,
+}
+
+/// Whose statistics are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct StatsRequest {
+    /// Whether those of all nodes of the fleet, in place of this node's.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = false)))]
+    pub fleet: bool,
+}
+
+impl Question for StatsRequest {
+    const MEDIA_TYPE: Option<&'static str> = None;
+
+    fn query(&self) -> String {
+        let query = if self.fleet { "?fleet=true" } else { "" };
+        query.to_owned()
+    }
+
+    fn read(query: Option<&str>, _: &[u8]) -> Result<StatsRequest, Problem> {
+        match query {
+            None | Some("fleet=false") => Ok(StatsRequest::default()),
+            Some("fleet=true") => Ok(StatsRequest { fleet: true }),
+            Some(_) => Err(Problem::new(
+                "the query is unknown",
+                "ask for /stats or /stats?fleet=true",
+            )),
+        }
+    }
 }
 
 /// The figures of a site.

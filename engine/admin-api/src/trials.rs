@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::JsonQuestion;
 use crate::module::ModuleReport;
+use crate::{FleetNote, JsonQuestion};
 
 /// Which version is to be asked in shadow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +131,11 @@ pub struct StartCanaryRequest {
     /// When the canary is rolled back by itself.
     #[serde(default)]
     pub guard: GuardRequest,
+    /// The share of the nodes of the fleet that have it, this one among them: a percentage. All if it
+    /// is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(example = &"20%"))]
+    pub nodes: Option<String>,
 }
 
 impl JsonQuestion for StartCanaryRequest {
@@ -207,6 +212,10 @@ pub struct StartCanaryResponse {
     pub share: String,
     /// When it is rolled back by itself.
     pub guard: CanaryGuard,
+    /// The nodes that have it; null if all have, or without a fleet.
+    pub nodes: Option<Vec<String>>,
+    /// Whether the other nodes of the fleet were told; null without a fleet.
+    pub fleet: Option<FleetNote>,
 }
 
 /// A canary.
@@ -289,4 +298,6 @@ pub struct TrialEndResponse {
     pub ended: String,
     /// Why it is not on disk; null if it is. A restart would forget it.
     pub unsaved: Option<String>,
+    /// Whether the other nodes of the fleet were told; null without a fleet.
+    pub fleet: Option<FleetNote>,
 }

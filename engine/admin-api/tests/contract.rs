@@ -52,6 +52,7 @@ fn each_committed_answer_is_read_and_written_again_without_a_loss() {
         check_endpoint::<Canary>(),
         check_endpoint::<CancelWarm>(),
         check_endpoint::<Certificates>(),
+        check_endpoint::<Cluster>(),
         check_endpoint::<DeleteWarm>(),
         check_endpoint::<Disks>(),
         check_endpoint::<DrainOrigin>(),

@@ -21,8 +21,8 @@ use crate::sections::limit::MAX_LIMITS;
 use crate::sections::webhook::MAX_WEBHOOKS;
 use crate::sections::{
     AccessLog, AccessLogFormat, Acme, Admin, Cache, Cluster, Limit, LimitMemory, Listener,
-    LocalTime, ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, Site, TableFile,
-    Telemetry, Webhook,
+    LocalTime, ModuleSource, Plan, Policy, PolicyHost, SECTIONS, Server, ShieldSource, Site,
+    TableFile, Telemetry, Webhook,
 };
 use crate::units::show_size;
 use tero_semantics::host_pattern::names_above;
@@ -279,15 +279,26 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// A shield believes what edges tell only if it trusts them.
+    /// A shield believes what edges tell only if it trusts them. What a fleet tells needs one.
     fn refuse_distrustful_shields(&self, sections: &'a [RawEntry], config: &Config) {
-        if !config.server.trusted_edges.is_empty() {
-            return;
-        }
         let readers = self.list(sections, &Site::SECTION);
+        let in_fleet = config.cluster.as_ref();
+        let in_fleet = in_fleet.and_then(|cluster| cluster.shield.clone());
         for (reader, site) in readers.iter().zip(&config.sites) {
-            let shield = site.shield.as_ref();
-            if let Some(own) = shield.and_then(|shield| shield.this_node.as_ref()) {
+            let Some(shield) = &site.shield else {
+                continue;
+            };
+            if shield.from.is_some() && config.cluster.is_none() {
+                let problem = "there is no [cluster] to take shields from";
+                let cure =
+                    "add [cluster] with nats = [\"tls://…\"], or write nodes = [\"https://…\"]";
+                reader.refuse("shield", Mistake::new(problem, cure));
+            }
+            let own = match shield.from {
+                None => shield.this_node.as_ref().map(ToString::to_string),
+                Some(ShieldSource::Cluster) => in_fleet.clone(),
+            };
+            if let Some(own) = own.filter(|_| config.server.trusted_edges.is_empty()) {
                 let problem = format!("this node is the shield {own}, and trusts no edge");
                 let cure = "add trusted_edges = [\"10.0.0.0/8\"] to [server], with the networks of the other nodes";
                 reader.refuse("shield", Mistake::new(problem, cure));

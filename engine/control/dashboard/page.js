@@ -195,6 +195,17 @@ const REFRESH = {
   now: [5000, async () => views.variants(await ask("GET", "stats"), page.site)],
   week: [30_000, async () => views.week(await ask("GET", "stats/week"), page.site)],
   origins: [3000, async () => views.origins(await ask("GET", "origins"), page.site, ACTIONS)],
+  fleet: [3000, async () => {
+    try {
+      const answer = await ask("GET", "cluster");
+      // The nodes are shown also while they can't be asked for figures.
+      const stats = await ask("GET", "stats?fleet=true").catch(() => null);
+      views.fleet(answer, stats, page.site);
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      views.noFleet(error.message);
+    }
+  }],
   policies: [5000, async () => views.policies(await ask("GET", "policies"), page.site, ACTIONS)],
   warming: [3000, async () => {
     const [plans, runs] = await Promise.all([ask("GET", "warm"), ask("GET", "warm/runs")]);

@@ -181,6 +181,49 @@ export function origins(answer, site, actions) {
   put("origins", table(null, ["origin", "site", "state", "why", "in flight #", "requests #", "failed #", "mean #", "certificate ends", "do"], rows));
 }
 
+// The fleet.
+
+/** What decides at a node, where it differs from most others. */
+function versions(report) {
+  const policies = report.policies.map((one) => `${one.policy} ${short(one.version)}${one.canary ? `, canary ${short(one.canary.version)}` : ""}`);
+  const tables = report.tables.map((one) => `${one.table} ${short(one.version)}`);
+  return [...policies, ...tables].join("; ");
+}
+
+function nodeState(node) {
+  if (node.silent) return el("span", { class: "bad" }, "silent");
+  if (node.report.purges?.blind_ms != null) return el("span", { class: "bad" }, "blind");
+  return el("span", { class: "good" }, "serves");
+}
+
+export function fleet(answer, stats, site) {
+  const nats = answer.nats.server ? `is connected to ${answer.nats.server}` : `has no connection: ${answer.nats.failure ?? "it is being made"}`;
+  byId("fleet-state").textContent = `${answer.node} ${nats}.`;
+  const furthest = Math.max(0, ...answer.nodes.map((node) => node.report.purges?.applied ?? 0));
+  const revision = Math.max(...answer.nodes.map((node) => node.report.revision));
+  put("fleet", table(null, ["node", "state", "heard #", "purges #", "behind #", "versions", "decide", "clock #", "why"], answer.nodes.map((node) => [
+    node.report.node,
+    nodeState(node),
+    `${(node.heard_ms_ago / 1000).toFixed(1)} s`,
+    node.report.purges ? count(node.report.purges.applied) : "–",
+    node.report.purges ? count(furthest - node.report.purges.applied) : "–",
+    node.report.apart ? "not told" : node.report.revision === revision ? "the latest" : "behind",
+    versions(node.report),
+    Math.abs(node.clock_ahead_ms) >= 1000 ? `${(node.clock_ahead_ms / 1000).toFixed(1)} s` : "",
+    node.report.troubles.join("; "),
+  ])));
+  const rows = (stats?.sites ?? []).filter((one) => !site || one.site === site).map((one) => [one.site, count(one.requests), percent(one.hit_rate), size(one.response_bytes)]);
+  const missing = stats?.fleet?.missing.length ? `Not counted: ${stats.fleet.missing.join(", ")}` : null;
+  put("fleet-stats", table(missing, ["site", "requests #", "hit rate #", "sent #"], rows));
+}
+
+/** A node without a fleet. */
+export function noFleet(why) {
+  byId("fleet-state").textContent = why;
+  put("fleet", table(null, ["node", "state"], []));
+  put("fleet-stats");
+}
+
 // Policies.
 
 function trial(title, rows) {

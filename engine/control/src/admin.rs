@@ -11,6 +11,7 @@
 
 mod call;
 mod certificates;
+mod cluster;
 mod cluster_metrics;
 mod connections;
 mod context;
@@ -20,6 +21,8 @@ mod disks;
 mod events;
 mod explain;
 mod exposition;
+mod fleet_metrics;
+pub(crate) mod fleet_stats;
 #[doc(hidden)] // Only the fuzz targets and the replay of their corpus have a use for it.
 pub mod fuzzing;
 mod guard;
@@ -299,6 +302,7 @@ fn router() -> Router<Arc<Handler>> {
         handler(Work::Long, origins::origins),
         handler(Work::AtOnce, origins::drain),
         handler(Work::AtOnce, origins::resume),
+        handler(Work::Long, cluster::cluster),
         handler(Work::AtOnce, certificates::certificates),
         handler(Work::Long, disks::disks),
         handler(Work::Purging, purge::purge),

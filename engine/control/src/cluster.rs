@@ -9,24 +9,33 @@
 
 pub mod blindness;
 pub mod book;
+pub mod bus;
 pub mod counters;
 pub mod delivery;
 pub mod exchange;
 mod exchanged;
+pub(crate) mod figures;
+pub mod fleet;
 pub mod follower;
 mod following;
 pub mod init;
+pub mod members;
 #[cfg(feature = "cluster")]
 pub mod nats;
 pub mod node;
 pub mod pause;
 mod peer_connection;
 pub mod peers;
+pub mod plan_turns;
 pub mod position;
 pub mod prepared_stream;
 pub mod purge_log;
+pub mod shared_versions;
 #[doc(hidden)] // Public for tests.
 pub mod twin;
+#[cfg(test)]
+mod twin_bus;
+pub mod versions;
 
 use std::io;
 use std::sync::Arc;
@@ -35,10 +44,15 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 
 use delivery::FleetRelay;
+use fleet::{Fleet, FleetParts};
+#[cfg(feature = "cluster")]
+use nats::bus::NatsBus;
 use node::{ClusterNode, NodeParts};
 use peers::PeerClients;
 use position::PositionFile;
 use purge_log::PurgeLog;
+#[cfg(feature = "cluster")]
+use tero_admin_api::PurgeStanding;
 use tero_config::{self as config, Config};
 use tero_edge::request::Edge;
 use tero_edge::server::ShutdownStage;
@@ -101,6 +115,41 @@ impl Cluster {
     ) -> io::Result<(Arc<Cluster>, JoinHandle<()>)> {
         Err(io::Error::other("built without the feature `cluster`"))
     }
+
+    /// Makes this node one of the fleet beyond purges. It does nothing before its threads are started.
+    #[cfg(feature = "cluster")]
+    pub fn join(&self, parts: FleetParts) -> Arc<Fleet> {
+        let runtime = self.node.runtime.clone();
+        let bus = NatsBus::new(&self.connection, &self.settings, runtime.clone());
+        let fleet = Fleet::new(parts, Arc::new(bus));
+        let node = Arc::clone(&self.node);
+        fleet.witness_purges(Box::new(move || standing(&node)));
+        let (connection, settings) = (Arc::clone(&self.connection), self.settings.clone());
+        let listener = Arc::clone(&fleet);
+        runtime.spawn(NatsBus::listen(connection, settings, listener));
+        fleet
+    }
+
+    /// This program knows no fleets: no node is ever made.
+    #[cfg(not(feature = "cluster"))]
+    pub fn join(&self, _: FleetParts) -> Arc<Fleet> {
+        unreachable!("a node needs the feature `cluster`")
+    }
+}
+
+/// Where a node stands in the log of purges; `None` before it has followed one.
+#[cfg(feature = "cluster")]
+fn standing(node: &ClusterNode) -> Option<PurgeStanding> {
+    let position = node.progress().position?;
+    let blind_ms = node.edge.fleet.is_blind().then(|| {
+        let silence = node.silent_for().unwrap_or_default();
+        u64::try_from(silence.as_millis()).unwrap_or(u64::MAX)
+    });
+    Some(PurgeStanding {
+        log: position.identity.as_str().to_owned(),
+        applied: position.number,
+        blind_ms,
+    })
 }
 
 fn runtime() -> io::Result<tokio::runtime::Runtime> {

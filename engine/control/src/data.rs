@@ -185,6 +185,23 @@ impl DataTables {
         Ok(TablePush { version, was_known })
     }
 
+    /// The content of a pushed version, with its signature if it has one.
+    ///
+    /// # Errors
+    /// [`DataError`]
+    pub fn pushed_content(
+        &self,
+        name: &str,
+        digest: &str,
+    ) -> Result<(Vec<u8>, Option<String>), DataError> {
+        let store = self.store.as_ref().ok_or(DataError::NoStateDir)?;
+        let state = self.state();
+        let mut versions = state.entry(name)?.record.versions.iter();
+        let version = versions.find(|version| version.digest == digest);
+        let version = version.ok_or_else(|| DataError::NothingBefore(name.to_owned()))?;
+        Ok(store.content(name, version, self.max_table)?)
+    }
+
     /// Has an earlier version decide again: the one that `version` names, or the one before. The way
     /// back takes effect even if it can't be written to disk; [`TableEntry::unsaved`] says so then.
     ///

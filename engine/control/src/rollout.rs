@@ -42,7 +42,7 @@ pub use error::RolloutError;
 pub use loaded::LoadedVersions;
 pub use push::PushedVersion;
 pub(crate) use sites::tell_sites;
-pub use version_set::{PolicyVersions, VersionSet};
+pub use version_set::{FleetShields, PolicyVersions, VersionSet};
 pub use version_store::VersionStoreError;
 
 /// The versions of all policies, and the way to change them.
@@ -91,7 +91,7 @@ impl Rollout {
         self.try_again(|| {
             let old = self.state();
             let new = self.loader().load(
-                RolloutSettings::of(&config, old.settings.added.clone())?,
+                RolloutSettings::of(&config, old.settings.added.clone(), &old.settings.shields)?,
                 Some(&old),
             )?;
             Ok(self
@@ -101,6 +101,25 @@ impl Rollout {
                     }
                 })?
                 .then_some(()))
+        })
+    }
+
+    /// Has the sites that take their shields from the fleet go to these. Returns whether that changes
+    /// anything.
+    ///
+    /// # Errors
+    /// [`RolloutError`]; nothing changes then.
+    pub fn set_shields(&self, shields: &FleetShields) -> Result<bool, RolloutError> {
+        self.try_again(|| {
+            let old = self.state();
+            if *old.settings.shields == *shields {
+                return Ok(Some(false));
+            }
+            let mut new = VersionSet::clone(&old);
+            new.settings = Arc::new(old.settings.with_shields(shields.clone())?);
+            let change = SiteChange::Configuration;
+            let is_done = self.commit(&old, new, change, None, || {})?;
+            Ok(is_done.then_some(true))
         })
     }
 

@@ -16,6 +16,9 @@ use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::certificates::CertificateUpkeep;
 use crate::cluster::Cluster;
+use crate::cluster::bus::FleetQuestion;
+use crate::cluster::fleet::{Fleet, FleetParts};
+use crate::cluster::plan_turns::told_pages;
 use crate::data::{DataError, DataTables};
 use crate::event_watch::{EventSources, EventWatch};
 use crate::events::EventLog;
@@ -45,6 +48,7 @@ use tero_edge::server::tls::material::TlsMaterial;
 use tero_edge::store::disk::DiskError;
 use tero_edge::store::{PurgeMode, PurgeScope};
 use tero_edge::telemetry::access_log::AccessLog;
+use tero_edge::telemetry::popularity::Hours;
 use tero_edge::telemetry::spans::Tracer;
 use tero_policy_host::{Compiler, Host, PolicyError};
 use tero_state::dir::{DirError, StateDir};
@@ -167,6 +171,7 @@ pub struct Server {
     reloader: Arc<Reloader>,
     workers: Arc<Workers>,
     handover: Arc<Handover>,
+    fleet: Option<Arc<Fleet>>,
     stage: watch::Sender<ShutdownStage>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -334,6 +339,17 @@ pub fn serve_on_terms(
             webhooks: Arc::clone(&webhooks),
         }),
     };
+    let fleet = cluster.as_ref().map(|(cluster, _)| {
+        cluster.join(FleetParts {
+            node: cluster.settings.node.clone(),
+            shield: cluster.settings.shield.clone(),
+            version: build.version,
+            clock: edge.clock.clone(),
+            rollout: Arc::clone(&rollout),
+            data: Arc::clone(&data),
+            stage: stages.clone(),
+        })
+    });
     let admin = admin::AdminContext {
         edge: Arc::clone(&edge),
         host,
@@ -353,6 +369,7 @@ pub fn serve_on_terms(
         started: edge.clock.wall(),
         workers: Arc::clone(&workers),
         live_line: Arc::default(),
+        fleet: fleet.clone(),
         events,
         webhooks,
         cluster: cluster.as_ref().map(|(cluster, _)| Arc::clone(cluster)),
@@ -360,6 +377,11 @@ pub fn serve_on_terms(
     let readiness = admin.ready.clone();
     let mut threads = vec![rollout_thread];
     threads.extend(cluster.map(|(_, thread)| thread));
+    if let Some(fleet) = &fleet {
+        answer_fleet(fleet, &admin);
+        warmer.take_turns(fleet.plan_turns());
+        threads.extend(fleet.start().map_err(start("the threads of the fleet"))?);
+    }
     threads.push(warm::start(&warmer, stages.clone()).map_err(start("the warmer"))?);
     let coders = coding::start(&edge.coder, config.cache.compress_threads);
     threads.extend(coders.map_err(start("a thread that compresses"))?);
@@ -385,6 +407,7 @@ pub fn serve_on_terms(
         reloader,
         workers,
         handover,
+        fleet,
         stage,
         threads: Mutex::new(threads),
     };
@@ -501,6 +524,23 @@ fn cluster(
     };
     let started = Cluster::start(settings, config, edge, state_dir, stages.clone());
     started.map(Some).map_err(start("the cluster"))
+}
+
+/// Has this node answer what others of its fleet ask.
+fn answer_fleet(fleet: &Fleet, admin: &admin::AdminContext) {
+    let node = fleet.node().to_owned();
+    // The answers must not keep the fleet alive that gives them.
+    let admin = admin::AdminContext {
+        fleet: None,
+        ..admin.clone()
+    };
+    fleet.answer_by(Box::new(move |question| match question {
+        FleetQuestion::Stats => admin::fleet_stats::own(&node, &admin),
+        FleetQuestion::Popular { site, hours, limit } => {
+            let hours = Hours::from_bits(*hours);
+            told_pages(&warm::popular_here(&admin.edge, site, hours, *limit))
+        }
+    }));
 }
 
 fn access_log(config: &Config, clock: &Clock) -> Result<Option<AccessLog>, ServeError> {
@@ -642,6 +682,7 @@ impl Server {
         self.handover.stop();
         self.stage.send_replace(ShutdownStage::Stopped);
         self.rollout.stop();
+        self.fleet.iter().for_each(|fleet| fleet.stop());
         self.edge.coder.stop();
     }
 

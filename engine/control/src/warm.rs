@@ -20,11 +20,12 @@ mod scheduler;
 pub mod sitemap;
 pub mod sources;
 mod task;
+pub mod turns;
 pub mod variants;
 mod windows;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::{mpsc, watch};
 
@@ -36,6 +37,7 @@ use self::plan_memory::PlanMemory;
 use self::rehearsed_path::RehearsedPath;
 use self::report::{RunProgress, RunReport, RunTrigger};
 use self::run::{Run, RunHistory, RunStart};
+use self::turns::RunTurns;
 use tero_config as config;
 use tero_edge::request::Edge;
 use tero_edge::request::rehearsal::Rehearsal;
@@ -44,6 +46,7 @@ use tero_semantics::timestamp::Timestamp;
 
 pub use self::ledger::PlanTotals;
 pub use self::plan::PlanError;
+pub(crate) use self::request_path::popular_here;
 pub use self::run::MAX_REMEMBERED_RUNS;
 pub use self::scheduler::start;
 
@@ -97,6 +100,8 @@ pub struct Warmer {
     state: Mutex<WarmerState>,
     ledger: Arc<Ledger>,
     wake: mpsc::UnboundedSender<WarmerEvent>,
+    /// Turns with the other nodes of a fleet.
+    turns: OnceLock<Arc<dyn RunTurns>>,
     /// `None` once the thread has taken it.
     woken: Mutex<Option<mpsc::UnboundedReceiver<WarmerEvent>>>,
 }
@@ -128,6 +133,8 @@ struct FirstRun {
 #[derive(Debug)]
 enum WarmerEvent {
     Run(Arc<Run>),
+    /// The turn of a plan that came due has come.
+    Turn(Arc<str>, RunStart),
     Reloaded,
 }
 
@@ -177,8 +184,14 @@ impl Warmer {
             state: Mutex::new(state),
             ledger: Arc::default(),
             wake,
+            turns: OnceLock::new(),
             woken: Mutex::new(Some(woken)),
         }))
+    }
+
+    /// Has the plans whose sites have shields take turns with those of other nodes, from now on.
+    pub fn take_turns(&self, turns: Arc<dyn RunTurns>) {
+        let _ = self.turns.set(turns);
     }
 
     /// Replaces the plans. Current runs go on as they began.
@@ -264,7 +277,10 @@ impl Warmer {
             .site(&entry.plan.site)
             .map(|site| self.path.traffic(site.index))
             .unwrap_or_default();
-        let run = Arc::new(Run::new(state.runs.next_id(), entry, start, now, before));
+        let run = Arc::new(Run {
+            fellows: self.turns.get().cloned(),
+            ..Run::new(state.runs.next_id(), entry, start, now, before)
+        });
         let forgotten = state.runs.remember(Arc::clone(&run));
         Ok((run, forgotten))
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tero_admin_api::endpoints::{Policies, Stats};
-use tero_admin_api::{ModuleStatus, OutcomeCounts};
+use tero_admin_api::{ModuleStatus, OutcomeCounts, StatsRequest};
 use tero_tests::{Client, Edge, Origin, Reply, Request, get};
 
 const TOKEN: &str = "a-token-for-the-tests";
@@ -238,7 +238,7 @@ fn outcomes_add_up_to_all_requests() {
         edge.metric("tero_origin_requests_total", &[]) == origin.total() as f64
     });
 
-    let stats = edge.call::<Stats>(&[], &());
+    let stats = edge.call::<Stats>(&[], &StatsRequest::default());
     let site = &stats.sites[0];
     assert_eq!(
         (site.site.as_str(), site.figures.requests),
@@ -282,7 +282,7 @@ fn hit_rates_are_reported_by_local_hour() {
     edge.turn_to("2026-11-24T09:00:00");
     edge.get("/x");
     edge.get("/x");
-    let stats = edge.call::<Stats>(&[], &());
+    let stats = edge.call::<Stats>(&[], &StatsRequest::default());
     let site = &stats.sites[0];
     assert_eq!(site.zone, "America/Argentina/Buenos_Aires");
     let hours = site.hours.iter();
@@ -419,5 +419,22 @@ fn policies_are_listed_with_their_manifests() {
             listed[1].module.zone.as_deref()
         ),
         ("mobile", Some("Europe/Madrid"))
+    );
+}
+
+#[test]
+fn a_node_alone_is_of_no_fleet() {
+    let (_origin, edge) = serving();
+    for target in ["/cluster", "/stats?fleet=true"] {
+        let answer = edge.admin_get(target);
+        assert_eq!(answer.status, 404, "{answer:?}");
+        assert!(answer.text().contains("add [cluster]"), "{answer:?}");
+    }
+    assert_eq!(edge.admin_get("/stats?fleet=maybe").status, 400);
+    assert!(
+        !edge
+            .admin_get("/metrics")
+            .text()
+            .contains("\ntero_fleet_nodes{")
     );
 }

@@ -4,6 +4,7 @@ mod history;
 mod nats;
 mod second_path;
 mod tiers;
+mod versions;
 
 use std::time::{Duration, Instant};
 

@@ -101,7 +101,7 @@ fn the_page_is_open_and_data_need_the_token() {
         assert_eq!(edge.admin_get(&format!("/{part}")).status, 200, "{part}");
     }
     assert_eq!(edge.admin(&Request::new("POST", "/")).status, 405);
-    for path in ["/stats", "/stats/week", "/live", "/origins"] {
+    for path in ["/stats", "/stats/week", "/live", "/origins", "/cluster"] {
         assert_eq!(edge.admin_get(path).status, 401, "{path}");
     }
 }

@@ -1,7 +1,7 @@
 //! Sites in maintenance: visitors get 503, or what is stored.
 
-use tero_admin_api::StartMaintenanceRequest;
 use tero_admin_api::endpoints::{EndMaintenance, Maintenance, StartMaintenance, Stats};
+use tero_admin_api::{StartMaintenanceRequest, StatsRequest};
 use tero_tests::{Edge, EdgeBuilder, Origin, Reply, Request, folder, get};
 
 fn origin() -> Origin {
@@ -66,7 +66,7 @@ fn visitors_get_503_until_it_ends() {
         edge.metric("tero_site_maintenance", &["site=\"site\""]),
         1.0
     );
-    assert!(edge.call::<Stats>(&[], &()).sites[0].maintenance);
+    assert!(edge.call::<Stats>(&[], &StatsRequest::default()).sites[0].maintenance);
     let told = edge
         .admin_post("/explain", "{\"url\": \"http://www.example/a\"}")
         .text();

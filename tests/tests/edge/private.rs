@@ -138,7 +138,7 @@ fn followers_without_cookies_elect_a_new_leader() {
     let mut known = edge.client();
     known.start(&with_cookie("/x", "a=2"));
     // The only worker answers this request after it has read the others.
-    edge.call::<tero_admin_api::endpoints::Stats>(&[], &());
+    edge.call::<tero_admin_api::endpoints::Stats>(&[], &tero_admin_api::StatsRequest::default());
     let mut last = edge.client();
     last.start(&Request::new("OPTIONS", "/other"));
     origin.wait_for("/other", 1);

@@ -139,6 +139,7 @@ const WAITING_AT_TIMES: [(&str, &[&str]); 6] = [
             "peer_certificate",
             "peer_key",
             "peer_ca",
+            "shield",
             "max_blind",
         ],
     ),

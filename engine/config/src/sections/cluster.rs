@@ -89,6 +89,10 @@ section! {
                 path => base_dir.file(path, "the certificates of CAs in PEM").map(Some),
             }
         };
+        /// Where other nodes reach this one as a shield of sites with `shield = { from = "cluster" }`.
+        shield: Option<String> = rule("none: it is not a shield"),
+            Text("`http://HOST[:PORT]`, `https://HOST[:PORT]` or `unix:/PATH`")
+            => |text| forms::origin(text).map(|_| text.to_owned());
         /// The longest time without an entry of the purge log. After it the node knows that it may miss
         /// purges, and `when_blind` of each site holds.
         max_blind: Duration = "15s", Duration("6s", "1h");

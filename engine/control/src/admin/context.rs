@@ -11,6 +11,7 @@ use crate::admin_token::AdminToken;
 use crate::build_info::BuildInfo;
 use crate::certificates::CertificateUpkeep;
 use crate::cluster::Cluster;
+use crate::cluster::fleet::Fleet;
 use crate::data::DataTables;
 use crate::events::EventLog;
 use crate::handover::Handover;
@@ -64,6 +65,8 @@ pub struct AdminContext {
     pub(crate) workers: Arc<Workers>,
     /// The figures that all listeners of a second are told.
     pub(crate) live_line: Arc<SharedLine>,
+    /// The fleet that it is of; `None` without `[cluster]`.
+    pub fleet: Option<Arc<Fleet>>,
     /// What operators must know.
     pub events: Arc<EventLog>,
     /// How they are told.

@@ -5,6 +5,7 @@ use std::fmt;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::call::Call;
+use super::cluster::tell_change;
 use super::context::AdminContext;
 use super::reply::AdminRefusal;
 use super::samples::{Sample, gauges};
@@ -63,6 +64,7 @@ pub(super) fn push(
         table: name.to_owned(),
         pushed: version(&push.version),
         was_known: push.was_known,
+        fleet: tell_change(context),
     })
 }
 
@@ -115,12 +117,14 @@ pub(super) fn roll_back(
     let (name, request) = (call.parameter(), call.read()?);
     let version = context.data.roll_back(name, request.version.as_deref());
     let version = version.map_err(|error| refusal(&error))?;
+    let fleet = tell_change(context);
     let state = context.data.state();
     let unsaved = state.entry(name).ok().and_then(TableEntry::unsaved);
     Ok(RollBackTableResponse {
         table: name.to_owned(),
         version: version.to_string(),
         unsaved: unsaved.map(str::to_owned),
+        fleet,
     })
 }
 
@@ -139,6 +143,7 @@ pub(super) fn remove(
     Ok(RemoveTableResponse {
         table: name.to_owned(),
         version: is_left.then(|| TableNumber::Configured.to_string()),
+        fleet: tell_change(context),
     })
 }
 

@@ -18,7 +18,7 @@ use super::context::AdminContext;
 use super::exposition::{as_prometheus_text, prefers_open_metrics};
 use super::reply::AdminRefusal;
 use super::samples::{Sample, counters, gauges, histograms, seconds};
-use super::{cluster_metrics, data, events, process, trials, warm};
+use super::{cluster_metrics, data, events, fleet_metrics, process, trials, warm};
 use crate::acme::{NameReport, OrderCounts};
 use tero_admin_api::{MetricsText, endpoints::Metrics};
 use tero_config::calendars::{missing_years, years_by_law};
@@ -83,6 +83,7 @@ impl Collector for MetricsCollector {
         self.decisions(&mut encoder)?;
         warm::metrics(&self.0, &mut encoder)?;
         self.acme(&mut encoder)?;
+        fleet_metrics::metrics(&self.0, &mut encoder)?;
         self.build(&mut encoder)?;
         process::metrics(&mut encoder)
     }

@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::context::AdminContext;
+use super::fleet_stats;
 use super::reply::AdminRefusal;
 use super::reports::{hit_rate, rounded};
 use tero_admin_api::endpoints::Stats;
@@ -17,11 +18,19 @@ use tero_semantics::timestamp::Timestamp;
 /// The counters since the start.
 pub(super) fn stats(
     context: &AdminContext,
-    _: Call<'_, Stats>,
+    call: Call<'_, Stats>,
 ) -> Result<StatsResponse, AdminRefusal> {
+    match call.read()?.fleet {
+        true => fleet_stats::of_fleet(context),
+        false => Ok(of_this_node(context)),
+    }
+}
+
+/// The counters of this node.
+pub(super) fn of_this_node(context: &AdminContext) -> StatsResponse {
     let decisions = context.host.decisions();
     let (sites, now) = (context.edge.sites.load(), context.edge.clock.wall());
-    Ok(StatsResponse {
+    StatsResponse {
         sites: sites.iter().map(|site| site_stats(site, now)).collect(),
         cache: store_stats(context),
         decision_cache: DecisionCacheStats {
@@ -31,7 +40,8 @@ pub(super) fn stats(
             entries: decisions.entries,
             bytes: decisions.bytes,
         },
-    })
+        fleet: None,
+    }
 }
 
 fn site_stats(site: &Site, now: Timestamp) -> SiteStats {
@@ -108,6 +118,6 @@ pub(super) fn store_stats(context: &AdminContext) -> StoreStats {
 }
 
 #[allow(clippy::cast_precision_loss)] // A share needs four digits.
-fn share(part: u64, whole: u64) -> Option<f64> {
+pub(super) fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| rounded(part as f64 / whole as f64))
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::call::Call;
+use super::cluster::{self, tell_change};
 use super::context::AdminContext;
 use super::reply::AdminRefusal;
 use super::reports;
@@ -85,6 +86,7 @@ pub(super) fn stop_shadow(
         policy: name.to_owned(),
         ended: version.to_string(),
         unsaved: unsaved(context, name)?,
+        fleet: None,
     })
 }
 
@@ -123,8 +125,19 @@ pub(super) fn start_canary(
         digest,
         share: written,
         guard,
+        nodes,
     } = call.read()?;
-    let (share, guard) = (share(&written)?, guard_settings(&guard));
+    let (share, guard) = (self::share(&written)?, guard_settings(&guard));
+    let nodes = match nodes {
+        None => None,
+        Some(nodes) => {
+            let state = context.rollout.state();
+            let version = state.policy(name).and_then(|it| it.version(&digest));
+            let version = version.map_err(|error| refusal(&error))?;
+            let nodes = self::share(&nodes)?;
+            Some(cluster::fleet(context)?.choose_canary_nodes(name, &version, nodes))
+        }
+    };
     let version = context
         .rollout
         .start_canary(name, &digest, share, guard)
@@ -134,6 +147,8 @@ pub(super) fn start_canary(
         version: version.to_string(),
         share: share.show(),
         guard: reports::guard(&guard),
+        nodes,
+        fleet: tell_change(context),
     })
 }
 
@@ -151,6 +166,7 @@ pub(super) fn stop_canary(
         policy: name.to_owned(),
         ended: version.to_string(),
         unsaved: unsaved(context, name)?,
+        fleet: tell_change(context),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Pushes, activates and rolls back versions of policies; reads the configuration again.
 
 use super::call::Call;
+use super::cluster::tell_change;
 use super::context::AdminContext;
 use super::reply::AdminRefusal;
 use super::reports;
@@ -45,6 +46,7 @@ pub(super) fn push(
     };
     let PushedVersion { pushed, was_known } = pushed.map_err(|error| refusal(&error))?;
     Ok(PushResponse {
+        fleet: tell_change(context),
         policy: name.to_owned(),
         version: pushed.digest,
         number: pushed.number,
@@ -64,7 +66,11 @@ pub(super) fn remove(
     let policy = call.parameter().to_owned();
     let sites = context.rollout.remove(&policy);
     let sites = sites.map_err(|error| refusal(&error))?;
-    Ok(RemovePolicyResponse { policy, sites })
+    Ok(RemovePolicyResponse {
+        policy,
+        sites,
+        fleet: tell_change(context),
+    })
 }
 
 /// Makes a version decide.
@@ -81,6 +87,7 @@ pub(super) fn activate(
     Ok(ActivateResponse {
         policy: name.to_owned(),
         version: version.to_string(),
+        fleet: tell_change(context),
     })
 }
 
@@ -94,6 +101,7 @@ pub(super) fn roll_back(
         .rollout
         .roll_back(name)
         .map_err(|error| refusal(&error))?;
+    let fleet = tell_change(context);
     let rollout = context.rollout.state();
     let versions = rollout.policy(name).map_err(|error| refusal(&error))?;
     let (version, ended_canary) = match result {
@@ -105,6 +113,7 @@ pub(super) fn roll_back(
         version: version.to_string(),
         ended_canary,
         unsaved: versions.unsaved(),
+        fleet,
     })
 }
 

@@ -5,6 +5,7 @@
 //! Servers that the cluster tells of are not used: a client would move to one that is cut off from the
 //! rest. All waits are on the real clock, since sockets are.
 
+pub mod bus;
 pub mod log;
 pub mod streams;
 

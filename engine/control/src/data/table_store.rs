@@ -16,7 +16,7 @@ use super::table_record::{TableRecord, TableRecordError, TableVersion};
 use tero_config::{TableFormat, TableKind, forms};
 use tero_policy_host::digest;
 use tero_policy_host::tables::{Table, TableData, TableError};
-use tero_policy_host::trust::{TrustError, TrustedKeys, signature_path};
+use tero_policy_host::trust::{MAX_SIGNATURE_BYTES, TrustError, TrustedKeys, signature_path};
 use tero_state::dir::{DirError, StateDir};
 use tero_state::trusted;
 
@@ -198,16 +198,33 @@ impl TableStore {
         trust: &TrustedKeys,
     ) -> Result<Arc<Table>, TableStoreError> {
         let path = self.version_path(name, version);
-        let content = trusted::read(&path, max_bytes).map_err(at(&path))?;
-        if digest(&content) != version.digest {
-            return Err(TableStoreError::Damaged(path));
-        }
+        let content = read_version(&path, version, max_bytes)?;
         if let Err(source) = trust.check_file(&path, &content) {
             return Err(TableStoreError::Untrusted { path, source });
         }
         match TableData::of(&content, version.format, version.kind) {
             Ok(data) => Ok(data.table),
             Err(source) => Err(TableStoreError::Content { path, source }),
+        }
+    }
+
+    /// The content of a version, with its signature if it has one.
+    ///
+    /// # Errors
+    /// [`TableStoreError`]
+    pub(super) fn content(
+        &self,
+        name: &str,
+        version: &TableVersion,
+        max_bytes: u64,
+    ) -> Result<(Vec<u8>, Option<String>), TableStoreError> {
+        let path = self.version_path(name, version);
+        let content = read_version(&path, version, max_bytes)?;
+        let path = signature_path(&path);
+        match trusted::read(&path, MAX_SIGNATURE_BYTES as u64) {
+            Ok(text) => Ok((content, String::from_utf8(text).ok())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((content, None)),
+            Err(error) => Err(at(&path)(error)),
         }
     }
 
@@ -319,6 +336,19 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         .flatten()
         .map(|entry| entry.path())
         .collect()
+}
+
+/// The content of a version, as its digest says.
+fn read_version(
+    path: &Path,
+    version: &TableVersion,
+    max_bytes: u64,
+) -> Result<Vec<u8>, TableStoreError> {
+    let content = trusted::read(path, max_bytes).map_err(at(path))?;
+    match digest(&content) == version.digest {
+        true => Ok(content),
+        false => Err(TableStoreError::Damaged(path.to_owned())),
+    }
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> TableStoreError {

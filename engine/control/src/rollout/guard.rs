@@ -55,8 +55,12 @@ pub(super) struct Verdict {
 /// A window of requests.
 #[derive(Debug)]
 pub(super) struct GuardWindow {
+    /// The figures of this node when the trial began.
+    base: TrialSnapshot,
     /// The figures when it began.
     began: TrialSnapshot,
+    /// What other nodes have counted of the same trial.
+    others: TrialSnapshot,
     /// Whether a window has ended before. A canary finds what the active version stored; if it
     /// decides other variants, it finds nothing at first. So the first window is judged by failures
     /// alone.
@@ -64,17 +68,23 @@ pub(super) struct GuardWindow {
 }
 
 /// The figures of canary and control, at one moment or of a window.
-#[derive(Clone, Copy, Debug)]
-struct TrialSnapshot {
-    control: GroupSnapshot,
-    canary: GroupSnapshot,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrialSnapshot {
+    /// The keys that the active version decides on.
+    pub control: GroupSnapshot,
+    /// The keys that the canary decides on.
+    pub canary: GroupSnapshot,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct GroupSnapshot {
-    counts: GroupCounts,
-    answers: u64,
-    failures: u64,
+/// The figures of one of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupSnapshot {
+    /// Requests.
+    pub counts: GroupCounts,
+    /// Questions that the policy answered.
+    pub answers: u64,
+    /// Questions at which it failed.
+    pub failures: u64,
 }
 
 impl GroupSnapshot {
@@ -92,6 +102,19 @@ impl GroupSnapshot {
             counts: self.counts.since(&earlier.counts),
             answers: self.answers.saturating_sub(earlier.answers),
             failures: self.failures.saturating_sub(earlier.failures),
+        }
+    }
+
+    fn plus(&self, other: &GroupSnapshot) -> GroupSnapshot {
+        let mut outcomes = self.counts.outcomes;
+        outcomes.add(&other.counts.outcomes);
+        GroupSnapshot {
+            counts: GroupCounts {
+                outcomes,
+                origin_requests: self.counts.origin_requests + other.counts.origin_requests,
+            },
+            answers: self.answers + other.answers,
+            failures: self.failures + other.failures,
         }
     }
 
@@ -116,13 +139,31 @@ impl GuardWindow {
     /// does not count.
     pub(super) fn new(active: &Policy, canary: &Policy) -> GuardWindow {
         let none = GroupCounts::default();
+        let base = TrialSnapshot {
+            control: GroupSnapshot::of(active, none),
+            canary: GroupSnapshot::of(canary, none),
+        };
         GuardWindow {
-            began: TrialSnapshot {
-                control: GroupSnapshot::of(active, none),
-                canary: GroupSnapshot::of(canary, none),
-            },
+            base,
+            began: base,
+            others: TrialSnapshot::default(),
             is_settled: false,
         }
+    }
+
+    /// What this node has counted since the trial began here.
+    pub(super) fn figures(
+        &self,
+        active: &Policy,
+        canary: &Policy,
+        counters: &TrialCounters,
+    ) -> TrialSnapshot {
+        TrialSnapshot::of(active, canary, counters).since(&self.base)
+    }
+
+    /// Takes over what other nodes have counted: the canary is judged by the sums.
+    pub(super) fn set_others(&mut self, others: TrialSnapshot) {
+        self.others = others;
     }
 
     /// Judges the canary if the window has ended, and begins the next window. Returns a verdict if
@@ -140,14 +181,8 @@ impl GuardWindow {
                 reason: format!("it was switched off: {reason}"),
             });
         }
-        let now = TrialSnapshot {
-            control: GroupSnapshot::of(active, counters.counts(TrialGroup::Control)),
-            canary: GroupSnapshot::of(canary, counters.counts(TrialGroup::Canary)),
-        };
-        let window = TrialSnapshot {
-            control: now.control.since(&self.began.control),
-            canary: now.canary.since(&self.began.canary),
-        };
+        let now = TrialSnapshot::of(active, canary, counters).plus(&self.others);
+        let window = now.since(&self.began);
         let enough = |side: &GroupSnapshot| side.counts.outcomes.total() >= guard.min_requests;
         if !enough(&window.control) || !enough(&window.canary) {
             return None;
@@ -185,6 +220,28 @@ const ORIGIN_LOAD: ComparedRate = ComparedRate {
 };
 
 impl TrialSnapshot {
+    fn of(active: &Policy, canary: &Policy, counters: &TrialCounters) -> TrialSnapshot {
+        TrialSnapshot {
+            control: GroupSnapshot::of(active, counters.counts(TrialGroup::Control)),
+            canary: GroupSnapshot::of(canary, counters.counts(TrialGroup::Canary)),
+        }
+    }
+
+    fn since(&self, earlier: &TrialSnapshot) -> TrialSnapshot {
+        TrialSnapshot {
+            control: self.control.since(&earlier.control),
+            canary: self.canary.since(&earlier.canary),
+        }
+    }
+
+    /// The sums of both.
+    pub fn plus(&self, other: &TrialSnapshot) -> TrialSnapshot {
+        TrialSnapshot {
+            control: self.control.plus(&other.control),
+            canary: self.canary.plus(&other.canary),
+        }
+    }
+
     fn judge(&self, guard: &GuardSettings, is_settled: bool) -> Option<Verdict> {
         let failing = self
             .excess(&FAILURES, guard.failure_points)

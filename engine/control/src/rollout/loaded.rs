@@ -52,7 +52,9 @@ impl LoadedVersions {
             store: store.as_ref(),
             now: clock.wall(),
         };
-        let state = loader.load(RolloutSettings::of(&Arc::new(config.clone()), added)?, None)?;
+        let config = Arc::new(config.clone());
+        let settings = RolloutSettings::of(&config, added, &Arc::default())?;
+        let state = loader.load(settings, None)?;
         Ok(LoadedVersions {
             host: Arc::clone(host),
             store,

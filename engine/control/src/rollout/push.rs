@@ -53,6 +53,20 @@ impl Rollout {
         Ok(PushedVersion { pushed, was_known })
     }
 
+    /// The content of a pushed version, with its signature if it has one.
+    ///
+    /// # Errors
+    /// [`RolloutError`]
+    pub fn pushed_content(
+        &self,
+        name: &str,
+        digest: &str,
+    ) -> Result<(Vec<u8>, Option<String>), RolloutError> {
+        let store = self.store.as_ref().ok_or(RolloutError::NoStateDir)?;
+        let content = store.version(name, digest, self.host.max_module())?;
+        Ok((content, store.signature(name, digest)?))
+    }
+
     /// Loads a version and runs the test cases that come with it.
     pub(super) fn check(
         &self,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::added::AddedPolicy;
 use super::error::RolloutError;
@@ -11,7 +11,7 @@ use super::guard::{self, GuardWindow};
 use super::record::{AddedRecord, CONFIGURATION, PolicyRecord, Version};
 use super::repeated_error::RepeatedError;
 use tero_config as config;
-use tero_config::Config;
+use tero_config::{Config, OriginAddress, ShieldSource};
 use tero_edge::request::shadow::ShadowTally;
 use tero_edge::telemetry::trial_counters::TrialCounters;
 use tero_policy_host::Policy;
@@ -32,6 +32,29 @@ pub(super) struct RolloutSettings {
     config: Arc<Config>,
     /// The policies that were added, in their order.
     pub(super) added: Vec<AddedPolicy>,
+    /// The shields of the fleet.
+    pub(super) shields: Arc<FleetShields>,
+}
+
+/// The shields of a fleet, for the sites that take them from there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FleetShields {
+    /// All of them, this node included if it is one.
+    pub nodes: Vec<OriginAddress>,
+    /// This node.
+    pub own: Option<OriginAddress>,
+}
+
+impl FleetShields {
+    /// Puts them where a site takes its shields from the fleet.
+    fn place(&self, sites: &mut [config::Site]) {
+        let shields = sites.iter_mut().filter_map(|site| site.shield.as_mut());
+        let of_fleet = shields.filter(|shield| shield.from == Some(ShieldSource::Cluster));
+        for shield in of_fleet {
+            shield.nodes.clone_from(&self.nodes);
+            shield.this_node.clone_from(&self.own);
+        }
+    }
 }
 
 impl RolloutSettings {
@@ -40,14 +63,17 @@ impl RolloutSettings {
     pub(super) fn of(
         config: &Arc<Config>,
         added: Vec<AddedPolicy>,
+        shields: &Arc<FleetShields>,
     ) -> Result<RolloutSettings, RolloutError> {
         let (mut policies, mut sites) = (config.policies.clone(), config.sites.clone());
         for policy in &added {
             policy.place(&mut policies, &mut sites);
         }
+        shields.place(&mut sites);
         Ok(RolloutSettings {
             config: Arc::clone(config),
             added,
+            shields: Arc::clone(shields),
             policies,
             sites,
             max_policy_variants: config.cache.max_policy_variants,
@@ -68,7 +94,18 @@ impl RolloutSettings {
         &self,
         added: Vec<AddedPolicy>,
     ) -> Result<RolloutSettings, RolloutError> {
-        RolloutSettings::of(&self.config, added)
+        RolloutSettings::of(&self.config, added, &self.shields)
+    }
+
+    /// The same with these shields of the fleet.
+    ///
+    /// # Errors
+    /// [`RolloutError::DeviceModels`]
+    pub(super) fn with_shields(
+        &self,
+        shields: FleetShields,
+    ) -> Result<RolloutSettings, RolloutError> {
+        RolloutSettings::of(&self.config, self.added.clone(), &Arc::new(shields))
     }
 
     /// Whether the configuration has a policy of this name.
@@ -294,6 +331,21 @@ impl PolicyVersions {
     /// The canary's module and counters.
     pub fn canary(&self) -> Option<(&Arc<Policy>, &Arc<TrialCounters>)> {
         self.canary.as_ref().map(|run| (&run.policy, &run.counters))
+    }
+
+    /// What this node has counted since its canary began; `None` if it has none.
+    pub fn trial_figures(&self) -> Option<guard::TrialSnapshot> {
+        let run = self.canary.as_ref()?;
+        let window = run.window.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(window.figures(&self.active, &run.policy, &run.counters))
+    }
+
+    /// Has the guard judge the canary by the sums of this node and of others.
+    pub fn set_figures_of_others(&self, others: guard::TrialSnapshot) {
+        if let Some(run) = &self.canary {
+            let mut window = run.window.lock().unwrap_or_else(PoisonError::into_inner);
+            window.set_others(others);
+        }
     }
 
     /// The shadow's module and the tally of its answers.

@@ -17,7 +17,7 @@ use super::record::{PolicyRecord, PushedRecord, RecordError, file_of, version_of
 use tero_config::forms;
 use tero_policy_host as policy;
 use tero_policy_host::Package;
-use tero_policy_host::trust::{TrustError, TrustedKeys, signature_path};
+use tero_policy_host::trust::{MAX_SIGNATURE_BYTES, TrustError, TrustedKeys, signature_path};
 use tero_state::dir::{DirError, StateDir};
 use tero_state::trusted;
 
@@ -211,6 +211,23 @@ impl VersionStore {
             return Err(VersionStoreError::Damaged(path));
         }
         Ok(content)
+    }
+
+    /// The signature that was pushed with a version; `None` if there was none.
+    ///
+    /// # Errors
+    /// [`VersionStoreError::File`]
+    pub(super) fn signature(
+        &self,
+        name: &str,
+        digest: &str,
+    ) -> Result<Option<String>, VersionStoreError> {
+        let path = signature_path(&self.version_path(name, digest));
+        match trusted::read(&path, MAX_SIGNATURE_BYTES as u64) {
+            Ok(text) => Ok(String::from_utf8(text).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(at(&path)(error)),
+        }
     }
 
     /// As [`VersionStore::version`], if a trusted key signed it.

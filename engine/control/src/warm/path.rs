@@ -195,6 +195,9 @@ pub trait RequestPath: Send + Sync + 'static {
     /// are read.
     fn count(&self);
 
+    /// Whether shields stand between a site and its origins.
+    fn is_shielded(&self, site: &str) -> bool;
+
     /// The traffic of a site's visitors so far.
     fn traffic(&self, site: usize) -> TrafficCounts;
 

@@ -65,6 +65,16 @@ pub(super) fn path(edge: &Arc<Edge>) -> Arc<dyn RequestPath> {
     Arc::new(EdgeRequestPath::new(edge))
 }
 
+/// The `n` pages of a site that visitors of this node request most in these hours; none of a site that
+/// is not there.
+pub(crate) fn popular_here(edge: &Edge, site: &str, hours: Hours, n: usize) -> Vec<PopularPage> {
+    let Some(index) = edge.sites.load().named(site).map(|site| site.index) else {
+        return Vec::new();
+    };
+    request::count_hits(edge);
+    edge.popularity.top(index, hours, n, edge.clock.wall())
+}
+
 impl RequestPath for EdgeRequestPath {
     fn clock(&self) -> &Clock {
         &self.0.clock
@@ -144,7 +154,7 @@ impl RequestPath for EdgeRequestPath {
             .sites
             .load()
             .at(site)
-            .is_none_or(|site| site.origin_of_get(path).has_room())
+            .is_none_or(|site| site.has_room_for(path))
     }
 
     fn read(
@@ -193,6 +203,11 @@ impl RequestPath for EdgeRequestPath {
             return Vec::new();
         };
         site.policies.plan_warm(plan, popular, self.0.clock.wall())
+    }
+
+    fn is_shielded(&self, site: &str) -> bool {
+        let sites = self.0.sites.load();
+        sites.named(site).is_some_and(|site| site.shields.is_some())
     }
 
     fn used(&self, run: RunId) -> UsedResponses {

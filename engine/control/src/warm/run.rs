@@ -10,6 +10,7 @@ use super::path::{FetchPurpose, TrafficCounts};
 use super::plan::{PlanEntry, local_time};
 use super::report::{RunProgress, RunReport, RunState, RunTrigger};
 use super::task::WarmTask;
+use super::turns::{RunTurn, RunTurns};
 use tero_config as config;
 use tero_edge::run_id::RunId;
 use tero_semantics::timestamp::Timestamp;
@@ -25,6 +26,8 @@ pub(super) struct RunStart {
     pub(super) due: Option<Timestamp>,
     /// Whether it is a dry run.
     pub(super) dry: bool,
+    /// Its turn among the nodes of a fleet.
+    pub(super) turn: RunTurn,
 }
 
 impl RunStart {
@@ -34,6 +37,7 @@ impl RunStart {
             trigger,
             due: None,
             dry: false,
+            turn: RunTurn::Alone,
         }
     }
 }
@@ -55,6 +59,8 @@ pub(super) struct Run {
     pub(super) report: Mutex<RunReport>,
     pub(super) progress: watch::Sender<RunProgress>,
     pub(super) cancel: watch::Sender<bool>,
+    /// The other nodes of the fleet.
+    pub(super) fellows: Option<Arc<dyn RunTurns>>,
 }
 
 impl Run {
@@ -77,6 +83,7 @@ impl Run {
             started: local_time(now, *zone),
             started_unix_secs: now.unix_secs(),
             window_ends: local_time(until, *zone),
+            notes: start.turn.note().into_iter().map(str::to_owned).collect(),
             ..RunReport::default()
         };
         Run {
@@ -90,6 +97,7 @@ impl Run {
             progress: watch::Sender::new(report.progress()),
             report: Mutex::new(report),
             cancel: watch::Sender::new(false),
+            fellows: None,
         }
     }
 

@@ -12,6 +12,7 @@ use super::execution::execute;
 use super::lock::lock;
 use super::report::{RunState, RunTrigger};
 use super::run::{Run, RunStart};
+use super::turns::RunTurns;
 use super::{StartError, Warmer, WarmerEvent};
 use tero_config::MissedRunAction;
 use tero_edge::server::ShutdownStage;
@@ -72,6 +73,7 @@ impl Warmer {
                     Some(WarmerEvent::Run(run)) => {
                         runs.spawn(execute(Arc::clone(&self.path), run, Arc::clone(&self.ledger)));
                     }
+                    Some(WarmerEvent::Turn(plan, start)) => self.begin_scheduled(&plan, start),
                     Some(WarmerEvent::Reloaded) => self.note_new_plans(clock.wall()),
                     None => break,
                 },
@@ -117,7 +119,48 @@ impl Warmer {
             due: Some(due),
             ..RunStart::by(trigger)
         };
+        match self.turns_of(plan) {
+            None => self.begin_scheduled(plan, start),
+            Some(turns) => self.wait_for_turn(turns, plan, start, due),
+        }
+    }
+
+    /// Waits for the turn of a plan, on a thread of its own: other nodes may take long.
+    fn wait_for_turn(
+        &self,
+        turns: Arc<dyn RunTurns>,
+        plan: &Arc<str>,
+        start: RunStart,
+        due: Timestamp,
+    ) {
+        let (wake, name) = (self.wake.clone(), Arc::clone(plan));
+        let waiting = std::thread::Builder::new()
+            .name("warmer-turn".to_owned())
+            .spawn(move || {
+                let turn = turns.wait(&name, due);
+                // The warmer may have ended.
+                let _ = wake.send(WarmerEvent::Turn(name, RunStart { turn, ..start }));
+            });
+        if let Err(error) = waiting {
+            tracing::warn!(%plan, %error, "the plan doesn't wait for its turn");
+            self.begin_scheduled(plan, start);
+        }
+    }
+
+    /// Turns with other nodes; `None` for a plan that takes none.
+    fn turns_of(&self, plan: &str) -> Option<Arc<dyn RunTurns>> {
+        let turns = self.turns.get()?;
+        let state = lock(&self.state);
+        let entry = super::plan::find(&state.plans, plan)?;
+        let is_shielded = self.path.is_shielded(&entry.plan.site);
+        is_shielded.then(|| Arc::clone(turns))
+    }
+
+    fn begin_scheduled(&self, plan: &Arc<str>, start: RunStart) {
         if let Err(error) = self.begin(plan, start) {
+            if let Some(due) = start.due {
+                self.end_turn(plan, due);
+            }
             if matches!(error, StartError::Running(_)) {
                 self.ledger.with(plan, |totals| totals.skipped += 1);
             }
@@ -221,6 +264,14 @@ impl Warmer {
         self.note_first_run(run, state, now);
         if let Some(due) = run.due {
             self.memory.note(&run.plan.name, due);
+            self.end_turn(&run.plan.name, due);
+        }
+    }
+
+    /// Lets the other nodes of the fleet have their turn.
+    fn end_turn(&self, plan: &str, due: Timestamp) {
+        if let Some(turns) = self.turns.get() {
+            turns.ended(plan, due);
         }
     }
 

@@ -60,7 +60,7 @@ pub(super) async fn gather(
             ..GatherResult::default()
         };
     };
-    let (popular, seen) = popular(path, run, site);
+    let (popular, seen) = popular(path, run, site).await;
     let mut set = CandidateSet::new(
         plan.scheme.unwrap_or(site.scheme),
         &host,
@@ -136,7 +136,7 @@ fn add_popular(set: &mut CandidateSet, plan: &config::Plan, popular: &[PopularPa
 /// The popular pages of the hours of the run's window, and the variants that visitors requested in
 /// these hours. Pages of these hours of the week come first, then those of these hours of any day,
 /// then those of any time.
-fn popular(
+async fn popular(
     path: &Arc<dyn RequestPath>,
     run: &Run,
     site: &SiteFacts,
@@ -161,7 +161,8 @@ fn popular(
             .iter()
             .map(|page| (page.url.clone(), page.variant.clone()))
             .collect();
-        let more = path.popular(site.index, hours, n);
+        let of_fleet = popular_in_fleet(run, hours, n).await;
+        let more = of_fleet.unwrap_or_else(|| path.popular(site.index, hours, n));
         found.extend(
             more.into_iter()
                 .filter(|page| !known.contains(&(page.url.clone(), page.variant.clone()))),
@@ -172,6 +173,14 @@ fn popular(
     }
     found.truncate(n);
     (found, seen)
+}
+
+/// The pages that visitors of all nodes request; `None` for a node alone.
+async fn popular_in_fleet(run: &Run, hours: Hours, n: usize) -> Option<Vec<PopularPage>> {
+    let fellows = Arc::clone(run.fellows.as_ref()?);
+    let site = run.plan.site.to_string();
+    let asked = tokio::task::spawn_blocking(move || fellows.popular(&site, hours, n));
+    asked.await.ok().flatten()
 }
 
 /// Reads files with lists of pages, on a thread that may wait for a disk.

@@ -4,6 +4,7 @@ mod after_restart;
 mod fetches;
 mod runs;
 mod sources;
+mod turns;
 mod worth;
 
 use std::collections::{BTreeMap, HashMap};
@@ -49,6 +50,7 @@ struct FakePath {
     /// What is stored of a page; otherwise nothing.
     found: HashMap<&'static str, WarmLookup>,
     full: AtomicBool,
+    is_shielded: bool,
     hits: AtomicU64,
     seen: Mutex<FakeRecord>,
 }
@@ -80,6 +82,7 @@ impl FakePath {
             fates: HashMap::new(),
             found: HashMap::new(),
             full: AtomicBool::new(false),
+            is_shielded: false,
             hits: AtomicU64::new(0),
             seen: Mutex::default(),
         }
@@ -226,6 +229,11 @@ impl RequestPath for FakePath {
     }
 
     fn count(&self) {}
+
+    fn is_shielded(&self, site: &str) -> bool {
+        assert_eq!(site, "site");
+        self.is_shielded
+    }
 
     fn traffic(&self, site: usize) -> TrafficCounts {
         assert_eq!(site, 3);

@@ -159,6 +159,7 @@ pub(super) fn show<A: Answer>(answer: &A, json: bool, words: impl Fn(&A) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tero_admin_api::StatsRequest;
     use tero_admin_api::endpoints::Stats;
 
     fn client(admin: &str, token_file: Option<PathBuf>) -> Result<AdminClient, String> {
@@ -188,7 +189,9 @@ mod tests {
             .local_addr()
             .unwrap();
         let client = client(&format!("http://{closed}"), None).unwrap();
-        let message = client.call::<Stats>(&[], &()).unwrap_err();
+        let message = client
+            .call::<Stats>(&[], &StatsRequest::default())
+            .unwrap_err();
         assert!(
             message.contains("is tero running? (--admin URL)"),
             "{message}"

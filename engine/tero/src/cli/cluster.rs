@@ -1,18 +1,22 @@
 //! `tero cluster`: many nodes as one.
 
+mod status;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
 use super::config_args::ConfigArgs;
 use super::{fail, print, shown};
+use status::StatusCommand;
 use tero_config::Config;
 use tero_control::cluster::init::prepare_streams;
 use tero_control::cluster::prepared_stream::{PreparedStream, StreamChange};
 
 const EXAMPLE: &str = "\
 Examples:
-  tero cluster init tero.toml";
+  tero cluster init tero.toml
+  tero cluster status";
 
 const INIT_EXAMPLE: &str = "\
 Examples:
@@ -23,7 +27,7 @@ It needs a user that may create streams. Nodes need no such right.
 
 Exit code: 0 if all is there now, 1 if not, 2 if the command is used wrongly.";
 
-/// Prepares the servers of a fleet
+/// Prepares the servers of a fleet, and shows its nodes
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct ClusterCommand {
@@ -34,6 +38,7 @@ pub(super) struct ClusterCommand {
 #[derive(Debug, Subcommand)]
 enum ClusterSubcommand {
     Init(InitCommand),
+    Status(StatusCommand),
 }
 
 /// Makes the streams and buckets that `[cluster]` needs, with their limits
@@ -48,6 +53,7 @@ impl ClusterCommand {
     pub(super) fn run(self) -> ExitCode {
         match self.command {
             ClusterSubcommand::Init(init) => init.run(),
+            ClusterSubcommand::Status(status) => status.run(),
         }
     }
 }

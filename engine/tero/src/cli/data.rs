@@ -8,6 +8,7 @@ use chrono::DateTime;
 use clap::{Args, Subcommand};
 
 use super::admin_client::{AdminArgs, show};
+use super::shown::fleet_note;
 use super::signing::{SignCommand, VerifyCommand, signature_to_send};
 use super::{fail, shown, used_wrongly};
 use tero_admin_api::endpoints::{LookUp, PushTable, RemoveTable, RollBackTable, Table, Tables};
@@ -140,9 +141,12 @@ impl DataCommand {
                 common,
             } => push(&common, &file, name, kind, format),
             DataAction::Remove { name, common } => {
-                common.ask::<RemoveTable>(&[&name], &(), |answer| match &answer.version {
-                    Some(version) => format!("{name}: version {version} decides\n"),
-                    None => format!("{name} is removed\n"),
+                common.ask::<RemoveTable>(&[&name], &(), |answer| {
+                    let done = match &answer.version {
+                        Some(version) => format!("{name}: version {version} decides\n"),
+                        None => format!("{name} is removed\n"),
+                    };
+                    done + &fleet_note(answer.fleet.as_ref())
                 })
             }
             DataAction::Rollback {
@@ -160,7 +164,7 @@ impl DataCommand {
                             "it is in effect, but a restart would forget it: {why}"
                         );
                     }
-                    text
+                    text + &fleet_note(answer.fleet.as_ref())
                 })
             }
             DataAction::Sign(sign) => sign.run(),
@@ -248,8 +252,9 @@ fn pushed(answer: &PushTableResponse) -> String {
         true => ", which it had already",
         false => "",
     };
+    let fleet = fleet_note(answer.fleet.as_ref());
     format!(
-        "{}: version {version}{again} decides: {}\n",
+        "{}: version {version}{again} decides: {}\n{fleet}",
         answer.table,
         count(rows)
     )

@@ -4,6 +4,8 @@ use comfy_table::presets::{UTF8_FULL_CONDENSED, UTF8_HORIZONTAL_ONLY};
 use comfy_table::{ContentArrangement, Table};
 use terminal_size::{Width, terminal_size};
 
+use tero_admin_api::FleetNote;
+
 /// Narrower tables can't be read any more.
 const LEAST_WIDTH: u16 = 40;
 
@@ -52,6 +54,20 @@ pub(super) fn width() -> Option<u16> {
     named
         .or_else(|| terminal_size().map(|(Width(width), _)| width))
         .filter(|width| *width > 0)
+}
+
+/// A line about the other nodes of the fleet; nothing without a fleet.
+pub(super) fn fleet_note(note: Option<&FleetNote>) -> String {
+    match note {
+        None => String::new(),
+        Some(FleetNote { told: true, .. }) => {
+            "the other nodes follow; to see how far they are: tero cluster status\n".to_owned()
+        }
+        Some(note) => {
+            let why = note.why.as_deref().unwrap_or("no reason is known");
+            format!("this node has it, and the others will be told as soon as possible: {why}\n")
+        }
+    }
 }
 
 /// A size with its unit and one decimal.

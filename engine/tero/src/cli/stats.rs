@@ -10,12 +10,15 @@ use comfy_table::{CellAlignment, Table};
 use super::admin_client::{AdminArgs, AdminClient};
 use super::{fail, print, shown, used_wrongly};
 use tero_admin_api::endpoints::Stats;
-use tero_admin_api::{Answer as _, HitFigures, OutcomeCounts, SiteStats, StatsResponse};
+use tero_admin_api::{
+    Answer as _, HitFigures, OutcomeCounts, SiteStats, StatsRequest, StatsResponse,
+};
 
 const EXAMPLE: &str = "\
 Examples:
   tero stats
   tero stats --watch 5
+  tero stats --fleet
   tero stats --json | jq '.sites[].hit_rate'
 
 Exit code: 0 if there was an answer, 1 if not, 2 if the command is used
@@ -44,6 +47,9 @@ pub(super) struct StatsCommand {
     /// Prints the answer as JSON
     #[arg(long)]
     json: bool,
+    /// Shows the sums over all nodes of the fleet
+    #[arg(long)]
+    fleet: bool,
     /// Repeats it, after so many seconds each time
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     watch: Option<u64>,
@@ -59,7 +65,7 @@ impl StatsCommand {
             Err(message) => return used_wrongly(&message),
         };
         loop {
-            let stats = match client.call::<Stats>(&[], &()) {
+            let stats = match client.call::<Stats>(&[], &StatsRequest { fleet: self.fleet }) {
                 Ok(stats) => stats,
                 Err(message) => return fail(&message),
             };
@@ -85,6 +91,12 @@ impl StatsCommand {
 /// A table for each site, with its variants and its hours; then the caches.
 fn tables(stats: &StatsResponse) -> String {
     let mut out = String::new();
+    if let Some(fleet) = &stats.fleet {
+        out.push_str(&format!("nodes: {}\n", fleet.nodes.join(", ")));
+        if !fleet.missing.is_empty() {
+            out.push_str(&format!("not counted: {}\n", fleet.missing.join(", ")));
+        }
+    }
     for site in &stats.sites {
         let (name, zone) = (&site.site, &site.zone);
         let table = site_table(site);
@@ -196,6 +208,7 @@ mod tests {
                 entries: 0,
                 bytes: 0,
             },
+            fleet: None,
         }
     }
 

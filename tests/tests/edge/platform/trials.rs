@@ -160,6 +160,7 @@ fn start_canary(edge: &Edge, digest: &str, share: &str, min_requests: Option<u64
             min_requests,
             ..GuardRequest::default()
         },
+        nodes: None,
     };
     edge.call::<StartCanary>(&["rules"], &request);
 }

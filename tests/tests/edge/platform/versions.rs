@@ -8,7 +8,7 @@ use super::{
 };
 use serde_json::{Value, json};
 use tero_admin_api::endpoints::Stats;
-use tero_admin_api::{CONFIGURATION, Mistake, Problem, PurgeResponse, PushResponse};
+use tero_admin_api::{CONFIGURATION, Mistake, Problem, PurgeResponse, PushResponse, StatsRequest};
 use tero_policy_host::{Package, builtin};
 use tero_tests::{Client, Edge, eventually, folder, get, guests};
 
@@ -107,7 +107,11 @@ fn activation_drops_only_the_decisions_of_the_old_version() {
         edge.send(&get("/x").host("other.example"));
     };
     let misses = || edge.metric("tero_decision_cache_misses_total", &[]);
-    let entries = || edge.call::<Stats>(&[], &()).decision_cache.entries;
+    let entries = || {
+        edge.call::<Stats>(&[], &StatsRequest::default())
+            .decision_cache
+            .entries
+    };
     ask_both();
     ask_both();
     assert_eq!(misses(), 2.0);
@@ -155,7 +159,11 @@ fn versions_and_activation_survive_a_restart() {
 fn the_zone_of_an_activated_version_counts_at_once() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
-    let zone = || edge.call::<Stats>(&[], &()).sites[0].zone.clone();
+    let zone = || {
+        edge.call::<Stats>(&[], &StatsRequest::default()).sites[0]
+            .zone
+            .clone()
+    };
     edge.get("/x");
     assert_eq!(zone(), "UTC");
     let content = Package {
@@ -174,7 +182,10 @@ fn the_zone_of_an_activated_version_counts_at_once() {
     // What was counted before is still there. It is 10:00 in Buenos Aires.
     edge.get("/y");
     assert_eq!(edge.metric("tero_requests_total", &[]), 2.0);
-    let site = edge.call::<Stats>(&[], &()).sites.remove(0);
+    let site = edge
+        .call::<Stats>(&[], &StatsRequest::default())
+        .sites
+        .remove(0);
     let requests = |hour: u8| {
         let hours = site.hours.iter().filter(|it| it.hour == hour);
         hours.map(|it| it.figures.requests).sum::<u64>()

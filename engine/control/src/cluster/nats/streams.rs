@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
-use async_nats::jetstream::stream::{
-    Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType,
-};
+use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, StorageType};
 use async_nats::jetstream::{Context, ErrorCode};
 use tero_config as config;
 use tero_time::clock::Clock;
@@ -20,14 +18,8 @@ pub const PURGES: &str = "PURGES";
 pub const MODULES: &str = "MODULES";
 /// The bucket of what is active.
 pub const ACTIVE: &str = "ACTIVE";
-/// The bucket of the nodes that are up.
-pub const NODES: &str = "NODES";
 /// The bucket of leases.
 pub const LEASES: &str = "LEASES";
-/// The work queue of warming.
-pub const WARM: &str = "WARM";
-/// The bucket of popularity and statistics.
-pub const FLEET: &str = "FLEET";
 
 /// How long a purge stays in the log. A node that was away for longer takes everything for stale.
 const PURGES_AGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -44,14 +36,8 @@ const MODULES_BYTES: i64 = 1 << 30;
 const BUCKET_BYTES: i64 = 64 << 20;
 /// Values that are kept of what was active before.
 const ACTIVE_HISTORY: i64 = 64;
-/// A node that is not heard of for so long is not up.
-const NODES_AGE: Duration = Duration::from_secs(30);
 /// A lease that is not renewed for so long has ended.
 const LEASES_AGE: Duration = Duration::from_secs(15);
-/// Statistics that were not renewed for so long are forgotten.
-const FLEET_AGE: Duration = Duration::from_secs(10 * 60);
-/// Work that nobody has done for so long is dropped.
-const WARM_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Copies that are tried, the most first: as many as there are servers, at most three.
 const REPLICAS: [usize; 2] = [3, 1];
 
@@ -85,18 +71,6 @@ pub fn streams(settings: &config::Cluster) -> Vec<StreamConfig> {
         deny_purge: true,
         ..unbounded()
     };
-    let warm = StreamConfig {
-        name: settings.named(WARM),
-        subjects: vec![settings.subject("warm.>")],
-        description: Some("Pages to warm".to_owned()),
-        retention: RetentionPolicy::WorkQueue,
-        discard: DiscardPolicy::New,
-        max_age: WARM_AGE,
-        max_bytes: BUCKET_BYTES,
-        max_message_size: MAX_ENTRY,
-        duplicate_window: KNOWN_FOR,
-        ..unbounded()
-    };
     let name = settings.named(MODULES);
     let modules = StreamConfig {
         name: format!("OBJ_{name}"),
@@ -108,7 +82,7 @@ pub fn streams(settings: &config::Cluster) -> Vec<StreamConfig> {
         allow_direct: true,
         ..unbounded()
     };
-    let bucket = |name: &str, about: &str, history: i64, age: Duration, storage: StorageType| {
+    let bucket = |name: &str, about: &str, history: i64, age: Duration| {
         let bucket = settings.named(name);
         StreamConfig {
             name: format!("KV_{bucket}"),
@@ -124,28 +98,17 @@ pub fn streams(settings: &config::Cluster) -> Vec<StreamConfig> {
             } else {
                 age.min(KNOWN_FOR)
             },
-            storage,
             allow_rollup: true,
             deny_delete: true,
             allow_direct: true,
             ..unbounded()
         }
     };
-    let (file, memory) = (StorageType::File, StorageType::Memory);
     vec![
         purges,
         modules,
-        bucket(
-            ACTIVE,
-            "What is active",
-            ACTIVE_HISTORY,
-            Duration::ZERO,
-            file,
-        ),
-        bucket(NODES, "The nodes that are up", 1, NODES_AGE, memory),
-        bucket(LEASES, "Who does what is done once", 1, LEASES_AGE, file),
-        warm,
-        bucket(FLEET, "Popularity and statistics", 1, FLEET_AGE, memory),
+        bucket(ACTIVE, "What is active", ACTIVE_HISTORY, Duration::ZERO),
+        bucket(LEASES, "Who does what is done once", 1, LEASES_AGE),
     ]
 }
 

@@ -45,6 +45,11 @@ impl Traffic {
 pub struct Outcomes([u64; Outcome::ALL.len()]);
 
 impl Outcomes {
+    /// Those that `count` tells.
+    pub fn of(count: impl FnMut(Outcome) -> u64) -> Outcomes {
+        Outcomes(Outcome::ALL.map(count))
+    }
+
     /// Requests with this outcome.
     pub fn count(&self, outcome: Outcome) -> u64 {
         self.0[outcome.index()]

@@ -47,6 +47,16 @@ impl Hours {
         self
     }
 
+    /// The set as it travels between nodes: a bit for each hour, the lowest one first.
+    pub fn to_bits(self) -> [u64; 3] {
+        self.0
+    }
+
+    /// The set that travelled as these bits.
+    pub fn from_bits(bits: [u64; 3]) -> Hours {
+        Hours(bits)
+    }
+
     /// Whether the hour is in the set.
     pub fn has(self, hour_of_week: u8) -> bool {
         self.0

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{report, short};
 use crate::cli::admin_client::{AdminArgs, show};
+use crate::cli::shown::fleet_note;
 use tero_admin_api::endpoints::{
     Activate, Canary, Rollback, Shadow, StartCanary, StartShadow, StopCanary, StopShadow,
 };
@@ -49,6 +50,7 @@ const CANARY: &str = "\
 Examples:
   tero policy canary hours --version 3f9a1c --share 5%
   tero policy canary hours --version 3f9a1c --share 20% --hit-rate-points 2
+  tero policy canary hours --version 3f9a1c --share 20% --nodes 10%
   tero policy canary hours            how it compares with the active version
   tero policy canary hours --stop
 
@@ -117,6 +119,10 @@ pub(super) struct CanaryCommand {
     /// The share of keys that the version decides for; at most 50%
     #[arg(long, value_name = "PERCENT", requires = "version")]
     share: Option<String>,
+    /// The share of the nodes of the fleet that have it, the one that is asked among them
+    /// [default: all]
+    #[arg(long, value_name = "PERCENT", requires = "version")]
+    nodes: Option<String>,
     /// Requests on each side before the two are compared, again and again [default: 500]
     #[arg(long, value_name = "COUNT", requires = "version")]
     min_requests: Option<u64>,
@@ -163,7 +169,7 @@ impl CommonOptions {
             self.name,
             short(&answer.ended)
         );
-        ended + &not_saved(answer.unsaved.as_deref())
+        ended + &not_saved(answer.unsaved.as_deref()) + &fleet_note(answer.fleet.as_ref())
     }
 }
 
@@ -172,8 +178,9 @@ impl ActivateCommand {
         let request = ActivateRequest {
             digest: self.version,
         };
-        self.common
-            .ask::<Activate>(&request, |answer| self.common.active(&answer.version))
+        self.common.ask::<Activate>(&request, |answer| {
+            self.common.active(&answer.version) + &fleet_note(answer.fleet.as_ref())
+        })
     }
 }
 
@@ -185,7 +192,7 @@ impl RollbackCommand {
                 Some(ended) => format!("the canary {} is over; {active}", short(ended)),
                 None => active,
             };
-            done + &not_saved(answer.unsaved.as_deref())
+            done + &not_saved(answer.unsaved.as_deref()) + &fleet_note(answer.fleet.as_ref())
         })
     }
 }
@@ -220,10 +227,16 @@ impl CanaryCommand {
                     digest: digest.clone(),
                     share: share.clone(),
                     guard: self.guard(),
+                    nodes: self.nodes.clone(),
                 };
                 self.common.ask::<StartCanary>(&request, |answer| {
                     let version = short(&answer.version);
-                    format!("{name}: {version} answers for {share} of the keys\n")
+                    let on = answer.nodes.as_ref();
+                    let on = on.map(|nodes| format!(" on {}", nodes.join(", ")));
+                    let on = on.unwrap_or_default();
+                    let started =
+                        format!("{name}: {version} answers for {share} of the keys{on}\n");
+                    started + &fleet_note(answer.fleet.as_ref())
                 })
             }
             _ if self.stop => self

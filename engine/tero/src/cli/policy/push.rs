@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::short;
 use crate::cli::admin_client::{AdminArgs, AdminClient, show};
+use crate::cli::shown::fleet_note;
 use crate::cli::signing::signature_to_send;
 use crate::cli::{fail, used_wrongly};
 use tero_admin_api::endpoints::{Activate, PushVersion};
@@ -67,20 +68,19 @@ impl PushCommand {
             (Ok(client), Ok(module)) => (client, module),
             (Err(message), _) | (_, Err(message)) => return used_wrongly(&message),
         };
-        let pushed = match client.call::<PushVersion>(&[&self.name], &module) {
+        let mut pushed = match client.call::<PushVersion>(&[&self.name], &module) {
             Ok(pushed) => pushed,
             Err(message) => return fail(&message),
         };
-        if self.activate
-            && let Err(message) = client.call::<Activate>(
-                &[&self.name],
-                &ActivateRequest {
-                    digest: pushed.version.clone(),
-                },
-            )
-        {
-            let version = short(&pushed.version);
-            return fail(&format!("{version} is kept but not active: {message}"));
+        if self.activate {
+            let digest = pushed.version.clone();
+            match client.call::<Activate>(&[&self.name], &ActivateRequest { digest }) {
+                Ok(active) => pushed.fleet = active.fleet,
+                Err(message) => {
+                    let version = short(&pushed.version);
+                    return fail(&format!("{version} is kept but not active: {message}"));
+                }
+            }
         }
         show(&pushed, self.json, |pushed| self.words(pushed))
     }
@@ -104,7 +104,8 @@ impl PushCommand {
             format!("to have it decide: tero policy activate {name} {version}")
         };
         let number = pushed.number;
-        format!("{name}: version {number} ({version}){again}{cases}\n{next}\n")
+        let fleet = fleet_note(pushed.fleet.as_ref());
+        format!("{name}: version {number} ({version}){again}{cases}\n{next}\n{fleet}")
     }
 
     /// The module with its settings and cases, and its signature.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::admin_client::{AdminArgs, show};
+use crate::cli::shown::fleet_note;
 use tero_admin_api::endpoints::RemovePolicy;
 
 const EXAMPLE: &str = "\
@@ -32,9 +33,12 @@ pub(super) struct RemoveCommand {
 impl RemoveCommand {
     pub(super) fn run(self) -> ExitCode {
         match self.admin.ask::<RemovePolicy>(&[&self.name], &()) {
-            Ok(answer) => show(&answer, self.json, |answer| match answer.sites.is_empty() {
-                true => format!("{} is removed\n", answer.policy),
-                false => format!("{} is off {}\n", answer.policy, answer.sites.join(", ")),
+            Ok(answer) => show(&answer, self.json, |answer| {
+                let done = match answer.sites.is_empty() {
+                    true => format!("{} is removed\n", answer.policy),
+                    false => format!("{} is off {}\n", answer.policy, answer.sites.join(", ")),
+                };
+                done + &fleet_note(answer.fleet.as_ref())
             }),
             Err(code) => code,
         }

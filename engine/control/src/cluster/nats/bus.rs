@@ -1,0 +1,336 @@
+//! What connects a fleet, over NATS: a key-value bucket for what it agrees on, an object store for
+//! contents, plain messages for what is told and asked.
+//!
+//! Nothing here watches a bucket: the watchers of the client lose entries without saying so. A node
+//! reads what the fleet agrees on when it hears of a change, and every few seconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::kv::{CreateErrorKind, Operation, Store, UpdateErrorKind};
+use bytes::Bytes;
+use tero_config as config;
+use tero_time::clock::Clock;
+use tokio::io::AsyncReadExt as _;
+use tokio::runtime::Handle;
+
+use super::streams::{ACTIVE, LEASES, MODULES};
+use super::{LiveConnection, NatsConnection, NatsError, answer, next};
+use crate::cluster::bus::{
+    BusError, BusReport, FleetBus, FleetListener, FleetQuestion, SharedEntry,
+};
+
+/// The key of what the fleet agrees on.
+const SHARED: &str = "versions";
+/// How long a content may take to come or go.
+const CONTENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// The largest content that is read, in bytes.
+const MAX_CONTENT: u64 = 256 << 20;
+
+/// A fleet over NATS.
+#[derive(Debug)]
+pub struct NatsBus {
+    connection: Arc<NatsConnection>,
+    settings: config::Cluster,
+    /// Of the runtime that the calls run on. The caller is on none.
+    runtime: Handle,
+}
+
+impl From<NatsError> for BusError {
+    fn from(error: NatsError) -> BusError {
+        BusError::Unreachable(error.to_string())
+    }
+}
+
+impl NatsBus {
+    /// A fleet over this connection. Calls run on `runtime`.
+    pub fn new(
+        connection: &Arc<NatsConnection>,
+        settings: &config::Cluster,
+        runtime: Handle,
+    ) -> NatsBus {
+        NatsBus {
+            connection: Arc::clone(connection),
+            settings: settings.clone(),
+            runtime,
+        }
+    }
+
+    /// Has `listener` hear what is told and asked, as long as it is polled.
+    pub async fn listen(
+        connection: Arc<NatsConnection>,
+        settings: config::Cluster,
+        listener: Arc<dyn FleetListener>,
+    ) {
+        loop {
+            let live = connection.connected().await;
+            if let Err(error) = hear(&live, &settings, &listener, &connection).await {
+                tracing::warn!(%error, "other nodes can't be heard");
+                Clock::real().sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+
+    async fn bucket(&self, name: &str) -> Result<Store, BusError> {
+        let jetstream = self.connection.jetstream()?;
+        let bucket = self.settings.named(name);
+        let found = answer("a bucket", jetstream.get_key_value(bucket)).await;
+        Ok(found?)
+    }
+
+    async fn read_shared(&self) -> Result<Option<SharedEntry>, BusError> {
+        let bucket = self.bucket(ACTIVE).await?;
+        let entry = answer("what the fleet agrees on", bucket.entry(SHARED)).await?;
+        let entry = entry.filter(|entry| entry.operation == Operation::Put);
+        Ok(entry.map(|entry| SharedEntry {
+            revision: entry.revision,
+            content: entry.value.to_vec(),
+        }))
+    }
+
+    async fn write_shared(&self, content: Vec<u8>, revision: Option<u64>) -> Result<u64, BusError> {
+        let bucket = self.bucket(ACTIVE).await?;
+        let content = Bytes::from(content);
+        let Some(revision) = revision else {
+            let created = in_time(bucket.create(SHARED, content)).await?;
+            return created.map_err(|error| match error.kind() {
+                CreateErrorKind::AlreadyExists => BusError::Conflict,
+                _ => BusError::Unreachable(error.to_string()),
+            });
+        };
+        let updated = in_time(bucket.update(SHARED, content, revision)).await?;
+        updated.map_err(|error| match error.kind() {
+            UpdateErrorKind::WrongLastRevision => BusError::Conflict,
+            _ => BusError::Unreachable(error.to_string()),
+        })
+    }
+
+    async fn read_content(&self, digest: String) -> Result<Vec<u8>, BusError> {
+        let jetstream = self.connection.jetstream()?;
+        let store = answer(
+            "the store of contents",
+            jetstream.get_object_store(self.settings.named(MODULES)),
+        )
+        .await?;
+        let object = match in_time(store.get(&digest)).await? {
+            Ok(object) => object,
+            Err(error)
+                if error.kind() == async_nats::jetstream::object_store::GetErrorKind::NotFound =>
+            {
+                return Err(BusError::Missing(digest));
+            }
+            Err(error) => return Err(BusError::Unreachable(error.to_string())),
+        };
+        let mut content = Vec::new();
+        let mut object = object.take(MAX_CONTENT);
+        let read = object.read_to_end(&mut content);
+        match Clock::real().timeout(CONTENT_TIMEOUT, read).await {
+            Ok(Ok(_)) => Ok(content),
+            Ok(Err(error)) => Err(BusError::Unreachable(error.to_string())),
+            Err(_) => Err(BusError::Unreachable(
+                "a content didn't come in time".to_owned(),
+            )),
+        }
+    }
+
+    async fn write_content(&self, digest: String, content: Vec<u8>) -> Result<(), BusError> {
+        let jetstream = self.connection.jetstream()?;
+        let store = answer(
+            "the store of contents",
+            jetstream.get_object_store(self.settings.named(MODULES)),
+        )
+        .await?;
+        if in_time(store.info(&digest)).await?.is_ok() {
+            return Ok(());
+        }
+        let written = async { store.put(digest.as_str(), &mut &content[..]).await };
+        match Clock::real().timeout(CONTENT_TIMEOUT, written).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(BusError::Unreachable(error.to_string())),
+            Err(_) => Err(BusError::Unreachable(
+                "a content didn't go in time".to_owned(),
+            )),
+        }
+    }
+
+    /// Runs a call in a task of its own: the client panics where a quorum is lost while it reads, and
+    /// the runtime may have ended with the edge.
+    fn apart<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, BusError>> + Send + 'static,
+    ) -> Result<T, BusError> {
+        let called = self.runtime.block_on(self.runtime.spawn(call));
+        called.unwrap_or_else(|_| {
+            Err(BusError::Unreachable(
+                "the servers lost their quorum".to_owned(),
+            ))
+        })
+    }
+
+    fn again(&self) -> NatsBus {
+        NatsBus::new(&self.connection, &self.settings, self.runtime.clone())
+    }
+}
+
+impl FleetBus for NatsBus {
+    fn shared(&self) -> Result<Option<SharedEntry>, BusError> {
+        let bus = self.again();
+        self.apart(async move { bus.read_shared().await })
+    }
+
+    fn replace_shared(&self, content: Vec<u8>, revision: Option<u64>) -> Result<u64, BusError> {
+        let bus = self.again();
+        self.apart(async move { bus.write_shared(content, revision).await })
+    }
+
+    fn content(&self, digest: &str) -> Result<Vec<u8>, BusError> {
+        let (bus, digest) = (self.again(), digest.to_owned());
+        self.apart(async move { bus.read_content(digest).await })
+    }
+
+    fn keep_content(&self, digest: &str, content: &[u8]) -> Result<(), BusError> {
+        let (bus, digest, content) = (self.again(), digest.to_owned(), content.to_vec());
+        self.apart(async move { bus.write_content(digest, content).await })
+    }
+
+    fn tell(&self, report: Vec<u8>) -> Result<(), BusError> {
+        let client = self.connection.live()?.client;
+        let subject = self.settings.subject("nodes");
+        self.apart(async move {
+            answer("telling", client.publish(subject, report.into())).await?;
+            Ok(answer("telling", client.flush()).await?)
+        })
+    }
+
+    fn ask(
+        &self,
+        question: &FleetQuestion,
+        most: usize,
+        patience: Duration,
+    ) -> Result<Vec<Vec<u8>>, BusError> {
+        let client = self.connection.live()?.client;
+        let subject = self.settings.subject("ask");
+        let question = serde_json::to_vec(question).unwrap_or_default();
+        self.apart(async move {
+            let inbox = client.new_inbox();
+            let mut answers = answer("asking", client.subscribe(inbox.clone())).await?;
+            let asked = client.publish_with_reply(subject, inbox, question.into());
+            answer("asking", asked).await?;
+            let mut all = Vec::new();
+            let gather = async {
+                while all.len() < most {
+                    match next(&mut answers).await {
+                        Some(message) => all.push(message.payload.to_vec()),
+                        None => break,
+                    }
+                }
+            };
+            // Those that say nothing are left out.
+            let _ = Clock::real().timeout(patience, gather).await;
+            Ok(all)
+        })
+    }
+
+    fn hold_lease(&self, name: &str, holder: &str) -> Result<bool, BusError> {
+        let (bus, name, holder) = (self.again(), name.to_owned(), holder.to_owned());
+        self.apart(async move {
+            let bucket = bus.bucket(LEASES).await?;
+            let value = Bytes::from(holder.clone());
+            match in_time(bucket.create(&name, value.clone())).await? {
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
+                Err(error) => return Err(BusError::Unreachable(error.to_string())),
+            }
+            let entry = answer("a lease", bucket.entry(&name)).await?;
+            let Some(entry) = entry.filter(|entry| entry.value == value) else {
+                return Ok(false);
+            };
+            let renewed = in_time(bucket.update(&name, value, entry.revision)).await?;
+            Ok(renewed.is_ok())
+        })
+    }
+
+    fn lease_holder(&self, name: &str) -> Result<Option<String>, BusError> {
+        let (bus, name) = (self.again(), name.to_owned());
+        self.apart(async move {
+            let bucket = bus.bucket(LEASES).await?;
+            let entry = answer("a lease", bucket.entry(&name)).await?;
+            let entry = entry.filter(|entry| entry.operation == Operation::Put);
+            Ok(entry.map(|entry| String::from_utf8_lossy(&entry.value).into_owned()))
+        })
+    }
+
+    fn pass_lease(&self, name: &str, holder: &str, next: &str) -> Result<(), BusError> {
+        let (bus, name) = (self.again(), name.to_owned());
+        let (holder, next) = (holder.to_owned(), Bytes::from(next.to_owned()));
+        self.apart(async move {
+            let bucket = bus.bucket(LEASES).await?;
+            let entry = answer("a lease", bucket.entry(&name)).await?;
+            let entry = entry.ok_or_else(|| BusError::Missing(name.clone()))?;
+            if *entry.value != *holder.as_bytes() {
+                return Err(BusError::Conflict);
+            }
+            let passed = in_time(bucket.update(&name, next, entry.revision)).await?;
+            passed.map(|_| ()).map_err(|_| BusError::Conflict)
+        })
+    }
+
+    fn report(&self) -> BusReport {
+        let report = self.connection.report();
+        BusReport {
+            server: report.server,
+            since_unix_secs: report.since.unix_secs(),
+            failure: report.failure.map(|failure| failure.to_string()),
+        }
+    }
+}
+
+/// Hears until the connection is lost.
+async fn hear(
+    live: &LiveConnection,
+    settings: &config::Cluster,
+    listener: &Arc<dyn FleetListener>,
+    connection: &NatsConnection,
+) -> Result<(), NatsError> {
+    let client = &live.client;
+    let mut told = answer("hearing", client.subscribe(settings.subject("nodes"))).await?;
+    let mut asked = answer("hearing", client.subscribe(settings.subject("ask"))).await?;
+    loop {
+        tokio::select! {
+            message = next(&mut told) => match message {
+                Some(message) => listener.heard(&message.payload),
+                None => return Ok(()),
+            },
+            message = next(&mut asked) => match message {
+                Some(message) => reply(client, listener, message),
+                None => return Ok(()),
+            },
+            () = connection.lost(live.generation) => return Ok(()),
+        }
+    }
+}
+
+/// Answers a question, without holding up what is heard next.
+fn reply(client: &Client, listener: &Arc<dyn FleetListener>, message: async_nats::Message) {
+    let Ok(question) = serde_json::from_slice::<FleetQuestion>(&message.payload) else {
+        return;
+    };
+    let Some(inbox) = message.reply else { return };
+    let (client, listener) = (client.clone(), Arc::clone(listener));
+    tokio::spawn(async move {
+        let answered = tokio::task::spawn_blocking(move || listener.answer(&question)).await;
+        if let Ok(Some(answer)) = answered {
+            // The asker may have gone.
+            let _ = client.publish(inbox, answer.into()).await;
+        }
+    });
+}
+
+/// The result of a call of the client, some of which have no limit of their own.
+async fn in_time<T>(call: impl Future<Output = T>) -> Result<T, BusError> {
+    match Clock::real().timeout(super::REQUEST_TIMEOUT, call).await {
+        Ok(result) => Ok(result),
+        Err(_) => Err(BusError::Unreachable("no answer in time".to_owned())),
+    }
+}

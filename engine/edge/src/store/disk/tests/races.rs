@@ -52,9 +52,9 @@ struct Model {
 }
 
 impl Model {
-    fn new(pages: usize) -> Model {
+    fn new(pages: usize, folder: &Arc<tempfile::TempDir>) -> Model {
         Model {
-            world: World::new(),
+            world: World::on(folder, &ShimDisk::default(), Clock::by_hand(NOW)),
             pages: vec![Page::default(); pages],
             next: 0,
             dice: 7,
@@ -254,12 +254,13 @@ fn all_short_stories_of_a_page_end_well() {
         Event::Kill,
         Event::Close,
     ];
+    let folder = Arc::new(tempfile::tempdir().unwrap());
     // A story without a stored response has no point.
     for first in events {
         for second in events {
             for third in events {
                 let story = [Event::Store(0), Event::Use(0), first, second, third];
-                Model::new(1).run(&story);
+                Model::new(1, &folder).run(&story);
             }
         }
     }
@@ -290,7 +291,8 @@ proptest! {
 
     #[test]
     fn long_stories_of_pages_end_well(events in prop::collection::vec(event(), 1..60)) {
-        Model::new(3).run(&events);
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Model::new(3, &folder).run(&events);
     }
 }
 

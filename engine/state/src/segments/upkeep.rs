@@ -1,5 +1,5 @@
-//! What is done with a whole store now and then: its records are checked, and what nobody may have
-//! any more is erased.
+//! What is done with a whole store now and then: its records are checked, and those that must go are
+//! erased.
 
 use std::collections::HashSet;
 use std::io;
@@ -205,7 +205,7 @@ impl SegmentStore {
         let header = match segment.header_at(&self.secret, offset, ReadMode::Wait) {
             Ok((header, _)) => header,
             Err(ReadError::Io(error)) => return Err(error),
-            // A damaged record is erased by nobody: its length isn't known.
+            // A damaged header doesn't tell how long its record is.
             Err(_) => return Ok(0),
         };
         let (mut at, end) = (offset + HEADER_BYTES as u64, offset + header.record_len());

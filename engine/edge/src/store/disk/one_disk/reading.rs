@@ -191,7 +191,7 @@ impl Disk {
             head.freshness = head.freshness.made_stale(clocks.steady);
         }
         let body = if record.content_len() > self.shared.max_in_memory {
-            // It is coded by nobody, and its first piece is known to be sound.
+            // Only content in memory is coded. The first piece is known to be sound.
             head.may_be_coded = false;
             let content = DiskContent::new(Arc::clone(self), record, hash, place);
             content.check_first_piece(mode)?;

@@ -1,15 +1,19 @@
-//! Simulates a week of a booking site: what visitors and the origin see without policies, with a
-//! static policy file, and with the shipped policies and warming.
+//! Simulates a week of a booking site and of a news site: what visitors and the origin see with fixed
+//! lifetimes, with a static policy file, and with the shipped policies and warming.
 //!
 //! Real requests go through a real edge to a real origin over sockets; only the clock is turned by
-//! hand. A seeded generator makes the visitors, so each way of serving gets the same ones, and a
-//! run can be repeated.
+//! hand. The visitors are those of `tero traffic`: each way of serving gets the same ones, and a run
+//! can be repeated. All ways have the same lifetimes.
 
+mod chart;
+mod figures;
 mod origin;
 mod page;
-mod visitors;
+mod settings;
 mod week;
 
-pub use page::{chart, page};
-pub use visitors::Traffic;
-pub use week::{Figures, Way, simulate};
+pub use chart::chart;
+pub use figures::{Figures, Hour, Spread};
+pub use page::page;
+pub use settings::Way;
+pub use week::simulate;

@@ -1,15 +1,16 @@
 //! A shorter version of `docs/simulated-week.md`: the gains that warming must bring.
 
 use chrono::NaiveDate;
-use tero_tests::simulation::{Figures, Traffic, Way, simulate};
+use tero_tests::simulation::{Figures, Way, simulate};
+use tero_tools::traffic::{SiteKind, TrafficPlan};
 
 /// The day after a holiday. On the holiday, the edge learns what visitors want.
-fn short() -> Traffic {
+fn short() -> TrafficPlan {
     let first = NaiveDate::from_ymd_opt(2026, 8, 18).expect("August has it");
-    Traffic {
+    TrafficPlan {
         first,
         days: 1,
-        ..Traffic::week()
+        ..TrafficPlan::week(SiteKind::Booking)
     }
 }
 
@@ -25,12 +26,10 @@ fn warming_lifts_the_first_hour_and_lowers_the_origins_peak() {
         first >= 0.95 * busy,
         "first hour {first:.3}, other open hours {busy:.3}"
     );
-    let (least, most) = (with.busiest_minute.0, without.busiest_minute.0);
+    let (least, most) = (with.rush_minute, without.rush_minute);
     assert!(
         least as f64 <= 0.7 * most as f64,
-        "busiest minute {:?} with, {:?} without",
-        with.busiest_minute,
-        without.busiest_minute
+        "busiest minute of the first hour {least} with, {most} without"
     );
     // The plan also runs on the holiday: its schedule knows weekdays only.
     let days: Vec<&str> = with

@@ -1,5 +1,5 @@
-//! The application behind the edge: a booking site that renders for phones and desktops, and counts
-//! requests by minute.
+//! The application behind the edge: it answers as the model of the site says, for phones and desktops,
+//! and counts requests by minute.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -8,18 +8,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tero_time::clock::Clock;
+use tero_tools::traffic::SiteKind;
+use tero_tools::traffic::site::SiteModel;
 
-use super::visitors::SHOPS;
 use crate::wire;
 
 /// A running application. Dropping the value stops it.
-pub(super) struct BookingSite {
+pub(super) struct SampleSite {
     address: SocketAddr,
     shared: Arc<SiteState>,
 }
 
 struct SiteState {
     clock: Clock,
+    model: SiteModel,
     /// Whether it renders by `Tero-Variant` instead of `User-Agent`.
     by_variant: bool,
     answered: AtomicU64,
@@ -28,18 +30,19 @@ struct SiteState {
     by_minute: Mutex<BTreeMap<i64, u64>>,
 }
 
-impl BookingSite {
-    pub(super) fn start(clock: Clock, by_variant: bool) -> BookingSite {
+impl SampleSite {
+    pub(super) fn start(clock: Clock, kind: SiteKind, by_variant: bool) -> SampleSite {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(SiteState {
             clock,
+            model: SiteModel::new(kind),
             by_variant,
             answered: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             by_minute: Mutex::default(),
         });
-        let site = BookingSite {
+        let site = SampleSite {
             address,
             shared: Arc::clone(&shared),
         };
@@ -75,7 +78,7 @@ impl BookingSite {
     }
 }
 
-impl Drop for BookingSite {
+impl Drop for SampleSite {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         drop(TcpStream::connect(self.address));
@@ -95,12 +98,7 @@ fn serve(shared: &SiteState, mut stream: TcpStream) -> std::io::Result<()> {
             true => field("tero-variant").is_some_and(|variant| variant == "mobile"),
             false => field("user-agent").is_some_and(|name| name.contains("Mobile")),
         };
-        let answer = answer(
-            &target,
-            phone,
-            shared.by_variant,
-            field("if-none-match").as_deref(),
-        );
+        let answer = answer(shared, &target, phone, field("if-none-match").as_deref());
         let minute = shared.clock.now().unix_secs().div_euclid(60);
         *shared
             .by_minute
@@ -115,48 +113,39 @@ fn serve(shared: &SiteState, mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 /// Answers a request. Pages that depend on `User-Agent` say so in `Vary`.
-fn answer(target: &str, phone: bool, by_variant: bool, validator: Option<&str>) -> Vec<u8> {
-    let path = target.split('?').next().unwrap_or(target);
-    let by_device = path == "/" || path.starts_with("/barberias/") || path.starts_with("/turnos/");
-    let (max_age, extra) = match path {
-        _ if path.starts_with("/checkout/") => ("private, no-store", ""),
-        _ if path.starts_with("/assets/") => ("public, max-age=31536000, immutable", ""),
-        _ if path.starts_with("/img/") => ("public, max-age=3600", ""),
-        _ if path.starts_with("/api/") => ("public, max-age=10", ""),
-        _ if by_device && !by_variant => ("public, max-age=60", "Vary: User-Agent\r\n"),
-        _ => ("public, max-age=60", ""),
-    };
-    let look = if by_device && phone {
-        "mobile"
-    } else {
-        "desktop"
-    };
-    let tag = format!("\"{look}-{}\"", path.len());
-    let body = match path {
-        "/sitemap.xml" => sitemap(),
-        _ => format!(
-            "<!doctype html><title>{path} for {look}</title>{}",
-            "<p>Turnos</p>".repeat(60)
-        ),
-    };
-    if validator == Some(tag.as_str()) {
-        return format!(
-            "HTTP/1.1 304 Not Modified\r\nCache-Control: {max_age}\r\n{extra}ETag: {tag}\r\n\r\n"
-        )
-        .into_bytes();
+fn answer(shared: &SiteState, target: &str, phone: bool, validator: Option<&str>) -> Vec<u8> {
+    let now = shared.clock.now();
+    let answer = shared.model.answer(target, phone, now);
+    let mut fields = format!("Cache-Control: {}\r\n", answer.cache_control);
+    if let Some(vary) = answer.vary.filter(|_| !shared.by_variant) {
+        fields += &format!("Vary: {vary}\r\n");
     }
-    let length = body.len();
-    format!("HTTP/1.1 200 OK\r\nCache-Control: {max_age}\r\n{extra}ETag: {tag}\r\nContent-Length: {length}\r\n\r\n{body}")
-        .into_bytes()
+    if let Some(etag) = &answer.etag {
+        fields += &format!("ETag: {etag}\r\n");
+        if validator == Some(etag) {
+            return format!("HTTP/1.1 304 Not Modified\r\n{fields}\r\n").into_bytes();
+        }
+    }
+    let body = match target {
+        "/sitemap.xml" => sitemap(shared),
+        // The length doesn't matter here: short bodies make a short week.
+        _ => format!("<!doctype html><title>{target}</title>"),
+    };
+    format!(
+        "HTTP/1.1 {} Answer\r\n{fields}Content-Type: {}\r\nContent-Length: {}\r\n\r\n{body}",
+        answer.status.as_u16(),
+        answer.content_type,
+        body.len()
+    )
+    .into_bytes()
 }
 
-fn sitemap() -> String {
-    let pages =
-        (0..SHOPS).flat_map(|shop| [format!("/barberias/{shop}"), format!("/turnos/{shop}")]);
-    let entries: String = pages
+fn sitemap(shared: &SiteState) -> String {
+    let entries: String = shared
+        .model
+        .sitemap(shared.clock.now())
+        .iter()
         .map(|page| format!("<url><loc>http://www.example{page}</loc></url>"))
         .collect();
-    format!(
-        "<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\"><url><loc>http://www.example/</loc></url>{entries}</urlset>"
-    )
+    format!("<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">{entries}</urlset>")
 }

@@ -609,9 +609,9 @@ fn a_disk_goes_over_to_the_successor_with_all_that_is_on_it() {
             status.starts_with("tero; hit")
         });
     }
-    let purge = |target: &str| PurgeRequest {
-        target: PurgeTarget::Url(format!("http://{HOST}{target}")),
-        soft: false,
+    let purge = |target: &str| {
+        let target = PurgeTarget::Url(format!("http://{HOST}{target}"));
+        PurgeRequest::new(target, false)
     };
     line.api().call::<Purge>(&[], &purge("/1")).unwrap();
     let asked = origin.total();

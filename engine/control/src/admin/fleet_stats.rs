@@ -73,7 +73,10 @@ fn sum(all: impl Iterator<Item = StatsResponse>) -> StatsResponse {
             entries: 0,
             bytes: 0,
             fill_bytes: 0,
+            newcomer_bytes: 0,
             evictions: 0,
+            admitted: 0,
+            refused: 0,
         },
         decision_cache: DecisionCacheStats {
             hits: 0,
@@ -88,7 +91,10 @@ fn sum(all: impl Iterator<Item = StatsResponse>) -> StatsResponse {
         sum.cache.entries += stats.cache.entries;
         sum.cache.bytes += stats.cache.bytes;
         sum.cache.fill_bytes += stats.cache.fill_bytes;
+        sum.cache.newcomer_bytes += stats.cache.newcomer_bytes;
         sum.cache.evictions += stats.cache.evictions;
+        sum.cache.admitted += stats.cache.admitted;
+        sum.cache.refused += stats.cache.refused;
         sum.decision_cache.hits += stats.decision_cache.hits;
         sum.decision_cache.misses += stats.decision_cache.misses;
         sum.decision_cache.entries += stats.decision_cache.entries;

@@ -42,6 +42,10 @@ impl RequestPath for RehearsedPath {
         self.path.site(name)
     }
 
+    fn is_shielded(&self, site: &str) -> bool {
+        self.path.is_shielded(site)
+    }
+
     fn decide(&self, page: &Page, device: Device) -> Option<PageDecision> {
         self.path.decide(page, device)
     }

@@ -352,7 +352,6 @@ fn hash_of(key: &[u8]) -> u64 {
     hasher.finish()
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn threshold_of(share: f64) -> u64 {
     match share >= 1.0 {
         true => u64::MAX,
@@ -365,12 +364,10 @@ fn share_of(threshold: u64) -> f64 {
 }
 
 /// The step of the memory that has room for so many bytes.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn step_of(bytes: f64) -> usize {
     (bytes.max(1.0).log2() * STEPS).ceil() as usize
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn bytes_of(step: usize) -> u64 {
     (step as f64 / STEPS).exp2().ceil() as u64
 }

@@ -102,7 +102,6 @@ fn whole(value: f64) -> String {
     format!("{value:.0}")
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn size(value: f64) -> String {
     show_rounded(value.max(0.0) as u64)
 }

@@ -63,7 +63,6 @@ mod tests {
         let width = |days: usize| {
             let mean = |choice: &[usize]| {
                 let sum: usize = choice.iter().map(|day| day % 2).sum();
-                #[allow(clippy::cast_precision_loss)]
                 Some(sum as f64 / choice.len() as f64)
             };
             let interval = interval(days, mean).unwrap();

@@ -370,10 +370,6 @@ fn figures(name: &str, cell: &TrafficCell, days: &[TrafficCell]) -> RequestFigur
 }
 
 /// Requests to the origin a day.
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "a mean is told in whole requests"
-)]
 fn a_day(days: &[TrafficCell]) -> (f64, Option<NoiseInterval>) {
     let mean = |requests: u64, days: usize| requests as f64 / days.max(1) as f64;
     let all: u64 = days.iter().map(|day| day.origin.requests()).sum();

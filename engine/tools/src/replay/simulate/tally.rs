@@ -347,6 +347,5 @@ pub(super) fn sum<'c>(cells: impl Iterator<Item = &'c TrafficCell>) -> TrafficCe
 
 /// A share; `None` of nothing.
 pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
-    #[allow(clippy::cast_precision_loss, reason = "a share is told in percent")]
     (whole > 0).then(|| part as f64 / whole as f64)
 }

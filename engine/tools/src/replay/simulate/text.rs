@@ -188,7 +188,6 @@ fn percent(share: Option<f64>) -> String {
 }
 
 /// A size in the largest unit that leaves a digit.
-#[allow(clippy::cast_precision_loss, reason = "three digits are told")]
 pub(super) fn show_rounded(bytes: u64) -> String {
     let mut size = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {

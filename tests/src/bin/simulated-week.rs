@@ -13,8 +13,8 @@ const SEEDS: u64 = 3;
 /// The visitors of a site, as a multiple of the usual number: so many that a week takes minutes.
 fn scale(kind: SiteKind) -> f64 {
     match kind {
-        SiteKind::Booking => 0.2,
-        SiteKind::News => 0.06,
+        SiteKind::Booking => 0.5,
+        SiteKind::News => 0.15,
     }
 }
 

@@ -1,0 +1,443 @@
+//! Proposals in the text of a configuration: what is changed is written where a person would write it,
+//! and all else stays as it is.
+
+use std::time::Duration;
+
+use super::changes::shown;
+use tero_config::units;
+
+/// A change of a configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConfigEdit {
+    /// Responses below a pattern live at least this long, and may be stale for so long.
+    Lifetime {
+        /// The path pattern.
+        pattern: String,
+        /// The lifetime.
+        ttl: Duration,
+        /// How long it may be used stale while it is revalidated.
+        stale: Duration,
+    },
+    /// These parameters of queries don't count.
+    DropParameters {
+        /// Their names, or how they begin: `utm_*`.
+        names: Vec<String>,
+    },
+    /// Devices get the same responses below a pattern.
+    NoVariants {
+        /// The path pattern.
+        pattern: String,
+    },
+    /// A table of the site, such as `[site.refresh_ahead]`.
+    SiteTable {
+        /// Its name without `site.`.
+        name: String,
+        /// Its keys and their values, as they are written.
+        keys: Vec<(String, String)>,
+    },
+    /// A warming plan.
+    Plan {
+        /// Its name.
+        name: String,
+        /// Its schedule: five fields.
+        schedule: String,
+        /// The zone of the schedule.
+        zone: String,
+        /// How many of the most popular pages it fetches.
+        pages: usize,
+    },
+}
+
+/// The text of a configuration, and the site in it that is advised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigText {
+    text: String,
+    site: String,
+}
+
+impl ConfigText {
+    /// The text of a valid configuration, and the name of one of its sites.
+    pub fn new(text: &str, site: &str) -> ConfigText {
+        ConfigText {
+            text: text.to_owned(),
+            site: site.to_owned(),
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether there is a table of this name, such as `site.refresh_ahead`.
+    pub fn has_table(&self, name: &str) -> bool {
+        self.text
+            .lines()
+            .any(|line| header(line).is_some_and(|header| header == name))
+    }
+
+    /// The configuration with a change; `None` where it has nothing to change: it says so already, or
+    /// says it in a way that can't be changed here, such as settings in a file of their own.
+    pub fn with(&self, edit: &ConfigEdit) -> Option<ConfigText> {
+        let text = match edit {
+            ConfigEdit::Lifetime {
+                pattern,
+                ttl,
+                stale,
+            } => self.with_lifetime(pattern, *ttl, *stale),
+            ConfigEdit::DropParameters { names } => self.with_dropped(names),
+            ConfigEdit::NoVariants { pattern } => self.without_variants(pattern),
+            ConfigEdit::SiteTable { name, keys } => self.with_table(name, keys),
+            ConfigEdit::Plan {
+                name,
+                schedule,
+                zone,
+                pages,
+            } => Some(format!(
+                "{}\n[[warm]]\nname = \"{name}\"\nsite = \"{}\"\nschedule = \"{schedule}\"\nzone = \"{zone}\"\npopular = {pages}\n",
+                ended(&self.text),
+                self.site
+            )),
+        }?;
+        (text != self.text).then(|| ConfigText {
+            text,
+            site: self.site.clone(),
+        })
+    }
+
+    /// Raises a policy's rule, or gives the origin's responses another `Cache-Control` where no policy
+    /// has a rule.
+    fn with_lifetime(&self, pattern: &str, ttl: Duration, stale: Duration) -> Option<String> {
+        if let Some((start, end)) = self.rule(pattern, |rule| {
+            has_key(rule, "stale_while_revalidate")
+                || has_key(rule, "ttl")
+                || has_key(rule, "inside")
+        }) {
+            let rule = &self.text[start..end];
+            let raised = raised(rule, ttl, stale);
+            if raised == rule {
+                return None;
+            }
+            // The first rule that matches decides: other patterns of the rule keep what they have.
+            let own = with_pattern_alone(&raised, pattern);
+            let indent = indent_of(&self.text, start);
+            let separator = if own == raised {
+                String::new()
+            } else {
+                format!(",\n{indent}{rule}")
+            };
+            return Some(format!(
+                "{}{own}{separator}{}",
+                &self.text[..start],
+                &self.text[end..]
+            ));
+        }
+        let quoted = format!("\"{pattern}\"");
+        let is_route = self.text.lines().any(|line| line.contains(&quoted));
+        // Another table names the pattern: what it means is for a person to weigh.
+        if is_route {
+            return None;
+        }
+        let keys = [
+            ("match".to_owned(), format!("[{quoted}]")),
+            (
+                "cache_control".to_owned(),
+                format!(
+                    "\"public, max-age={}, stale-while-revalidate={}\"",
+                    ttl.as_secs(),
+                    stale.as_secs()
+                ),
+            ),
+        ];
+        Some(self.with_lines_after_site("[[site.route]]", &keys))
+    }
+
+    fn with_dropped(&self, names: &[String]) -> Option<String> {
+        let (first, last) = self.site_keys()?;
+        let lines: Vec<&str> = self.text.lines().collect();
+        let existing = (first..last).find(|line| key_of(lines[*line]) == Some("query"));
+        let mut all: Vec<String> = Vec::new();
+        if let Some(line) = existing {
+            let (_, list) = lines[line].split_once("drop")?;
+            let (list, _) = list.split_once('[')?.1.split_once(']')?;
+            all.extend(list.split(',').filter_map(|name| {
+                let name = name.trim().trim_matches('"');
+                (!name.is_empty()).then(|| name.to_owned())
+            }));
+        }
+        for name in names {
+            if !all.contains(name) {
+                all.push(name.clone());
+            }
+        }
+        let quoted: Vec<String> = all.iter().map(|name| format!("\"{name}\"")).collect();
+        let written = format!("query = {{ drop = [{}] }}", quoted.join(", "));
+        let mut out: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        match existing {
+            Some(line) => out[line] = written,
+            None => out.insert(last, written),
+        }
+        Some(joined(&out))
+    }
+
+    /// Takes a pattern out of a policy's rule about devices.
+    fn without_variants(&self, pattern: &str) -> Option<String> {
+        let (start, end) = self.rule(pattern, |rule| has_key(rule, "devices"))?;
+        let rule = &self.text[start..end];
+        let quoted = format!("\"{pattern}\"");
+        let changed = rule
+            .replace(&format!("{quoted}, "), "")
+            .replace(&format!(", {quoted}"), "");
+        // The only pattern of a rule: to remove the rule is for a person.
+        (changed != rule).then(|| format!("{}{changed}{}", &self.text[..start], &self.text[end..]))
+    }
+
+    fn with_table(&self, name: &str, keys: &[(String, String)]) -> Option<String> {
+        (!self.has_table(&format!("site.{name}")))
+            .then(|| self.with_lines_after_site(&format!("[site.{name}]"), keys))
+    }
+
+    /// Adds a table at the end of those of the site.
+    fn with_lines_after_site(&self, header: &str, keys: &[(String, String)]) -> String {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let end = self.site_end();
+        let mut out: Vec<String> = lines[..end].iter().map(|line| (*line).to_owned()).collect();
+        while out.last().is_some_and(|line| line.trim().is_empty()) {
+            out.pop();
+        }
+        out.push(String::new());
+        out.push(header.to_owned());
+        out.extend(keys.iter().map(|(key, value)| format!("{key} = {value}")));
+        if end < lines.len() {
+            out.push(String::new());
+        }
+        out.extend(lines[end..].iter().map(|line| (*line).to_owned()));
+        joined(&out)
+    }
+
+    /// The lines with the site's own keys: after its header, before the first other table.
+    fn site_keys(&self) -> Option<(usize, usize)> {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let named = format!("\"{}\"", self.site);
+        let mut starts = (0..lines.len()).filter(|line| header(lines[*line]) == Some("site"));
+        starts.find_map(|start| {
+            let mut end = start + 1;
+            while end < lines.len() && header(lines[end]).is_none() {
+                end += 1;
+            }
+            let is_named = lines[start + 1..end]
+                .iter()
+                .any(|line| key_of(line) == Some("name") && line.contains(&named));
+            while end > start + 1 && lines[end - 1].trim().is_empty() {
+                end -= 1;
+            }
+            is_named.then_some((start + 1, end))
+        })
+    }
+
+    /// The line after the last table of the site.
+    fn site_end(&self) -> usize {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let Some((_, keys_end)) = self.site_keys() else {
+            return lines.len();
+        };
+        (keys_end..lines.len())
+            .find(|line| header(lines[*line]).is_some_and(|name| !name.starts_with("site.")))
+            .unwrap_or(lines.len())
+    }
+
+    /// The place of the first inline table of a policy's settings that names a pattern, and for which
+    /// `fits` says so.
+    fn rule(&self, pattern: &str, fits: impl Fn(&str) -> bool) -> Option<(usize, usize)> {
+        let quoted = format!("\"{pattern}\"");
+        let mut from = 0;
+        while let Some(at) = self.text[from..].find(&quoted).map(|at| from + at) {
+            from = at + quoted.len();
+            if let Some((start, end)) = braces_around(&self.text, at)
+                && fits(&self.text[start..end])
+            {
+                return Some((start, end));
+            }
+        }
+        None
+    }
+}
+
+/// The table of a header line, `[name]` or `[[name]]`.
+fn header(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let name = line.strip_prefix('[')?.trim_start_matches('[');
+    // An array of values in a line of its own is not a header.
+    let end = name.find(']')?;
+    let name = &name[..end];
+    (!name.is_empty() && !name.contains(['"', ',', ' ', '{', '='])).then_some(name)
+}
+
+/// The key of a line.
+fn key_of(line: &str) -> Option<&str> {
+    let (key, _) = line.split_once('=')?;
+    Some(key.trim())
+}
+
+/// The innermost inline table around a byte.
+fn braces_around(text: &str, at: usize) -> Option<(usize, usize)> {
+    let bytes = text.as_bytes();
+    let mut depth = 0_i32;
+    let start = (0..at).rev().find(|index| {
+        match bytes[*index] {
+            b'}' => depth += 1,
+            b'{' => depth -= 1,
+            _ => {}
+        }
+        depth < 0
+    })?;
+    let mut depth = 0_i32;
+    let end = (start..bytes.len()).find(|index| {
+        match bytes[*index] {
+            b'{' => depth += 1,
+            b'}' => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    })?;
+    // A header between them: the brace belongs to another table.
+    let is_torn = text[start..at]
+        .lines()
+        .skip(1)
+        .any(|line| header(line).is_some());
+    (!is_torn).then_some((start, end + 1))
+}
+
+/// Whether an inline table has a key.
+fn has_key(rule: &str, key: &str) -> bool {
+    value_of(rule, key).is_some()
+}
+
+/// The place of a key's value in an inline table.
+fn value_of(rule: &str, key: &str) -> Option<(usize, usize)> {
+    let mut from = 0;
+    while let Some(at) = rule[from..].find(key).map(|at| from + at) {
+        from = at + key.len();
+        let is_whole = rule[..at].ends_with([' ', ',', '{', '\n', '\t'])
+            && rule[from..].trim_start().starts_with('=');
+        if !is_whole {
+            continue;
+        }
+        let start = from + rule[from..].find('=')? + 1;
+        let start = start + (rule[start..].len() - rule[start..].trim_start().len());
+        let mut depth = 0_i32;
+        let mut in_text = false;
+        for (index, byte) in rule.bytes().enumerate().skip(start) {
+            match byte {
+                b'"' => in_text = !in_text,
+                b'{' | b'[' if !in_text => depth += 1,
+                b'}' | b']' if !in_text && depth > 0 => depth -= 1,
+                b'}' | b',' if !in_text && depth == 0 => {
+                    let end = start + rule[start..index].trim_end().len();
+                    return Some((start, end));
+                }
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
+/// A rule whose lifetimes and stale window are at least these.
+fn raised(rule: &str, ttl: Duration, stale: Duration) -> String {
+    let mut rule = rule.to_owned();
+    for (key, least) in [
+        ("ttl", ttl),
+        ("inside", ttl),
+        ("outside", ttl),
+        ("stale_while_revalidate", stale),
+    ] {
+        if let Some((start, end)) = value_of(&rule, key) {
+            let value = raised_value(&rule[start..end], least);
+            rule.replace_range(start..end, &value);
+        }
+    }
+    rule
+}
+
+/// A lifetime that is at least so long: a duration in quotes, seconds, or a table of these.
+fn raised_value(value: &str, least: Duration) -> String {
+    if let Some(duration) = value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'))
+        .and_then(units::duration)
+    {
+        return match duration < least {
+            true => format!("\"{}\"", shown(least)),
+            false => value.to_owned(),
+        };
+    }
+    if let Ok(secs) = value.parse::<u64>() {
+        return secs.max(least.as_secs()).to_string();
+    }
+    if value.starts_with('{') {
+        let mut table = value.to_owned();
+        for key in ["business_hours", "otherwise", "inside", "outside"] {
+            if let Some((start, end)) = value_of(&table, key) {
+                let raised = raised_value(&table[start..end], least);
+                table.replace_range(start..end, &raised);
+            }
+        }
+        return table;
+    }
+    value.to_owned()
+}
+
+/// A copy of a rule for one of its patterns, with a name of its own; the rule itself if it has no
+/// other.
+fn with_pattern_alone(rule: &str, pattern: &str) -> String {
+    let Some((key, (start, end))) = ["paths", "match"]
+        .into_iter()
+        .find_map(|key| Some((key, value_of(rule, key)?)))
+    else {
+        return rule.to_owned();
+    };
+    if !rule[start..end].contains(',') {
+        return rule.to_owned();
+    }
+    debug_assert!(rule.contains(key));
+    let mut own = rule.to_owned();
+    own.replace_range(start..end, &format!("[\"{pattern}\"]"));
+    if let Some((start, end)) = value_of(&own, "name") {
+        let name = own[start..end].trim_matches('"').to_owned();
+        let part: String = pattern
+            .chars()
+            .filter(|char| char.is_ascii_alphanumeric())
+            .take(24)
+            .collect();
+        let part = if part.is_empty() {
+            "home".to_owned()
+        } else {
+            part.to_ascii_lowercase()
+        };
+        own.replace_range(start..end, &format!("\"{name}-{part}\""));
+    }
+    own
+}
+
+/// The white space before a place, on its line.
+fn indent_of(text: &str, at: usize) -> String {
+    let line = text[..at].rsplit('\n').next().unwrap_or_default();
+    line.chars()
+        .take_while(|char| char.is_whitespace())
+        .collect()
+}
+
+fn ended(text: &str) -> String {
+    if text.is_empty() || text.ends_with('\n') {
+        text.to_owned()
+    } else {
+        format!("{text}\n")
+    }
+}
+
+fn joined(lines: &[String]) -> String {
+    let mut text = lines.join("\n");
+    text.push('\n');
+    text
+}

@@ -1,0 +1,366 @@
+use chrono_tz::America::Argentina::Buenos_Aires;
+use proptest::prelude::*;
+
+use super::*;
+use crate::traffic::agents::AGENTS;
+use crate::traffic::{SiteKind, TrafficPlan};
+
+/// What the log of a made-up week shows.
+fn study(kind: SiteKind) -> LogStudy {
+    let mut study = LogStudy::new(Buenos_Aires);
+    for record in TrafficPlan::week(kind).requests() {
+        let agent = record.user_agent().unwrap().to_str().unwrap().to_owned();
+        let is_phone = AGENTS
+            .iter()
+            .any(|known| known.name == agent && known.is_phone);
+        study.add(&record, if is_phone { "mobile" } else { "desktop" });
+    }
+    study
+}
+
+const CONFIG: &str = r#"[server]
+listen = ["127.0.0.1:0"]
+
+[[policy]]
+name = "hours"
+module = "builtin:business-hours"
+
+[policy.settings]
+rules = [
+    { name = "availability", paths = ["/api/v1/disponibilidad/*"], inside = "15s", outside = "2min", stale_while_revalidate = "15s" },
+    { name = "pages", paths = ["/", "/barberias/*", "/turnos/*"], inside = "10min", outside = "1h", stale_while_revalidate = "10min" },
+]
+
+[[policy]]
+name = "devices"
+module = "builtin:device-variants"
+settings = { variants = [{ name = "mobile", devices = ["mobile"], paths = ["/", "/img/*"] }] }
+
+[[site]]
+name = "site"
+hosts = ["www.example"]
+origins = ["http://127.0.0.1:1"]
+policies = ["hours", "devices"]
+
+[site.health]
+path = "/health"
+
+[[site]]
+name = "other"
+hosts = ["other.example"]
+origins = ["http://127.0.0.1:1"]
+"#;
+
+fn config() -> ConfigText {
+    ConfigText::new(CONFIG, "site")
+}
+
+fn lifetime(proposals: &[Proposal], wanted: &str) -> Option<(u64, u64)> {
+    proposals
+        .iter()
+        .flat_map(|proposal| &proposal.edits)
+        .find_map(|edit| match edit {
+            ConfigEdit::Lifetime {
+                pattern,
+                ttl,
+                stale,
+            } if pattern == wanted => Some((ttl.as_secs(), stale.as_secs())),
+            _ => None,
+        })
+}
+
+#[test]
+fn lifetimes_follow_how_often_content_changes() {
+    let study = study(SiteKind::Booking);
+    let proposals = study.proposals(&config());
+    let of = |pattern| lifetime(&proposals, pattern);
+    // A shop's page changes every three days, the list of appointments every four hours.
+    let shops = of("/barberias/*").unwrap();
+    let appointments = of("/turnos/*").unwrap();
+    assert!((3_600..=4 * 3_600).contains(&shops.0), "{shops:?}");
+    assert!(
+        shops.1 > shops.0 && appointments.0 < shops.0,
+        "{appointments:?}"
+    );
+    assert!(of("/img/*").unwrap().0 >= 86_400);
+    // Free appointments change every two minutes: no lifetime is right.
+    assert_eq!(of("/api/v1/disponibilidad/*"), None);
+    let bounds = study.bounds();
+    assert!(
+        bounds
+            .iter()
+            .any(|(pattern, share)| pattern == "/api/v1/disponibilidad/*" && *share > 0.05),
+        "{bounds:?}"
+    );
+    // Pages for one visitor alone are not studied.
+    assert_eq!(of("/checkout/*"), None);
+}
+
+#[test]
+fn parameters_that_do_not_change_the_page_are_found() {
+    let dropped = |kind| -> Vec<String> {
+        let proposals = study(kind).proposals(&config());
+        let edits = proposals.into_iter().flat_map(|proposal| proposal.edits);
+        edits
+            .filter_map(|edit| match edit {
+                ConfigEdit::DropParameters { names } => Some(names),
+                _ => None,
+            })
+            .flatten()
+            .collect()
+    };
+    assert_eq!(dropped(SiteKind::Booking), ["utm_*", "fbclid", "gclid"]);
+    let news = dropped(SiteKind::News);
+    assert!(news.contains(&"ref".to_owned()), "{news:?}");
+    assert!(
+        !news.contains(&"q".to_owned()),
+        "a search is another page: {news:?}"
+    );
+}
+
+#[test]
+fn devices_with_the_same_content_are_found() {
+    let proposals = study(SiteKind::Booking).proposals(&config());
+    let same: Vec<&str> = proposals
+        .iter()
+        .flat_map(|proposal| &proposal.edits)
+        .filter_map(|edit| match edit {
+            ConfigEdit::NoVariants { pattern } => Some(pattern.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert!(same.contains(&"/img/*"), "{same:?}");
+    assert!(
+        !same.contains(&"/") && !same.contains(&"/barberias/*"),
+        "{same:?}"
+    );
+}
+
+#[test]
+fn warming_is_proposed_before_the_doors_open() {
+    let proposals = study(SiteKind::Booking).proposals(&config());
+    let plan = proposals
+        .iter()
+        .flat_map(|proposal| &proposal.edits)
+        .find_map(|edit| match edit {
+            ConfigEdit::Plan {
+                schedule, pages, ..
+            } => Some((schedule.as_str(), *pages)),
+            _ => None,
+        });
+    let (schedule, pages) = plan.unwrap();
+    assert!(
+        schedule.starts_with("30 8 * * ") && !schedule.contains("SUN"),
+        "{schedule}"
+    );
+    assert!((10..=MAX_PATTERNS).contains(&pages), "{pages}");
+    let with_plan = ConfigText::new(&format!("{CONFIG}\n[[warm]]\nname = \"a\"\n"), "site");
+    let proposals = study(SiteKind::Booking).proposals(&with_plan);
+    assert!(
+        !proposals
+            .iter()
+            .any(|proposal| proposal.title.starts_with("warm "))
+    );
+}
+
+#[test]
+fn an_edit_changes_what_it_says_and_nothing_else() {
+    let config = config();
+    let hour = std::time::Duration::from_secs(3_600);
+    let changed = |edit: &ConfigEdit| {
+        let new = config.with(edit).unwrap();
+        difference("tero.toml", CONFIG, new.as_str())
+    };
+    let lines = |diff: &str| -> Vec<String> {
+        diff.lines()
+            .filter(|line| {
+                line.starts_with(['+', '-'])
+                    && line.len() > 1
+                    && !line.starts_with("+++")
+                    && !line.starts_with("---")
+            })
+            .map(str::to_owned)
+            .collect()
+    };
+    // A pattern of several gets a rule of its own before the others.
+    let diff = changed(&ConfigEdit::Lifetime {
+        pattern: "/barberias/*".to_owned(),
+        ttl: hour,
+        stale: 12 * hour,
+    });
+    assert_eq!(
+        lines(&diff),
+        [
+            r#"+    { name = "pages-barberias", paths = ["/barberias/*"], inside = "1h", outside = "1h", stale_while_revalidate = "12h" },"#
+        ]
+    );
+    assert!(
+        diff.starts_with("--- tero.toml\n+++ tero.toml\n@@ -8,6 +8,7 @@\n"),
+        "{diff}"
+    );
+    // A rule is only raised.
+    let low = ConfigEdit::Lifetime {
+        pattern: "/turnos/*".to_owned(),
+        ttl: hour / 60,
+        stale: hour / 60,
+    };
+    assert_eq!(config.with(&low), None);
+    // Its only pattern: in place.
+    let diff = changed(&ConfigEdit::Lifetime {
+        pattern: "/api/v1/disponibilidad/*".to_owned(),
+        ttl: hour / 60,
+        stale: hour / 60,
+    });
+    assert_eq!(lines(&diff).len(), 2);
+    assert!(
+        diff.contains(r#"inside = "1min", outside = "2min", stale_while_revalidate = "1min""#),
+        "{diff}"
+    );
+    // Without a policy's rule: a route of the site, which stands after its other tables.
+    let diff = changed(&ConfigEdit::Lifetime {
+        pattern: "/docs/*".to_owned(),
+        ttl: hour,
+        stale: hour,
+    });
+    assert_eq!(
+        lines(&diff),
+        [
+            "+[[site.route]]",
+            "+match = [\"/docs/*\"]",
+            "+cache_control = \"public, max-age=3600, stale-while-revalidate=3600\""
+        ]
+    );
+    let new = config
+        .with(&ConfigEdit::Lifetime {
+            pattern: "/docs/*".to_owned(),
+            ttl: hour,
+            stale: hour,
+        })
+        .unwrap();
+    assert!(new.as_str().find("[[site.route]]") < new.as_str().find("name = \"other\""));
+    let diff = changed(&ConfigEdit::DropParameters {
+        names: vec!["utm_*".to_owned(), "ref".to_owned()],
+    });
+    assert_eq!(lines(&diff), [r#"+query = { drop = ["utm_*", "ref"] }"#]);
+    let diff = changed(&ConfigEdit::NoVariants {
+        pattern: "/img/*".to_owned(),
+    });
+    assert!(diff.contains(r#"paths = ["/"] }"#), "{diff}");
+    assert_eq!(
+        config.with(&ConfigEdit::NoVariants {
+            pattern: "/turnos/*".to_owned()
+        }),
+        None
+    );
+    let ahead = refresh_ahead(&config).unwrap();
+    let diff = changed(&ahead.edits[0]);
+    assert_eq!(
+        lines(&diff),
+        [
+            "+[site.refresh_ahead]",
+            "+before = \"10s\"",
+            "+min_hits = 3"
+        ]
+    );
+    assert_eq!(refresh_ahead(&config.with(&ahead.edits[0]).unwrap()), None);
+}
+
+#[test]
+fn parameters_join_those_that_are_dropped_already() {
+    let text = "[[site]]\nname = \"a\"\nquery = { drop = [\"utm_*\"] }\n";
+    let config = ConfigText::new(text, "a");
+    let with = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        config.with(&ConfigEdit::DropParameters { names })
+    };
+    assert_eq!(with(&["utm_*"]), None);
+    assert_eq!(
+        with(&["ref"]).unwrap().as_str(),
+        text.replace("\"utm_*\"", "\"utm_*\", \"ref\"")
+    );
+    let kept = ConfigText::new("[[site]]\nname = \"a\"\nquery = \"none\"\n", "a");
+    assert_eq!(
+        kept.with(&ConfigEdit::DropParameters {
+            names: vec!["x".to_owned()]
+        }),
+        None
+    );
+}
+
+#[test]
+fn seconds_and_tables_of_lifetimes_are_raised() {
+    let text = "rules = [{ match = [\"/a/*\"], ttl = { business_hours = 120, otherwise = 1800 }, stale_while_revalidate = 300 }]\n";
+    let config = ConfigText::new(text, "a");
+    let ttl = std::time::Duration::from_secs(900);
+    let new = config
+        .with(&ConfigEdit::Lifetime {
+            pattern: "/a/*".to_owned(),
+            ttl,
+            stale: ttl,
+        })
+        .unwrap();
+    assert_eq!(
+        new.as_str(),
+        "rules = [{ match = [\"/a/*\"], ttl = { business_hours = 900, otherwise = 1800 }, stale_while_revalidate = 900 }]\n"
+    );
+}
+
+/// Applies a difference to the old text.
+fn patched(old: &str, diff: &str) -> String {
+    let old: Vec<&str> = old.lines().collect();
+    let (mut out, mut at) = (Vec::new(), 0);
+    for line in diff.lines().skip(2) {
+        if let Some(range) = line.strip_prefix("@@ -") {
+            let (start, rest) = range.split_once(',').unwrap();
+            let count: usize = rest.split(' ').next().unwrap().parse().unwrap();
+            let start: usize = start.parse::<usize>().unwrap() - usize::from(count > 0);
+            out.extend(&old[at..start]);
+            at = start;
+        } else {
+            match line.split_at(1) {
+                (" ", text) => {
+                    assert_eq!(old[at], text);
+                    out.push(text);
+                    at += 1;
+                }
+                ("-", text) => {
+                    assert_eq!(old[at], text);
+                    at += 1;
+                }
+                (_, text) => out.push(text),
+            }
+        }
+    }
+    out.extend(&old[at..]);
+    out.iter().map(|line| format!("{line}\n")).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_difference_leads_from_one_text_to_the_other(
+        old in proptest::collection::vec("[abc]", 0..40),
+        new in proptest::collection::vec("[abc]", 0..40),
+    ) {
+        let text = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let (old, new) = (text(&old), text(&new));
+        let diff = difference("f", &old, &new);
+        prop_assert_eq!(diff.is_empty(), old == new);
+        prop_assert_eq!(patched(&old, &diff), new);
+    }
+
+    #[test]
+    fn any_text_is_edited_without_a_panic(text in "[\\PC\n\"{}\\[\\]=,]{0,200}", pattern in "[/a*]{1,5}") {
+        let config = ConfigText::new(&text, "a");
+        let hour = std::time::Duration::from_secs(3_600);
+        for edit in [
+            ConfigEdit::Lifetime { pattern: pattern.clone(), ttl: hour, stale: hour },
+            ConfigEdit::NoVariants { pattern },
+            ConfigEdit::DropParameters { names: vec!["x".to_owned()] },
+            ConfigEdit::SiteTable { name: "x".to_owned(), keys: Vec::new() },
+        ] {
+            if let Some(new) = config.with(&edit) {
+                prop_assert_ne!(new.as_str(), text.as_str());
+            }
+        }
+    }
+}

@@ -20,7 +20,7 @@ use std::net::IpAddr;
 
 use chrono::{Datelike, NaiveDate, NaiveTime, Timelike, Weekday};
 use chrono_tz::Tz;
-use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, ETAG, REFERER, USER_AGENT, VARY};
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, ETAG, REFERER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::dice::Dice;
@@ -311,9 +311,6 @@ impl TrafficRequests {
             CACHE_CONTROL,
             HeaderValue::from_static(answer.cache_control),
         );
-        if let Some(vary) = answer.vary {
-            response.insert(VARY, HeaderValue::from_static(vary));
-        }
         let etag = answer
             .etag
             .and_then(|etag| HeaderValue::try_from(etag).ok());

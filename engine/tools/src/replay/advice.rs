@@ -49,6 +49,7 @@ pub struct LogStudy {
     devices: DeviceStudy,
     rush: RushStudy,
     requests: u64,
+    never_stored: u64,
 }
 
 /// A request, as the studies see it.
@@ -74,6 +75,7 @@ impl LogStudy {
             devices: DeviceStudy::default(),
             rush: RushStudy::new(zone),
             requests: 0,
+            never_stored: 0,
         }
     }
 
@@ -81,6 +83,7 @@ impl LogStudy {
     pub fn add(&mut self, record: &LogRecord, device: &str) {
         self.requests += 1;
         if !may_be_stored(record) {
+            self.never_stored += 1;
             return;
         }
         let (content, has_tag) = match (record.etag(), record.representation_bytes()) {
@@ -104,6 +107,12 @@ impl LogStudy {
     /// How many requests it has heard.
     pub fn requests(&self) -> u64 {
         self.requests
+    }
+
+    /// The share of requests whose answers are not stored: for one visitor alone, methods other than
+    /// GET, and statuses other than 200.
+    pub fn never_stored(&self) -> f64 {
+        self.never_stored as f64 / self.requests.max(1) as f64
     }
 
     /// What it proposes for this configuration, the greatest expected gain first.

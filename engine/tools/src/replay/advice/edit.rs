@@ -94,9 +94,10 @@ impl ConfigText {
                 zone,
                 pages,
             } => Some(format!(
-                "{}\n[[warm]]\nname = \"{name}\"\nsite = \"{}\"\nschedule = \"{schedule}\"\nzone = \"{zone}\"\npopular = {pages}\n",
+                "{}\n[[warm]]\nname = \"{name}\"\nsite = \"{}\"\nschedule = \"{schedule}\"\nzone = \"{zone}\"\npopular = {pages}\nrate = {:.1}\n",
                 ended(&self.text),
-                self.site
+                self.site,
+                plan_rate(*pages)
             )),
         }?;
         (text != self.text).then(|| ConfigText {
@@ -118,13 +119,13 @@ impl ConfigText {
             if raised == rule {
                 return None;
             }
-            // The first rule that matches decides: other patterns of the rule keep what they have.
+            // The pattern gets a rule of its own, and the others keep what they have.
             let own = with_pattern_alone(&raised, pattern);
             let indent = indent_of(&self.text, start);
             let separator = if own == raised {
                 String::new()
             } else {
-                format!(",\n{indent}{rule}")
+                format!(",\n{indent}{}", without_pattern(rule, pattern))
             };
             return Some(format!(
                 "{}{own}{separator}{}",
@@ -184,10 +185,7 @@ impl ConfigText {
     fn without_variants(&self, pattern: &str) -> Option<String> {
         let (start, end) = self.rule(pattern, |rule| has_key(rule, "devices"))?;
         let rule = &self.text[start..end];
-        let quoted = format!("\"{pattern}\"");
-        let changed = rule
-            .replace(&format!("{quoted}, "), "")
-            .replace(&format!(", {quoted}"), "");
+        let changed = without_pattern(rule, pattern);
         // The only pattern of a rule: to remove the rule is for a person.
         (changed != rule).then(|| format!("{}{changed}{}", &self.text[..start], &self.text[end..]))
     }
@@ -261,6 +259,12 @@ impl ConfigText {
         }
         None
     }
+}
+
+/// Fetches a second with which a plan is done some minutes before its half hour is over, with four
+/// variants of each page.
+fn plan_rate(pages: usize) -> f64 {
+    (pages as f64 * 4.0 / 150.0).ceil().max(1.0) / 10.0
 }
 
 /// The table of a header line, `[name]` or `[[name]]`.
@@ -418,6 +422,17 @@ fn with_pattern_alone(rule: &str, pattern: &str) -> String {
         own.replace_range(start..end, &format!("\"{name}-{part}\""));
     }
     own
+}
+
+/// A rule without one of its patterns; the rule itself if it has no other.
+fn without_pattern(rule: &str, pattern: &str) -> String {
+    let quoted = format!("\"{pattern}\"");
+    let shorter = rule.replacen(&format!("{quoted}, "), "", 1);
+    if shorter == rule {
+        rule.replacen(&format!(", {quoted}"), "", 1)
+    } else {
+        shorter
+    }
 }
 
 /// The white space before a place, on its line.

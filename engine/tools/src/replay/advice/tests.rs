@@ -191,11 +191,13 @@ fn an_edit_changes_what_it_says_and_nothing_else() {
     assert_eq!(
         lines(&diff),
         [
-            r#"+    { name = "pages-barberias", paths = ["/barberias/*"], inside = "1h", outside = "1h", stale_while_revalidate = "12h" },"#
+            r#"-    { name = "pages", paths = ["/", "/barberias/*", "/turnos/*"], inside = "10min", outside = "1h", stale_while_revalidate = "10min" },"#,
+            r#"+    { name = "pages-barberias", paths = ["/barberias/*"], inside = "1h", outside = "1h", stale_while_revalidate = "12h" },"#,
+            r#"+    { name = "pages", paths = ["/", "/turnos/*"], inside = "10min", outside = "1h", stale_while_revalidate = "10min" },"#
         ]
     );
     assert!(
-        diff.starts_with("--- tero.toml\n+++ tero.toml\n@@ -8,6 +8,7 @@\n"),
+        diff.starts_with("--- tero.toml\n+++ tero.toml\n@@ -8,7 +8,8 @@\n"),
         "{diff}"
     );
     // A rule is only raised.

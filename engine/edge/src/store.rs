@@ -289,6 +289,7 @@ impl Store {
             }
             self.place_locked(key, &stored, old);
         }
+        self.offer_overflow();
         // Its parts are no longer needed, nor those of an older response.
         if self.had_parts.load(Ordering::Acquire) {
             let parts = Key::of_parts(key.as_bytes());

@@ -12,6 +12,12 @@ use tero_admin_api::endpoints::Disks;
 use tero_admin_api::{DiskState, DisksResponse};
 use tero_tools::disk_folder::{FolderCheck, export, verify};
 
+const EXAMPLE: &str = "\
+Examples:
+  tero disk stats
+  tero disk verify /var/cache/tero
+  tero disk export /var/cache/tero --to rescued";
+
 const STATS_EXAMPLE: &str = "\
 Examples:
   tero disk stats
@@ -34,7 +40,7 @@ Exit code: 0 if all is sound, 1 if not or if it can't be read,
 const EXPORT_EXAMPLE: &str = "\
 Examples:
   tero disk export /var/cache/tero --to rescued
-  tero disk export /var/cache/tero --to rescued --prefix https://www.shop.example/img/
+  tero disk export /var/cache/tero --to rescued --prefix https://shop.example/img/
 
 Writes the contents as files, and responses.jsonl with a line of JSON for each:
 file, URL, status, fields. Purged responses are left out.
@@ -44,6 +50,7 @@ Exit code: 0 if all was written, 1 if not,
 
 /// Shows the disks of the cache, checks one, or takes responses out of it
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
 pub(super) struct DiskCommand {
     #[command(subcommand)]
     command: DiskSubcommand,

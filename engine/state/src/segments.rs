@@ -13,6 +13,8 @@ pub mod files;
 mod folder;
 mod index;
 pub mod layout;
+mod new_record;
+mod open_report;
 mod segment;
 #[cfg(test)]
 mod shim;
@@ -20,8 +22,8 @@ mod store;
 mod upkeep;
 
 pub use self::index::RecordPlace;
+pub use self::new_record::NewRecord;
+pub use self::open_report::{OpenError, OpenReport};
 pub use self::segment::{ReadError, ReadMode, StoredRecord};
-pub use self::store::{
-    AppendError, NewRecord, OpenError, OpenReport, SegmentSettings, SegmentStore, StoreUsage,
-};
+pub use self::store::{AppendError, SegmentSettings, SegmentStore, StoreUsage};
 pub use self::upkeep::{EraseReport, RecordFate, WalkProgress};

@@ -7,8 +7,8 @@ use super::layout::{
     ALIGNMENT, CHECKSUM_BYTES, EXTENT_BYTES, FooterEntry, HEADER_BYTES, MAX_EXTENTS,
     MAX_HEAD_BYTES, MAX_KEY_BYTES, PIECE_BYTES, RecordHeader, StoreSecret, piece_checksum,
 };
+use super::new_record::NewRecord;
 use super::segment::Segment;
-use super::store::NewRecord;
 
 /// Where the next record goes.
 #[derive(Debug)]

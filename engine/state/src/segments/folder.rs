@@ -9,8 +9,8 @@ use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::files::FileSystem;
 use super::layout::{FooterEntry, HEADER_BYTES, HeaderProblem, SegmentHeader, StoreSecret};
+use super::open_report::{OpenError, OpenReport};
 use super::segment::Segment;
-use super::store::{OpenError, OpenReport};
 use crate::replace::replace;
 
 /// The end of the names of segments.

@@ -16,6 +16,8 @@ use super::layout::{
     ENTRY_BYTES, Extent, FooterEntry, HEADER_BYTES, RecordKind, SegmentHeader, StoreSecret,
     TRAILER_BYTES,
 };
+use super::new_record::NewRecord;
+use super::open_report::{OpenError, OpenReport};
 use super::segment::{ReadError, ReadMode, Segment, StoredRecord};
 
 /// How often the oldest segment is removed to append a record to a full disk.
@@ -37,36 +39,6 @@ pub struct SegmentSettings {
     pub files: Arc<dyn FileSystem>,
 }
 
-/// What was found when a store was opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OpenReport {
-    /// Segments that are used.
-    pub segments: usize,
-    /// Those of them that were searched, since their footer was missing or damaged.
-    pub searched: usize,
-    /// Records that can be found.
-    pub records: usize,
-    /// Segments that are left alone: of another version of tero, or of another store.
-    pub foreign: Vec<PathBuf>,
-}
-
-/// Why a store can't be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The folder or a file in it can't be used.
-    #[error("{path}: {source}", path = path.display())]
-    Io {
-        /// The folder or file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// Another process uses it.
-    #[error("{path} is in use by another running edge; give each edge a folder of its own", path = .0.display())]
-    Taken(PathBuf),
-}
-
 /// Why a record can't be appended.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
@@ -76,23 +48,6 @@ pub enum AppendError {
     /// The disk fails, or is full.
     #[error(transparent)]
     Io(#[from] io::Error),
-}
-
-/// A record to append.
-#[derive(Clone, Copy, Debug)]
-pub struct NewRecord<'a> {
-    /// What it is for.
-    pub kind: RecordKind,
-    /// Its key; empty for an extent.
-    pub key: &'a [u8],
-    /// Its head; empty for an extent.
-    pub head: &'a [u8],
-    /// As in [`RecordHeader::mark`].
-    pub mark: [u8; 16],
-    /// Its content, in pieces of any length. There is none if it has extents.
-    pub content: &'a [&'a [u8]],
-    /// Where its content lies, if it is with other records.
-    pub extents: &'a [Extent],
 }
 
 /// What a store takes.

@@ -1,6 +1,7 @@
 //! One disk: its records, its purges, its threads.
 
 mod content;
+mod read_job;
 mod reading;
 mod spool;
 mod subjects;
@@ -28,7 +29,7 @@ use tero_state::segments::files::FileSystem;
 use tero_state::segments::{OpenReport, SegmentSettings, SegmentStore};
 use tero_time::clock::Clock;
 
-pub(super) use self::reading::ReadJob;
+pub(super) use self::read_job::ReadJob;
 pub(super) use self::subjects::subject;
 
 pub use self::spool::DiskSpool;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{Disk, ReadJob};
+use super::Disk;
+use super::read_job::ReadJob;
 use crate::store::stored::{ContentError, ContentReply, OutsideContent};
 use tero_state::segments::{ReadError, ReadMode, RecordPlace, StoredRecord};
 
@@ -99,12 +100,13 @@ impl OutsideContent for DiskContent {
     fn read_ahead(self: Arc<DiskContent>, offset: u64, pieces: usize) -> ContentReply {
         let (reply, answer) = oneshot::channel();
         let disk = Arc::clone(&self.disk);
-        disk.load(ReadJob::Content {
-            content: self,
-            offset,
-            pieces,
-            reply,
-        });
+        let read = move || {
+            // The client may have gone.
+            if !reply.is_closed() {
+                let _ = reply.send(self.read_pieces(offset, pieces));
+            }
+        };
+        disk.load(ReadJob::Content(Box::new(read)));
         answer
     }
 

@@ -5,14 +5,14 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use super::super::LoadedResponse;
 use super::super::head;
 use super::super::ledger::{PurgeMark, PurgeVerdict};
 use super::content::DiskContent;
+use super::read_job::ReadJob;
 use super::{Disk, lock, start_thread, subject};
-use crate::store::stored::{ContentError, StoredBody, StoredResponse};
+use crate::store::stored::{StoredBody, StoredResponse};
 use crate::store::variants::{is_out_of_reach, is_same_variant};
 use tero_state::segments::{ReadError, ReadMode, RecordPlace, StoredRecord};
 
@@ -23,23 +23,6 @@ const MAX_READ: usize = 32;
 /// Longer content, in bytes, is read as a whole by the threads that may wait alone, even if the system
 /// has it in memory: it would hold up the other requests of a worker.
 const MAX_AT_ONCE: u64 = 256 << 10;
-
-/// What the threads that may wait are to read.
-#[derive(Debug)]
-pub(in crate::store::disk) enum ReadJob {
-    /// The responses of a key.
-    LookUp {
-        key: Box<[u8]>,
-        reply: oneshot::Sender<Vec<LoadedResponse>>,
-    },
-    /// Pieces of content from an offset on.
-    Content {
-        content: Arc<DiskContent>,
-        offset: u64,
-        pieces: usize,
-        reply: oneshot::Sender<Result<Vec<Bytes>, ContentError>>,
-    },
-}
 
 impl Disk {
     pub(super) fn start_readers(self: &Arc<Disk>, reads: Receiver<ReadJob>) -> std::io::Result<()> {
@@ -95,16 +78,7 @@ impl Disk {
                         let _ = reply.send(loaded.unwrap_or_default());
                     }
                 }
-                ReadJob::Content {
-                    content,
-                    offset,
-                    pieces,
-                    reply,
-                } => {
-                    if !reply.is_closed() {
-                        let _ = reply.send(content.read_pieces(offset, pieces));
-                    }
-                }
+                ReadJob::Content(read) => read(),
             }
         }
     }

@@ -8,6 +8,7 @@
 #![deny(clippy::disallowed_macros, clippy::disallowed_types)]
 
 mod admin_client;
+mod advise;
 mod calendar;
 mod certificates;
 mod check;
@@ -90,6 +91,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::ServeCommand),
+    Advise(advise::AdviseCommand),
     Calendar(calendar::CalendarCommand),
     Certificates(certificates::CertificatesCommand),
     Disk(disk::DiskCommand),
@@ -126,6 +128,7 @@ pub fn run() -> ExitCode {
     start_log();
     match arguments.command {
         Command::Serve(serve) => serve.run(),
+        Command::Advise(advise) => advise.run(),
         Command::Calendar(calendar) => calendar.run(),
         Command::Certificates(certificates) => certificates.run(),
         Command::Disk(disk) => disk.run(),

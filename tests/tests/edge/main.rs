@@ -6,6 +6,7 @@ mod admin;
 mod admin_answers;
 mod admin_socket;
 mod admin_tls;
+mod advice;
 mod auth;
 mod bad_input;
 mod binary;

@@ -283,7 +283,7 @@ impl SimulateCommand {
 }
 
 /// What a configuration lets assume: the first host that it names, and https where it redirects to it.
-fn assumed_by(config: &Config) -> Assumptions {
+pub(super) fn assumed_by(config: &Config) -> Assumptions {
     let hosts = config.sites.iter().flat_map(|site| &site.hosts);
     let host = hosts.into_iter().find(|host| !host.contains('*'));
     let redirects = config

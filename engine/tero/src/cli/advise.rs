@@ -1,0 +1,395 @@
+//! `tero advise`: what of a configuration could be better for the traffic of an access log.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::compile::compiler;
+use super::config_args::ConfigArgs;
+use super::report::report as mistakes;
+use super::serve::with_causes;
+use super::simulate::assumed_by;
+use super::{colours, fail, print, print_json, used_wrongly};
+use tero_config::Config;
+use tero_control::rehearsal::EdgeRehearsal;
+use tero_policy_host::device::classify;
+use tero_time::clock::Clock;
+use tero_time::zones;
+use tero_tools::replay::advice::{ConfigText, LogStudy, Proposal, difference};
+use tero_tools::replay::formats::{FieldMap, LogFormat, LogSyntax};
+use tero_tools::replay::log::{LogOptions, LogReader, LogReport};
+use tero_tools::replay::simulate::{Simulation, SimulationSettings, simulate};
+
+const EXAMPLE: &str = "\
+Examples:
+  tero advise --log access.log              for ./tero.toml
+  tero advise shop.toml --log logs/*.gz --out better.toml
+  tero traffic > made.log && tero advise shop.toml --log made.log
+
+It proposes lifetimes and stale windows by path, query parameters that don't
+count, devices that need no variants, revalidation ahead and a warming plan.
+Each proposal is simulated over the log; those that help are printed as a
+difference of the configuration. Nothing is applied.
+
+Exit code: 0 for success, 1 if nothing can be advised, 2 if the command is
+used wrongly.";
+
+/// By how much the share of requests without a wait must rise for a proposal to help.
+const LEAST_RISE: f64 = 0.0005;
+
+/// By which share the requests to the origin must fall for it.
+const LEAST_FALL: f64 = 0.005;
+
+/// By which share the requests to the origin may rise for a proposal that spares visitors the wait.
+const MOST_RISE_OF_ORIGIN: f64 = 0.10;
+
+/// Proposes what of a configuration could be better for the traffic of an access log
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct AdviseCommand {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Access logs, plain or compressed (gzip, Zstandard)
+    #[arg(long, required = true, value_name = "FILE", num_args = 1..)]
+    log: Vec<PathBuf>,
+    /// The format of the log: combined, w3c or json [default: each line tells]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// What keys of JSON lines mean: tero, cloudflare, fastly, or FACT=KEY; split by commas
+    #[arg(long, value_name = "MAP")]
+    fields: Option<String>,
+    /// The site that is advised [default: the first]
+    #[arg(long, value_name = "NAME")]
+    site: Option<String>,
+    /// States an assumption, as for `tero simulate`: NAME=VALUE; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    assume: Vec<String>,
+    /// Writes the configuration with all that helps to another file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a simulation says of a configuration.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct AdviceFigures {
+    /// The share of looked-up requests whose visitor did not wait for the origin.
+    unwaited: f64,
+    /// Requests to the origin.
+    origin_requests: u64,
+}
+
+/// A proposal with its gain.
+#[derive(Debug, Serialize)]
+struct AdviceItem {
+    title: String,
+    reason: String,
+    /// With it alone; `None` where it can't be written into the configuration.
+    figures: Option<AdviceFigures>,
+    /// It helps, and is part of the difference.
+    helps: bool,
+}
+
+/// What is advised.
+#[derive(Debug, Serialize)]
+struct AdviceReport {
+    requests: u64,
+    before: AdviceFigures,
+    after: AdviceFigures,
+    proposals: Vec<AdviceItem>,
+    /// The share of requests whose answers are not stored: their visitors wait in any case.
+    never_stored: f64,
+    /// Patterns that bound the gain, with their share of the requests.
+    restless: Vec<(String, f64)>,
+    warnings: Vec<String>,
+    difference: String,
+}
+
+impl AdviseCommand {
+    pub(super) fn run(self) -> ExitCode {
+        let path = self.config.path().to_owned();
+        if self.out.as_deref() == Some(&path) {
+            return used_wrongly("--out names the configuration itself: nothing is applied to it");
+        }
+        if self.log.iter().any(|log| log.as_os_str() == "-") {
+            return used_wrongly("the log is read several times: it can't be standard input");
+        }
+        let config = match Config::load(&path) {
+            Ok(config) => config,
+            Err(errors) => {
+                eprint!("{}", mistakes(&errors, colours()));
+                return ExitCode::FAILURE;
+            }
+        };
+        match zones::choose(&config.time.zoneinfo, &Clock::real()) {
+            Ok(zone_data) => zone_data.install(),
+            Err(error) => return fail(&error.to_string()),
+        };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => return fail(&format!("can't read {}: {error}", path.display())),
+        };
+        let (options, settings) = match self.settings(&config) {
+            Ok(settings) => settings,
+            Err(message) => return used_wrongly(&message),
+        };
+        let advised = Advisor {
+            command: &self,
+            options,
+            settings,
+        }
+        .advise(&config, &text);
+        let (report, better) = match advised {
+            Ok(advised) => advised,
+            Err(message) => return fail(&message),
+        };
+        if let Some(out) = &self.out
+            && let Err(error) = std::fs::write(out, better.as_str())
+        {
+            return fail(&format!("can't write {}: {error}", out.display()));
+        }
+        match self.json {
+            true => print_json(&report),
+            false => print(&report.text()),
+        }
+    }
+
+    fn settings(&self, config: &Config) -> Result<(LogOptions, SimulationSettings), String> {
+        let format = match &self.format {
+            None => None,
+            Some(name) => Some(
+                LogFormat::from_name(name)
+                    .ok_or_else(|| "--format is combined, w3c or json".to_owned())?,
+            ),
+        };
+        let fields = match &self.fields {
+            None => FieldMap::default(),
+            Some(map) => FieldMap::parse(map).map_err(|error| error.to_string())?,
+        };
+        let mut assumptions = assumed_by(config);
+        for assumption in &self.assume {
+            assumptions
+                .state(assumption)
+                .map_err(|error| error.to_string())?;
+        }
+        let settings = SimulationSettings {
+            assumptions,
+            ..SimulationSettings::default()
+        };
+        let options = LogOptions {
+            syntax: LogSyntax { format, fields },
+            now: Some(Clock::real().now()),
+        };
+        Ok((options, settings))
+    }
+}
+
+/// The configuration with what helps so far.
+struct BetterConfig {
+    text: ConfigText,
+    figures: AdviceFigures,
+}
+
+/// Studies a log and simulates what it proposes.
+struct Advisor<'c> {
+    command: &'c AdviseCommand,
+    options: LogOptions,
+    settings: SimulationSettings,
+}
+
+impl Advisor<'_> {
+    fn advise(&self, config: &Config, text: &str) -> Result<(AdviceReport, ConfigText), String> {
+        let site = match &self.command.site {
+            None => config.sites.first(),
+            Some(name) => config.sites.iter().find(|site| *site.name == **name),
+        };
+        let site = site.ok_or("the configuration has no such site")?;
+        let base = ConfigText::new(text, &site.name);
+        self.tell("the configuration as it is");
+        let simulation = self.simulation(&base)?;
+        let before = AdviceFigures::of(&simulation);
+        let mut study = LogStudy::new(simulation.tally.zone);
+        let log = self.study(&mut study)?;
+        let mut better = BetterConfig {
+            text: base.clone(),
+            figures: before,
+        };
+        let mut items = Vec::new();
+        let proposals = study.proposals(&base);
+        let count = proposals.len();
+        for (number, proposal) in proposals.into_iter().enumerate() {
+            self.tell(&format!("{} of {count}: {}", number + 1, proposal.title));
+            items.push(self.weigh(proposal, &base, before, &mut better));
+        }
+        let name = self.command.config.path().display().to_string();
+        let report = AdviceReport {
+            requests: log.requests,
+            before,
+            after: better.figures,
+            proposals: items,
+            never_stored: study.never_stored(),
+            restless: study.bounds(),
+            warnings: log.warnings(),
+            difference: difference(&name, text, better.text.as_str()),
+        };
+        Ok((report, better.text))
+    }
+
+    fn study(&self, study: &mut LogStudy) -> Result<LogReport, String> {
+        let mut reader = self.open()?;
+        for record in (&mut reader).flatten() {
+            study.add(&record, classify(&record.request).as_str());
+        }
+        match study.requests() {
+            0 => Err("the log has no request that can be used".to_owned()),
+            _ => Ok(reader.report().clone()),
+        }
+    }
+
+    fn open(&self) -> Result<LogReader<'static>, String> {
+        LogReader::open(&self.command.log, self.options.clone()).map_err(|error| error.to_string())
+    }
+
+    /// Simulates a proposal alone, and adds it to what is better if it helps there too.
+    fn weigh(
+        &self,
+        proposal: Proposal,
+        base: &ConfigText,
+        before: AdviceFigures,
+        better: &mut BetterConfig,
+    ) -> AdviceItem {
+        // A policy may refuse what is written into its settings: the proposal is then for a person.
+        let figures = |config: ConfigText| self.simulate(&config).ok();
+        let alone = edited(base, &proposal).and_then(figures);
+        let mut helps = false;
+        if alone.is_some_and(|alone| alone.is_better_than(before))
+            && let Some(text) = edited(&better.text, &proposal)
+            && let Ok(figures) = self.simulate(&text)
+            && figures.is_better_than(better.figures)
+        {
+            *better = BetterConfig { text, figures };
+            helps = true;
+        }
+        AdviceItem {
+            title: proposal.title,
+            reason: proposal.reason,
+            figures: alone,
+            helps,
+        }
+    }
+
+    fn simulate(&self, text: &ConfigText) -> Result<AdviceFigures, String> {
+        Ok(AdviceFigures::of(&self.simulation(text)?))
+    }
+
+    fn simulation(&self, text: &ConfigText) -> Result<Simulation, String> {
+        let path = self.command.config.path();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let name = path.display().to_string();
+        let config =
+            Config::parse(text.as_str(), &name, folder).map_err(|errors| errors.to_string())?;
+        let compiler = compiler();
+        let records = self.open()?;
+        let stage = |begin, world| EdgeRehearsal::boxed(&config, &compiler, begin, world, true);
+        // What plans and origins do on a real edge is worth a line in its log. Here it isn't real.
+        let quiet = tracing::subscriber::NoSubscriber::default();
+        tracing::subscriber::with_default(quiet, || {
+            simulate(records, &self.settings, stage, &mut |_| {})
+        })
+        .map_err(|error| with_causes(&error))
+    }
+
+    /// Says on a terminal what is being simulated.
+    fn tell(&self, what: &str) {
+        if std::io::stderr().is_terminal() {
+            let _ = writeln!(std::io::stderr(), "simulating {what}");
+        }
+    }
+}
+
+/// A configuration with all edits of a proposal; `None` if none of them changes it.
+fn edited(config: &ConfigText, proposal: &Proposal) -> Option<ConfigText> {
+    let mut edited = None;
+    for edit in &proposal.edits {
+        let base = edited.as_ref().unwrap_or(config);
+        edited = base.with(edit).or(edited);
+    }
+    edited
+}
+
+impl AdviceFigures {
+    fn of(simulation: &Simulation) -> AdviceFigures {
+        let total = simulation.tally.total();
+        AdviceFigures {
+            unwaited: total.unwaited().unwrap_or(0.0),
+            origin_requests: total.origin.requests(),
+        }
+    }
+
+    fn is_better_than(self, before: AdviceFigures) -> bool {
+        let rise = self.unwaited - before.unwaited;
+        let origin = self.origin_change(before);
+        (rise >= LEAST_RISE && origin <= MOST_RISE_OF_ORIGIN)
+            || (origin <= -LEAST_FALL && rise > -LEAST_RISE)
+    }
+
+    /// By which share the requests to the origin rise.
+    fn origin_change(self, before: AdviceFigures) -> f64 {
+        self.origin_requests as f64 / before.origin_requests.max(1) as f64 - 1.0
+    }
+}
+
+impl AdviceReport {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        // A string takes all that is written to it.
+        let _ = writeln!(
+            text,
+            "{} requests. No wait: {:.1} % as it is, {:.1} % with what helps. Origin: {} and {} requests.",
+            self.requests,
+            100.0 * self.before.unwaited,
+            100.0 * self.after.unwaited,
+            self.before.origin_requests,
+            self.after.origin_requests
+        );
+        for warning in &self.warnings {
+            let _ = writeln!(text, "warning: {warning}");
+        }
+        for item in &self.proposals {
+            let gain = match item.figures {
+                None => {
+                    "not written here: the configuration says it already, or elsewhere".to_owned()
+                }
+                Some(figures) => format!(
+                    "{}: no wait {:+.2} points, origin {:+.1} %",
+                    if item.helps { "helps" } else { "left out" },
+                    100.0 * (figures.unwaited - self.before.unwaited),
+                    100.0 * figures.origin_change(self.before)
+                ),
+            };
+            let _ = write!(text, "\n{}\n  {}\n  {gain}\n", item.title, item.reason);
+        }
+        let _ = write!(
+            text,
+            "\n{:.1} % of the requests are for what is not stored (private, other methods, errors): their visitors wait.\n",
+            100.0 * self.never_stored
+        );
+        for (pattern, share) in &self.restless {
+            let _ = write!(
+                text,
+                "\n{pattern}, {:.1} % of the requests, changes so often that 15 s are too long: its visitors wait.\n",
+                100.0 * share
+            );
+        }
+        if !self.difference.is_empty() {
+            let _ = write!(text, "\n{}", self.difference);
+        }
+        text
+    }
+}

@@ -1,0 +1,135 @@
+//! `tero advise`: what it proposes helps in a simulation, and nothing is applied.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tero_tests::simulation::Way;
+use tero_tools::traffic::SiteKind;
+
+use crate::program::{assert_code, err, out, run};
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// A file with made-up traffic, and one with a configuration.
+fn files(folder: &Path, kind: SiteKind, way: Way) -> (PathBuf, PathBuf) {
+    let made = run(&[
+        "traffic",
+        "--site",
+        kind.as_str(),
+        "--days",
+        "2",
+        "--scale",
+        "0.2",
+    ]);
+    assert_code(&made, 0);
+    let (log, config) = (folder.join("access.log"), folder.join("tero.toml"));
+    std::fs::write(&log, &made.stdout).unwrap();
+    std::fs::write(&config, way.configuration(kind, "http://127.0.0.1:1")).unwrap();
+    (log, config)
+}
+
+#[test]
+fn advice_spares_visitors_the_wait_and_is_not_applied() {
+    let folder = tero_tests::folder();
+    let (log, config) = files(folder.path(), SiteKind::Booking, Way::Policies);
+    let before = std::fs::read_to_string(&config).unwrap();
+    let better = folder.path().join("better.toml");
+    let advised = run(&[
+        "advise",
+        &text(&config),
+        "--log",
+        &text(&log),
+        "--out",
+        &text(&better),
+        "--json",
+    ]);
+    assert_code(&advised, 0);
+    let told: Value = serde_json::from_str(&out(&advised)).unwrap();
+    let unwaited = |when: &str| told[when]["unwaited"].as_f64().unwrap();
+    assert!(unwaited("after") > unwaited("before") + 0.02, "{told}");
+    let origin = |when: &str| told[when]["origin_requests"].as_u64().unwrap();
+    assert!(origin("after") <= origin("before") * 11 / 10, "{told}");
+    let helps: Vec<&str> = told["proposals"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|proposal| proposal["helps"] == true)
+        .map(|proposal| proposal["title"].as_str().unwrap())
+        .collect();
+    assert!(
+        helps
+            .iter()
+            .any(|title| title.starts_with("/barberias/*: ")),
+        "{helps:?}"
+    );
+    let restless = told["restless"].to_string();
+    assert!(restless.contains("/api/v1/disponibilidad/*"), "{restless}");
+    let never_stored = told["never_stored"].as_f64().unwrap();
+    assert!((0.02..0.15).contains(&never_stored), "{never_stored}");
+    // The difference leads from the one file to the other, and neither is applied.
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), before);
+    let after = std::fs::read_to_string(&better).unwrap();
+    let added: Vec<&str> = told["difference"]
+        .as_str()
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.strip_prefix('+'))
+        .skip(1)
+        .collect();
+    assert!(
+        !added.is_empty()
+            && added
+                .iter()
+                .all(|line| after.lines().any(|other| other == *line)),
+        "{added:?}"
+    );
+}
+
+#[test]
+fn advice_without_a_log_or_into_the_configuration_is_refused() {
+    let folder = tero_tests::folder();
+    let (log, config) = files(folder.path(), SiteKind::News, Way::WithoutPolicies);
+    let (log, config) = (text(&log), text(&config));
+    let empty = folder.path().join("empty.log");
+    std::fs::write(&empty, "nonsense\n").unwrap();
+    for (arguments, code, part) in [
+        (
+            vec![&*config, "--log", &log, "--out", &config],
+            2,
+            "nothing is applied",
+        ),
+        (vec![&*config, "--log", "-"], 2, "standard input"),
+        (
+            vec![&*config, "--log", &log, "--format", "xml"],
+            2,
+            "combined, w3c or json",
+        ),
+        (
+            vec![&*config, "--log", &log, "--fields", "hots=x"],
+            2,
+            "hots",
+        ),
+        (
+            vec![&*config, "--log", &log, "--assume", "nonsense"],
+            2,
+            "nonsense",
+        ),
+        (
+            vec![&*config, "--log", &log, "--site", "other"],
+            1,
+            "no such site",
+        ),
+        (vec![&*config, "--log", "no-such-file"], 1, "no-such-file"),
+        (
+            vec![&*config, "--log", empty.to_str().unwrap()],
+            1,
+            "no request",
+        ),
+    ] {
+        let refused = run(&[&["advise"][..], &arguments].concat());
+        assert_code(&refused, code);
+        assert!(err(&refused).contains(part), "{part}: {}", err(&refused));
+    }
+}

@@ -47,7 +47,7 @@ fn admin_answer(path: &str) -> String {
     config.access_log = None;
     // A node of a fleet has metrics more. The servers need not be there.
     let text = "[cluster]\nnats = [\"nats://127.0.0.1:9\"]\n[[site]]\nname = \"a\"\nhosts = [\"*\"]\norigins = [\"http://127.0.0.1:9\"]\n";
-    config.cluster = Config::parse(text, "tero.toml", &workspace())
+    config.cluster = Config::parse(text, "tero.toml", workspace())
         .unwrap()
         .cluster;
     let server = tero::serve(config, Clock::real(), &tero_tests::compiler()).unwrap();

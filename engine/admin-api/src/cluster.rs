@@ -143,13 +143,3 @@ pub struct FleetNote {
     /// Why it was not told.
     pub why: Option<String>,
 }
-
-/// The nodes that sums are over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct FleetCoverage {
-    /// Those that are counted.
-    pub nodes: Vec<String>,
-    /// Those that were heard of and did not answer.
-    pub missing: Vec<String>,
-}

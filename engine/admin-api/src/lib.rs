@@ -47,8 +47,8 @@ mod warm;
 
 pub use certificates::{AcmeReport, CertificateFileReport, CertificatesResponse};
 pub use cluster::{
-    ClusterResponse, FleetCoverage, FleetNote, NatsReport, NodeCanary, NodePolicy, NodeReport,
-    NodeStatus, NodeTable, NodeTrialFigures, PurgeStanding,
+    ClusterResponse, FleetNote, NatsReport, NodeCanary, NodePolicy, NodeReport, NodeStatus,
+    NodeTable, NodeTrialFigures, PurgeStanding,
 };
 pub use data::{
     CONTENT, ConfiguredTableReport, LookUpRequest, LookUpResponse, PushTableRequest,
@@ -92,8 +92,9 @@ pub use purge::{
 };
 pub use reload::ReloadResponse;
 pub use stats::{
-    DecisionCacheStats, HitFigures, HourStats, OutcomeCounts, SiteStats, SiteWeek, StatsRequest,
-    StatsResponse, StoreStats, VariantStats, WeekFigures, WeekHour, WeekResponse, WeekVariant,
+    DecisionCacheStats, FleetCoverage, HitFigures, HourStats, OutcomeCounts, SiteStats, SiteWeek,
+    StatsRequest, StatsResponse, StoreStats, VariantStats, WeekFigures, WeekHour, WeekResponse,
+    WeekVariant,
 };
 pub use trials::{
     CanaryGuard, CanaryReport, CanaryResponse, CanarySummary, FieldTally, GroupFigures,

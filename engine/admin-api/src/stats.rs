@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FleetCoverage, Problem, Question};
+use crate::{Problem, Question};
 
 /// What was counted since the edge started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,16 @@ pub struct StatsResponse {
     pub decision_cache: DecisionCacheStats,
     /// The nodes that these are sums over; `None` if it is this node alone.
     pub fleet: Option<FleetCoverage>,
+}
+
+/// The nodes that sums are over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FleetCoverage {
+    /// Those that are counted.
+    pub nodes: Vec<String>,
+    /// Those that were heard of and did not answer.
+    pub missing: Vec<String>,
 }
 
 /// Whose statistics are asked for.

@@ -295,7 +295,7 @@ fn router() -> Router<Arc<Handler>> {
         handler(Work::AtOnce, health::health),
         handler(Work::AtOnce, health::ready),
         handler(Work::Long, metrics::metrics),
-        handler(Work::Long, stats::stats),
+        handler(Work::Long, fleet_stats::stats),
         handler(Work::Long, week::week),
         stream_handler(live::live),
         handler(Work::AtOnce, events::events),

@@ -20,7 +20,7 @@ pub(super) fn fleet(context: &AdminContext) -> Result<&Fleet, AdminRefusal> {
     let fleet = context.fleet.as_deref();
     fleet.ok_or_else(|| {
         AdminRefusal::unknown(
-            "this node is of no fleet",
+            "this node belongs to no fleet",
             "add [cluster] to the configuration, and start tero again",
         )
     })

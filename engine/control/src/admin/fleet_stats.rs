@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::call::Call;
 use super::cluster;
 use super::context::AdminContext;
 use super::reply::AdminRefusal;
@@ -10,6 +11,7 @@ use super::stats;
 use crate::cluster::bus::FleetQuestion;
 use crate::cluster::figures::outcomes_of;
 use serde::{Deserialize, Serialize};
+use tero_admin_api::endpoints::Stats;
 use tero_admin_api::{
     DecisionCacheStats, FleetCoverage, HitFigures, HourStats, SiteStats, StatsResponse, StoreStats,
     VariantStats,
@@ -34,8 +36,19 @@ pub(crate) fn own(node: &str, context: &AdminContext) -> Option<Vec<u8>> {
     serde_json::to_vec(&answer).ok()
 }
 
+/// The counters since the start.
+pub(super) fn stats(
+    context: &AdminContext,
+    call: Call<'_, Stats>,
+) -> Result<StatsResponse, AdminRefusal> {
+    match call.read()?.fleet {
+        true => of_fleet(context),
+        false => Ok(stats::of_this_node(context)),
+    }
+}
+
 /// The sums over the nodes that answer. Those that don't are named.
-pub(super) fn of_fleet(context: &AdminContext) -> Result<StatsResponse, AdminRefusal> {
+fn of_fleet(context: &AdminContext) -> Result<StatsResponse, AdminRefusal> {
     let fleet = cluster::fleet(context)?;
     let answers = fleet
         .ask(&FleetQuestion::Stats, PATIENCE)

@@ -1,11 +1,7 @@
 //! `GET /stats`: hit rates by site, variant and local hour.
 
-use super::call::Call;
 use super::context::AdminContext;
-use super::fleet_stats;
-use super::reply::AdminRefusal;
 use super::reports::{hit_rate, rounded};
-use tero_admin_api::endpoints::Stats;
 use tero_admin_api::{
     DecisionCacheStats, HitFigures, HourStats, OutcomeCounts, SiteStats, StatsResponse, StoreStats,
     VariantStats,
@@ -14,17 +10,6 @@ use tero_edge::request::site::Site;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::counters::{HOURS, Outcomes};
 use tero_semantics::timestamp::Timestamp;
-
-/// The counters since the start.
-pub(super) fn stats(
-    context: &AdminContext,
-    call: Call<'_, Stats>,
-) -> Result<StatsResponse, AdminRefusal> {
-    match call.read()?.fleet {
-        true => fleet_stats::of_fleet(context),
-        false => Ok(of_this_node(context)),
-    }
-}
 
 /// The counters of this node.
 pub(super) fn of_this_node(context: &AdminContext) -> StatsResponse {

@@ -40,7 +40,7 @@ Exit code: 0 if all is sound, 1 if not or if it can't be read,
 const EXPORT_EXAMPLE: &str = "\
 Examples:
   tero disk export /var/cache/tero --to rescued
-  tero disk export /var/cache/tero --to rescued --prefix https://shop.example/img/
+  tero disk export /var/cache/tero --to rescued --prefix https://shop.example/
 
 Writes the contents as files, and responses.jsonl with a line of JSON for each:
 file, URL, status, fields. Purged responses are left out.

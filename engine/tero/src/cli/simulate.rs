@@ -401,8 +401,8 @@ fn progress_line(title: &str, requests: u64, read: Option<(u64, u64)>, took_secs
             ".".repeat(20 - done),
             read * 100 / total
         );
-        if read > 0 {
-            let _ = write!(line, ", {} s left", took_secs * (total - read) / read);
+        if let Some(left) = (took_secs * total.saturating_sub(read)).checked_div(read) {
+            let _ = write!(line, ", {left} s left");
         }
     }
     line

@@ -1,7 +1,5 @@
 //! Policies, data tables, canaries and shields of a fleet, with real servers of NATS.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tero_admin_api::endpoints::{
@@ -149,26 +147,14 @@ fn a_version_is_pushed_activated_and_rolled_back_on_all_nodes() {
         fleet.nodes.iter().all(|node| has(node, &digest))
     });
     assert_eq!(active(two), "configuration");
-    let began = Instant::now();
     activate(two, &digest);
     fleet.wait_for(&digest);
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
     for node in &fleet.nodes {
         assert_eq!(ttl(node, "/a"), Some(300));
     }
-    let began = Instant::now();
     let answer = three.call::<Rollback>(&["rules"], &());
     assert!(answer.fleet.expect("it is of a fleet").told);
     fleet.wait_for("configuration");
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
     assert_eq!(ttl(one, "/b"), Some(60));
 }
 
@@ -335,10 +321,8 @@ fn a_canary_is_on_a_share_of_the_nodes_and_ends_everywhere() {
     assert!(chosen.contains(&"three".to_owned()), "{chosen:?}");
     let is_chosen = |place: usize| chosen.contains(&NAMES[place].to_owned());
     let on_chosen = || {
-        let nodes = fleet.nodes.iter().enumerate();
-        nodes
-            .map(|(place, node)| has_canary(node) == is_chosen(place))
-            .all(|good| good)
+        let mut nodes = fleet.nodes.iter().enumerate();
+        nodes.all(|(place, node)| has_canary(node) == is_chosen(place))
     };
     eventually("the canary on the chosen nodes", on_chosen);
     fleet.nodes[2].call::<StopCanary>(&["rules"], &());

@@ -150,16 +150,16 @@ fn happening() -> impl Strategy<Value = Happening> {
 }
 
 /// A fleet, and the time of the last purge of each page.
-struct Fleet {
+struct TwinFleet {
     log: TwinLog,
     nodes: Vec<Node>,
     now: u64,
     purged: BTreeMap<u8, u64>,
 }
 
-impl Fleet {
-    fn new() -> Fleet {
-        Fleet {
+impl TwinFleet {
+    fn new() -> TwinFleet {
+        TwinFleet {
             log: TwinLog::default(),
             nodes: (0..NODES).map(|_| Node::new()).collect(),
             now: 0,
@@ -264,7 +264,7 @@ proptest! {
     /// for stale. Entries that the log lost after it acknowledged them come by the second path.
     #[test]
     fn no_purge_is_lost_in_silence(happenings in prop::collection::vec(happening(), 1..80)) {
-        let mut fleet = Fleet::new();
+        let mut fleet = TwinFleet::new();
         for happening in &happenings {
             fleet.happen(happening);
         }
@@ -280,7 +280,7 @@ proptest! {
     /// Of what the log never took back, the log alone brings everything.
     #[test]
     fn the_log_alone_loses_nothing_that_it_kept(happenings in prop::collection::vec(happening(), 1..80)) {
-        let mut fleet = Fleet::new();
+        let mut fleet = TwinFleet::new();
         let keeps = |one: &&Happening| !matches!(one, Happening::LoseLast | Happening::RollBack(_));
         for happening in happenings.iter().filter(keeps) {
             fleet.happen(happening);
@@ -292,7 +292,7 @@ proptest! {
     /// Where the log is sound there is nothing to doubt, however often nodes restart.
     #[test]
     fn a_sound_log_raises_no_doubt(happenings in prop::collection::vec(happening(), 1..80)) {
-        let mut fleet = Fleet::new();
+        let mut fleet = TwinFleet::new();
         (0..NODES).for_each(|node| fleet.happen(&Happening::Open(node)));
         let is_sound = |happening: &&Happening| {
             use Happening::*;
@@ -313,8 +313,8 @@ proptest! {
 }
 
 /// A node that has applied ten purges, and stored two pages since.
-fn followed() -> Fleet {
-    let mut fleet = Fleet::new();
+fn followed() -> TwinFleet {
+    let mut fleet = TwinFleet::new();
     fleet.nodes[1].open(&fleet.log);
     for _ in 0..10 {
         fleet.happen(&Happening::Purge(0));
@@ -327,7 +327,7 @@ fn followed() -> Fleet {
 }
 
 /// The doubts of the node after this.
-fn doubts(then: impl FnOnce(&mut Fleet)) -> Vec<LogDoubt> {
+fn doubts(then: impl FnOnce(&mut TwinFleet)) -> Vec<LogDoubt> {
     let mut fleet = followed();
     then(&mut fleet);
     fleet.settle();
@@ -337,26 +337,26 @@ fn doubts(then: impl FnOnce(&mut Fleet)) -> Vec<LogDoubt> {
 
 #[test]
 fn each_fault_has_its_reason() {
-    let purge = |fleet: &mut Fleet| fleet.happen(&Happening::Purge(1));
+    let purge = |fleet: &mut TwinFleet| fleet.happen(&Happening::Purge(1));
     assert_eq!(doubts(purge), []);
     assert_eq!(doubts(|fleet| fleet.log.recreate()), [LogDoubt::OtherLog]);
     assert_eq!(doubts(|fleet| fleet.log.roll_back(3)), [LogDoubt::Rewind]);
-    let regrown = |fleet: &mut Fleet| {
+    let regrown = |fleet: &mut TwinFleet| {
         fleet.log.roll_back(3);
         (0..5).for_each(|_| purge(fleet));
     };
     assert_eq!(doubts(regrown), [LogDoubt::Fork]);
-    let recreated_and_longer = |fleet: &mut Fleet| {
+    let recreated_and_longer = |fleet: &mut TwinFleet| {
         fleet.log.recreate();
         (0..20).for_each(|_| purge(fleet));
     };
     assert_eq!(doubts(recreated_and_longer), [LogDoubt::OtherLog]);
-    let skipped = |fleet: &mut Fleet| {
+    let skipped = |fleet: &mut TwinFleet| {
         fleet.happen(&Happening::Skip(1, 1));
         (0..2).for_each(|_| purge(fleet));
     };
     assert_eq!(doubts(skipped), [LogDoubt::Gap]);
-    let away_for_long = |fleet: &mut Fleet| {
+    let away_for_long = |fleet: &mut TwinFleet| {
         fleet.nodes[1].cursor = None;
         (0..5).for_each(|_| purge(fleet));
         fleet.log.trim(12);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::edit::shown;
 use super::{ConfigEdit, MAX_PATTERNS, Proposal, StudiedAnswer, hashed, parameters, percent};
 use tero_semantics::timestamp::Timestamp;
 
@@ -190,15 +191,4 @@ impl PatternChanges {
             }],
         })
     }
-}
-
-/// A duration as the configuration writes it.
-pub(super) fn shown(duration: Duration) -> String {
-    let secs = duration.as_secs();
-    for (unit, name) in [(86_400, "d"), (3_600, "h"), (60, "min")] {
-        if secs >= unit && secs.is_multiple_of(unit) {
-            return format!("{}{name}", secs / unit);
-        }
-    }
-    format!("{secs}s")
 }

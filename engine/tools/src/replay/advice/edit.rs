@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use super::changes::shown;
 use tero_config::units;
 
 /// A change of a configuration.
@@ -455,4 +454,15 @@ fn joined(lines: &[String]) -> String {
     let mut text = lines.join("\n");
     text.push('\n');
     text
+}
+
+/// A duration as the configuration writes it.
+pub(super) fn shown(duration: Duration) -> String {
+    let secs = duration.as_secs();
+    for (unit, name) in [(86_400, "d"), (3_600, "h"), (60, "min")] {
+        if secs >= unit && secs.is_multiple_of(unit) {
+            return format!("{}{name}", secs / unit);
+        }
+    }
+    format!("{secs}s")
 }

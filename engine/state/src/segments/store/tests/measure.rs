@@ -41,13 +41,13 @@ fn measure_writing_opening_reading_and_dropping() {
     let usage = store.usage();
     let given = (RECORDS * (key(0).len() + head.len() + CONTENT)) as f64;
     let amplification = usage.bytes as f64 / given;
-    println!("| what | measured |\n|---|--:|");
-    println!(
+    eprintln!("| what | measured |\n|---|--:|");
+    eprintln!(
         "| write a record of 1 KiB, µs | {:.2} |",
         writing.as_secs_f64() * 1e6 / RECORDS as f64
     );
-    println!("| write amplification | {amplification:.3} |");
-    println!(
+    eprintln!("| write amplification | {amplification:.3} |");
+    eprintln!(
         "| memory for each, bytes | {:.1} |",
         usage.index_bytes as f64 / RECORDS as f64
     );
@@ -55,7 +55,7 @@ fn measure_writing_opening_reading_and_dropping() {
     drop(store);
     let began = Instant::now();
     let (store, report) = SegmentStore::open(large(&folder)).unwrap();
-    println!(
+    eprintln!(
         "| open a million after SIGKILL, ms | {:.0} |",
         began.elapsed().as_secs_f64() * 1e3
     );
@@ -63,7 +63,7 @@ fn measure_writing_opening_reading_and_dropping() {
     drop(store);
     let began = Instant::now();
     let (store, _) = SegmentStore::open(large(&folder)).unwrap();
-    println!(
+    eprintln!(
         "| open a million, ms | {:.0} |",
         began.elapsed().as_secs_f64() * 1e3
     );
@@ -75,7 +75,7 @@ fn measure_writing_opening_reading_and_dropping() {
         let record = store.read(&key, place, ReadMode::Wait).unwrap();
         assert_eq!(record.piece(0, ReadMode::Wait).unwrap().len(), CONTENT);
     }
-    println!(
+    eprintln!(
         "| read a record, warm, µs | {:.2} |",
         began.elapsed().as_secs_f64() * 1e6 / f64::from(reads as u32)
     );
@@ -99,14 +99,14 @@ fn measure_writing_opening_reading_and_dropping() {
     let began = Instant::now();
     (0..RECORDS / 10).for_each(|number| fs::remove_file(path(number)).unwrap());
     let removing = began.elapsed();
-    println!(
+    eprintln!(
         "| drop the oldest tenth, ms | {:.1} |",
         segments.as_secs_f64() * 1e3
     );
-    println!(
+    eprintln!(
         "| remove as many files, ms | {:.1} |",
         removing.as_secs_f64() * 1e3
     );
-    println!("| on disk, MiB | {:.0} |", usage.bytes as f64 / MIB);
+    eprintln!("| on disk, MiB | {:.0} |", usage.bytes as f64 / MIB);
     assert!(amplification <= 1.1, "{amplification}");
 }

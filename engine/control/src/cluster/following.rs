@@ -14,6 +14,8 @@ use tero_time::clock::Clock;
 
 /// Entries that are applied before the position is written, at most.
 const MOST_AT_ONCE: usize = 4_096;
+/// How often a node that catches up writes its position, in milliseconds.
+const RECORD_EVERY_MS: u64 = 250;
 /// A feed that shows no sign of life for so long is begun anew. Consumers do every two seconds.
 const QUIET: Duration = Duration::from_secs(6);
 /// How often the log is looked at while the feed goes on.
@@ -129,6 +131,10 @@ impl ClusterNode {
                 FollowerAction::Reopen => {}
             }
         }
+        // A node that catches up counts nothing yet: it need not wait for its disks with each batch.
+        if !is_caught_up && self.was_recorded_lately() {
+            return;
+        }
         // The disks have the purges first: a position that is ahead of them would lose some.
         sync_purges(&self.edge);
         if let Some(position) = position {
@@ -148,6 +154,16 @@ impl ClusterNode {
         if let Some(has_come) = self.outbox().get_mut(&order.id) {
             *has_come = true;
         }
+    }
+
+    fn was_recorded_lately(&self) -> bool {
+        let now = millis(Clock::real().now());
+        let before = self.recorded_at.swap(now, Relaxed);
+        let is_lately = now.saturating_sub(before) < RECORD_EVERY_MS;
+        if is_lately {
+            self.recorded_at.store(before, Relaxed);
+        }
+        is_lately
     }
 
     fn record(&self, position: LogPosition, is_caught_up: bool) {

@@ -42,6 +42,8 @@ pub struct ClusterNode {
     pub(super) position_file: PositionFile,
     /// The slot of the last beat in the log.
     pub(super) last_beat: AtomicU64,
+    /// When the position was written while the node caught up, in milliseconds.
+    pub(super) recorded_at: AtomicU64,
     book: Mutex<PurgeBook>,
     /// Purges that were taken here and have not come back by the log, and whether they have since.
     outbox: Mutex<HashMap<PurgeId, bool>>,
@@ -111,6 +113,7 @@ impl ClusterNode {
             max_blind: parts.max_blind,
             position_file: parts.position_file,
             last_beat: AtomicU64::new(0),
+            recorded_at: AtomicU64::new(0),
             book: Mutex::new(PurgeBook::since(since.saturating_sub(CLOCKS_DIFFER_BY_MS))),
             outbox: Mutex::default(),
             progress: watch::channel(progress).0,

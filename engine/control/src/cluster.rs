@@ -7,6 +7,15 @@
 //! `nats` and what lies below it are the only files that know of NATS. Without the feature `cluster`
 //! they are left out, and a configuration with `[cluster]` is refused.
 
+#![cfg_attr(
+    not(feature = "cluster"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "only the client of NATS starts a node"
+    )
+)]
+
 pub mod blindness;
 pub mod book;
 pub mod bus;

@@ -24,6 +24,13 @@ pub(crate) fn tls_connector(ca: Option<&Path>) -> io::Result<TlsConnector> {
 ///
 /// # Errors
 /// If a file can't be used, or key and certificate don't fit.
+#[cfg_attr(
+    not(feature = "cluster"),
+    allow(
+        dead_code,
+        reason = "only the nodes of a fleet show certificates to each other"
+    )
+)]
 pub(crate) fn mutual_tls_connector(
     ca: &Path,
     certificate: &Path,

@@ -13,7 +13,7 @@ use super::field_edits::{EditedMessage, untouchable};
 /// use tero_semantics::trailers::may_be_trailer;
 ///
 /// assert!(may_be_trailer(&HeaderName::from_static("x-checksum")));
-/// assert!(may_be_trailer(&HeaderName::from_static("digest")));
+/// assert!(may_be_trailer(&HeaderName::from_static("content-digest")));
 /// assert!(!may_be_trailer(&AUTHORIZATION));
 /// assert!(!may_be_trailer(&HeaderName::from_static("x-forwarded-for")));
 /// ```

@@ -6,7 +6,8 @@ use super::field_edits::{EditedMessage, untouchable};
 
 /// Whether a request may have a field in its trailers: not one that frames, routes, controls or
 /// authenticates the request, describes its content, or that only a proxy may set. A recipient may
-/// merge trailers into the head, where such a field would say something unchecked.
+/// merge trailers into the head, where such a field would say something unchecked. A digest of the
+/// content is what its end can tell alone (RFC 9530 §2).
 ///
 /// ```
 /// use http::header::{AUTHORIZATION, HeaderName};
@@ -19,6 +20,9 @@ use super::field_edits::{EditedMessage, untouchable};
 /// ```
 pub fn may_be_trailer(name: &HeaderName) -> bool {
     let text = name.as_str();
+    if matches!(text, "digest" | "content-digest") {
+        return true;
+    }
     untouchable(name, EditedMessage::Request).is_none()
         && !text.starts_with("accept")
         && !text.starts_with("sec-")

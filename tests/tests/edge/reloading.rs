@@ -399,6 +399,9 @@ fn limits_hold_for_connections_after_the_reload() {
     // At most two connections of a client: a third one is closed.
     let few: &[(&str, &[(&str, &str)])] = &[("server", &[("max_connections_per_client", "2")])];
     assert!(reload(&serving, &with(&text, few)).is_empty());
+    tero_tests::eventually("the connections before it are closed", || {
+        serving.metric("tero_connections_open") == Some(0.0)
+    });
     let mut open = [(); 2].map(|()| serving.client());
     for client in &mut open {
         assert_eq!(client.send(&get("/x")).status, 200);

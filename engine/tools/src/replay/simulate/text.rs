@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use super::compare::{NoisyDifference, ScenarioDifference};
 use super::curve::CurvePoint;
 use super::report::{ForecastReport, RequestFigures, ScenarioReport};
-use tero_config::units::show_size;
 
 /// Rows of variants and reasons that are printed; JSON has all.
 const TOLD_ROWS: usize = 12;
@@ -112,7 +111,7 @@ fn write_scenario(text: &mut String, scenario: &ScenarioReport) {
         text,
         &format!(
             "memory: {} in {} keys at the end, {} evicted",
-            show_size(scenario.memory_used),
+            show_rounded(scenario.memory_used),
             scenario.entries,
             scenario.evictions
         ),
@@ -129,10 +128,10 @@ fn write_scenario(text: &mut String, scenario: &ScenarioReport) {
                 plan.plan,
                 plan.runs,
                 plan.fetched,
-                show_size(plan.bytes),
+                show_rounded(plan.bytes),
                 plan.used,
                 plan.hits_given,
-                show_size(plan.wasted_bytes),
+                show_rounded(plan.wasted_bytes),
                 plan.in_vain,
             ),
         );

@@ -3,7 +3,6 @@
 //! Each module keeps its own counters; a scrape reads them all. Labels are bounded: sites, policies
 //! and plans by the configuration, variants by `max_policy_variants`.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,19 +16,18 @@ use super::call::Call;
 use super::context::AdminContext;
 use super::exposition::{as_prometheus_text, prefers_open_metrics};
 use super::reply::AdminRefusal;
-use super::samples::{Sample, counters, gauges, histograms, seconds};
-use super::{cluster_metrics, data, events, fleet_metrics, process, trials, warm};
+use super::samples::{counters, gauges, histograms, per_site, seconds, site_label};
+use super::{
+    cluster_metrics, data, disk_metrics, events, fleet_metrics, origin_metrics, policy_metrics,
+    process, trials, warm,
+};
 use crate::acme::{NameReport, OrderCounts};
 use tero_admin_api::{MetricsText, endpoints::Metrics};
-use tero_config::calendars::{missing_years, years_by_law};
 use tero_edge::limit_table::LimitTable;
-use tero_edge::origin::HopCondition;
 use tero_edge::request::site::Site;
-use tero_edge::store::disk::DiskFigures;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::access_log::AccessLog;
 use tero_edge::telemetry::handshake_counters::HandshakeResult;
-use tero_policy_host::{FailureKind, HookCounters, Policy, PolicyStatus};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::zones;
 
@@ -66,10 +64,8 @@ impl Collector for MetricsCollector {
         maintenance(&mut encoder, &sites, self.0.edge.clock.wall())?;
         local_times(&mut encoder, &sites, self.0.edge.clock.wall())?;
         self.responses(&mut encoder, &sites)?;
-        origins(&mut encoder, &sites)?;
+        origin_metrics::origins(&mut encoder, &sites)?;
         codings(&mut encoder, &sites)?;
-        hops(&mut encoder, &sites)?;
-        breakers(&mut encoder, &sites)?;
         self.cache(&mut encoder)?;
         self.purges(&mut encoder)?;
         cluster_metrics::metrics(&self.0, &mut encoder)?;
@@ -77,7 +73,7 @@ impl Collector for MetricsCollector {
         zone_data(&mut encoder)?;
         self.connections(&mut encoder)?;
         self.tls(&mut encoder)?;
-        policies(&mut encoder, &sites, self.0.edge.clock.wall())?;
+        policy_metrics::policies(&mut encoder, &sites, self.0.edge.clock.wall())?;
         trials::metrics(&self.0.rollout.state(), &mut encoder)?;
         data::metrics(&self.0.data.state(), &mut encoder)?;
         self.decisions(&mut encoder)?;
@@ -87,17 +83,6 @@ impl Collector for MetricsCollector {
         self.build(&mut encoder)?;
         process::metrics(&mut encoder)
     }
-}
-
-fn site_label(site: &Site) -> (&'static str, String) {
-    ("site", site.settings.name.to_string())
-}
-
-fn per_site<V>(sites: &[Arc<Site>], value: impl Fn(&Site) -> V) -> Vec<Sample<V>> {
-    sites
-        .iter()
-        .map(|site| (vec![site_label(site)], value(site)))
-        .collect()
 }
 
 fn requests(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
@@ -254,28 +239,6 @@ fn routes(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
     histograms(encoder, "tero_route_seconds", help, times)
 }
 
-fn origins(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
-    let mut samples = Vec::new();
-    for site in sites {
-        for (status, count) in site.counters.origin_requests() {
-            samples.push((vec![site_label(site), ("status", status.to_owned())], count));
-        }
-    }
-    counters(
-        encoder,
-        "tero_origin_requests",
-        "Requests to origins, by class of the status",
-        samples,
-    )?;
-    let seconds = per_site(sites, |site| site.counters.origin_seconds());
-    histograms(
-        encoder,
-        "tero_origin_seconds",
-        "From a request to an origin to the head of its response",
-        seconds,
-    )
-}
-
 /// What became of coding stored responses.
 fn codings(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
     let (mut made, mut spent, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
@@ -295,67 +258,6 @@ fn codings(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result 
     seconds(encoder, "tero_coding_seconds", help, spent)?;
     let help = "Stored responses, or codings of them, that were not made";
     counters(encoder, "tero_coding_skipped", help, skipped)
-}
-
-/// The circuit breakers of the sites, and the requests that wait.
-fn breakers(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
-    let (mut opened, mut open, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
-    for site in sites {
-        for (route, origin) in site.origins() {
-            let of_route = route.map(|route| ("route", route.to_owned()));
-            let labels: Vec<_> = [site_label(site)].into_iter().chain(of_route).collect();
-            waiting.push((labels.clone(), origin.waiting() as u64));
-            let (count, is_open) = origin.breaker_figures();
-            opened.push((labels.clone(), count));
-            open.push((labels, u64::from(is_open)));
-        }
-    }
-    let help =
-        "How often the origins failed for so many pages that stale ones were served without asking";
-    counters(encoder, "tero_origin_breaker_opened", help, opened)?;
-    let help = "Whether stale pages are served without asking, since the origins fail";
-    gauges(encoder, "tero_origin_breaker_open", help, open)?;
-    let help = "Requests that wait for a place among max_fetches";
-    gauges(encoder, "tero_origin_waiting", help, waiting)
-}
-
-/// The figures of each next hop.
-fn hops(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
-    let (mut results, mut spent, mut opened) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut resting, mut ends) = (Vec::new(), Vec::new());
-    for site in sites {
-        for hop in site.hops.figures() {
-            let labels = vec![site_label(site), ("origin", hop.name)];
-            for (result, count) in hop.results {
-                let result = vec![("result", result.to_owned())];
-                results.push(([labels.clone(), result].concat(), count));
-            }
-            spent.push((labels.clone(), hop.seconds));
-            opened.push((labels.clone(), hop.connections));
-            if let Some(end) = hop.certificate_ends {
-                ends.push((labels.clone(), end));
-            }
-            resting.push((
-                labels,
-                u64::from(hop.state.condition != HopCondition::Healthy),
-            ));
-        }
-    }
-    let help = "Requests to each origin, by class of the status or the failure";
-    counters(encoder, "tero_origin_attempts", help, results)?;
-    let help = "Time from requests to each origin to the heads of their responses";
-    seconds(encoder, "tero_origin_attempt_seconds", help, spent)?;
-    let help = "Connections opened to each origin";
-    counters(encoder, "tero_origin_connections", help, opened)?;
-    let help = "Whether an origin is tried after all others, since a connection failed";
-    gauges(encoder, "tero_origin_resting", help, resting)?;
-    let help = "When the certificate of each origin ends, as of the latest connection";
-    gauges(
-        encoder,
-        "tero_origin_certificate_ends_timestamp_seconds",
-        help,
-        ends,
-    )
 }
 
 impl MetricsCollector {
@@ -608,93 +510,7 @@ impl MetricsCollector {
                 (answer("refused"), usage.refused),
             ],
         )?;
-        self.disks(encoder)
-    }
-
-    /// The disks below the memory, if there are any.
-    fn disks(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let disk = self.0.edge.store.disk();
-        let figures = disk.map_or_else(Vec::new, |disk| disk.figures());
-        let of = |value: fn(&DiskFigures) -> u64| -> Vec<Sample<u64>> {
-            let label = |disk: &DiskFigures| vec![("disk", disk.path.display().to_string())];
-            figures
-                .iter()
-                .map(|disk| (label(disk), value(disk)))
-                .collect()
-        };
-        for (name, help, value) in [
-            (
-                "tero_disk_responses",
-                "Responses on a disk",
-                (|disk| disk.records) as fn(&DiskFigures) -> u64,
-            ),
-            ("tero_disk_bytes", "Bytes on a disk", |disk| disk.bytes),
-            (
-                "tero_disk_index_bytes",
-                "Memory of the index of a disk",
-                |disk| disk.index_bytes,
-            ),
-            (
-                "tero_disk_failed",
-                "Whether a disk is left out because it failed",
-                |disk| u64::from(disk.has_failed),
-            ),
-            (
-                "tero_disk_slow",
-                "Whether requests don't wait for a disk, since it is too slow",
-                |disk| u64::from(disk.is_slow),
-            ),
-        ] {
-            gauges(encoder, name, help, of(value))?;
-        }
-        for (name, help, value) in [
-            (
-                "tero_disk_hits",
-                "Look-ups that a disk answered",
-                (|disk| disk.hits) as fn(&DiskFigures) -> u64,
-            ),
-            (
-                "tero_disk_unusable",
-                "Records that were purged, damaged or of another key when they were looked up",
-                |disk| disk.unusable,
-            ),
-            (
-                "tero_disk_skipped",
-                "Look-ups that gave up waiting for a disk",
-                |disk| disk.skipped,
-            ),
-            ("tero_disk_written", "Responses written to a disk", |disk| {
-                disk.written
-            }),
-            (
-                "tero_disk_dropped",
-                "Responses that were not written, since too many waited",
-                |disk| disk.dropped,
-            ),
-            (
-                "tero_disk_written_heads",
-                "Responses of which only the head was written to a disk",
-                |disk| disk.written_heads,
-            ),
-            (
-                "tero_disk_failures",
-                "Reads and writes of a disk that failed",
-                |disk| disk.failures,
-            ),
-            (
-                "tero_disk_erased",
-                "Purged records that were erased from a disk",
-                |disk| disk.erased,
-            ),
-            (
-                "tero_disk_removed_early",
-                "Segments that were removed since the file system was full",
-                |disk| disk.removed_for_full_disk,
-            ),
-        ] {
-            counters(encoder, name, help, of(value))?;
-        }
-        Ok(())
+        disk_metrics::disks(&self.0, encoder)
     }
 
     fn purges(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
@@ -755,119 +571,4 @@ fn zone_data(encoder: &mut DescriptorEncoder) -> fmt::Result {
         "The time zone data in force",
         vec![(labels, 1_u64)],
     )
-}
-
-fn policies(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>], now: Timestamp) -> fmt::Result {
-    let all = sites.iter().flat_map(|site| site.policies.policies());
-    let by_name: BTreeMap<&str, &Arc<Policy>> =
-        all.map(|policy| (&**policy.name(), policy)).collect();
-    let (mut decisions, mut spent, mut active) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut missing, mut by_law) = (Vec::new(), Vec::new());
-    let (mut withheld, mut switched_off) = (Vec::new(), Vec::new());
-    for (name, policy) in &by_name {
-        let label = ("policy", (*name).to_owned());
-        let figures = policy.counters();
-        for &hook in &policy.manifest().hooks {
-            let labels = vec![label.clone(), ("hook", hook.as_str().to_owned())];
-            let of: &HookCounters = figures.of(hook);
-            for (result, count) in results(of) {
-                decisions.push((
-                    [labels.clone(), vec![("result", result.to_owned())]].concat(),
-                    count,
-                ));
-            }
-            spent.push((labels, of.seconds));
-        }
-        if policy.calendar().has_years() {
-            missing.push((
-                vec![label.clone()],
-                missing_years(policy.calendar(), now).len() as u64,
-            ));
-            by_law.push((
-                vec![label.clone()],
-                years_by_law(policy.calendar(), now).len() as u64,
-            ));
-        }
-        withheld.push((vec![label.clone()], figures.withheld));
-        switched_off.push((vec![label.clone()], figures.switched_off));
-        active.push((
-            vec![label],
-            u64::from(policy.status(now) == PolicyStatus::Active),
-        ));
-    }
-    counters(
-        encoder,
-        "tero_policy_decisions",
-        "Questions to policies, by result",
-        decisions,
-    )?;
-    seconds(
-        encoder,
-        "tero_policy_seconds",
-        "Time spent in policies",
-        spent,
-    )?;
-    usage(encoder, &by_name)?;
-    gauges(
-        encoder,
-        "tero_policy_active",
-        "Whether a policy is asked: 0 when it is switched off",
-        active,
-    )?;
-    counters(
-        encoder,
-        "tero_policy_switched_off",
-        "How often a policy was switched off for a rest",
-        switched_off,
-    )?;
-    counters(
-        encoder,
-        "tero_policy_withheld",
-        "Questions that were not asked, since they had failed a moment before",
-        withheld,
-    )?;
-    let help = "Years that have begun, or begin within two months, without holidays in a policy's calendar";
-    gauges(encoder, "tero_policy_calendar_missing_years", help, missing)?;
-    let help = "Years that have begun, or begin within two months, of whose holidays a policy's calendar has those of laws alone";
-    gauges(encoder, "tero_policy_calendar_years_by_law", help, by_law)
-}
-
-fn usage(encoder: &mut DescriptorEncoder, policies: &BTreeMap<&str, &Arc<Policy>>) -> fmt::Result {
-    let (mut instances, mut memory, mut lines) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, policy) in policies {
-        let (label, used) = (("policy", (*name).to_owned()), policy.usage());
-        instances.push((vec![label.clone()], used.instances));
-        memory.push((vec![label.clone()], used.memory_bytes as u64));
-        for (result, count) in [("kept", used.lines), ("dropped", used.dropped_lines)] {
-            lines.push((vec![label.clone(), ("result", result.to_owned())], count));
-        }
-    }
-    counters(
-        encoder,
-        "tero_policy_instances",
-        "Instances of policies made",
-        instances,
-    )?;
-    gauges(
-        encoder,
-        "tero_policy_memory_bytes",
-        "The most memory that one instance of a policy held",
-        memory,
-    )?;
-    counters(
-        encoder,
-        "tero_policy_log_lines",
-        "Lines that policies logged, and whether they were kept",
-        lines,
-    )
-}
-
-fn results(of: &HookCounters) -> [(&'static str, u64); 1 + FailureKind::ALL.len()] {
-    [
-        ("ok", of.ok),
-        (FailureKind::Trap.as_str(), of.trap),
-        (FailureKind::Deadline.as_str(), of.deadline),
-        (FailureKind::Memory.as_str(), of.memory),
-        (FailureKind::BadAnswer.as_str(), of.bad_answer),
-    ]
 }

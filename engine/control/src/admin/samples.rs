@@ -1,15 +1,30 @@
 //! Writes families of metrics.
 
 use std::fmt;
+use std::sync::Arc;
 
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 
+use tero_edge::request::site::Site;
 use tero_edge::telemetry::counters::{BUCKETS, HistogramSnapshot};
 
 /// One value of a family, with its labels.
 pub(super) type Sample<V> = (Vec<(&'static str, String)>, V);
+
+/// The label of a site.
+pub(super) fn site_label(site: &Site) -> (&'static str, String) {
+    ("site", site.settings.name.to_string())
+}
+
+/// A sample of each site.
+pub(super) fn per_site<V>(sites: &[Arc<Site>], value: impl Fn(&Site) -> V) -> Vec<Sample<V>> {
+    sites
+        .iter()
+        .map(|site| (vec![site_label(site)], value(site)))
+        .collect()
+}
 
 /// Writes a family of counters. `name` is without `_total`, which the encoder adds.
 pub(super) fn counters(

@@ -1,0 +1,96 @@
+//! The metrics of origins: of all of a site together, and of each.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::samples::{counters, gauges, histograms, per_site, seconds, site_label};
+use tero_edge::origin::HopCondition;
+use tero_edge::request::site::Site;
+
+/// What the origins of the sites answered, and how they do.
+pub(super) fn origins(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
+    let mut samples = Vec::new();
+    for site in sites {
+        for (status, count) in site.counters.origin_requests() {
+            samples.push((vec![site_label(site), ("status", status.to_owned())], count));
+        }
+    }
+    counters(
+        encoder,
+        "tero_origin_requests",
+        "Requests to origins, by class of the status",
+        samples,
+    )?;
+    let seconds = per_site(sites, |site| site.counters.origin_seconds());
+    histograms(
+        encoder,
+        "tero_origin_seconds",
+        "From a request to an origin to the head of its response",
+        seconds,
+    )?;
+    hops(encoder, sites)?;
+    breakers(encoder, sites)
+}
+
+/// The circuit breakers of the sites, and the requests that wait.
+fn breakers(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
+    let (mut opened, mut open, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+    for site in sites {
+        for (route, origin) in site.origins() {
+            let of_route = route.map(|route| ("route", route.to_owned()));
+            let labels: Vec<_> = [site_label(site)].into_iter().chain(of_route).collect();
+            waiting.push((labels.clone(), origin.waiting() as u64));
+            let (count, is_open) = origin.breaker_figures();
+            opened.push((labels.clone(), count));
+            open.push((labels, u64::from(is_open)));
+        }
+    }
+    let help =
+        "How often the origins failed for so many pages that stale ones were served without asking";
+    counters(encoder, "tero_origin_breaker_opened", help, opened)?;
+    let help = "Whether stale pages are served without asking, since the origins fail";
+    gauges(encoder, "tero_origin_breaker_open", help, open)?;
+    let help = "Requests that wait for a place among max_fetches";
+    gauges(encoder, "tero_origin_waiting", help, waiting)
+}
+
+/// The figures of each next hop.
+fn hops(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
+    let (mut results, mut spent, mut opened) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut resting, mut ends) = (Vec::new(), Vec::new());
+    for site in sites {
+        for hop in site.hops.figures() {
+            let labels = vec![site_label(site), ("origin", hop.name)];
+            for (result, count) in hop.results {
+                let result = vec![("result", result.to_owned())];
+                results.push(([labels.clone(), result].concat(), count));
+            }
+            spent.push((labels.clone(), hop.seconds));
+            opened.push((labels.clone(), hop.connections));
+            if let Some(end) = hop.certificate_ends {
+                ends.push((labels.clone(), end));
+            }
+            resting.push((
+                labels,
+                u64::from(hop.state.condition != HopCondition::Healthy),
+            ));
+        }
+    }
+    let help = "Requests to each origin, by class of the status or the failure";
+    counters(encoder, "tero_origin_attempts", help, results)?;
+    let help = "Time from requests to each origin to the heads of their responses";
+    seconds(encoder, "tero_origin_attempt_seconds", help, spent)?;
+    let help = "Connections opened to each origin";
+    counters(encoder, "tero_origin_connections", help, opened)?;
+    let help = "Whether an origin is tried after all others, since a connection failed";
+    gauges(encoder, "tero_origin_resting", help, resting)?;
+    let help = "When the certificate of each origin ends, as of the latest connection";
+    gauges(
+        encoder,
+        "tero_origin_certificate_ends_timestamp_seconds",
+        help,
+        ends,
+    )
+}

@@ -32,6 +32,7 @@ pub mod rollout;
 pub mod serve;
 pub mod state_report;
 pub mod supervisor;
+pub mod version_files;
 pub mod warm;
 mod webhooks;
 mod workers;

@@ -12,6 +12,7 @@ use super::samples::{Sample, gauges};
 use crate::data::table_record::{TableNumber, TableVersion};
 use crate::data::{DataError, DataState, TableEntry, TableStoreError};
 use crate::rollout::VersionSet;
+use crate::version_files::VersionFileError;
 use tero_admin_api::endpoints::{LookUp, PushTable, RemoveTable, RollBackTable, Table, Tables};
 use tero_admin_api::{
     ConfiguredTableReport, LookUpRequest, LookUpResponse, PushTableResponse, RemoveTableResponse,
@@ -211,9 +212,9 @@ fn refusal(error: &DataError) -> AdminRefusal {
         | DataError::InUse { .. }
         | DataError::TooMany(_)
         | DataError::NoStateDir
-        | DataError::Store(TableStoreError::Damaged(_) | TableStoreError::Untrusted { .. }) => {
-            AdminRefusal::conflict(text, cure)
-        }
+        | DataError::Store(TableStoreError::Files(
+            VersionFileError::Damaged(_) | VersionFileError::Untrusted { .. },
+        )) => AdminRefusal::conflict(text, cure),
         DataError::Store(_) => {
             tracing::error!("{text}");
             AdminRefusal::internal(text, cure)

@@ -8,6 +8,7 @@ use super::reports;
 use crate::reload::ReloadError;
 use crate::rollout::record::PlacementRecord;
 use crate::rollout::{PushedVersion, RollbackResult, RolloutError, VersionStoreError};
+use crate::version_files::VersionFileError;
 use tero_admin_api::endpoints::{Activate, PushVersion, Reload, RemovePolicy, Rollback};
 use tero_admin_api::{
     ActivateResponse, PolicyModule, PushResponse, ReloadResponse, RemovePolicyResponse,
@@ -256,10 +257,10 @@ pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
                 .with_mistakes(vec![reports::case_mistake(outcome)])
         }
         RolloutError::Untrusted(error) => AdminRefusal::unprocessable(text, error.cure()),
-        RolloutError::VersionStore(VersionStoreError::Untrusted { .. }) => {
-            AdminRefusal::conflict(text, "push the version again with its signature")
-        }
-        RolloutError::VersionStore(VersionStoreError::Damaged(_)) => {
+        RolloutError::VersionStore(VersionStoreError::Files(VersionFileError::Untrusted {
+            ..
+        })) => AdminRefusal::conflict(text, "push the version again with its signature"),
+        RolloutError::VersionStore(VersionStoreError::Files(VersionFileError::Damaged(_))) => {
             AdminRefusal::conflict(text, "push the version again")
         }
         RolloutError::VersionStore(_) => {

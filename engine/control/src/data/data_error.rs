@@ -2,6 +2,7 @@
 
 use super::table_record::{TableNumber, UnknownTableVersion};
 use super::table_store::TableStoreError;
+use crate::version_files::VersionFileError;
 use tero_policy_host::tables::{TableError, TableFileError};
 use tero_policy_host::trust::TrustError;
 
@@ -95,10 +96,12 @@ impl DataError {
             DataError::NoStateDir => {
                 "write `state_dir` in [policies] of the configuration, and restart tero"
             }
-            DataError::Store(TableStoreError::Untrusted { .. }) => {
+            DataError::Store(TableStoreError::Files(VersionFileError::Untrusted { .. })) => {
                 "push the version again with its signature"
             }
-            DataError::Store(TableStoreError::Damaged(_)) => "push the table again",
+            DataError::Store(TableStoreError::Files(VersionFileError::Damaged(_))) => {
+                "push the table again"
+            }
             DataError::Store(_) => {
                 "make sure that the folder exists, has room, and belongs to tero alone"
             }

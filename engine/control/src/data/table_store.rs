@@ -6,39 +6,23 @@
 //! data/NAME.json               the record of a table
 //! ```
 
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 use super::table_record::{TableRecord, TableRecordError, TableVersion};
-use tero_config::{TableFormat, TableKind, forms};
-use tero_policy_host::digest;
+use crate::version_files::{VersionFileError, VersionFiles};
+use tero_config::{TableFormat, TableKind};
 use tero_policy_host::tables::{Table, TableData, TableError};
-use tero_policy_host::trust::{MAX_SIGNATURE_BYTES, TrustError, TrustedKeys, signature_path};
-use tero_state::dir::{DirError, StateDir};
-use tero_state::trusted;
-
-/// The largest record, in bytes.
-const MAX_RECORD_BYTES: u64 = 1 << 20;
+use tero_policy_host::trust::TrustedKeys;
+use tero_state::dir::StateDir;
 
 /// Why a version of a table or its record can't be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum TableStoreError {
-    /// Their folders can't be used.
+    /// A file can't be read or written, or is not what was pushed.
     #[error(transparent)]
-    Dir(#[from] DirError),
-    /// A file can't be read or written, or other users could have written it.
-    #[error("the state directory: {path}: {source}", path = path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// The file of a record does not hold one.
+    Files(#[from] VersionFileError),
+    /// The file of a record does not hold one, or is missing.
     #[error("the state directory: {path}: {source}; restore the file, or push the table again", path = path.display())]
     Record {
         /// The file.
@@ -46,18 +30,6 @@ pub enum TableStoreError {
         /// Why not.
         #[source]
         source: TableRecordError,
-    },
-    /// The content of a version does not have the digest in its name.
-    #[error("the state directory: {path} is not what was pushed; push it again", path = .0.display())]
-    Damaged(PathBuf),
-    /// The version is not signed by a trusted key.
-    #[error("the state directory: {path} is refused: {source}", path = path.display())]
-    Untrusted {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: TrustError,
     },
     /// The content is not a table any more, since its limits are others now.
     #[error("the state directory: {path}: {source}", path = path.display())]
@@ -72,13 +44,9 @@ pub enum TableStoreError {
 
 /// The tables and records in the state directory, which stays locked meanwhile.
 #[derive(Debug)]
-pub(super) struct TableStore {
-    tables: PathBuf,
-    records: PathBuf,
-    _dir: Arc<StateDir>,
-}
+pub(super) struct TableStore(VersionFiles);
 
-/// What the name of the file of a version, or of its signature, says.
+/// What the name of the file of a version says.
 struct VersionName<'n> {
     table: &'n str,
     kind: TableKind,
@@ -90,23 +58,14 @@ impl TableStore {
     /// Opens the folders in `dir`, and makes those that are missing.
     ///
     /// # Errors
-    /// [`TableStoreError::Dir`] if other users may write in the folders or above them.
+    /// [`TableStoreError::Files`] if other users may write in the folders or above them.
     pub(super) fn open(dir: &Arc<StateDir>) -> Result<TableStore, TableStoreError> {
-        Ok(TableStore {
-            tables: dir.folder("tables")?,
-            records: dir.folder("data")?,
-            _dir: Arc::clone(dir),
-        })
+        Ok(TableStore(VersionFiles::open(dir, "tables", "data")?))
     }
 
     /// The names of the tables that have a record.
     pub(super) fn names(&self) -> Vec<Arc<str>> {
-        let files = files(&self.records);
-        let names = files.iter().filter_map(|path| {
-            let name = path.file_name()?.to_str()?.strip_suffix(".json")?;
-            forms::name(name).ok().map(Arc::from)
-        });
-        names.collect()
+        self.0.record_names().into_iter().map(Arc::from).collect()
     }
 
     /// Reads the record of a table.
@@ -114,13 +73,8 @@ impl TableStore {
     /// # Errors
     /// [`TableStoreError`]
     pub(super) fn record(&self, table: &str) -> Result<TableRecord, TableStoreError> {
-        let path = self.record_path(table);
-        match trusted::read(&path, MAX_RECORD_BYTES) {
-            Ok(text) => {
-                TableRecord::parse(&text).map_err(|source| TableStoreError::Record { path, source })
-            }
-            Err(source) => Err(TableStoreError::File { path, source }),
-        }
+        let text = self.0.record(table)?.unwrap_or_default();
+        TableRecord::parse(&text).map_err(|source| self.in_record(table, source))
     }
 
     /// The record of a table whose own record can't be read: the versions whose files are there and
@@ -132,21 +86,18 @@ impl TableStore {
         trust: &TrustedKeys,
     ) -> TableRecord {
         let mut found: Vec<TableVersion> = Vec::new();
-        for path in files(&self.tables) {
-            let is_signature = path.extension().is_some_and(|ending| ending == "minisig");
-            let name = version_name(&path).filter(|name| name.table == table);
-            let Some(name) = name.filter(|_| !is_signature) else {
+        for file in self.0.contents() {
+            let name = version_name(&file.name).filter(|name| name.table == table);
+            let Some(name) = name else {
                 continue;
             };
-            let pushed = fs::metadata(&path).and_then(|metadata| metadata.modified());
-            let pushed = pushed.map(|time| time.duration_since(UNIX_EPOCH).unwrap_or_default());
             let mut version = TableVersion {
                 number: 0,
                 digest: name.digest.to_owned(),
                 format: name.format,
                 kind: name.kind,
-                pushed_unix_secs: pushed.map_or(0, |time| time.as_secs().cast_signed()),
-                bytes: fs::metadata(&path).map_or(0, |metadata| metadata.len()),
+                pushed_unix_secs: file.written_unix_secs,
+                bytes: file.bytes,
                 rows: 0,
             };
             if let Ok(whole) = self.table(table, &version, max_bytes, trust) {
@@ -167,29 +118,22 @@ impl TableStore {
     /// that this version of tero reads is kept beside it, as `NAME.json.unreadable`.
     ///
     /// # Errors
-    /// [`TableStoreError::File`]
+    /// [`TableStoreError`]
     pub(super) fn keep_record(
         &self,
         table: &str,
         record: &TableRecord,
     ) -> Result<(), TableStoreError> {
-        let path = self.record_path(table);
-        let text = record
-            .to_bytes()
-            .map_err(|source| TableStoreError::Record {
-                path: path.clone(),
-                source: source.into(),
-            })?;
-        if path.exists() && self.record(table).is_err() {
-            self.put_aside(table)?;
-        }
-        trusted::write(&path, &[&text]).map_err(at(&path))
+        let text = record.to_bytes();
+        let text = text.map_err(|source| self.in_record(table, source.into()))?;
+        let readable = self.is_readable(table);
+        Ok(self.0.write_record(table, &text, readable)?)
     }
 
     /// Reads a version of a table.
     ///
     /// # Errors
-    /// [`TableStoreError`], [`Damaged`](TableStoreError::Damaged) if its content has another digest.
+    /// [`TableStoreError`]
     pub(super) fn table(
         &self,
         name: &str,
@@ -197,41 +141,36 @@ impl TableStore {
         max_bytes: u64,
         trust: &TrustedKeys,
     ) -> Result<Arc<Table>, TableStoreError> {
-        let path = self.version_path(name, version);
-        let content = read_version(&path, version, max_bytes)?;
-        if let Err(source) = trust.check_file(&path, &content) {
-            return Err(TableStoreError::Untrusted { path, source });
-        }
+        let (file, digest) = (version.file_of(name), &version.digest);
+        let content = self.0.trusted_content(&file, digest, max_bytes, trust)?;
         match TableData::of(&content, version.format, version.kind) {
             Ok(data) => Ok(data.table),
-            Err(source) => Err(TableStoreError::Content { path, source }),
+            Err(source) => Err(TableStoreError::Content {
+                path: self.0.content_path(&file),
+                source,
+            }),
         }
     }
 
     /// The content of a version, with its signature if it has one.
     ///
     /// # Errors
-    /// [`TableStoreError`]
+    /// [`TableStoreError::Files`]
     pub(super) fn content(
         &self,
         name: &str,
         version: &TableVersion,
         max_bytes: u64,
     ) -> Result<(Vec<u8>, Option<String>), TableStoreError> {
-        let path = self.version_path(name, version);
-        let content = read_version(&path, version, max_bytes)?;
-        let path = signature_path(&path);
-        match trusted::read(&path, MAX_SIGNATURE_BYTES as u64) {
-            Ok(text) => Ok((content, String::from_utf8(text).ok())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((content, None)),
-            Err(error) => Err(at(&path)(error)),
-        }
+        let file = version.file_of(name);
+        let content = self.0.content(&file, &version.digest, max_bytes)?;
+        Ok((content, self.0.signature(&file)?))
     }
 
     /// Writes a version.
     ///
     /// # Errors
-    /// [`TableStoreError::File`]
+    /// [`TableStoreError::Files`]
     pub(super) fn keep_version(
         &self,
         table: &str,
@@ -239,67 +178,45 @@ impl TableStore {
         content: &[u8],
         signature: Option<&str>,
     ) -> Result<(), TableStoreError> {
-        let path = self.version_path(table, version);
-        if let Some(signature) = signature {
-            let path = signature_path(&path);
-            trusted::write(&path, &[signature.as_bytes()]).map_err(at(&path))?;
-        }
-        trusted::write(&path, &[content]).map_err(at(&path))
+        let file = version.file_of(table);
+        Ok(self.0.write_content(&file, content, signature)?)
     }
 
     /// Removes the versions of a table that its record does not name.
     pub(super) fn thin_out(&self, table: &str, record: &TableRecord) {
-        for path in files(&self.tables) {
-            let is_surplus =
-                version_name(&path).is_some_and(|name| name.table == table && !has(record, &name));
-            if is_surplus {
-                remove_if_possible(&path);
-            }
-        }
+        self.0.remove_contents(|file| {
+            version_name(file).is_some_and(|name| name.table == table && !has(record, &name))
+        });
     }
 
     /// Removes the versions of tables that have no record: a removal may have been cut short.
     pub(super) fn remove_unnamed(&self) {
-        let names = self.names();
-        for path in files(&self.tables) {
-            let is_named = |table: &str| names.iter().any(|name| **name == *table);
-            if version_name(&path).is_some_and(|name| !is_named(name.table)) {
-                remove_if_possible(&path);
-            }
-        }
+        let names = self.0.record_names();
+        let is_named = |table: &str| names.iter().any(|name| name == table);
+        self.0
+            .remove_contents(|file| version_name(file).is_some_and(|name| !is_named(name.table)));
     }
 
     /// Removes a table: its record first, so that a crash leaves no record without its versions.
     ///
     /// # Errors
-    /// [`TableStoreError::File`] if the record can't be removed.
+    /// [`TableStoreError::Files`] if the record can't be removed.
     pub(super) fn remove(&self, table: &str) -> Result<(), TableStoreError> {
-        let path = self.record_path(table);
-        if path.exists() && self.record(table).is_err() {
-            self.put_aside(table)?;
-        } else {
-            fs::remove_file(&path)
-                .and_then(|()| File::open(&self.records)?.sync_all())
-                .map_err(at(&path))?;
-        }
+        self.0.remove_record(table, self.is_readable(table))?;
         self.thin_out(table, &TableRecord::default());
         Ok(())
     }
 
-    fn put_aside(&self, table: &str) -> Result<(), TableStoreError> {
-        let path = self.record_path(table);
-        let aside = self.records.join(format!("{table}.json.unreadable"));
-        fs::rename(&path, &aside).map_err(at(&path))?;
-        tracing::warn!(path = %aside.display(), "an unreadable record was put aside");
-        Ok(())
+    /// Whether the record of a table, if it is there, is one that this version of tero reads.
+    fn is_readable(&self, table: &str) -> bool {
+        !self.0.record_path(table).exists() || self.record(table).is_ok()
     }
 
-    fn record_path(&self, table: &str) -> PathBuf {
-        self.records.join(format!("{table}.json"))
-    }
-
-    fn version_path(&self, table: &str, version: &TableVersion) -> PathBuf {
-        self.tables.join(version.file_of(table))
+    fn in_record(&self, table: &str, source: TableRecordError) -> TableStoreError {
+        TableStoreError::Record {
+            path: self.0.record_path(table),
+            source,
+        }
     }
 }
 
@@ -309,10 +226,8 @@ fn has(record: &TableRecord, name: &VersionName<'_>) -> bool {
     })
 }
 
-fn version_name(path: &Path) -> Option<VersionName<'_>> {
-    let name = path.file_name()?.to_str()?;
-    let name = name.strip_suffix(".minisig").unwrap_or(name);
-    let (rest, format) = name.rsplit_once('.')?;
+fn version_name(file: &str) -> Option<VersionName<'_>> {
+    let (rest, format) = file.rsplit_once('.')?;
     let (rest, digest) = rest.rsplit_once('-')?;
     let (table, kind) = rest.rsplit_once('-')?;
     Some(VersionName {
@@ -321,40 +236,4 @@ fn version_name(path: &Path) -> Option<VersionName<'_>> {
         digest,
         format: TableFormat::parse(format)?,
     })
-}
-
-fn remove_if_possible(path: &Path) {
-    if let Err(error) = fs::remove_file(path) {
-        tracing::warn!(path = %path.display(), %error, "an old version could not be removed");
-    }
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect()
-}
-
-/// The content of a version, as its digest says.
-fn read_version(
-    path: &Path,
-    version: &TableVersion,
-    max_bytes: u64,
-) -> Result<Vec<u8>, TableStoreError> {
-    let content = trusted::read(path, max_bytes).map_err(at(path))?;
-    match digest(&content) == version.digest {
-        true => Ok(content),
-        false => Err(TableStoreError::Damaged(path.to_owned())),
-    }
-}
-
-fn at(path: &Path) -> impl Fn(io::Error) -> TableStoreError {
-    let path = path.to_owned();
-    move |source| TableStoreError::File {
-        path: path.clone(),
-        source,
-    }
 }

@@ -6,39 +6,22 @@
 //! policies/NAME.json         the record of a policy
 //! ```
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 use super::added::AddedPolicy;
 use super::record::{PolicyRecord, PushedRecord, RecordError, file_of, version_of};
-use tero_config::forms;
-use tero_policy_host as policy;
+use crate::version_files::{VersionFileError, VersionFiles};
 use tero_policy_host::Package;
-use tero_policy_host::trust::{MAX_SIGNATURE_BYTES, TrustError, TrustedKeys, signature_path};
-use tero_state::dir::{DirError, StateDir};
-use tero_state::trusted;
-
-/// The largest record, in bytes.
-const MAX_RECORD_BYTES: u64 = 1 << 20;
+use tero_policy_host::trust::TrustedKeys;
+use tero_state::dir::StateDir;
 
 /// Why a version or a record can't be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum VersionStoreError {
-    /// Their folders can't be used.
+    /// A file can't be read or written, or is not what was pushed.
     #[error(transparent)]
-    Dir(#[from] DirError),
-    /// A file can't be read or written, or other users could have written it.
-    #[error("the state directory: {path}: {source}", path = path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
+    Files(#[from] VersionFileError),
     /// The file of a record does not hold one.
     #[error("the state directory: {path}: {source}; restore the file, or remove it to begin with the configuration's version", path = path.display())]
     Record {
@@ -48,39 +31,21 @@ pub enum VersionStoreError {
         #[source]
         source: RecordError,
     },
-    /// The version is not signed by a trusted key.
-    #[error("the state directory: {path} is refused: {source}", path = path.display())]
-    Untrusted {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: TrustError,
-    },
-    /// The content of a version does not have the digest in its name.
-    #[error("the state directory: {path} is not what was pushed; push it again", path = .0.display())]
-    Damaged(PathBuf),
 }
 
 /// The versions and records in the state directory, which stays locked meanwhile.
 #[derive(Debug)]
-pub(super) struct VersionStore {
-    versions: PathBuf,
-    records: PathBuf,
-    dir: Arc<StateDir>,
-}
+pub(super) struct VersionStore(VersionFiles);
 
 impl VersionStore {
     /// Opens the folders in `dir`, and makes those that are missing.
     ///
     /// # Errors
-    /// [`VersionStoreError::Dir`] if other users may write in the folders or above them.
+    /// [`VersionStoreError::Files`] if other users may write in the folders or above them.
     pub(super) fn open(dir: &Arc<StateDir>) -> Result<VersionStore, VersionStoreError> {
-        Ok(VersionStore {
-            versions: dir.folder("versions")?,
-            records: dir.folder("policies")?,
-            dir: Arc::clone(dir),
-        })
+        Ok(VersionStore(VersionFiles::open(
+            dir, "versions", "policies",
+        )?))
     }
 
     /// Reads the record of a policy; it is empty if the policy has none yet.
@@ -88,35 +53,31 @@ impl VersionStore {
     /// # Errors
     /// [`VersionStoreError`]
     pub(super) fn record(&self, policy: &str) -> Result<PolicyRecord, VersionStoreError> {
-        let path = self.record_path(policy);
-        match trusted::read(&path, MAX_RECORD_BYTES) {
-            Ok(text) => PolicyRecord::parse(&text)
-                .map_err(|source| VersionStoreError::Record { path, source }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(PolicyRecord::default()),
-            Err(source) => Err(VersionStoreError::File { path, source }),
+        match self.0.record(policy)? {
+            Some(text) => {
+                PolicyRecord::parse(&text).map_err(|source| self.in_record(policy, source))
+            }
+            None => Ok(PolicyRecord::default()),
         }
     }
 
     /// The record of a policy whose own record can't be read: the versions whose files are there,
     /// none of them active.
     pub(super) fn recovered(&self, policy: &str, max_bytes: u64) -> PolicyRecord {
-        let mut found: Vec<PushedRecord> = files(&self.versions)
-            .iter()
-            .filter_map(|path| {
-                let digest = version_of(policy, path.file_name()?.to_str()?)?;
-                let content = self.version(policy, digest, max_bytes).ok()?;
-                let pushed = fs::metadata(path).and_then(|metadata| metadata.modified());
-                let pushed = pushed.ok()?.duration_since(UNIX_EPOCH).ok()?;
-                Some(PushedRecord {
-                    number: 0,
-                    digest: digest.to_owned(),
-                    pushed_unix_secs: i64::try_from(pushed.as_secs()).ok()?,
-                    bytes: content.len() as u64,
-                    settings: Package::of(&content).is_ok_and(|it| it.settings.is_some()),
-                    cases: None,
-                })
+        let files = self.0.contents();
+        let found = files.iter().filter_map(|file| {
+            let digest = version_of(policy, &file.name)?;
+            let content = self.version(policy, digest, max_bytes).ok()?;
+            Some(PushedRecord {
+                number: 0,
+                digest: digest.to_owned(),
+                pushed_unix_secs: file.written_unix_secs,
+                bytes: file.bytes,
+                settings: Package::of(&content).is_ok_and(|it| it.settings.is_some()),
+                cases: None,
             })
-            .collect();
+        });
+        let mut found: Vec<PushedRecord> = found.collect();
         found.sort_unstable_by(|a, b| {
             (a.pushed_unix_secs, &a.digest).cmp(&(b.pushed_unix_secs, &b.digest))
         });
@@ -129,11 +90,7 @@ impl VersionStore {
 
     /// The policies that were added, in the order in which they were.
     pub(super) fn added(&self) -> Vec<AddedPolicy> {
-        let files = files(&self.records);
-        let names = files.iter().filter_map(|path| {
-            let name = path.file_name()?.to_str()?.strip_suffix(".json")?;
-            forms::name(name).ok()
-        });
+        let names = self.0.record_names().into_iter();
         let mut added: Vec<AddedPolicy> = names
             .filter_map(|name| {
                 let record = self.record(&name);
@@ -156,84 +113,58 @@ impl VersionStore {
     /// its versions.
     ///
     /// # Errors
-    /// [`VersionStoreError::File`] if the record can't be removed.
+    /// [`VersionStoreError::Files`] if the record can't be removed.
     pub(super) fn remove(&self, policy: &str) -> Result<(), VersionStoreError> {
-        let path = self.record_path(policy);
-        match fs::remove_file(&path).and_then(|()| fs::File::open(&self.records)?.sync_all()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path)(error)),
-            _ => {
-                self.thin_out(policy, &PolicyRecord::default());
-                Ok(())
-            }
-        }
+        self.0.remove_record(policy, true)?;
+        self.thin_out(policy, &PolicyRecord::default());
+        Ok(())
     }
 
     /// Writes the record of a policy, whole or not at all. A file in its place that holds no record
     /// that this version of tero reads is kept beside it, as `NAME.json.unreadable`.
     ///
     /// # Errors
-    /// [`VersionStoreError::File`]
+    /// [`VersionStoreError`]
     pub(super) fn keep_record(
         &self,
         policy: &str,
         record: &PolicyRecord,
     ) -> Result<(), VersionStoreError> {
-        let path = self.record_path(policy);
-        self.check_ours(&path)?;
-        let text = record
-            .to_bytes()
-            .map_err(|source| VersionStoreError::Record {
-                path: path.clone(),
-                source: source.into(),
-            })?;
-        if path.exists() && self.record(policy).is_err() {
-            let aside = self.records.join(format!("{policy}.json.unreadable"));
-            fs::rename(&path, &aside).map_err(at(&path))?;
-            tracing::warn!(path = %aside.display(), "an unreadable record was put aside");
-        }
-        trusted::write(&path, &[&text]).map_err(at(&path))
+        let text = record.to_bytes();
+        let text = text.map_err(|source| self.in_record(policy, source.into()))?;
+        let readable = self.record(policy).is_ok();
+        Ok(self.0.write_record(policy, &text, readable)?)
     }
 
     /// Reads the version of a policy with that digest.
     ///
     /// # Errors
-    /// [`VersionStoreError`], [`Damaged`](VersionStoreError::Damaged) if its content has another
-    /// digest.
+    /// [`VersionStoreError::Files`]
     pub(super) fn version(
         &self,
         name: &str,
         digest: &str,
         max_bytes: u64,
     ) -> Result<Vec<u8>, VersionStoreError> {
-        let path = self.version_path(name, digest);
-        let content = trusted::read(&path, max_bytes).map_err(at(&path))?;
-        if policy::digest(&content) != digest {
-            return Err(VersionStoreError::Damaged(path));
-        }
-        Ok(content)
+        Ok(self.0.content(&file_of(name, digest), digest, max_bytes)?)
     }
 
     /// The signature that was pushed with a version; `None` if there was none.
     ///
     /// # Errors
-    /// [`VersionStoreError::File`]
+    /// [`VersionStoreError::Files`]
     pub(super) fn signature(
         &self,
         name: &str,
         digest: &str,
     ) -> Result<Option<String>, VersionStoreError> {
-        let path = signature_path(&self.version_path(name, digest));
-        match trusted::read(&path, MAX_SIGNATURE_BYTES as u64) {
-            Ok(text) => Ok(String::from_utf8(text).ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(at(&path)(error)),
-        }
+        Ok(self.0.signature(&file_of(name, digest))?)
     }
 
     /// As [`VersionStore::version`], if a trusted key signed it.
     ///
     /// # Errors
-    /// [`VersionStoreError`]
+    /// [`VersionStoreError::Files`]
     pub(super) fn trusted_version(
         &self,
         name: &str,
@@ -241,18 +172,14 @@ impl VersionStore {
         max_bytes: u64,
         trust: &TrustedKeys,
     ) -> Result<Vec<u8>, VersionStoreError> {
-        let content = self.version(name, digest, max_bytes)?;
-        let path = self.version_path(name, digest);
-        match trust.check_file(&path, &content) {
-            Ok(()) => Ok(content),
-            Err(source) => Err(VersionStoreError::Untrusted { path, source }),
-        }
+        let file = file_of(name, digest);
+        Ok(self.0.trusted_content(&file, digest, max_bytes, trust)?)
     }
 
     /// Writes a version, and its signature if it has one.
     ///
     /// # Errors
-    /// [`VersionStoreError::File`]
+    /// [`VersionStoreError::Files`]
     pub(super) fn keep_version(
         &self,
         policy: &str,
@@ -260,68 +187,37 @@ impl VersionStore {
         content: &[u8],
         signature: Option<&str>,
     ) -> Result<(), VersionStoreError> {
-        let path = self.version_path(policy, digest);
-        if let Some(signature) = signature {
-            let path = signature_path(&path);
-            trusted::write(&path, &[signature.as_bytes()]).map_err(at(&path))?;
-        }
-        self.check_ours(&path)?;
-        trusted::write(&path, &[content]).map_err(at(&path))
+        let file = file_of(policy, digest);
+        Ok(self.0.write_content(&file, content, signature)?)
     }
 
     /// Removes the versions of a policy that its record does not name.
     pub(super) fn thin_out(&self, policy: &str, record: &PolicyRecord) {
-        if self.dir.check_ours().is_err() {
-            return;
-        }
-        for path in files(&self.versions) {
-            let digest = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .map(|name| name.strip_suffix(".minisig").unwrap_or(name))
-                .and_then(|name| version_of(policy, name));
-            let is_surplus = digest.is_some_and(|digest| record.pushed(digest).is_none());
-            if is_surplus && let Err(error) = fs::remove_file(&path) {
-                tracing::warn!(path = %path.display(), %error, "an old version could not be removed");
-            }
-        }
+        self.0.remove_contents(|file| {
+            version_of(policy, file).is_some_and(|digest| record.pushed(digest).is_none())
+        });
     }
 
-    fn check_ours(&self, path: &Path) -> Result<(), VersionStoreError> {
-        let is_ours = self.dir.check_ours().map_err(io::Error::other);
-        is_ours.map_err(at(path))
-    }
-
-    fn record_path(&self, policy: &str) -> PathBuf {
-        self.records.join(format!("{policy}.json"))
-    }
-
+    /// Where a version lies.
     pub(super) fn version_path(&self, policy: &str, digest: &str) -> PathBuf {
-        self.versions.join(file_of(policy, digest))
+        self.0.content_path(&file_of(policy, digest))
     }
-}
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect()
-}
-
-fn at(path: &Path) -> impl Fn(io::Error) -> VersionStoreError {
-    let path = path.to_owned();
-    move |source| VersionStoreError::File {
-        path: path.clone(),
-        source,
+    fn in_record(&self, policy: &str, source: RecordError) -> VersionStoreError {
+        VersionStoreError::Record {
+            path: self.0.record_path(policy),
+            source,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::record::Version;
     use super::*;
+    use tero_policy_host as policy;
 
     fn open(folder: &tempfile::TempDir) -> VersionStore {
         let dir = StateDir::open(folder.path()).unwrap();
@@ -350,7 +246,7 @@ mod tests {
         assert_eq!(store.version("hours", &digest, 6).unwrap(), b"module");
         assert!(matches!(
             store.version("hours", &digest, 5),
-            Err(VersionStoreError::File { .. })
+            Err(VersionStoreError::Files(VersionFileError::File { .. }))
         ));
         store
             .keep_version("hours-of-others", &digest, b"module", None)
@@ -377,7 +273,7 @@ mod tests {
         .unwrap();
         assert!(matches!(
             store.version("hours", &digest, 100),
-            Err(VersionStoreError::Damaged(_))
+            Err(VersionStoreError::Files(VersionFileError::Damaged(_)))
         ));
         let other = policy::digest(b"other module");
         store

@@ -110,7 +110,7 @@ impl Cluster {
         Ok((cluster, thread))
     }
 
-    /// This program knows no clusters, and refuses their configurations before.
+    /// This program can't be a node of a fleet, and refuses such a configuration before.
     ///
     /// # Errors
     /// Always.

@@ -126,7 +126,7 @@ pub enum ServeError {
     NoOtlp,
     /// The program was built without the feature `cluster`.
     #[error(
-        "this program knows no clusters: build it with `--features cluster`, or leave [cluster] out"
+        "this program can't be a node of a fleet: build it with `--features cluster`, or leave [cluster] out"
     )]
     NoCluster,
     /// The process before does not leave its turn.

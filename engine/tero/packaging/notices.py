@@ -22,7 +22,7 @@ def resolved(root):
     """The packages that the program is made of, by id, without those of the workspace."""
     command = ["cargo", "metadata", "--format-version=1", "--locked", "--offline", "--filter-platform", TARGET]
     # With the features of releases.
-    command += ["--manifest-path", "engine/tero/Cargo.toml", "--features", "otlp"]
+    command += ["--manifest-path", "engine/tero/Cargo.toml", "--features", "cluster,otlp"]
     metadata = json.loads(subprocess.run(command, cwd=root, check=True, capture_output=True).stdout)
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}

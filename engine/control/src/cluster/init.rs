@@ -10,7 +10,7 @@ use tero_config as config;
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// The program was built without the feature `cluster`.
-    #[error("this program knows no clusters: build it with `--features cluster`")]
+    #[error("this program can't be a node of a fleet: build it with `--features cluster`")]
     NoCluster,
     /// The servers, or what they answer.
     #[error("{0}")]
@@ -35,7 +35,7 @@ pub fn prepare_streams(settings: &config::Cluster) -> Result<Vec<PreparedStream>
         .map_err(|error| InitError::Servers(error.to_string()))
 }
 
-/// This program knows no clusters.
+/// This program can't be a node of a fleet.
 ///
 /// # Errors
 /// [`InitError::NoCluster`]

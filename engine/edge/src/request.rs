@@ -242,7 +242,7 @@ fn ruled(
         Verdict::Answer(answer) => Reply::Ready(by_rule(edge, &exchange, *answer)),
         Verdict::Admit => admitted(edge, exchange, content),
         Verdict::StoredOnly(otherwise) => {
-            let own = Arc::get_mut(&mut exchange).expect("nobody else has seen the request yet");
+            let own = Arc::get_mut(&mut exchange).expect("the request has not been shared yet");
             let decided = admit::ask_policies_after_rules(own);
             let visit = Visit {
                 edge,
@@ -255,7 +255,7 @@ fn ruled(
             }
         }
         Verdict::Check(pending) => Reply::Pending(Box::pin(async move {
-            let own = Arc::get_mut(&mut exchange).expect("nobody else has seen the request yet");
+            let own = Arc::get_mut(&mut exchange).expect("the request has not been shared yet");
             let stage = pending.stage;
             let mut verdict = pending.verdict(&edge.checkers, own).await;
             match (&verdict, stage) {

@@ -181,7 +181,10 @@ fn visit(kind: FaultKind, stored: Stored, expected_secs: Option<u64>) -> Visited
         if visitor.is_finished() {
             break;
         }
-        assert!(secs < MOST_SECS, "{kind:?}, {stored:?}: nobody is answered");
+        assert!(
+            secs < MOST_SECS,
+            "{kind:?}, {stored:?}: a visitor still waits"
+        );
         fault.tick(secs);
         edge.advance_secs(1);
         secs += 1;
@@ -338,7 +341,7 @@ fn the_deadline_bounds_connecting_too() {
         if client.is_answered() {
             break;
         }
-        assert!(secs < 10, "the deadline is over, and nobody is answered");
+        assert!(secs < 10, "the deadline is over, and a visitor still waits");
         edge.advance_secs(1);
         secs += 1;
     }

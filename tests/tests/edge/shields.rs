@@ -97,7 +97,7 @@ fn trusting(node: EdgeBuilder) -> String {
     }
 }
 
-/// A node that is no shield, in front of those of `nodes`.
+/// A node in front of the shields `nodes`, and not one of them.
 fn edge_before(origin: &Origin, nodes: &Nodes, keys: &str) -> EdgeBuilder {
     let list = nodes_key(nodes.folder.path(), nodes.nodes.len());
     Edge::before(origin)

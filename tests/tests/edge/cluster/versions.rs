@@ -231,7 +231,7 @@ fn without_nats_a_node_changes_alone_and_tells_it_later() {
         let answer: ClusterResponse = fleet.nodes[0].call::<Cluster>(&[], &());
         answer.nats.server.is_none()
     });
-    // The way back needs nobody.
+    // The way back needs no other node.
     let answer = fleet.nodes[0].call::<Rollback>(&["rules"], &());
     let note = answer.fleet.expect("it is of a fleet");
     assert!(!note.told && note.why.is_some(), "{note:?}");

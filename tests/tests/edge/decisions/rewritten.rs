@@ -61,7 +61,7 @@ fn clients_of_networks_that_may_not_use_a_path_are_not_led_to_it() {
         assert_eq!(refused.status, 403, "{path}: {refused:?}");
         let allowed = edge.send(&from("10.1.2.3", path));
         assert_eq!((allowed.status, allowed.text().as_str()), (200, path));
-        // Not everybody may have it, so nobody on the way keeps it.
+        // Only some may have it, so caches on the way don't keep it.
         assert!(allowed.header("cache-control").unwrap().contains("private"));
         assert_eq!(edge.send(&from("192.0.2.1", path)).status, 403);
     }

@@ -1,5 +1,7 @@
 //! A response as a client gets it, and checks of it.
 
+use tero_admin_api::Problem;
+
 use crate::wire;
 
 /// A response, as received.
@@ -134,6 +136,21 @@ impl Answer {
     pub fn assert_detail(&self, words: &str) {
         let told = self.cache_status().detail.unwrap_or_default();
         assert!(told.contains(words), "{words:?} is not in {told:?}");
+    }
+
+    /// Checks that the admin interface refused this with this status, and that its error and cure have
+    /// each of these words between them.
+    #[track_caller]
+    pub fn assert_refused(&self, status: u16, words: &[&str]) {
+        assert_eq!(self.status, status, "{self:?}");
+        let Problem { error, cure, .. } = self.read();
+        assert!(!cure.is_empty(), "the error has no cure: {self:?}");
+        for word in words {
+            assert!(
+                error.contains(word) || cure.contains(word),
+                "{word:?} is not in {error}; {cure}"
+            );
+        }
     }
 }
 

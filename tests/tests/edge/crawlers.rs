@@ -1,6 +1,6 @@
 //! Crawlers: what a site keeps of what they fetch.
 
-use tero_tests::{Edge, EdgeBuilder, Origin, Reply, Request, get, guests};
+use tero_tests::{Client, Edge, EdgeBuilder, Origin, Reply, Request, get, guests};
 
 const CRAWLER: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
 
@@ -15,6 +15,23 @@ fn origin() -> Origin {
 
 fn serving(origin: &Origin) -> EdgeBuilder {
     Edge::before(origin).site("crawlers = \"serve\"")
+}
+
+/// Lets the origin answer: all of these clients get the page `/a` by at most two fetches more, and it
+/// is stored then.
+pub(crate) fn assert_shared<'c>(
+    edge: &Edge,
+    origin: &Origin,
+    clients: impl Iterator<Item = &'c mut Client>,
+) {
+    origin.release();
+    for client in clients {
+        let mut answer = client.head();
+        client.rest(&mut answer);
+        assert_eq!((answer.status, answer.text().as_str()), (200, "/a"));
+    }
+    assert!(origin.total() <= 3, "{}", origin.total());
+    edge.get("/a").assert_hit("/a");
 }
 
 fn crawl(target: &str) -> Request {
@@ -81,14 +98,8 @@ fn visitors_who_wait_for_a_crawlers_fetch_share_one_that_is_kept() {
             client
         })
         .collect();
-    origin.release();
-    for client in others.iter_mut().chain([&mut crawler]) {
-        let mut answer = client.head();
-        client.rest(&mut answer);
-        assert_eq!((answer.status, answer.text().as_str()), (200, "/a"));
-    }
-    assert!(origin.total() <= 3, "{}", origin.total());
-    edge.get("/a").assert_hit("/a");
+    let clients = others.iter_mut().chain([&mut crawler]);
+    assert_shared(&edge, &origin, clients);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tero_admin_api::endpoints::{Activate, Policy, Rollback};
 use tero_admin_api::{
-    ActivateRequest, ActivateResponse, PolicyReport, Problem, PushResponse, RollbackResponse,
+    ActivateRequest, ActivateResponse, PolicyReport, PushResponse, RollbackResponse,
 };
 use tero_policy_host::{Package, builtin};
 use tero_tests::{Answer, Edge, EdgeBuilder, Origin, Reply, Request};
@@ -89,17 +89,4 @@ fn roll_back(edge: &Edge) -> RollbackResponse {
 #[track_caller]
 fn listed(edge: &Edge) -> PolicyReport {
     edge.call::<Policy>(&["rules"], &())
-}
-
-#[track_caller]
-fn check_refused(answer: &Answer, status: u16, words: &[&str]) {
-    assert_eq!(answer.status, status, "{answer:?}");
-    let Problem { error, cure, .. } = answer.read();
-    assert!(!cure.is_empty(), "there is no cure: {answer:?}");
-    for word in words {
-        assert!(
-            error.contains(word) || cure.contains(word),
-            "{word:?} is not in {error}; {cure}"
-        );
-    }
 }

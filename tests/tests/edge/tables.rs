@@ -4,9 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tero_admin_api::endpoints::{LookUp, RemoveTable, RollBackTable, Table, Tables};
-use tero_admin_api::{
-    LookUpRequest, Problem, PushTableResponse, RollBackTableRequest, TableReport,
-};
+use tero_admin_api::{LookUpRequest, PushTableResponse, RollBackTableRequest, TableReport};
 use tero_tests::{Answer, Edge, EdgeBuilder, Origin, Request, folder, toml_string};
 
 use crate::program::{Serving, assert_code, configuration, err, out, run};
@@ -48,19 +46,6 @@ fn roll_back(edge: &Edge, name: &str, version: Option<&str>) -> Answer {
     edge.ask::<RollBackTable>(&[name], &RollBackTableRequest { version })
 }
 
-#[track_caller]
-fn check_refused(answer: &Answer, status: u16, words: &[&str]) {
-    assert_eq!(answer.status, status, "{answer:?}");
-    let Problem { error, cure, .. } = answer.read();
-    assert!(!cure.is_empty(), "there is no cure: {answer:?}");
-    for word in words {
-        assert!(
-            error.contains(word) || cure.contains(word),
-            "{word:?} is not in {error}; {cure}"
-        );
-    }
-}
-
 #[test]
 fn a_pushed_table_decides_until_it_is_rolled_back_or_removed() {
     let (origin, state) = (Origin::start(), folder());
@@ -94,22 +79,14 @@ fn a_pushed_table_decides_until_it_is_rolled_back_or_removed() {
         assert_eq!(answer.version, version);
         assert_eq!(value(&edge, "prices", "/a").as_deref(), Some(now));
     }
-    check_refused(
-        &roll_back(&edge, "prices", None),
-        409,
-        &["no version to roll back"],
-    );
+    roll_back(&edge, "prices", None).assert_refused(409, &["no version to roll back"]);
     let digest = report(&edge, "prices").versions[0].digest.clone();
     assert_eq!(roll_back(&edge, "prices", Some(&digest[..9])).status, 200);
     assert_eq!(value(&edge, "prices", "/a").as_deref(), Some("4"));
     let again = roll_back(&edge, "prices", Some("2"));
-    check_refused(
-        &again,
-        409,
-        &["version 2 of the table `prices` is active already"],
-    );
+    again.assert_refused(409, &["version 2 of the table `prices` is active already"]);
     let unknown = roll_back(&edge, "prices", Some("7"));
-    check_refused(&unknown, 404, &["its versions are 1 (", "configuration"]);
+    unknown.assert_refused(404, &["its versions are 1 (", "configuration"]);
     assert_eq!(
         edge.call::<RemoveTable>(&["prices"], &())
             .version
@@ -120,7 +97,7 @@ fn a_pushed_table_decides_until_it_is_rolled_back_or_removed() {
     let files = std::fs::read_dir(state.path().join("state/tables")).unwrap();
     assert_eq!(files.count(), 0);
     let again = edge.ask::<RemoveTable>(&["prices"], &());
-    check_refused(&again, 409, &["is that of the configuration", "[[table]]"]);
+    again.assert_refused(409, &["is that of the configuration", "[[table]]"]);
 }
 
 #[test]
@@ -140,10 +117,10 @@ fn a_table_needs_no_configuration_and_no_reload() {
     let names = edge.call::<Tables>(&[], &()).tables;
     assert_eq!(names.len(), 1);
     let to = roll_back(&edge, "geo", Some("configuration"));
-    check_refused(&to, 409, &["the configuration has no table `geo`"]);
+    to.assert_refused(409, &["the configuration has no table `geo`"]);
     assert_eq!(edge.call::<RemoveTable>(&["geo"], &()).version, None);
     let gone = edge.ask::<Table>(&["geo"], &());
-    check_refused(&gone, 404, &["there is no table `geo`", "there are none"]);
+    gone.assert_refused(404, &["there is no table `geo`", "there are none"]);
 }
 
 #[test]
@@ -180,18 +157,18 @@ fn bad_tables_are_refused_and_the_version_before_stays() {
         ),
         ("Prices/versions", "/a,1\n", 422, &["is not a name"]),
     ] {
-        check_refused(&push(&edge, target, content), status, words);
+        push(&edge, target, content).assert_refused(status, words);
     }
     let large = push(&edge, "prices/versions", &format!("/b,12{full}\n"));
-    check_refused(&large, 413, &["at most 1024 bytes"]);
+    large.assert_refused(413, &["at most 1024 bytes"]);
     pushed(&edge, "second", "/a,1\n");
     let third = push(&edge, "third/versions", "/a,1\n");
-    check_refused(&third, 409, &["2 tables", "policies.max_tables"]);
+    third.assert_refused(409, &["2 tables", "policies.max_tables"]);
     assert_eq!(report(&edge, "prices").version.as_deref(), Some("2"));
     assert_eq!(report(&edge, "prices").versions.len(), 2);
     let stateless = Edge::before(&origin).start();
     let answer = push(&stateless, "prices/versions", "/a,1\n");
-    check_refused(&answer, 409, &["state_dir"]);
+    answer.assert_refused(409, &["state_dir"]);
 }
 
 #[test]
@@ -273,11 +250,7 @@ fn damaged_state_gives_way_to_the_configuration_and_is_kept() {
     let report = self::report(&edge, "prices");
     assert!(report.trouble.unwrap().contains("not what was pushed"));
     let damaged = roll_back(&edge, "prices", Some("2"));
-    check_refused(
-        &damaged,
-        409,
-        &["not what was pushed", "push the table again"],
-    );
+    damaged.assert_refused(409, &["not what was pushed", "push the table again"]);
     assert_eq!(roll_back(&edge, "prices", None).status, 200);
     assert_eq!(value(&edge, "prices", "/a").as_deref(), Some("1"));
     assert_eq!(pushed(&edge, "prices", "/a,2\n"), 2);
@@ -295,7 +268,7 @@ fn a_change_that_cannot_be_written_is_refused_and_a_way_back_works() {
     std::fs::rename(&records, state.path().join("away")).unwrap();
     std::fs::write(&records, "").unwrap();
     let answer = push(&edge, "prices/versions", "/a,3\n");
-    check_refused(&answer, 500, &["prices.json", "has room"]);
+    answer.assert_refused(500, &["prices.json", "has room"]);
     assert_eq!(value(&edge, "prices", "/a").as_deref(), Some("2"));
     let answer: tero_admin_api::RollBackTableResponse = roll_back(&edge, "prices", None).read();
     assert_eq!(answer.version, "1");

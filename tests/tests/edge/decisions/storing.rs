@@ -1,5 +1,6 @@
 //! Whether and until when a response is kept: admission, lifetimes of errors, instants of an end.
 
+use crate::crawlers::assert_shared;
 use tero_tests::{Edge, EdgeBuilder, Origin, Reply, get};
 
 use super::{deciding, echo};
@@ -70,14 +71,8 @@ fn visitors_who_wait_for_a_crawlers_fetch_share_one_of_their_own() {
             visitor
         })
         .collect();
-    origin.release();
-    for client in visitors.iter_mut().chain([&mut bot]) {
-        let mut answer = client.head();
-        client.rest(&mut answer);
-        assert_eq!((answer.status, answer.text().as_str()), (200, "/a"));
-    }
-    assert!(origin.total() <= 3, "{}", origin.total());
-    edge.get("/a").assert_hit("/a");
+    let clients = visitors.iter_mut().chain([&mut bot]);
+    assert_shared(&edge, &origin, clients);
 }
 
 #[test]

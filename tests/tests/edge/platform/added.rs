@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{check_refused, origin, rules, version};
+use super::{origin, rules, version};
 use serde_json::Value;
 use tero_admin_api::endpoints::{Policies, Policy, RemovePolicy};
 use tero_admin_api::{CONFIGURATION, PolicyReport, PushResponse};
@@ -175,15 +175,12 @@ fn what_can_not_be_added_is_refused_and_changes_nothing() {
         ("seo", "?site=site", &failing, 422, &["a page"]),
         ("seo", "", &good, 404, &["no policy `seo`", "--site"]),
     ] {
-        check_refused(&push(&edge, name, query, content), status, words);
+        push(&edge, name, query, content).assert_refused(status, words);
     }
     let of_configuration = edge.ask::<RemovePolicy>(&["zero"], &());
-    check_refused(&of_configuration, 409, &["of the configuration"]);
-    check_refused(
-        &edge.ask::<RemovePolicy>(&["seo"], &()),
-        404,
-        &["no policy `seo`"],
-    );
+    of_configuration.assert_refused(409, &["of the configuration"]);
+    edge.ask::<RemovePolicy>(&["seo"], &())
+        .assert_refused(404, &["no policy `seo`"]);
     assert_eq!(edge.call::<Policies>(&[], &()).policies.len(), 1);
     let files = std::fs::read_dir(state.path().join("versions")).unwrap();
     assert_eq!(files.count(), 0);
@@ -191,7 +188,7 @@ fn what_can_not_be_added_is_refused_and_changes_nothing() {
     let records = state.path().join("policies");
     std::fs::rename(&records, state.path().join("away")).unwrap();
     std::fs::write(&records, "").unwrap();
-    check_refused(&push(&edge, "seo", "?site=site", &good), 500, &["seo.json"]);
+    push(&edge, "seo", "?site=site", &good).assert_refused(500, &["seo.json"]);
     edge.get("/x").assert_detail("zero: ttl");
     std::fs::remove_file(&records).unwrap();
     std::fs::rename(state.path().join("away"), &records).unwrap();

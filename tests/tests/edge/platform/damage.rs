@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{activate, check_refused, edge, listed, origin, pushed, roll_back, rules};
+use super::{activate, edge, listed, origin, pushed, roll_back, rules};
 use serde_json::json;
 use tero_admin_api::CONFIGURATION;
 use tero_tests::{eventually, folder};
@@ -74,7 +74,7 @@ fn going_back_works_when_the_record_cannot_be_written() {
         "/policies/rules/activate",
         &json!({ "digest": digest }).to_string(),
     );
-    check_refused(&refused, 500, &["rules.json"]);
+    refused.assert_refused(500, &["rules.json"]);
     edge.get("/still").assert_detail("zero: ttl");
     let errors = || edge.metric("tero_policy_change_errors_total", &["what=\"record\""]);
     assert_eq!(errors(), 1.0);
@@ -151,7 +151,7 @@ fn a_rollback_never_ends_where_it_began() {
     assert_eq!(listed(&second).previous.as_deref(), Some(CONFIGURATION));
     assert_eq!(roll_back(&second).version, CONFIGURATION);
     let answer = second.admin_post("/policies/rules/rollback", "");
-    check_refused(&answer, 409, &["no version to roll back to"]);
+    answer.assert_refused(409, &["no version to roll back to"]);
 }
 
 #[test]

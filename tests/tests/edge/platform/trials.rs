@@ -1,10 +1,7 @@
 //! Trials of versions: shadows and canaries.
 
 use super::damage::{break_records, mend_records};
-use super::{
-    activate, check_refused, edge, edge_with, listed, origin, push, pushed, roll_back, rules,
-    version,
-};
+use super::{activate, edge, edge_with, listed, origin, push, pushed, roll_back, rules, version};
 use serde_json::{Value, json};
 use tero_admin_api::endpoints::{Canary, Shadow, StartCanary, StartShadow, StopCanary, StopShadow};
 use tero_admin_api::{
@@ -79,11 +76,8 @@ fn a_shadow_is_compared_and_decides_nothing() {
     // Decisions of a shadow are remembered separately.
     assert_eq!(edge.metric("tero_decision_cache_misses_total", &[]), 1.0);
     edge.call::<StopShadow>(&["rules"], &());
-    check_refused(
-        &edge.admin_get("/policies/rules/shadow"),
-        404,
-        &["no version in shadow"],
-    );
+    edge.admin_get("/policies/rules/shadow")
+        .assert_refused(404, &["no version in shadow"]);
     edge.get("/x").assert_hit("/x as zero");
 }
 
@@ -104,11 +98,9 @@ fn a_shadow_that_agrees_survives_restart_and_activation() {
     second.get("/y");
     assert_eq!(compared(&second, 2, 2).summary.differences, 1);
     activate(&second, &zero);
-    check_refused(
-        &second.admin_get("/policies/rules/shadow"),
-        404,
-        &["no version in shadow"],
-    );
+    second
+        .admin_get("/policies/rules/shadow")
+        .assert_refused(404, &["no version in shadow"]);
 }
 
 #[test]
@@ -391,11 +383,8 @@ fn a_canary_no_worse_than_the_control_continues() {
         (answer.version.as_str(), answer.ended_canary.is_some()),
         (CONFIGURATION, true)
     );
-    check_refused(
-        &edge.admin_post("/policies/rules/rollback", ""),
-        409,
-        &["no version to roll back to"],
-    );
+    edge.admin_post("/policies/rules/rollback", "")
+        .assert_refused(409, &["no version to roll back to"]);
 }
 
 #[test]
@@ -410,11 +399,8 @@ fn impossible_trials_are_refused_with_a_cure() {
         .start();
     let digest = pushed(&edge, &rules("one", 600));
     let refused = |what: &str, content: Value, status: u16, words: &[&str]| {
-        check_refused(
-            &edge.admin_post(&format!("/policies/{what}"), &content.to_string()),
-            status,
-            words,
-        );
+        edge.admin_post(&format!("/policies/{what}"), &content.to_string())
+            .assert_refused(status, words);
     };
     refused(
         "rules/canary",

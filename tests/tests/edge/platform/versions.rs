@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::{
-    activate, check_refused, edge, listed, origin, push, pushed, roll_back, rules, version,
-};
+use super::{activate, edge, listed, origin, push, pushed, roll_back, rules, version};
 use serde_json::{Value, json};
 use tero_admin_api::endpoints::Stats;
 use tero_admin_api::{CONFIGURATION, Mistake, Problem, PurgeResponse, PushResponse, StatsRequest};
@@ -48,7 +46,7 @@ fn a_pushed_version_decides_from_activation_to_rollback() {
     assert_eq!(roll_back(&edge).version, CONFIGURATION);
     edge.get("/rolled-back").assert_detail("zero: ttl");
     let answer = edge.admin_post("/policies/rules/rollback", "");
-    check_refused(&answer, 409, &["no version to roll back to"]);
+    answer.assert_refused(409, &["no version to roll back to"]);
 }
 
 #[test]
@@ -199,21 +197,10 @@ fn the_zone_of_an_activated_version_counts_at_once() {
 fn bad_policies_are_refused_and_not_kept() {
     let (origin, state) = (origin(), folder());
     let edge = edge(&origin, state.path()).start();
-    check_refused(
-        &push(&edge, "rules", b"#!/bin/sh"),
-        422,
-        &["rules", "not a WebAssembly module"],
-    );
-    check_refused(
-        &push(&edge, "rules", b"\0asm\x01\0\0\0"),
-        422,
-        &["contract"],
-    );
-    check_refused(
-        &push(&edge, "rules", &version(&json!({ "rulse": [] }))),
-        422,
-        &["refuses its settings", "rulse"],
-    );
+    push(&edge, "rules", b"#!/bin/sh").assert_refused(422, &["rules", "not a WebAssembly module"]);
+    push(&edge, "rules", b"\0asm\x01\0\0\0").assert_refused(422, &["contract"]);
+    push(&edge, "rules", &version(&json!({ "rulse": [] })))
+        .assert_refused(422, &["refuses its settings", "rulse"]);
     let misbehaving = |settings: &str| {
         Package {
             module: guests::misbehaving().into(),
@@ -222,31 +209,15 @@ fn bad_policies_are_refused_and_not_kept() {
         }
         .to_bytes()
     };
-    check_refused(
-        &push(&edge, "rules", &misbehaving(r#"{"configure": "trap"}"#)),
-        422,
-        &["trap"],
-    );
-    check_refused(
-        &push(&edge, "unknown", &version(&rules("one", 1))),
-        404,
-        &["there is no policy `unknown`", "rules"],
-    );
-    check_refused(
-        &edge.admin_post("/policies/rules/activate", r#"{"digest": "abc"}"#),
-        404,
-        &["not a version of `rules`"],
-    );
-    check_refused(
-        &edge.admin_post("/policies/rules/activate", r#"{"digset": "abc"}"#),
-        400,
-        &["digset"],
-    );
-    check_refused(
-        &edge.admin_post("/policies/rules/activate", r#"{"digest": "configuration"}"#),
-        409,
-        &["active already"],
-    );
+    push(&edge, "rules", &misbehaving(r#"{"configure": "trap"}"#)).assert_refused(422, &["trap"]);
+    push(&edge, "unknown", &version(&rules("one", 1)))
+        .assert_refused(404, &["there is no policy `unknown`", "rules"]);
+    edge.admin_post("/policies/rules/activate", r#"{"digest": "abc"}"#)
+        .assert_refused(404, &["not a version of `rules`"]);
+    edge.admin_post("/policies/rules/activate", r#"{"digset": "abc"}"#)
+        .assert_refused(400, &["digset"]);
+    edge.admin_post("/policies/rules/activate", r#"{"digest": "configuration"}"#)
+        .assert_refused(409, &["active already"]);
     assert_eq!(listed(&edge).versions, []);
     edge.get("/x").assert_detail("zero: ttl");
 }
@@ -271,40 +242,28 @@ fn a_version_must_pass_its_cases_to_be_pushed() {
         )
     };
     let refused = push(&edge, "rules", &with(&case("5min")));
-    check_refused(&refused, 422, &["a page", "ttl", "5min", "10min"]);
+    refused.assert_refused(422, &["a page", "ttl", "5min", "10min"]);
     let [Mistake::Case(mistake)] = &refused.read::<Problem>().errors[..] else {
         panic!("{refused:?}")
     };
     assert_eq!(mistake.case, "a page");
-    check_refused(
-        &push(&edge, "rules", &with("[[case]]\nnmae = \"x\"")),
-        422,
-        &["nmae"],
-    );
+    push(&edge, "rules", &with("[[case]]\nnmae = \"x\"")).assert_refused(422, &["nmae"]);
     let many: String = (0..1_001)
         .map(|number| {
             format!("[[case]]\nname = \"{number}\"\non_response = {{ ttl = \"10min\" }}\n")
         })
         .collect();
-    check_refused(&push(&edge, "rules", &with(&many)), 422, &["1001", "1000"]);
+    push(&edge, "rules", &with(&many)).assert_refused(422, &["1001", "1000"]);
     // Cases that could never be run are not read in full.
     let list: String = (0..1_001)
         .map(|number| format!("{{ name = {number} }}, "))
         .collect();
     let list = format!("case = [{list}]");
-    check_refused(&push(&edge, "rules", &with(&list)), 422, &["1001", "1000"]);
+    push(&edge, "rules", &with(&list)).assert_refused(422, &["1001", "1000"]);
     let nonsense = "[[case]]\nnonsense\n".repeat(1_001);
-    check_refused(
-        &push(&edge, "rules", &with(&nonsense)),
-        422,
-        &["1001", "1000"],
-    );
+    push(&edge, "rules", &with(&nonsense)).assert_refused(422, &["1001", "1000"]);
     let long = format!("# {}", "x".repeat(4 << 20));
-    check_refused(
-        &push(&edge, "rules", &with(&long)),
-        422,
-        &["4194306 bytes", "4 MiB"],
-    );
+    push(&edge, "rules", &with(&long)).assert_refused(422, &["4194306 bytes", "4 MiB"]);
     assert_eq!(listed(&edge).versions, []);
     let good = push(&edge, "rules", &with(&case("10min")));
     assert_eq!(
@@ -323,15 +282,12 @@ fn a_version_larger_than_allowed_is_refused_before_it_is_read() {
         .start();
     let mut client = Client::connect(edge.admin_address());
     client.write("POST /policies/rules/versions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 262145\r\n\r\n");
-    check_refused(
-        &{
-            let mut answer = client.head();
-            client.rest(&mut answer);
-            answer
-        },
-        413,
-        &["262144"],
-    );
+    {
+        let mut answer = client.head();
+        client.rest(&mut answer);
+        answer
+    }
+    .assert_refused(413, &["262144"]);
     let mut chunked = Client::connect(edge.admin_address());
     chunked.write("POST /policies/rules/versions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
@@ -383,11 +339,8 @@ fn without_a_state_directory_pushes_are_refused_with_a_cure() {
             "settings = { rules = [{ match = [\"/*\"], ttl = 1 }] }",
         )
         .start();
-    check_refused(
-        &push(&edge, "rules", &version(&rules("one", 1))),
-        409,
-        &["state_dir", "[policies]"],
-    );
+    push(&edge, "rules", &version(&rules("one", 1)))
+        .assert_refused(409, &["state_dir", "[policies]"]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::lock_file::LockFile;
 use crate::replace::is_unfinished;
 use crate::trusted;
 
@@ -33,7 +34,7 @@ pub enum DirError {
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
-    lock: File,
+    lock: LockFile,
     is_handed_over: AtomicBool,
 }
 
@@ -70,12 +71,12 @@ impl StateDir {
         let identity = |file: fs::Metadata| (file.dev(), file.ino());
         let theirs = lock.metadata().map(identity).map_err(at(path))?;
         match fs::metadata(lock_path(path)).map(identity) {
-            Ok(ours) if ours == theirs => Ok(StateDir::locked(path, lock)),
+            Ok(ours) if ours == theirs => Ok(StateDir::locked(path, LockFile::shared(lock))),
             _ => StateDir::open(path),
         }
     }
 
-    fn locked(path: &Path, lock: File) -> StateDir {
+    fn locked(path: &Path, lock: LockFile) -> StateDir {
         remove_unfinished(path);
         StateDir {
             path: path.to_owned(),
@@ -89,7 +90,7 @@ impl StateDir {
     /// # Errors
     /// The system's.
     pub fn lock_to_share(&self) -> io::Result<File> {
-        self.lock.try_clone()
+        self.lock.share()
     }
 
     /// Says whether the directory is another process's to write. Meanwhile our files are not written.
@@ -126,17 +127,11 @@ impl StateDir {
     }
 }
 
-/// Locks the directory until the returned file is closed, at the latest when the process ends.
-fn lock(dir: &Path) -> Result<File, DirError> {
+/// Locks the directory until the returned value is dropped, at the latest when the process ends.
+fn lock(dir: &Path) -> Result<LockFile, DirError> {
     let path = lock_path(dir);
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(at(&path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
+    match LockFile::take(&path) {
+        Ok(lock) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(DirError::Taken(dir.to_owned())),
         Err(TryLockError::Error(source)) => Err(DirError::Io { path, source }),
     }

@@ -6,6 +6,7 @@
 
 pub mod dir;
 pub mod file;
+mod lock_file;
 mod replace;
 pub mod segments;
 pub mod trusted;

@@ -1,8 +1,7 @@
 //! The files of a store's folder: its segments, its lock, its secret.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -11,6 +10,7 @@ use super::files::FileSystem;
 use super::layout::{FooterEntry, HEADER_BYTES, HeaderProblem, SegmentHeader, StoreSecret};
 use super::open_report::{OpenError, OpenReport};
 use super::segment::Segment;
+use crate::lock_file::LockFile;
 use crate::replace::replace;
 
 /// The end of the names of segments.
@@ -120,24 +120,13 @@ pub(super) fn entries_of(
     Ok(entries)
 }
 
-/// Locks the folder until the returned file is closed.
-pub(super) fn lock(folder: &Path) -> Result<File, OpenError> {
+/// Locks the folder until the returned value is dropped.
+pub(super) fn lock(folder: &Path) -> Result<LockFile, OpenError> {
     let path = folder.join("lock");
-    let opened = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path);
-    let locked = opened.and_then(|file| match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    });
-    match locked {
-        Ok(Some(file)) => Ok(file),
-        Ok(None) => Err(OpenError::Taken(folder.to_owned())),
-        Err(source) => Err(OpenError::Io { path, source }),
+    match LockFile::take(&path) {
+        Ok(lock) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Taken(folder.to_owned())),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
     }
 }
 

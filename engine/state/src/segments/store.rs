@@ -1,7 +1,7 @@
 //! A folder of segments: opening it after whatever happened, appending to it, reading from it.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use super::layout::{
 use super::new_record::NewRecord;
 use super::open_report::{OpenError, OpenReport};
 use super::segment::{ReadError, ReadMode, Segment, StoredRecord};
+use crate::lock_file::LockFile;
 
 /// How often the oldest segment is removed to append a record to a full disk.
 const MAKE_ROOM_AT_MOST: usize = 4;
@@ -75,7 +76,7 @@ pub struct SegmentStore {
     appender: Mutex<Appender>,
     removed_for_full_disk: AtomicU64,
     /// `None` where it is only looked at, or belongs to another process by now.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<LockFile>>,
 }
 
 impl SegmentStore {
@@ -112,7 +113,7 @@ impl SegmentStore {
 
     fn load(
         settings: SegmentSettings,
-        lock: Option<File>,
+        lock: Option<LockFile>,
     ) -> Result<(SegmentStore, OpenReport), OpenError> {
         let path = settings.path.clone();
         let at = |path: &Path| {

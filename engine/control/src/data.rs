@@ -59,7 +59,9 @@ impl DataTables {
     /// table, or else to the latest one that can.
     ///
     /// # Errors
-    /// [`DataError`]: a table of the configuration or the state directory can't be used.
+    /// [`DataError`]: the folder of tables can't be used, a table of the configuration can't be read, or
+    /// there are more tables than may be. A pushed version that can't be read is no error: the entry's
+    /// `trouble` says it.
     pub fn open(
         config: &Config,
         host: &Arc<Host>,
@@ -105,14 +107,20 @@ impl DataTables {
     }
 
     /// Reads the tables of a configuration. Those whose files have not changed keep their versions.
+    /// Tables that were pushed count among those that there may be.
     ///
     /// # Errors
     /// [`DataError::File`] or [`DataError::TooMany`]
     pub fn read(&self, config: &Config) -> Result<ConfiguredTables, DataError> {
-        if config.tables.len() > self.max_tables {
+        let state = self.state();
+        let is_configured = |name: &Arc<str>| config.tables.iter().any(|own| own.name == *name);
+        let pushed = state
+            .entries
+            .iter()
+            .filter(|(name, entry)| !entry.record.versions.is_empty() && !is_configured(name));
+        if config.tables.len() + pushed.count() > self.max_tables {
             return Err(DataError::TooMany(self.max_tables));
         }
-        let state = self.state();
         let read = config.tables.iter().map(|entry| {
             let before = state.entries.get(&entry.name);
             let before = before.and_then(|before| before.configured.as_ref());

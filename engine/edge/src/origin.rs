@@ -274,7 +274,7 @@ impl Origin {
     ///
     /// # Errors
     /// [`OriginError`]. Nothing was sent in the cases `Connect`, `Tls`, `Exhausted`,
-    /// `ConnectTimeout` and `Busy`.
+    /// `ConnectTimeout`, `Busy` and `Unknown`.
     pub async fn fetch(
         self: &Arc<Self>,
         request: Request<RequestBody>,
@@ -323,7 +323,8 @@ impl Origin {
         }
         let method = request.method().clone();
         let deadline = begun_at.saturating_add(times.deadline);
-        let mut last_failure = SendError::sent(OriginError::Busy);
+        // There is one at least, but for a name that the site doesn't have.
+        let mut last_failure = SendError::sent(OriginError::Unknown);
         let mut hops = order.hops.into_iter().peekable();
         while let Some(hop) = hops.next() {
             let attempt = Attempt {

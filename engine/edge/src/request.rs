@@ -468,6 +468,9 @@ async fn from_disk(visit: Visit<'_>) -> Answer {
         Progress::Onward(Route::Fetch(stale, forward)) => {
             fetch(visit, Miss::new(visit, stale, forward)).await
         }
+        Progress::Onward(Route::Pass(forward, storing)) => {
+            pass_through(visit, None, forward, storing).await
+        }
         // A request that was looked up once is looked up again; if not, it is a miss.
         Progress::Onward(_) => fetch(visit, Miss::new(visit, None, Forward::UriMiss)).await,
     }

@@ -280,7 +280,7 @@ impl Freshness {
         let (ttl, stale) = (secs(bound.ttl), secs(bound.stale));
         if let Some(beyond @ 1..) = self.lifetime_secs.checked_sub(ttl) {
             let beyond = Duration::from_secs(beyond.into());
-            self.fresh_until = self.fresh_until.saturating_sub(beyond);
+            self.end_at(self.fresh_until.saturating_sub(beyond));
             self.lifetime_secs = ttl;
             self.traits.set_source(LifetimeSource::AtMost);
         }
@@ -433,10 +433,17 @@ impl Freshness {
     /// assert!(!purged.is_fresh(now));
     /// assert!(purged.allows_if_error(now));
     /// ```
-    pub fn made_stale(&self, now: Timestamp) -> Freshness {
-        Freshness {
-            fresh_until: self.fresh_until.min(now),
-            ..*self
+    pub fn made_stale(mut self, now: Timestamp) -> Freshness {
+        self.end_at(self.fresh_until.min(now));
+        self
+    }
+
+    /// Ends freshness at another instant. The one from which it is of no use at all stays.
+    fn end_at(&mut self, at: Timestamp) {
+        let over_at = self.over_at();
+        self.fresh_until = at;
+        if let Some(over_at) = over_at {
+            self.over_after = SecondsToEnd::of(over_at.since(at));
         }
     }
 }

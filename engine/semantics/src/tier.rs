@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::cache_control::dictionary;
+use super::operator_floor::LifetimeBound;
 
 /// `Tero-Tier`.
 pub const TERO_TIER: HeaderName = HeaderName::from_static("tero-tier");
@@ -30,6 +31,11 @@ const PLAN: &str = "plan";
 const SHIELD: &str = "shield";
 /// The request's member for the digest.
 const KEY: &str = "key";
+/// The request's member for one that passes.
+const PASS: &str = "pass";
+/// The request's member for the operator's bound, and its parameter for the stale windows.
+const AT_MOST: &str = "at-most";
+const AT_MOST_STALE: &str = "stale";
 /// Digits of a digest.
 const KEY_DIGITS: usize = 64;
 /// The response's member for the seconds since it is stale.
@@ -90,6 +96,11 @@ pub struct TierRequest {
     pub purges: Option<PurgeNumber>,
     /// Whether the next hop is asked as the shield of the URL: it asks the origins itself.
     pub to_shield: bool,
+    /// Whether the request passes: it is neither looked up nor stored.
+    pub passes: bool,
+    /// How long the response may be used at most, as the operator says of the URL that the client has
+    /// asked for.
+    pub at_most: Option<LifetimeBound>,
 }
 
 /// The fields of an edge are malformed: its decision is not known.
@@ -138,6 +149,8 @@ impl TierRequest {
             key: key_of(&members)?,
             purges,
             to_shield: flag(&members, SHIELD).ok_or(TierFault)?,
+            passes: flag(&members, PASS).ok_or(TierFault)?,
+            at_most: at_most_of(&members)?,
             ..none
         })
     }
@@ -148,22 +161,39 @@ impl TierRequest {
         if let Some(Ok(variant)) = variant {
             headers.insert(TERO_VARIANT, variant);
         }
-        let told = match (self.is_plan, self.to_shield, &self.key, self.purges) {
-            (false, false, None, None) => return,
-            (true, false, None, None) => Ok(HeaderValue::from_static(PLAN)),
-            (false, true, None, None) => Ok(HeaderValue::from_static(SHIELD)),
-            (is_plan, to_shield, key, purges) => {
-                let plan = is_plan.then(|| PLAN.to_owned());
-                let shield = to_shield.then(|| SHIELD.to_owned());
-                let key = key.as_ref().map(|key| format!("{KEY}=\"{key}\""));
-                let purges = purges.map(PurgeNumber::member);
-                let members = plan.into_iter().chain(shield).chain(key).chain(purges);
-                let members: Vec<String> = members.collect();
-                HeaderValue::try_from(members.join(", "))
-            }
+        if let Some(flag) = self.single_flag() {
+            headers.insert(TERO_TIER, HeaderValue::from_static(flag));
+            return;
+        }
+        let flags = [
+            (self.is_plan, PLAN),
+            (self.to_shield, SHIELD),
+            (self.passes, PASS),
+        ];
+        let flags = flags.iter().filter(|(is_set, _)| *is_set);
+        let flags = flags.map(|(_, name)| (*name).to_owned());
+        let key = self.key.as_ref().map(|key| format!("{KEY}=\"{key}\""));
+        let purges = self.purges.map(PurgeNumber::member);
+        let at_most = self.at_most.map(at_most_member);
+        let members: Vec<String> = flags.chain(key).chain(purges).chain(at_most).collect();
+        let told = match members.is_empty() {
+            true => return,
+            false => HeaderValue::try_from(members.join(", ")),
         };
         if let Ok(told) = told {
             headers.insert(TERO_TIER, told);
+        }
+    }
+
+    /// The flag that is all there is to tell beside the variant.
+    fn single_flag(&self) -> Option<&'static str> {
+        let has_more = self.key.is_some() || self.purges.is_some() || self.at_most.is_some();
+        match (self.is_plan, self.to_shield, self.passes) {
+            _ if has_more => None,
+            (true, false, false) => Some(PLAN),
+            (false, true, false) => Some(SHIELD),
+            (false, false, true) => Some(PASS),
+            _ => None,
         }
     }
 }
@@ -279,6 +309,31 @@ fn purges_of(members: &sfv::Dictionary) -> Option<PurgeNumber> {
     PurgeNumber::parse(item(members, PURGES)?.as_string()?.as_str())
 }
 
+/// The operator's bound that a request tells.
+fn at_most_of(members: &sfv::Dictionary) -> Result<Option<LifetimeBound>, TierFault> {
+    let bound = match members.get(AT_MOST) {
+        None => return Ok(None),
+        Some(sfv::ListEntry::Item(item)) => item,
+        Some(sfv::ListEntry::InnerList(_)) => return Err(TierFault),
+    };
+    let secs = |item: Option<&sfv::BareItem>| {
+        let secs = item.and_then(|item| item.as_integer());
+        let secs = secs.and_then(|secs| u32::try_from(i64::from(secs)).ok());
+        secs.map(|secs| Duration::from_secs(secs.into()))
+    };
+    let bound = LifetimeBound {
+        ttl: secs(Some(&bound.bare_item)).ok_or(TierFault)?,
+        stale: secs(bound.params.get(AT_MOST_STALE)).ok_or(TierFault)?,
+    };
+    Ok(Some(bound))
+}
+
+fn at_most_member(bound: LifetimeBound) -> String {
+    let secs = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    let (ttl, stale) = (secs(bound.ttl), secs(bound.stale));
+    format!("{AT_MOST}={ttl};{AT_MOST_STALE}={stale}")
+}
+
 /// The digest that a request tells.
 fn key_of(members: &sfv::Dictionary) -> Result<Option<Box<str>>, TierFault> {
     if members.get(KEY).is_none() {
@@ -311,25 +366,28 @@ mod tests {
 
     #[test]
     fn what_is_set_is_read_back() {
-        for variant in [None, Some("mobile"), Some("a-1+b_2")] {
-            for (is_plan, to_shield) in [(false, false), (true, false), (false, true), (true, true)]
-            {
-                for key in [None, Some("0af".repeat(21) + "9")] {
-                    let purges = key.as_ref().map(|_| PurgeNumber {
+        let bound = LifetimeBound {
+            ttl: Duration::from_secs(60),
+            stale: Duration::ZERO,
+        };
+        for flags in 0..32_u8 {
+            let is = |bit: u8| flags & bit != 0;
+            for variant in [None, Some("mobile"), Some("a-1+b_2")] {
+                let told = TierRequest {
+                    variant: variant.map(Into::into),
+                    is_plan: is(1),
+                    to_shield: is(2),
+                    passes: is(4),
+                    key: is(8).then(|| ("0af".repeat(21) + "9").into()),
+                    purges: is(8).then_some(PurgeNumber {
                         log: 0xab,
                         number: u64::MAX,
-                    });
-                    let told = TierRequest {
-                        to_shield,
-                        variant: variant.map(Into::into),
-                        is_plan,
-                        key: key.map(Into::into),
-                        purges,
-                    };
-                    let mut request = HeaderMap::new();
-                    told.set(&mut request);
-                    assert_eq!(TierRequest::of(&request), Ok(told));
-                }
+                    }),
+                    at_most: is(16).then_some(bound),
+                };
+                let mut request = HeaderMap::new();
+                told.set(&mut request);
+                assert_eq!(TierRequest::of(&request), Ok(told));
             }
         }
         for stale in [None, Some(0), Some(u32::MAX)] {
@@ -372,6 +430,14 @@ mod tests {
             "plan, ;",
             "plan=1",
             "shield=1",
+            "pass=1",
+            "at-most",
+            "at-most=60",
+            "at-most=60;stale",
+            "at-most=60;stale=-1",
+            "at-most=-1;stale=0",
+            "at-most=4294967296;stale=0",
+            "at-most=(60);stale=0",
             "plan=(1 2)",
             "Plan",
             "plan=?2",

@@ -1,5 +1,6 @@
 //! Two tiers of tero: edges in front of a shield, in front of an origin.
 
+mod decided;
 mod hostile;
 
 use chrono_tz::Tz;

@@ -1,5 +1,7 @@
 //! `[site.shield]`: nodes that are edges and shields at once. Each URL has one shield.
 
+mod rules;
+
 use std::path::Path;
 
 use serde_json::json;

@@ -166,6 +166,21 @@ fn bad_tables_are_refused_and_the_version_before_stays() {
     third.assert_refused(409, &["2 tables", "policies.max_tables"]);
     assert_eq!(report(&edge, "prices").version.as_deref(), Some("2"));
     assert_eq!(report(&edge, "prices").versions.len(), 2);
+    // Those of the configuration and those that were pushed together.
+    let file = state.path().join("more.csv");
+    std::fs::write(&file, "/a,1\n").unwrap();
+    let more = |name: &str| {
+        builder(&origin, state.path())
+            .policies("max_table = \"1KiB\"\nmax_tables = 2")
+            .section(&format!("[[table]]\nname = \"{name}\"\nfile = {file:?}"))
+    };
+    drop(edge);
+    let refused = more("more").try_start().err().unwrap();
+    assert!(
+        refused.to_string().contains("there may be 2 tables"),
+        "{refused}"
+    );
+    more("second").start();
     let stateless = Edge::before(&origin).start();
     let answer = push(&stateless, "prices/versions", "/a,1\n");
     answer.assert_refused(409, &["state_dir"]);

@@ -7,7 +7,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::samples::{counters, gauges, histograms, per_site, seconds, site_label};
 use tero_edge::origin::HopCondition;
-use tero_edge::request::site::Site;
+use tero_edge::request::site::{OriginUse, Site};
 
 /// What the origins of the sites answered, and how they do.
 pub(super) fn origins(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
@@ -38,9 +38,13 @@ pub(super) fn origins(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> f
 fn breakers(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
     let (mut opened, mut open, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
     for site in sites {
-        for (route, origin) in site.origins() {
-            let of_route = route.map(|route| ("route", route.to_owned()));
-            let labels: Vec<_> = [site_label(site)].into_iter().chain(of_route).collect();
+        for (asked_for, origin) in site.origins() {
+            let share = match asked_for {
+                OriginUse::Site => None,
+                OriginUse::Route(route) => Some(("route", route.to_owned())),
+                OriginUse::ByName => Some(("by_name", "true".to_owned())),
+            };
+            let labels: Vec<_> = [site_label(site)].into_iter().chain(share).collect();
             waiting.push((labels.clone(), origin.waiting() as u64));
             let (count, is_open) = origin.breaker_figures();
             opened.push((labels.clone(), count));

@@ -6,7 +6,7 @@ use super::reply::AdminRefusal;
 use tero_admin_api::endpoints::{DrainOrigin, Origins, ResumeOrigin};
 use tero_admin_api::{OriginReport, OriginRequest, OriginState, OriginsResponse};
 use tero_edge::origin::{HopCondition, HopFigures};
-use tero_edge::request::site::Site;
+use tero_edge::request::site::{OriginUse, Site};
 
 /// All origins.
 pub(super) fn origins(
@@ -78,9 +78,12 @@ fn reports(site: &Site) -> Vec<OriginReport> {
 
 /// The routes that have origins of their own, this one among them.
 fn routes_to(site: &Site, origin: &str) -> Vec<String> {
-    let routes = site.origins().filter_map(|(route, origins)| {
+    let routes = site.origins().filter_map(|(asked_for, origins)| {
         let is_asked = origins.names().any(|name| name == origin);
-        route.filter(|_| is_asked).map(str::to_owned)
+        match asked_for {
+            OriginUse::Route(route) if is_asked => Some(route.to_owned()),
+            _ => None,
+        }
     });
     routes.collect()
 }

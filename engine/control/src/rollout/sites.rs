@@ -111,6 +111,8 @@ struct SiteOrigins {
     hops: Arc<SiteHops>,
     /// Those of requests without a route that has its own.
     site: Arc<Origin>,
+    /// Those that requests go to only if they are named.
+    by_name: Option<Arc<Origin>>,
     /// The shields in front of them.
     shields: Option<Arc<Shields>>,
     /// Those of each route.
@@ -128,6 +130,7 @@ impl SiteDraft<'_> {
         let SiteOrigins {
             hops,
             site: origin,
+            by_name: origin_by_name,
             shields,
             routes,
             tunnels,
@@ -170,6 +173,7 @@ impl SiteDraft<'_> {
             limits: self.limits.of_site(&self.settings.name),
             hops,
             origin,
+            origin_by_name,
             shields,
             tunnels,
             counters: self.counters(&policies, trial),
@@ -275,6 +279,7 @@ impl SiteDraft<'_> {
             return Ok(SiteOrigins {
                 hops: Arc::clone(&before.hops),
                 site: Arc::clone(&before.origin),
+                by_name: before.origin_by_name.clone(),
                 shields: before.shields.clone(),
                 routes: (0..self.settings.routes.len()).map(of_route).collect(),
                 tunnels: Arc::clone(&before.tunnels),
@@ -301,8 +306,10 @@ impl SiteDraft<'_> {
                 Arc::new(Origin::new(settings, &hops, is_asked))
             })
         };
+        let by_name = Origin::new(origin_settings(site, None), &hops, |hop| !general(hop));
         Ok(SiteOrigins {
             site: Arc::new(Origin::new(origin_settings(site, None), &hops, general)),
+            by_name: (by_name.names().count() > 0).then(|| Arc::new(by_name)),
             shields: shields(site, &hops),
             routes: site.routes.iter().map(of_route).collect(),
             tunnels: Arc::new(Semaphore::new(site.max_tunnels)),

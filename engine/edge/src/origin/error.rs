@@ -48,6 +48,9 @@ pub enum OriginError {
     /// `max_fetches` requests were under way, and none of them ended within `connect_timeout`.
     #[error("too many requests to the origin are under way")]
     Busy,
+    /// The site has no next hop of the name that a policy has chosen.
+    #[error("the site has no origin of the name that a policy has chosen")]
+    Unknown,
     /// `response_timeout` passed without the head of a response.
     #[error("{origin} did not answer in time")]
     ResponseTimeout {
@@ -128,6 +131,7 @@ impl OriginError {
             OriginError::Exhausted { .. } => "edge is out of descriptors or ports",
             OriginError::ConnectTimeout { .. } => "origin did not accept a connection in time",
             OriginError::Busy => "too many requests to the origin",
+            OriginError::Unknown => "no origin of the chosen name",
             OriginError::ResponseTimeout { .. } => "origin did not answer in time",
             OriginError::Broken { source, .. } if source.is_parse_too_large() => {
                 "origin sent too large a head"

@@ -94,6 +94,7 @@ impl HopResult {
                 | OriginError::TooManyFields { .. }
                 | OriginError::Switched { .. } => HopResult::Mild,
                 OriginError::Busy
+                | OriginError::Unknown
                 | OriginError::Exhausted { .. }
                 | OriginError::SlowRequestBody
                 | OriginError::RequestBody { .. } => HopResult::Unknown,

@@ -95,6 +95,7 @@ fn allows_error(retry: &Retry, error: &OriginError) -> bool {
         | OriginError::Switched { .. } => RetryOn::Reset,
         OriginError::Exhausted { .. }
         | OriginError::Busy
+        | OriginError::Unknown
         | OriginError::SlowRequestBody
         | OriginError::RequestBody { .. } => return false,
     };

@@ -59,6 +59,10 @@ pub(super) fn admit_visitor(
     source: RequestSource,
 ) -> Result<(Arc<Exchange>, Option<Box<Verdict>>), Box<RefusedRequest>> {
     admit_to(edge, parts, source, |exchange| {
+        if exchange.is_as_shield() {
+            consult(exchange);
+            return None;
+        }
         if !exchange.site.may_rule() {
             return ask_policies(exchange);
         }
@@ -109,7 +113,7 @@ fn consult(exchange: &mut Exchange) {
         }
     }
     if exchange.edge.is_some() {
-        exchange.take_over_variant();
+        exchange.take_over_decision();
     }
     if exchange.decision.extended.is_some() {
         decided::apply_floor(exchange);

@@ -208,10 +208,17 @@ impl Exchange {
 
     /// Takes over the variant that the edge in front has decided, in the place of what this tier's
     /// policies say of it. Whatever else policies change in a request or an answer, the edge has done:
-    /// the same policies here would do it twice. Beyond as many variants as may be known, the request passes.
+    /// the same policies here would do it twice. What passes there passes here, and what the operator says
+    /// there of the URL's lifetime holds: the edge may ask for another URL than its client did. Beyond as
+    /// many variants as may be known, the request passes.
     #[cold]
-    pub(super) fn take_over_variant(&mut self) {
+    pub(super) fn take_over_decision(&mut self) {
         let Some(edge) = &self.edge else { return };
+        self.floor = self.floor.and(FloorRuling {
+            never: edge.passes,
+            at_most: edge.at_most,
+            ..FloorRuling::default()
+        });
         let variants = &self.site.edge_variants;
         let is_known = edge
             .variant
@@ -291,16 +298,20 @@ impl Exchange {
 
     /// The next hops that it goes to: those of its route, or of its site.
     pub fn origin(&self) -> &Arc<Origin> {
-        let own = self.route().and_then(|route| route.origin.as_ref());
-        match (own, self.extended()) {
-            (None, _) => &self.site.origin,
-            (Some(own), None) => own,
-            (Some(own), Some(extended)) => match &extended.origin.origin {
-                // A policy may choose any origin of the site.
-                Some(name) if !own.has(name) => &self.site.origin,
-                _ => own,
-            },
+        let of_route = self.route().and_then(|route| route.origin.as_ref());
+        let own = of_route.unwrap_or(&self.site.origin);
+        match self.extended().and_then(|it| it.origin.origin.as_ref()) {
+            None => own,
+            Some(name) => self.origin_named(name, own),
         }
+    }
+
+    /// The next hops with the one that a policy has chosen, which may be any of the site.
+    #[cold]
+    fn origin_named<'e>(&'e self, name: &str, own: &'e Arc<Origin>) -> &'e Arc<Origin> {
+        let others = std::iter::once(&self.site.origin).chain(&self.site.origin_by_name);
+        let mut all = std::iter::once(own).chain(others);
+        all.find(|origin| origin.has(name)).unwrap_or(own)
     }
 
     /// Sends a request to its next hop: a shield of the site, or one of [`Exchange::origin`].
@@ -322,9 +333,15 @@ impl Exchange {
     /// shield, or if a policy has chosen an origin, since a shield doesn't know of that choice.
     pub(super) fn shields(&self) -> Option<&Shields> {
         let shields = self.site.shields.as_deref()?;
-        let is_shield = self.edge.as_ref().is_some_and(|edge| edge.to_shield);
         let is_chosen = || self.extended().is_some_and(|it| it.origin.origin.is_some());
-        (!is_shield && !is_chosen()).then_some(shields)
+        (!self.is_as_shield() && !is_chosen()).then_some(shields)
+    }
+
+    /// Whether another node asks this one as the shield of the URL. That node has the same configuration:
+    /// it has carried out the rules of the site, and changes the fields of what its visitor gets.
+    #[inline]
+    pub(super) fn is_as_shield(&self) -> bool {
+        self.edge.as_ref().is_some_and(|edge| edge.to_shield) && self.site.shields.is_some()
     }
 
     /// The name of a hop that has answered it.

@@ -119,7 +119,7 @@ fn build(
     // The reader of the content has sent 100 when the content comes to the next hop (RFC 9110
     // §10.1.1), unless `pass` asks the next hop for it.
     headers.remove(EXPECT);
-    if exchange.site.rules.is_some() {
+    if exchange.site.rules.is_some() && !exchange.is_as_shield() {
         verdict::edit_request(exchange, headers);
     }
     if let Some(extended) = exchange.extended() {

@@ -73,6 +73,9 @@ pub struct Site {
     pub hops: Arc<SiteHops>,
     /// Those that requests go to whose route has none of its own.
     pub origin: Arc<Origin>,
+    /// Those that requests go to only if a route or a policy names them; `None` if there are none. For the
+    /// choice of policies: a route has its own.
+    pub origin_by_name: Option<Arc<Origin>>,
     /// The shields in front of its origins; `None` if there are none.
     pub shields: Option<Arc<Shields>>,
     /// Tunnels that may still be opened.
@@ -90,12 +93,15 @@ impl Site {
         self.rules.is_some() || self.maintenance.may_be_on()
     }
 
-    /// Its next hops as requests share them: for those without a route that has its own, and by the
-    /// names of the routes that have.
-    pub fn origins(&self) -> impl Iterator<Item = (Option<&str>, &Arc<Origin>)> {
+    /// Its next hops as requests share them.
+    pub fn origins(&self) -> impl Iterator<Item = (OriginUse<'_>, &Arc<Origin>)> {
         let of_routes = self.routes.iter().flat_map(|routes| routes.origins());
-        let of_routes = of_routes.map(|(name, origin)| (Some(name), origin));
-        std::iter::once((None, &self.origin)).chain(of_routes)
+        let of_routes = of_routes.map(|(name, origin)| (OriginUse::Route(name), origin));
+        let by_name = self.origin_by_name.iter();
+        let by_name = by_name.map(|origin| (OriginUse::ByName, origin));
+        std::iter::once((OriginUse::Site, &self.origin))
+            .chain(of_routes)
+            .chain(by_name)
     }
 
     /// The next hops that a GET for a path goes to.
@@ -130,6 +136,17 @@ impl Site {
         all.extend(hosts.iter().filter(|own| is_with_port(own, host)).cloned());
         all
     }
+}
+
+/// The requests that share some next hops of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OriginUse<'s> {
+    /// Those without a route that has its own.
+    Site,
+    /// Those of the route of this name.
+    Route(&'s str),
+    /// Those for which a policy has chosen one that other requests don't go to.
+    ByName,
 }
 
 /// Whether `named` is this host with a port.

@@ -25,8 +25,20 @@ pub(super) fn tell_next_hop(visit: Visit<'_>, headers: &mut HeaderMap) {
         key: key(exchange),
         purges: edge.fleet.number().map(|number| *number),
         to_shield: exchange.shields().is_some(),
+        passes: is_passed(visit),
+        at_most: exchange.floor.at_most,
     };
     told.set(headers);
+}
+
+/// Whether the request passes by what this tier knows of it: by its rules, its policies, or since the
+/// parts of its key have a new value for which the site has no room.
+fn is_passed(visit: Visit<'_>) -> bool {
+    let exchange = visit.exchange;
+    exchange.floor.never
+        || exchange.fields.pass_cookie
+        || exchange.decision.lookup == LookupDecision::Pass
+        || visit.would_pass_new_value()
 }
 
 /// A digest of what the response depends on beyond URL and variant, by a decision of this tier or of
@@ -111,6 +123,10 @@ fn refusal(exchange: &Exchange, provenance: &Provenance) -> Option<TierRefusal> 
 
 /// The same for a request that passes this tier. A policy may let it pass for its cookies.
 fn of_pass(exchange: &Exchange) -> Option<TierRefusal> {
+    if exchange.edge.as_ref().is_some_and(|edge| edge.passes) {
+        // The edge doesn't store it in any case.
+        return None;
+    }
     let fields = exchange.fields;
     let is_passed = exchange.decision.lookup == LookupDecision::Pass;
     if exchange.floor.never {

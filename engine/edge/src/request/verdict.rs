@@ -190,7 +190,11 @@ pub(super) fn forecast(exchange: &Exchange) -> RuleForecast {
             answer: None,
         };
     };
-    let protecting = rules.protecting(&site.routes, target_of(exchange));
+    let method = &exchange.parts.method;
+    let protecting = exchange
+        .paths()
+        .map(|path| rules.protecting(&site.routes, (method, path)));
+    let protecting: Vec<_> = protecting.flatten().collect();
     let of_site = (&site.settings.allow, &site.settings.deny);
     let of_routes = protecting
         .iter()

@@ -82,6 +82,9 @@ impl<'v> Visit<'v> {
     pub(super) fn response_edits(self) -> Option<&'v ResponseEdits> {
         let exchange = self.exchange;
         let table = exchange.site.rules.as_ref()?.responses.as_ref()?;
+        if exchange.is_as_shield() {
+            return None;
+        }
         table.of(EditedResponse {
             route: exchange.route,
             scheme: exchange.scheme,

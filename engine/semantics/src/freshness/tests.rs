@@ -480,6 +480,29 @@ fn stale_windows_come_from_policy_then_response_then_site() {
 }
 
 #[test]
+fn what_ends_freshness_leaves_the_instant_of_a_purge_where_it_was() {
+    let fields: FieldLines<'_> = &[("cache-control", "max-age=100, stale-if-error=1000")];
+    let purged_later = ResponseDecision {
+        expiry: Some(Expiry::PurgeAt(after(300))),
+        ..ResponseDecision::default()
+    };
+    let given = freshness(fields, &purged_later);
+    let bound = LifetimeBound {
+        ttl: secs(10),
+        stale: secs(1_000),
+    };
+    for ended in [
+        given.made_stale(after(20)),
+        given.bounded(bound),
+        given.bounded(bound).made_stale(after(5)),
+    ] {
+        assert!(!ended.is_fresh(after(20)));
+        assert!(ended.allows_if_error(after(299)) && !ended.is_over(after(299)));
+        assert!(!ended.allows_if_error(after(300)) && ended.is_over(after(300)));
+    }
+}
+
+#[test]
 fn a_soft_purge_ends_freshness_and_opens_the_stale_windows() {
     let whole = by_fields(&[(
         "cache-control",

@@ -110,7 +110,8 @@ on_request = [{ path = "/", origin = "{cookie:market}" }]
         |name: &str, origin: &Origin| format!("name = \"{name}\"\nurl = \"{}\"", origin.url());
     let edge = deciding(&eu, settings)
         .next_hop(&hop("eu", &eu))
-        .next_hop(&hop("us", &us))
+        // Other requests don't go to it.
+        .next_hop(&(hop("us", &us) + "\nonly_by_name = true"))
         .site("stale_if_error = \"0s\"")
         .start();
     for round in 0..3 {

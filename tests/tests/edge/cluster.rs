@@ -206,9 +206,11 @@ fn a_node_serves_without_nats_and_says_so() {
     assert_eq!(edge.metric("tero_cluster_blind", &[]), 0.0);
     // What was stored before the log was reached may have been purged elsewhere.
     assert_eq!(doubts(&edge, "unknown-position"), 1.0);
+    // The log may have it before the node has its place there: it is not lost then.
     eventually("the purge in the log", || {
         edge.metric("tero_cluster_purges_waiting", &[]) == 0.0
     });
+    assert_eq!(edge.metric("tero_cluster_log_lost_total", &[]), 0.0);
 }
 
 #[test]
@@ -458,6 +460,11 @@ fn a_purge_that_is_sent_again_under_its_id_is_logged_once() {
         numbers[0].is_some() && numbers[0] == numbers[1],
         "{numbers:?}"
     );
+    // The node is past it: it is not waited for, and not taken for lost.
+    eventually("no purge that waits", || {
+        edge.metric("tero_cluster_purges_waiting", &[]) == 0.0
+    });
+    assert_eq!(edge.metric("tero_cluster_log_lost_total", &[]), 0.0);
     let bad = PurgeRequest {
         id: Some("a b".to_owned()),
         ..request

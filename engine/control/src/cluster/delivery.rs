@@ -149,7 +149,8 @@ impl ClusterNode {
         if outbox.len() >= MOST_WAITING {
             return Err(TakeError::Full);
         }
-        outbox.insert(id.clone(), false);
+        // The same id may be on its way already, and have come back.
+        outbox.entry(id.clone()).or_insert(false);
         Ok(())
     }
 
@@ -180,21 +181,28 @@ impl ClusterNode {
     async fn append_until_seen(&self, order: &PurgeOrder, told: &watch::Sender<PurgeDelivery>) {
         let entry = LogEntry::Purge(order.clone());
         let mut rest = FIRST_REST;
+        let mut was_logged = false;
         loop {
             match self.log.append(order.id.as_str(), &entry).await {
                 Ok(appended) => {
+                    // What the log still knows by its id, it has not lost.
+                    if was_logged && !appended.is_repeated {
+                        let counter = &self.counters.lost_again;
+                        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        tracing::warn!(id = ?order.id, number = appended.number, "the log has lost a purge that it took; it is appended again");
+                    }
+                    was_logged = true;
                     self.appended(appended.number);
                     told.send_modify(|told| {
                         told.number = Some(appended.number);
                         told.log_error = None;
                     });
-                    if self.comes_back(&order.id, appended.number).await {
+                    // It was logged before, and the node is past it: it comes back no more. So it is
+                    // with a purge that was logged before the node took its place at the end.
+                    let is_behind_us = appended.is_repeated && self.has_reached(appended.number);
+                    if is_behind_us || self.comes_back(&order.id, appended.number).await {
                         break;
                     }
-                    self.counters
-                        .lost_again
-                        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    tracing::warn!(id = ?order.id, number = appended.number, "the log has lost a purge that it took; it is appended again");
                 }
                 Err(error) => {
                     let counter = &self.counters.append_failures;
@@ -216,6 +224,12 @@ impl ClusterNode {
         if let Some(position) = self.progress().position {
             self.reach(&position.identity, number);
         }
+    }
+
+    /// Whether the node is as far in the log as this number.
+    fn has_reached(&self, number: u64) -> bool {
+        let position = self.progress().position;
+        position.is_some_and(|position| position.number >= number)
     }
 
     /// Whether a purge that was logged has come back by the log.

@@ -191,6 +191,10 @@ impl ClusterNode {
             mode: PurgeMode::Soft,
         };
         let responses = purge.apply_in_memory(&self.edge).unwrap_or_default();
+        if matches!(doubt, LogDoubt::Rewind | LogDoubt::Fork) {
+            // The same log gives its numbers again: those that were reached before say nothing.
+            *lock(&self.told) = None;
+        }
         self.counters.doubted(doubt, responses);
         let at = self.edge.clock.wall();
         self.change_progress(|progress| progress.doubt = Some((doubt, at)));

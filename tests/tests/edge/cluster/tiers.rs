@@ -1,9 +1,9 @@
 //! Numbers of the purge log between an edge and its shield.
 
-use tero_tests::{Edge, Origin, Request, get};
+use tero_tests::{Edge, Origin, Request, eventually, folder, get};
 
-use super::nats::newest;
-use super::{init, is_hit, logged, node, page, store, wait_until_ready};
+use super::nats::{copy, newest};
+use super::{doubts, init, is_hit, logged, node, page, store, wait_until_ready};
 
 /// A request of an edge that is at this number.
 fn of_edge_at(log: &str, number: u64) -> Request {
@@ -41,6 +41,44 @@ fn a_shield_that_is_behind_its_edge_waits_and_asks_the_origin() {
     }
     let malformed = get("/a").header("Tero-Tier", "purges=7");
     assert_eq!(shield.send(&malformed).status, 400);
+}
+
+#[test]
+fn a_shield_whose_log_was_set_back_claims_no_number_of_before() {
+    let Some(mut nats) = newest() else { return };
+    init(&nats);
+    let origin = Origin::start();
+    origin.on("/a", page());
+    let shield = node(&origin, &nats, "shield").server(EDGES).start();
+    wait_until_ready(std::slice::from_ref(&shield));
+    nats.kill();
+    let backup = folder();
+    copy(&nats.store(), backup.path());
+    nats.run();
+    // Far more than the beats that come after the backup is back.
+    let fleet = (0..200).map(|_| logged(&shield).fleet.unwrap()).last();
+    let (log, number) = fleet
+        .map(|fleet| (fleet.log.unwrap(), fleet.number.unwrap()))
+        .unwrap();
+    store(&shield);
+    assert!(is_hit(&shield.send(&of_edge_at(&log, number))));
+    nats.kill();
+    std::fs::remove_dir_all(nats.store()).unwrap();
+    copy(backup.path(), &nats.store());
+    nats.run();
+    eventually("a doubt", || {
+        doubts(&shield, "rewind") + doubts(&shield, "fork") == 1.0
+    });
+    wait_until_ready(std::slice::from_ref(&shield));
+    store(&shield);
+    // What was fetched at this very instant is not older than the request.
+    shield.advance_secs(1);
+    let answer = std::thread::scope(|scope| {
+        let answer = scope.spawn(|| shield.send(&of_edge_at(&log, number)));
+        shield.advance_until(5, || answer.is_finished());
+        answer.join().unwrap()
+    });
+    assert!(!is_hit(&answer), "{answer:?}");
 }
 
 #[test]

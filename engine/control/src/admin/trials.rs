@@ -128,20 +128,28 @@ pub(super) fn start_canary(
         nodes,
     } = call.read()?;
     let (share, guard) = (self::share(&written)?, guard_settings(&guard));
+    let state = context.rollout.state();
+    let wanted = state.policy(name).and_then(|it| it.version(&digest));
+    let wanted = wanted.map_err(|error| refusal(&error))?;
+    let forget = || {
+        if let Some(fleet) = &context.fleet {
+            fleet.forget_canary_nodes(name, &wanted);
+        }
+    };
+    // An earlier choice for this version is not for this canary.
+    forget();
     let nodes = match nodes {
         None => None,
         Some(nodes) => {
-            let state = context.rollout.state();
-            let version = state.policy(name).and_then(|it| it.version(&digest));
-            let version = version.map_err(|error| refusal(&error))?;
             let nodes = self::share(&nodes)?;
-            Some(cluster::fleet(context)?.choose_canary_nodes(name, &version, nodes))
+            Some(cluster::fleet(context)?.choose_canary_nodes(name, &wanted, nodes))
         }
     };
-    let version = context
-        .rollout
-        .start_canary(name, &digest, share, guard)
-        .map_err(|error| refusal(&error))?;
+    let started = context.rollout.start_canary(name, &digest, share, guard);
+    let version = started.map_err(|error| {
+        forget();
+        refusal(&error)
+    })?;
     Ok(StartCanaryResponse {
         policy: name.to_owned(),
         version: version.to_string(),

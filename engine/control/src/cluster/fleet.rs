@@ -208,6 +208,11 @@ impl Fleet {
         nodes
     }
 
+    /// Takes back what was chosen for a canary: it is to be on all nodes, or was not started.
+    pub fn forget_canary_nodes(&self, policy: &str, version: &Version) {
+        lock(&self.sync).forget_canary_nodes(policy, version);
+    }
+
     /// Asks all nodes a question, and returns their answers. This node is one of them.
     ///
     /// # Errors

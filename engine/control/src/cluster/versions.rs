@@ -151,6 +151,12 @@ impl VersionSync {
             .insert((policy.to_owned(), version.clone()), nodes);
     }
 
+    /// Takes back what was chosen for a canary: it is to be on all nodes, or was not started.
+    pub fn forget_canary_nodes(&mut self, policy: &str, version: &Version) {
+        self.canary_nodes
+            .remove(&(policy.to_owned(), version.clone()));
+    }
+
     /// Tells the fleet what was changed here, and follows what was changed elsewhere.
     ///
     /// # Errors
@@ -182,6 +188,12 @@ impl VersionSync {
             match self.bus.replace_shared(changed.to_bytes()?, revision) {
                 Ok(revision) => {
                     self.seen = revision;
+                    // What was chosen for a canary that is told now is not for the next one.
+                    self.canary_nodes.retain(|(policy, version), _| {
+                        let told = policies.get(policy).and_then(|it| it.local.as_ref());
+                        let canary = told.and_then(|local| local.canary.as_ref());
+                        canary.is_none_or(|canary| canary.version != *version)
+                    });
                     self.policies.extend(policies);
                     self.tables.extend(tables);
                     tracing::info!(revision, "the fleet was told what was changed here");

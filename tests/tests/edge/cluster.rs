@@ -247,8 +247,8 @@ authorization { users = [
     { user: "node", password: "password", permissions: {
         publish: ["tero.>", "$KV.TERO_*.>", "$O.TERO_*.>", "$JS.API.STREAM.INFO.>",
             "$JS.API.STREAM.MSG.GET.>", "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.CREATE.>",
-            "$JS.API.CONSUMER.MSG.NEXT.>", "$JS.ACK.>", "$JS.FC.>", "$JS.API.INFO"]
-        subscribe: ["_INBOX.>"]
+            "$JS.FC.>", "$JS.API.INFO"]
+        subscribe: ["_INBOX.>", "tero.>"]
     } }
 ] }
 "#;
@@ -265,9 +265,25 @@ fn a_node_needs_no_right_to_make_or_delete_streams() {
         let keys = |user: &str| format!("user = \"{user}\"\npassword_file = \"{path}\"\n");
         init_with(&nats, &keys("operator"));
         let origin = Origin::start();
-        let edge = node(&origin, &nats, "one").section(&keys("node")).start();
-        wait_until_ready(std::slice::from_ref(&edge));
-        logged(&edge);
+        origin.on("/a", page());
+        let states = [folder(), folder()];
+        let edges = ["one", "two"].map(|name| {
+            let state = &states[usize::from(name == "two")];
+            let node = versions::builder(&origin, &nats, name, state);
+            node.section(&keys("node")).start()
+        });
+        wait_until_ready(&edges);
+        edges.iter().for_each(store);
+        logged(&edges[0]);
+        eventually("a purge on the other node", || is_purged(&edges[1]));
+        eventually("nodes that hear of each other", || {
+            edges.iter().all(|edge| versions::heard(edge).len() == 2)
+        });
+        let digest = versions::pushed(&edges[0], &versions::rules(300));
+        versions::activate(&edges[0], &digest);
+        eventually("the version on the other node", || {
+            versions::active(&edges[1]) == digest
+        });
     }
 }
 

@@ -9,6 +9,7 @@ pub mod bus;
 pub mod log;
 pub mod streams;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +17,9 @@ use std::time::Duration;
 
 use super::pause::{FIRST_REST, LONGEST_REST, shortened};
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use async_nats::{
+    Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError,
+};
 use futures_core::Stream;
 use tero_config as config;
 use tero_semantics::timestamp::Timestamp;
@@ -34,6 +37,8 @@ const RECONNECTS: usize = 3;
 /// Messages that wait for their reader in one subscription, at most. Beyond it the connection is made
 /// again, since a message was dropped.
 const SUBSCRIPTION_CAPACITY: usize = 64 * 1024;
+/// Complaints of a server that are told for one connection, at most.
+const MOST_COMPLAINTS: usize = 16;
 /// The oldest server whose answers can be read.
 pub const OLDEST_SERVER: (i64, i64, i64) = (2, 10, 0);
 
@@ -352,6 +357,7 @@ async fn connect_with(
 
 fn options(settings: &config::Cluster, events: watch::Sender<ClientState>) -> ConnectOptions {
     let events = Arc::new(events);
+    let complaints = Complaints::default();
     let mut options = ConnectOptions::new()
         .name(format!("tero {}", settings.node))
         .connection_timeout(CONNECT_TIMEOUT)
@@ -371,10 +377,11 @@ fn options(settings: &config::Cluster, events: watch::Sender<ClientState>) -> Co
                 Event::Closed => Some(ClientState::Closed),
                 // A message was dropped; what follows shows a gap, and is read again.
                 Event::SlowConsumer(_) => None,
-                Event::LameDuckMode
-                | Event::Draining
-                | Event::ServerError(_)
-                | Event::ClientError(_) => None,
+                Event::ServerError(error) => {
+                    complaints.tell(&error);
+                    None
+                }
+                Event::LameDuckMode | Event::Draining | Event::ClientError(_) => None,
             };
             if let Some(state) = state {
                 events.send_replace(state);
@@ -394,6 +401,25 @@ fn options(settings: &config::Cluster, events: watch::Sender<ClientState>) -> Co
         options = options.token(token.clone());
     }
     options
+}
+
+/// What a server has complained of on a connection that stands. A right that the user lacks shows in
+/// nothing else: what was published is gone, and what was subscribed to brings nothing.
+#[derive(Debug, Default)]
+struct Complaints(Mutex<BTreeSet<String>>);
+
+impl Complaints {
+    /// Tells a complaint in the log, unless it was told before. A node tries again every few seconds.
+    fn tell(&self, error: &ServerError) {
+        if self.is_new(&error.to_string()) {
+            tracing::error!(%error, "the server of NATS complains; give the user of this node the rights that docs/cluster.md names");
+        }
+    }
+
+    fn is_new(&self, error: &str) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < MOST_COMPLAINTS && told.insert(error.to_owned())
+    }
 }
 
 fn refusal(error: &ConnectError) -> NatsError {
@@ -423,6 +449,17 @@ fn lock(report: &Mutex<ConnectionReport>) -> MutexGuard<'_, ConnectionReport> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn complaints_are_told_once_and_are_bounded() {
+        let complaints = Complaints::default();
+        let complaint = |number: usize| format!("Permissions Violation {number}");
+        for number in 0..MOST_COMPLAINTS {
+            assert!(complaints.is_new(&complaint(number)));
+            assert!(!complaints.is_new(&complaint(number)));
+        }
+        assert!(!complaints.is_new(&complaint(MOST_COMPLAINTS)));
+    }
 
     #[test]
     fn causes_are_told_once() {

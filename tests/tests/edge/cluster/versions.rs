@@ -68,7 +68,12 @@ impl Fleet {
 }
 
 /// A node with a policy that gives every page 60 seconds.
-fn builder(origin: &Origin, nats: &NatsServer, name: &str, state: &TempDir) -> EdgeBuilder {
+pub(super) fn builder(
+    origin: &Origin,
+    nats: &NatsServer,
+    name: &str,
+    state: &TempDir,
+) -> EdgeBuilder {
     node(origin, nats, name).state_dir(state.path()).policy(
         "rules",
         "builtin:json-rules",
@@ -76,7 +81,7 @@ fn builder(origin: &Origin, nats: &NatsServer, name: &str, state: &TempDir) -> E
     )
 }
 
-fn heard(node: &Edge) -> Vec<NodeStatus> {
+pub(super) fn heard(node: &Edge) -> Vec<NodeStatus> {
     let answer: ClusterResponse = node.call::<Cluster>(&[], &());
     answer
         .nodes
@@ -85,7 +90,7 @@ fn heard(node: &Edge) -> Vec<NodeStatus> {
         .collect()
 }
 
-fn rules(ttl: u64) -> Value {
+pub(super) fn rules(ttl: u64) -> Value {
     json!({ "rules": [{ "name": "one", "match": ["/*"], "ttl": ttl }] })
 }
 
@@ -103,7 +108,7 @@ fn push(node: &Edge, target: &str, content: &[u8]) -> Answer {
 }
 
 #[track_caller]
-fn pushed(node: &Edge, settings: &Value) -> String {
+pub(super) fn pushed(node: &Edge, settings: &Value) -> String {
     let answer = push(node, "/policies/rules/versions", &content(settings, None));
     assert_eq!(answer.status, 201, "{answer:?}");
     let answer: PushResponse = answer.read();
@@ -112,7 +117,7 @@ fn pushed(node: &Edge, settings: &Value) -> String {
     answer.version
 }
 
-fn active(node: &Edge) -> String {
+pub(super) fn active(node: &Edge) -> String {
     node.call::<Policy>(&["rules"], &()).version
 }
 
@@ -125,7 +130,7 @@ fn has(node: &Edge, digest: &str) -> bool {
 }
 
 #[track_caller]
-fn activate(node: &Edge, digest: &str) {
+pub(super) fn activate(node: &Edge, digest: &str) {
     let digest = digest.to_owned();
     let answer = node.call::<Activate>(&["rules"], &ActivateRequest { digest });
     assert!(answer.fleet.expect("it is of a fleet").told);

@@ -39,7 +39,7 @@ pub enum LogDoubt {
     Rewind,
     /// The entry that was applied last is another one now.
     Fork,
-    /// Entries are missing.
+    /// Entries are missing in the log.
     Gap,
     /// An entry can't be read: another version of tero wrote it, or a stranger.
     Unreadable,
@@ -68,6 +68,9 @@ pub struct Follower {
     caught_up_at: Option<u64>,
     /// Numbers and digests of the last entries.
     recent: VecDeque<(u64, EntryDigest)>,
+    /// Where an entry was missing last. The feed was begun anew there; if it is missing again, the log
+    /// doesn't have it.
+    gap_behind: Option<u64>,
     /// Where the last look found the node behind; if it is there still, the feed stands still.
     was_behind_at: Option<u64>,
 }
@@ -104,6 +107,7 @@ impl Follower {
             rereads: false,
             caught_up_at: None,
             recent: VecDeque::new(),
+            gap_behind: None,
             was_behind_at: None,
         }
     }
@@ -164,11 +168,11 @@ impl Follower {
                 }
                 true => self.doubted(LogDoubt::Fork, placed),
                 // What was applied last can't be compared any more.
-                false => self.doubted(LogDoubt::Gap, placed),
+                false => self.missing(last, placed),
             };
         }
         if number > last + 1 {
-            return self.doubted(LogDoubt::Gap, placed);
+            return self.missing(last, placed);
         }
         if number == last + 1 {
             return self.applied(placed);
@@ -209,6 +213,15 @@ impl Follower {
         }
         self.was_behind_at = behind_at;
         Vec::new()
+    }
+
+    /// Entries behind this number did not come: they were dropped on their way, or the log doesn't have
+    /// them. It is read again once.
+    fn missing(&mut self, behind: u64, placed: PlacedEntry) -> Vec<FollowerAction> {
+        if self.gap_behind.replace(behind) != Some(behind) {
+            return vec![FollowerAction::Reopen];
+        }
+        self.doubted(LogDoubt::Gap, placed)
     }
 
     /// The first look at a log: what stands in it was before.

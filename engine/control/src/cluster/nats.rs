@@ -34,8 +34,8 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 /// Attempts of the client before it gives up, and tero looks for the cause.
 const RECONNECTS: usize = 3;
-/// Messages that wait for their reader in one subscription, at most. Beyond it the connection is made
-/// again, since a message was dropped.
+/// Messages that wait for their reader in one subscription, at most. Further ones are dropped: a node
+/// then misses entries of the log, and reads it again from there.
 const SUBSCRIPTION_CAPACITY: usize = 64 * 1024;
 /// Complaints of a server that are told for one connection, at most.
 const MOST_COMPLAINTS: usize = 16;
@@ -375,7 +375,7 @@ fn options(settings: &config::Cluster, events: watch::Sender<ClientState>) -> Co
                 Event::Connected => Some(ClientState::Works),
                 Event::Disconnected => Some(ClientState::Broken),
                 Event::Closed => Some(ClientState::Closed),
-                // A message was dropped; what follows shows a gap, and is read again.
+                // A message was dropped. The follower sees that it is missing, and reads the log again.
                 Event::SlowConsumer(_) => None,
                 Event::ServerError(error) => {
                     complaints.tell(&error);

@@ -36,7 +36,7 @@ pub struct ExchangedPurge {
     /// What `name` is: `url`, `tag`, `prefix` or `site`.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub kind: PurgeKind,
-    /// What is purged.
+    /// What is purged. With `site`, it has 1 to 16,384 bytes; other purges are left out.
     pub name: String,
     /// The site, for a tag that means one site alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -44,8 +44,8 @@ impl PurgeBook {
         }
     }
 
-    /// Notes a purge. Returns whether it is new here.
-    pub fn note(&mut self, order: &PurgeOrder) -> bool {
+    /// Notes a purge, at a time in milliseconds since 1970. Returns whether it is new here.
+    pub fn note(&mut self, order: &PurgeOrder, now_ms: u64) -> bool {
         if self.knows(&order.id) {
             return false;
         }
@@ -54,7 +54,9 @@ impl PurgeBook {
         {
             self.known.remove(&oldest.id);
             self.digest ^= digest_of(&oldest.id);
-            self.floor_ms = self.floor_ms.max(oldest.at_ms.saturating_add(1));
+            // One that says that it was taken in the future must not hide all until then.
+            let at_ms = oldest.at_ms.min(now_ms);
+            self.floor_ms = self.floor_ms.max(at_ms.saturating_add(1));
         }
         self.digest ^= digest_of(&order.id);
         self.known.insert(order.id.clone());
@@ -121,6 +123,9 @@ mod tests {
     use super::super::purge_log::OrderTarget;
     use super::*;
 
+    /// Later than all purges.
+    const NOW: u64 = 1 << 20;
+
     fn order(number: u64) -> PurgeOrder {
         PurgeOrder {
             id: PurgeId::parse(&format!("p{number}")).unwrap(),
@@ -133,7 +138,7 @@ mod tests {
     fn book(numbers: impl IntoIterator<Item = u64>) -> PurgeBook {
         let mut book = PurgeBook::default();
         for number in numbers {
-            book.note(&order(number));
+            book.note(&order(number), NOW);
         }
         book
     }
@@ -173,7 +178,21 @@ mod tests {
     #[test]
     fn a_purge_is_new_once() {
         let mut book = PurgeBook::since(0);
-        assert!(book.note(&order(1)) && book.knows(&order(1).id));
-        assert!(!book.note(&order(1)));
+        assert!(book.note(&order(1), NOW) && book.knows(&order(1).id));
+        assert!(!book.note(&order(1), NOW));
+    }
+
+    #[test]
+    fn a_purge_of_the_future_hides_nothing_when_it_makes_room() {
+        for (at_ms, floor_ms) in [(NOW - 1, NOW), (NOW, NOW + 1), (u64::MAX, NOW + 1)] {
+            let mut book = PurgeBook::default();
+            let first = PurgeOrder { at_ms, ..order(0) };
+            book.note(&first, NOW);
+            for number in 1..=BOOK_SIZE as u64 {
+                book.note(&order(number), NOW);
+            }
+            assert!(!book.knows(&first.id));
+            assert_eq!(book.summary().floor_ms, floor_ms);
+        }
     }
 }

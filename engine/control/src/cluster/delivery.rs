@@ -156,7 +156,7 @@ impl ClusterNode {
 
     /// Sends a purge on its way that was carried out here.
     fn send(self: &Arc<ClusterNode>, order: PurgeOrder) -> watch::Receiver<PurgeDelivery> {
-        if self.book().note(&order) {
+        if self.note(&order) {
             self.counters.purged(PurgeWay::Here);
         }
         let peers = self.peers.names();

@@ -138,7 +138,7 @@ impl ClusterNode {
         for order in orders {
             // Noted before it is applied: what is fetched in between is purged, what comes after the
             // second is not.
-            if self.book().note(order) {
+            if self.note(order) {
                 new += 1;
                 self.apply_in_memory(order);
                 self.counters.purged(PurgeWay::Peer);

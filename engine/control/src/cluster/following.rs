@@ -145,7 +145,7 @@ impl ClusterNode {
     /// Applies a purge of the log. It is applied again if it came by another way before: what was
     /// fetched in between may come from a shield that did not have it yet.
     fn apply_logged(&self, order: &PurgeOrder) {
-        let is_new = self.book().note(order);
+        let is_new = self.note(order);
         let responses = self.apply_in_memory(order);
         if is_new {
             self.counters.purged(PurgeWay::Log);

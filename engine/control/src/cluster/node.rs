@@ -140,6 +140,12 @@ impl ClusterNode {
         lock(&self.book)
     }
 
+    /// Notes a purge in the book. Returns whether it is new here.
+    pub(super) fn note(&self, order: &PurgeOrder) -> bool {
+        let now_ms = millis(self.edge.clock.wall());
+        self.book().note(order, now_ms)
+    }
+
     pub(super) fn outbox(&self) -> MutexGuard<'_, HashMap<PurgeId, bool>> {
         lock(&self.outbox)
     }

@@ -16,6 +16,8 @@ use tero_admin_api::PurgeTarget;
 
 /// The longest id of a purge.
 pub const MAX_ID: usize = 64;
+/// The longest target of a purge that nodes tell each other, in bytes: a site and what is purged there.
+pub const MAX_TARGET: usize = 2 * 8_192;
 /// The longest entry, in bytes: the longest target with room for the rest.
 pub const MAX_ENTRY: usize = 32 * 1024;
 
@@ -263,6 +265,11 @@ impl OrderTarget {
     /// Whether it names nothing.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether its length is that of a target: 1 byte to [`MAX_TARGET`].
+    pub fn has_good_length(&self) -> bool {
+        (1..=MAX_TARGET).contains(&self.len())
     }
 }
 

@@ -206,6 +206,34 @@ fn nodes_exchange_what_one_of_them_lacks() {
 }
 
 #[test]
+fn purges_without_a_target_or_with_one_too_long_are_left_out() {
+    let Some(program) = programs().pop() else {
+        return;
+    };
+    let nats = NatsServer::stopped(&program, &[]);
+    let origin = Origin::start();
+    let peers = Peers::start(&origin, &nats.url(), 1, "");
+    let lengths = [("empty", 0), ("longest", 16_384), ("longer", 16_385)];
+    let purges = lengths.map(|(id, length)| ExchangedPurge {
+        id: id.to_owned(),
+        at_ms: 1,
+        kind: PurgeKind::Prefix,
+        name: "x".repeat(length),
+        site: None,
+        soft: false,
+    });
+    let request = ExchangeRequest {
+        purges: purges.to_vec(),
+        wanted: lengths.map(|(id, _)| id.to_owned()).to_vec(),
+        ..ExchangeRequest::default()
+    };
+    let client = peers.client(0, true);
+    let told = client.call::<ExchangePurges>(&[], &request).unwrap();
+    let ids: Vec<&str> = told.purges.iter().map(|purge| &*purge.0.id).collect();
+    assert_eq!(ids, ["longest"]);
+}
+
+#[test]
 fn strangers_are_not_listened_to() {
     let Some(program) = programs().pop() else {
         return;

@@ -62,7 +62,7 @@ impl Node {
     }
 
     fn apply(&mut self, order: &PurgeOrder) {
-        self.book.note(order);
+        self.book.note(order, u64::MAX);
         if let OrderTarget::Tag(page) = &order.target {
             self.fresh.remove(&page.parse().unwrap());
         }

@@ -55,6 +55,8 @@ pub(crate) struct ShimFaults {
     pub(crate) is_cold: bool,
     /// Reads that wait hang.
     pub(crate) hangs: bool,
+    /// How many do.
+    pub(crate) hanging: usize,
     /// How many bytes all files may have together.
     pub(crate) room: Option<u64>,
 }
@@ -256,8 +258,10 @@ impl OpenFile for ShimFile {
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.lock();
         while state.faults.hangs {
+            state.faults.hanging += 1;
             let changed = &self.disk.shared.changed;
             state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.faults.hanging = state.faults.hanging.saturating_sub(1);
         }
         state.may_read()?;
         let content = &state.contents[&self.number].now;

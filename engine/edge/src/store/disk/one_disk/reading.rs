@@ -74,8 +74,11 @@ impl Disk {
             match job {
                 ReadJob::LookUp { key, reply } => {
                     if !reply.is_closed() {
-                        let loaded = self.read(&key, ReadMode::Wait);
-                        let _ = reply.send(loaded.unwrap_or_default());
+                        let loaded = self.read(&key, ReadMode::Wait).unwrap_or_default();
+                        // To a request that has given up, the disk was late.
+                        if reply.send(loaded).is_ok() {
+                            self.health.answered();
+                        }
                     }
                 }
                 ReadJob::Content(read) => read(),
@@ -123,9 +126,6 @@ impl Disk {
                     return Ok(Vec::new());
                 }
             }
-        }
-        if mode == ReadMode::Wait {
-            self.health.answered();
         }
         if !loaded.is_empty() {
             self.counts.hits.fetch_add(1, Ordering::Relaxed);

@@ -145,6 +145,38 @@ fn a_slow_disk_is_skipped() {
     assert!(!world.figures().is_slow);
 }
 
+#[test]
+fn a_disk_that_answers_too_late_each_time_is_slow() {
+    let world = World::new();
+    world.put_and_write("/a", response(b"a"));
+    world.evict("/a");
+    let path = key("/a", None);
+    for look_up in 1..=8 {
+        world.disk.set(|faults| {
+            faults.is_cold = true;
+            faults.hangs = true;
+        });
+        let (reply, answer) = oneshot::channel();
+        world.tier.load(path.as_bytes(), reply);
+        let is_read = || {
+            let mut is_read = false;
+            world.disk.set(|faults| is_read = faults.hanging > 0);
+            is_read
+        };
+        while !is_read() {
+            std::thread::yield_now();
+        }
+        // The request gives up, and the answer comes after that.
+        drop(answer);
+        world.tier.count_skipped(path.as_bytes(), true);
+        world.disk.set(|faults| faults.hangs = false);
+        while world.figures().hits < look_up {
+            std::thread::yield_now();
+        }
+        assert_eq!(world.figures().is_slow, look_up == 8, "{look_up}");
+    }
+}
+
 /// Whether these bytes are in any file of the disk.
 fn is_on_disk(world: &World, bytes: &[u8]) -> bool {
     let has = |path: &PathBuf| {

@@ -43,6 +43,6 @@ pub trait OutsideContent: Debug + Send + Sync {
     /// How long a reader waits for them.
     fn patience(&self) -> Duration;
 
-    /// Whether requests still find it.
+    /// Whether requests still find it: not once it was purged, replaced, or removed to make room.
     fn is_found(&self) -> bool;
 }

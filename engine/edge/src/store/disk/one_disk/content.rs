@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::Disk;
 use super::read_job::ReadJob;
 use crate::store::stored::{ContentError, ContentReply, OutsideContent};
-use tero_state::segments::{ReadError, ReadMode, RecordPlace, StoredRecord};
+use tero_state::segments::{ReadError, ReadMode, RecordFate, RecordPlace, StoredRecord};
 
 /// A reader waits so many times longer for a piece in the middle than a request for the first one: its
 /// answer has begun, and would be cut off.
@@ -116,5 +116,6 @@ impl OutsideContent for DiskContent {
 
     fn is_found(&self) -> bool {
         self.disk.records.has(self.hash, self.place)
+            && self.disk.may_keep(&self.record) == RecordFate::Stays
     }
 }

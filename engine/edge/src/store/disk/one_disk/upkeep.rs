@@ -92,7 +92,7 @@ impl Disk {
 
     /// Whether a record was not purged. One that another version of tero wrote can't be judged, nor
     /// used: it goes.
-    fn may_keep(&self, record: &StoredRecord) -> RecordFate {
+    pub(super) fn may_keep(&self, record: &StoredRecord) -> RecordFate {
         if record.header.kind == RecordKind::Removal {
             return RecordFate::Stays;
         }

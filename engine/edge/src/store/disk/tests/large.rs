@@ -174,3 +174,21 @@ fn a_new_head_of_large_content_is_written_alone() {
     let outside = found.body.as_outside().unwrap();
     assert_eq!(read(&**outside, 0).unwrap(), content);
 }
+
+#[test]
+fn large_content_that_was_purged_is_not_brought_back_by_a_late_304() {
+    for mode in [PurgeMode::Hard, PurgeMode::Soft] {
+        let world = World::new();
+        assert!(spool(&world, "/large", &bytes(1_000_000)));
+        let (key, found) = (key("/large", None), world.look_up("/large").unwrap());
+        world.purge("/large", mode);
+        // The request that has it begins to watch purges only now, and hears that it holds.
+        let watch = world.watch(&key);
+        let new = Arc::new(found.with_head(head_with(&["newer"])));
+        world.store.replace(&key, found.id, new, &watch);
+        world.tier.settle();
+        let is_purged = mode == PurgeMode::Hard;
+        assert_eq!(world.look_up("/large").is_none(), is_purged);
+        assert_eq!(world.killed().look_up("/large").is_none(), is_purged);
+    }
+}

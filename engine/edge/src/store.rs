@@ -23,7 +23,7 @@ pub mod stored;
 mod variants;
 mod weight;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -461,13 +461,14 @@ impl Store {
     /// Does nothing if that one isn't stored any more, or if a purge that `purges` has seen meant it.
     pub fn replace(&self, key: &Key, old: u64, new: Arc<StoredResponse>, purges: &PurgeWatch) {
         new.set_purge_mark(purges.mark());
+        let was_on_its_way = Cell::new(false);
         {
             let _lock = self.lock(key);
             let put_new = |stored: &Arc<StoredResponse>| {
                 if stored.id != old {
                     return Some(Arc::clone(stored));
                 }
-                stored.disk.replace();
+                was_on_its_way.set(new.disk.follow(&stored.disk));
                 Some(Arc::clone(&new))
             };
             let is_replaced = self.rewrite_locked(key, &put_new) > 0;
@@ -478,7 +479,7 @@ impl Store {
             if let Some(disk) = &self.disk
                 && is_outside.map_or(is_replaced, |content| content.is_found())
             {
-                disk.has_new_head(key, &new);
+                disk.has_new_head(key, &new, was_on_its_way.get());
             }
         }
         self.offer_overflow();
@@ -496,6 +497,7 @@ impl Store {
         body: &StoredBody,
     ) -> Option<Arc<StoredResponse>> {
         let added = RefCell::new(None);
+        let was_on_its_way = Cell::new(false);
         {
             let _lock = self.lock(key);
             let is_warmed = self.warmed_under(key.as_bytes()).is_some();
@@ -507,12 +509,19 @@ impl Store {
                     return Some(Arc::clone(stored));
                 }
                 let new = Arc::new(stored.with_coded(coding, body.clone()));
+                was_on_its_way.set(new.disk.take_over(&stored.disk));
                 added.replace(Some(Arc::clone(&new)));
                 Some(new)
             });
         }
         self.offer_overflow();
-        added.into_inner()
+        let added = added.into_inner();
+        if was_on_its_way.get()
+            && let (Some(disk), Some(added)) = (&self.disk, &added)
+        {
+            disk.offer(key, added);
+        }
+        added
     }
 
     /// Drops the response with this `id` that is stored under `key`.

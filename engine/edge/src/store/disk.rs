@@ -299,12 +299,13 @@ impl DiskTier {
 
     /// A response enters memory: one that a plan has warmed, or that was asked for before and left
     /// memory without a use, is written; any other at its next use. Older ones of its key are not
-    /// found any more.
+    /// found any more, but for one with the same content under an older head.
     pub(super) fn enters(&self, key: &Key, stored: &Arc<StoredResponse>) {
         if stored.disk.is_claimed() {
             return;
         }
-        if stored.head.secondary_key.fields().is_empty()
+        if !stored.disk.has_content()
+            && stored.head.secondary_key.fields().is_empty()
             && stored.parts().is_none()
             && let Some(disk) = self.disk_of(key.as_bytes())
         {
@@ -317,10 +318,18 @@ impl DiskTier {
         }
     }
 
-    /// A response has a new head: it is written if its content is on the disk.
-    pub(super) fn has_new_head(&self, key: &Key, stored: &Arc<StoredResponse>) {
-        if stored.disk.has_content() {
+    /// A response has a new head: it is written if its content is on the disk, or was on its way there,
+    /// else with its content at the next use.
+    pub(super) fn has_new_head(
+        &self,
+        key: &Key,
+        stored: &Arc<StoredResponse>,
+        was_on_its_way: bool,
+    ) {
+        if was_on_its_way || stored.disk.has_content() {
             self.offer(key, stored);
+        } else {
+            stored.want_disk();
         }
     }
 

@@ -161,7 +161,11 @@ impl PurgeProgress {
             PurgeMode::Hard => None,
             PurgeMode::Soft => {
                 let stale = stored.head.freshness.made_stale(self.now);
-                Some(Arc::new(stored.with_freshness(stale)))
+                let stale = stored.with_freshness(stale);
+                if stale.disk.follow(&stored.disk) {
+                    stale.want_disk();
+                }
+                Some(Arc::new(stale))
             }
         }
     }

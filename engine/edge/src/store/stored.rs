@@ -293,7 +293,8 @@ impl StoredResponse {
         new
     }
 
-    /// The same response with its content in one more coding. It takes over the hits.
+    /// The same response with its content in one more coding. It takes over the hits; one that takes its
+    /// place in the store takes over the marks of the disk too.
     pub fn with_coded(&self, coding: ContentCoding, body: StoredBody) -> StoredResponse {
         let coded = self.coded().map(|coded| coded.with(coding, body));
         let taken = |of: &AtomicU32| AtomicU32::new(of.swap(0, Ordering::Relaxed));

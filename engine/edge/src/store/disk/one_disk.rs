@@ -178,11 +178,13 @@ impl Disk {
 
     /// Has nothing of a key be found any more until the next start: a newer response has come.
     pub(super) fn forget(&self, key: &[u8]) {
+        self.queue.withdraw(key);
         self.records.forget_all(self.records.hash(key));
     }
 
     /// Has nothing of a key be found any more, after the next start too.
     pub(super) fn remove(&self, key: &Key) {
+        self.queue.withdraw(key.as_bytes());
         if self.records.forget_all(self.records.hash(key.as_bytes())) > 0 {
             self.enqueue(WriteJob::Removal { key: key.clone() });
         }

@@ -1,9 +1,10 @@
 //! What waits for the thread that writes to a disk, bounded in bytes.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use foldhash::quality::RandomState;
 use tero_state::segments::layout::Extent;
 
 use crate::store::Key;
@@ -44,6 +45,16 @@ pub(super) struct SpooledParts {
 }
 
 impl WriteJob {
+    /// The response that it writes, and its key.
+    fn response(&self) -> Option<(&Key, &Arc<StoredResponse>)> {
+        match self {
+            WriteJob::Response { key, stored } | WriteJob::End { key, stored, .. } => {
+                Some((key, stored))
+            }
+            WriteJob::Removal { .. } | WriteJob::Part { .. } | WriteJob::Probe => None,
+        }
+    }
+
     /// The memory that it keeps, in bytes.
     fn bytes(&self) -> u64 {
         match self {
@@ -67,6 +78,10 @@ pub(super) struct WriteQueue {
 #[derive(Debug, Default)]
 struct QueueState {
     waiting: VecDeque<WriteJob>,
+    /// The responses of each key that wait or are being written.
+    unwritten: HashMap<Key, Vec<Arc<StoredResponse>>, RandomState>,
+    /// The one that is being written.
+    writing: Option<(Key, Arc<StoredResponse>)>,
     /// Of those that wait, and of buffers that are being filled.
     bytes: u64,
     /// Whether the writer is writing what it has taken.
@@ -119,6 +134,10 @@ impl WriteQueue {
             return false;
         }
         state.bytes += bytes;
+        if let Some((key, stored)) = job.response() {
+            let of_key = state.unwritten.entry(key.clone()).or_default();
+            of_key.push(Arc::clone(stored));
+        }
         state.waiting.push_back(job);
         drop(state);
         self.changed.notify_all();
@@ -130,11 +149,15 @@ impl WriteQueue {
     pub(super) fn next(&self) -> Option<WriteJob> {
         let mut state = self.lock();
         state.is_writing = false;
+        state.note_written();
         self.changed.notify_all();
         loop {
             if let Some(job) = state.waiting.pop_front() {
                 state.bytes -= job.bytes();
                 state.is_writing = true;
+                state.writing = job
+                    .response()
+                    .map(|(key, stored)| (key.clone(), Arc::clone(stored)));
                 return Some(job);
             }
             if state.is_closed {
@@ -142,6 +165,16 @@ impl WriteQueue {
             }
             state = self.wait(state);
         }
+    }
+
+    /// Has none of the responses of a key that wait, or that are being written, be found.
+    pub(super) fn withdraw(&self, key: &[u8]) {
+        let state = self.lock();
+        let of_key = state.unwritten.get(key);
+        of_key
+            .into_iter()
+            .flatten()
+            .for_each(|stored| stored.disk.replace());
     }
 
     /// Waits until all that was added has been written.
@@ -166,5 +199,20 @@ impl WriteQueue {
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl QueueState {
+    /// What was being written is on the disk, or was left out.
+    fn note_written(&mut self) {
+        let Some((key, written)) = self.writing.take() else {
+            return;
+        };
+        if let Some(of_key) = self.unwritten.get_mut(&key) {
+            of_key.retain(|stored| !Arc::ptr_eq(stored, &written));
+            if of_key.is_empty() {
+                self.unwritten.remove(&key);
+            }
+        }
     }
 }

@@ -29,6 +29,26 @@ impl DiskMarks {
         self.has(CLAIMED)
     }
 
+    /// A copy of the same response takes the place of `old` in memory: `old` isn't written any more, and
+    /// what it has written is its own. Returns whether `old` was on its way, so that the copy has to be
+    /// offered.
+    pub(in crate::store) fn take_over(&self, old: &DiskMarks) -> bool {
+        let marks = old.0.fetch_or(REPLACED, Ordering::SeqCst);
+        let kept = match marks & CONTENT {
+            0 => 0,
+            _ => marks & (CLAIMED | CONTENT),
+        };
+        self.0.store(kept, Ordering::SeqCst);
+        marks & CLAIMED != 0 && kept == 0
+    }
+
+    /// As [`DiskMarks::take_over`], under a new head, which isn't written yet.
+    pub(in crate::store) fn follow(&self, old: &DiskMarks) -> bool {
+        let was_on_its_way = self.take_over(old);
+        self.give_up();
+        was_on_its_way
+    }
+
     /// Its content is on the disk. Returns whether it was replaced meanwhile.
     pub(in crate::store) fn wrote_content(&self) -> bool {
         self.0.fetch_or(CONTENT, Ordering::SeqCst) & REPLACED != 0

@@ -110,7 +110,10 @@ impl Disk {
         let extents = std::mem::take(&mut *lock(&spool.extents));
         let written: u64 = extents.iter().map(|extent| extent.content_len).sum();
         // What could not be written has been told.
-        if spool.has_failed.load(Ordering::Relaxed) || written != length {
+        if spool.has_failed.load(Ordering::Relaxed)
+            || written != length
+            || stored.disk.is_replaced()
+        {
             return Ok(());
         }
         self.append_entry(key, stored, &[], &extents)

@@ -96,19 +96,19 @@ impl AdmissionSegment {
     /// the order.
     pub(super) fn insert(&self, key: &Key, variants: Variants, weight: u64) {
         let mut order = self.lock();
-        match order.places.get_mut(key) {
-            Some((_, present)) => {
-                self.bytes.fetch_sub(*present, Ordering::AcqRel);
-                *present = weight;
-            }
+        let before = match order.places.get_mut(key) {
+            Some((_, present)) => std::mem::replace(present, weight),
             None => {
                 let number = order.next;
                 order.next += 1;
                 order.arrivals.insert(number, key.clone());
                 order.places.insert(key.clone(), (number, weight));
+                0
             }
-        }
-        self.bytes.fetch_add(weight, Ordering::AcqRel);
+        };
+        // In one step: who sees 0 in between doesn't look for a key that is there.
+        let more = weight.wrapping_sub(before);
+        self.bytes.fetch_add(more, Ordering::AcqRel);
         drop(order);
         self.responses.insert(key.clone(), variants);
     }

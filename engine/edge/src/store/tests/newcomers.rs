@@ -351,3 +351,26 @@ fn a_purge_finds_newcomers_that_move_on_meanwhile() {
         );
     }
 }
+
+#[test]
+fn a_newcomer_is_found_while_a_newer_response_takes_its_place() {
+    let (store, key) = (store(1 << 20), newcomer(0));
+    put(&store, &key, TestResponse::default());
+    let variants = store.peek(key.as_bytes()).unwrap();
+    store.newcomers.insert(&key, variants.clone(), 500);
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for weight in 0..20_000 {
+                store
+                    .newcomers
+                    .insert(&key, variants.clone(), 500 + weight % 2);
+            }
+            is_done.store(true, Ordering::Relaxed);
+        });
+        while !is_done.load(Ordering::Relaxed) {
+            assert!(store.newcomers.get(key.as_bytes()).is_some());
+        }
+    });
+    assert_eq!(store.newcomers.bytes(), 501);
+}

@@ -214,9 +214,12 @@ impl Store {
 
     /// Whether a response is stored under `key`. Doesn't count as a use.
     pub fn holds(&self, key: &[u8]) -> bool {
+        let holds_unwarmed = || self.newcomers.holds(key) || self.main.contains_key(key);
         self.main.contains_key(key)
-            || self.newcomers.holds(key)
-            || self.had_warmed.load(Ordering::Acquire) && self.warmed.contains_key(key)
+            || holds_unwarmed()
+            // It may move on meanwhile.
+            || self.had_warmed.load(Ordering::Acquire)
+                && (self.warmed.contains_key(key) || holds_unwarmed())
     }
 
     /// The stored responses of `key`, for callers outside the request path: leaves a warmed
@@ -224,12 +227,11 @@ impl Store {
     pub fn peek(&self, key: &[u8]) -> Option<Variants> {
         // `contains_key` and iteration leave moka's frequencies alone, `get` doesn't. A rare look
         // does no harm.
-        let in_main = || present(&self.main, key);
-        in_main()
+        present(&self.main, key)
             .or_else(|| self.newcomers.get(key))
             .or_else(|| self.warmed_under(key))
             // It may have moved meanwhile.
-            .or_else(in_main)
+            .or_else(|| self.moved_from_warmed(key))
     }
 
     /// The request fields by which responses of `key` are selected (§4.1). Doesn't count as a use.

@@ -85,9 +85,21 @@ impl Store {
                 return Some(found);
             }
         }
-        let warmed = self.warmed_under(key)?;
+        if !self.had_warmed.load(Ordering::Acquire) {
+            return None;
+        }
+        let Some(warmed) = self.warmed.get(key) else {
+            // It may have moved out of there since it was looked for in the other places.
+            return self.moved_from_warmed(key);
+        };
         self.promote(&Key::new(key));
         Some(warmed)
+    }
+
+    /// The responses of a key that may have left `warmed` since the other places were read: in the order
+    /// in which it moves on.
+    pub(super) fn moved_from_warmed(&self, key: &[u8]) -> Option<Variants> {
+        self.newcomers.get(key).or_else(|| present(&self.main, key))
     }
 
     /// The responses of a key in a place. Doesn't count as a use of an absent key.

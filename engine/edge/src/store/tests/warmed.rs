@@ -98,3 +98,40 @@ fn a_plan_and_a_visitor_that_store_at_the_same_time_leave_one_entry() {
         assert_eq!(store.usage().entries, number as u64 + 1);
     }
 }
+
+#[test]
+fn a_warmed_response_is_found_while_it_moves_on() {
+    let store = store(64 << 20);
+    let pages = keys(3000);
+    for key in &pages {
+        put(&store, key, TestResponse::default().warmed_by(1));
+    }
+    assert!(pages.iter().all(|key| store.is_kept(key)));
+    std::thread::scope(|scope| {
+        scope.spawn(|| store.release(|_| true));
+        for key in &pages {
+            // Until it has moved, and once more.
+            loop {
+                let is_kept = store.is_kept(key);
+                assert!(store.holds(key.as_bytes()));
+                assert!(store.peek(key.as_bytes()).is_some());
+                if !is_kept {
+                    break;
+                }
+            }
+        }
+    });
+    for key in &pages {
+        put(&store, key, TestResponse::default().warmed_by(2));
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                // Each look-up lets it move on.
+                for key in &pages {
+                    assert!(store.lookup(key.as_bytes()).is_some());
+                }
+            });
+        }
+    });
+}

@@ -11,6 +11,7 @@
 //! The bytes of records are described in `tero_state::segments::layout`, those of heads in [`head`],
 //! and those of purges in [`ledger`].
 
+mod early;
 mod head;
 mod health;
 mod ledger;
@@ -19,14 +20,17 @@ mod one_disk;
 mod queue;
 mod recent;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use foldhash::quality::RandomState;
 use tokio::sync::oneshot;
 
-use self::one_disk::{Disk, DiskPurge, ReadJob, SharedParts};
+use self::early::EarlyChanges;
+use self::one_disk::{Disk, DiskPurge, ReadJob, SharedParts, purges_of};
 use self::recent::RecentKeys;
 use super::Key;
 use super::purge::scope::{PurgeMode, PurgeScope};
@@ -40,10 +44,9 @@ use tero_time::clock::Clock;
 pub use self::offline::{DiskCheck, DiskFolder, FolderRecord};
 pub use self::one_disk::DiskSpool;
 
-/// Purges that are remembered until the disks are opened, at most; more purge all that is on them.
-const MAX_EARLY_PURGES: usize = 10_000;
 /// How long a purge waits for the disks to be opened, at most. The process that has them leaves them
-/// before.
+/// before, unless it hangs or has much to write: then the purge is carried out on them when they are
+/// opened.
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 
 /// Why a disk can't be used.
@@ -133,8 +136,10 @@ pub struct DiskTier {
     shared: SharedParts,
     /// Set once they are open.
     open: OnceLock<OpenDisks>,
-    /// Purges from before that.
-    early: Mutex<EarlyPurges>,
+    /// Held while they are opened.
+    opening: Mutex<()>,
+    /// What came before they were open.
+    early: Mutex<EarlyChanges>,
     opened: Condvar,
     /// Keys that left memory without a use.
     unused: RecentKeys,
@@ -150,16 +155,6 @@ struct OpenDisks {
 /// A purge that the disks know and have not written yet: for each of them.
 #[derive(Debug, Default)]
 pub(super) struct NotedPurge(Vec<DiskPurge>);
-
-/// The purges that came before the disks were open.
-#[derive(Debug, Default)]
-struct EarlyPurges {
-    purges: Vec<(u64, PurgeScope, PurgeMode)>,
-    /// The last of them, if there were too many.
-    of_everything: Option<u64>,
-    /// Whether the disks won't be opened.
-    is_given_up: bool,
-}
 
 impl DiskTier {
     /// The disks of a configuration, to be opened by [`DiskTier::open_now`]; `None` if there are none.
@@ -179,20 +174,21 @@ impl DiskTier {
             settings: cache.disks.clone().into(),
             shared,
             open: OnceLock::new(),
+            opening: Mutex::default(),
             early: Mutex::default(),
             opened: Condvar::new(),
             unused: RecentKeys::new(),
         })
     }
 
-    /// Opens the disks, if they aren't open.
+    /// Opens the disks, if they aren't open, and carries out there what came before.
     ///
     /// # Errors
     /// [`DiskError`] if one can't be used.
     pub fn open_now(&self) -> Result<Vec<DiskReport>, DiskError> {
+        let _only = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut disks, mut reports, mut shares) = (Vec::new(), Vec::new(), Vec::new());
         let mut sum = 0;
-        let mut early = self.early();
         if self.open.get().is_some() {
             return Ok(reports);
         }
@@ -219,6 +215,17 @@ impl DiskTier {
         let last = disks.iter().map(|disk| disk.last_purge()).max();
         for disk in &disks {
             disk.count_purges_from(last.unwrap_or_default());
+        }
+        let open = OpenDisks {
+            disks: disks.into(),
+            shares: shares.into(),
+        };
+        // Requests wait for the lock: most of the work is done without it.
+        let outdated = self.early().take_outdated();
+        open.end_outdated(&outdated);
+        let mut early = self.early();
+        open.end_outdated(&early.take_outdated());
+        for disk in &open.disks {
             for (number, scope, mode) in &early.purges {
                 disk.write_purge(&disk.note(*number, scope, *mode));
             }
@@ -226,11 +233,7 @@ impl DiskTier {
                 disk.write_purge(&disk.note_everything(number));
             }
         }
-        *early = EarlyPurges::default();
-        let open = OpenDisks {
-            disks: disks.into(),
-            shares: shares.into(),
-        };
+        *early = EarlyChanges::default();
         // Nothing else sets it while the lock is held.
         let _ = self.open.set(open);
         self.opened.notify_all();
@@ -279,7 +282,7 @@ impl DiskTier {
             .map_or(Duration::ZERO, |disk| disk.read_timeout())
     }
 
-    /// The longest content that is stored on the disk of a key, in bytes.
+    /// The longest content that the disk of a key takes now, in bytes.
     pub fn max_object(&self, key: &[u8]) -> u64 {
         self.disk_of(key).map_or(0, |disk| disk.max_object())
     }
@@ -307,9 +310,11 @@ impl DiskTier {
         if !stored.disk.has_content()
             && stored.head.secondary_key.fields().is_empty()
             && stored.parts().is_none()
-            && let Some(disk) = self.disk_of(key.as_bytes())
         {
-            disk.forget(key.as_bytes());
+            match self.open_or_early() {
+                Ok(open) => open.disk_of(key.as_bytes()).forget(key.as_bytes()),
+                Err(mut early) => early.replace(key),
+            }
         }
         if stored.head.warm_run.is_some() || self.unused.has(key.as_bytes()) {
             self.offer(key, stored);
@@ -344,8 +349,9 @@ impl DiskTier {
 
     /// Has nothing of a key be found any more, after the next start too.
     pub(super) fn remove(&self, key: &Key) {
-        if let Some(disk) = self.disk_of(key.as_bytes()) {
-            disk.remove(key);
+        match self.open_or_early() {
+            Ok(open) => open.disk_of(key.as_bytes()).remove(key),
+            Err(mut early) => early.withdraw(key),
         }
     }
 
@@ -356,18 +362,16 @@ impl DiskTier {
         scope: &PurgeScope,
         mode: PurgeMode,
     ) -> NotedPurge {
-        let mut early = self.early();
-        let Some(open) = self.open.get() else {
-            if early.purges.len() < MAX_EARLY_PURGES {
-                early.purges.push((number, scope.clone(), mode));
-            } else {
-                early.of_everything = Some(number);
+        match self.open_or_early() {
+            Ok(open) => {
+                let disks = open.disks.iter();
+                NotedPurge(disks.map(|disk| disk.note(number, scope, mode)).collect())
             }
-            return NotedPurge::default();
-        };
-        drop(early);
-        let disks = open.disks.iter();
-        NotedPurge(disks.map(|disk| disk.note(number, scope, mode)).collect())
+            Err(mut early) => {
+                early.purge(number, scope, mode);
+                NotedPurge::default()
+            }
+        }
     }
 
     /// Adds a purge to the files of the disks.
@@ -380,24 +384,44 @@ impl DiskTier {
     /// Forgets the purges that came before the disks were open: another process has carried them out
     /// there.
     pub fn drop_early_purges(&self) {
-        *self.early() = EarlyPurges::default();
+        *self.early() = EarlyChanges::default();
     }
 
-    /// The disks can't be opened, and are not waited for.
+    /// The disks can't be opened, and are not waited for. Once a response was purged or withdrawn, their
+    /// records count as purged after the next start.
     pub fn give_up(&self) {
-        self.early().is_given_up = true;
+        self.early().give_up();
         self.opened.notify_all();
+        self.end_what_lacks_changes();
+    }
+
+    /// Has the records of disks that stay closed count as purged after the next start, if they lack a
+    /// purge.
+    fn end_what_lacks_changes(&self) {
+        if !self.early().take_lack() {
+            return;
+        }
+        for settings in &self.settings {
+            if let Err(error) = self.shared.files.remove(&purges_of(&settings.path))
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                let path = settings.path.display();
+                tracing::error!(%path, %error, "purges can't be written to this disk; remove its folder before the edge is started again");
+            }
+        }
     }
 
     /// Has all purges on the disks when it returns. Waits for them, and until they are open, for
     /// [`OPEN_WITHIN`] at most.
     pub fn sync_purges(&self) {
         if self.open.get().is_none() {
-            let is_due = |early: &mut EarlyPurges| self.open.get().is_none() && !early.is_given_up;
+            let is_due =
+                |early: &mut EarlyChanges| self.open.get().is_none() && !early.is_given_up();
             let waited = self
                 .opened
                 .wait_timeout_while(self.early(), OPEN_WITHIN, is_due);
             drop(waited);
+            self.end_what_lacks_changes();
         }
         self.all().iter().for_each(|disk| disk.sync_purges());
     }
@@ -421,6 +445,9 @@ impl DiskTier {
     /// Waits until what was offered has been written, and seals the newest segments. Nothing is
     /// read or written afterwards.
     pub fn close(&self) {
+        if self.open.get().is_none() {
+            self.end_what_lacks_changes();
+        }
         self.all().iter().for_each(|disk| disk.close());
     }
 
@@ -438,18 +465,40 @@ impl DiskTier {
         self.open.get().map_or(&[], |open| &open.disks)
     }
 
-    /// The disk that has a key: each has its share of all keys, by its size. `None` until they are
-    /// open.
+    /// The disk that has a key; `None` until they are open.
     fn disk_of(&self, key: &[u8]) -> Option<&Arc<Disk>> {
-        let OpenDisks { disks, shares } = self.open.get()?;
-        if let [one] = &**disks {
-            return Some(one);
-        }
-        disks.get(share_of(key, shares))
+        self.open.get().map(|open| open.disk_of(key))
     }
 
-    fn early(&self) -> MutexGuard<'_, EarlyPurges> {
+    /// The disks, or what is remembered until they are open.
+    fn open_or_early(&self) -> Result<&OpenDisks, MutexGuard<'_, EarlyChanges>> {
+        let open = || self.open.get();
+        if let Some(open) = open() {
+            return Ok(open);
+        }
+        let early = self.early();
+        open().ok_or(early)
+    }
+
+    fn early(&self) -> MutexGuard<'_, EarlyChanges> {
         self.early.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenDisks {
+    /// The disk that has a key: each has its share of all keys, by its size.
+    fn disk_of(&self, key: &[u8]) -> &Arc<Disk> {
+        match &*self.disks {
+            [one] => one,
+            disks => &disks[share_of(key, &self.shares)],
+        }
+    }
+
+    /// Has nothing of these keys be found that the disks had when they were opened.
+    fn end_outdated(&self, keys: &HashSet<Key, RandomState>) {
+        for key in keys {
+            self.disk_of(key.as_bytes()).end_outdated(key);
+        }
     }
 }
 

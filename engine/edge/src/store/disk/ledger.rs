@@ -209,6 +209,15 @@ impl PurgeLedger {
         }
     }
 
+    /// Removes the file, so that all records count as purged after the next start.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        self.lock_file().file = None;
+        self.files.remove(&self.path)
+    }
+
     fn replace(&self, written: &mut WrittenLedger) -> io::Result<()> {
         let table = self
             .table

@@ -26,7 +26,7 @@ use crate::store::purge::scope::{PurgeMode, PurgeScope};
 use crate::store::stored::StoredResponse;
 use tero_config as config;
 use tero_state::segments::files::FileSystem;
-use tero_state::segments::{OpenReport, SegmentSettings, SegmentStore};
+use tero_state::segments::{AppendError, OpenReport, SegmentSettings, SegmentStore};
 use tero_time::clock::Clock;
 
 pub(super) use self::read_job::ReadJob;
@@ -70,6 +70,8 @@ pub(super) struct Disk {
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Those that change something.
     writers: Mutex<Vec<JoinHandle<()>>>,
+    /// Withdrawals that it lacks, since it failed or too much waited.
+    missed: Mutex<Vec<Key>>,
     /// Content that streams to it.
     spools: Mutex<Vec<Weak<SpooledParts>>>,
     /// Whether records are being erased.
@@ -125,6 +127,7 @@ impl Disk {
             reads: Mutex::new(Some(sender)),
             threads: Mutex::default(),
             writers: Mutex::default(),
+            missed: Mutex::default(),
             spools: Mutex::default(),
             is_erasing: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
@@ -185,8 +188,19 @@ impl Disk {
     /// Has nothing of a key be found any more, after the next start too.
     pub(super) fn remove(&self, key: &Key) {
         self.queue.withdraw(key.as_bytes());
-        if self.records.forget_all(self.records.hash(key.as_bytes())) > 0 {
-            self.enqueue(WriteJob::Removal { key: key.clone() });
+        if self.records.forget_all(self.records.hash(key.as_bytes())) > 0
+            && !self.enqueue(WriteJob::Removal { key: key.clone() })
+        {
+            self.note_missed(key);
+        }
+    }
+
+    /// Has nothing of a key be found any more that was there when it was opened.
+    pub(super) fn end_outdated(&self, key: &Key) {
+        if self.records.forget_all(self.records.hash(key.as_bytes())) > 0
+            && let Err(AppendError::Io(error)) = self.append_removal(key)
+        {
+            self.fail(&error);
         }
     }
 
@@ -225,7 +239,12 @@ impl Disk {
             return;
         };
         self.fail(&error);
-        if let Err(error) = self.ledger.remove_incomplete()
+        self.end_all_records(|| self.ledger.remove_incomplete());
+    }
+
+    /// Has its records count as purged after the next start.
+    fn end_all_records(&self, remove_purges: impl FnOnce() -> io::Result<()>) {
+        if let Err(error) = remove_purges()
             && error.kind() != io::ErrorKind::NotFound
         {
             let path = self.settings.path.display();
@@ -250,6 +269,9 @@ impl Disk {
             if let Err(error) = self.records.close() {
                 self.fail(&error);
             }
+        }
+        if !lock(&self.missed).is_empty() {
+            self.end_all_records(|| self.ledger.remove());
         }
         self.health.retire();
         self.records.release();

@@ -121,7 +121,7 @@ impl WriteQueue {
     /// Adds a job. Returns whether it had room; one that is larger than the queue never has.
     pub(super) fn offer(&self, job: WriteJob) -> bool {
         let bytes = job.bytes();
-        // A removal that is left out would let a response come back with the next start.
+        // A removal has to be written some time: else a response would come back with the next start.
         let most = match job {
             WriteJob::Removal { .. } => self.max_bytes * 2,
             _ => self.max_bytes,

@@ -411,6 +411,50 @@ fn a_process_leaves_its_disk_to_the_next_one() {
 }
 
 #[test]
+fn what_was_replaced_or_withdrawn_before_the_disk_was_open_stays_away() {
+    for is_withdrawn in [true, false] {
+        let world = World::new();
+        world.put_and_write("/a", response(b"old"));
+        world.put_and_write("/b", response(b"b"));
+        let (clock, folder) = (world.clock.clone(), Arc::clone(&world.folder));
+        let next = not_open(&folder, &world.disk, &clock);
+        let store = store_over(&folder, &next);
+        let (key, other) = (key("/a", None), key("/b", None));
+        let watch = store.watch_purges(key.as_bytes(), 0);
+        let new = Arc::new(response(b"new"));
+        store.insert(&key, Arc::clone(&new), &watch);
+        if is_withdrawn {
+            store.drop_response(&key, new.id);
+        }
+        // Memory makes room before it can be written.
+        store.main.invalidate(&key);
+        world.tier.hand_over();
+        next.open_now().unwrap();
+        assert!(!next.may_have(key.as_bytes()) && next.may_have(other.as_bytes()));
+        let disk = world.disk.copy();
+        drop((world, store, next));
+        let world = World::on(&folder, &disk, clock);
+        assert_eq!(world.body("/a"), None);
+        assert_eq!(world.body("/b"), Some(b"b".to_vec()));
+    }
+}
+
+#[test]
+fn purges_that_a_disk_never_takes_count_for_everything_on_it() {
+    let world = World::new();
+    world.put_and_write("/a", response(b"a"));
+    let (clock, folder) = (world.clock.clone(), Arc::clone(&world.folder));
+    let next = not_open(&folder, &world.disk, &clock);
+    let store = store_over(&folder, &next);
+    next.give_up();
+    let scope = PurgeScope::Keys(vec![key("/a", None).as_bytes().to_vec()]);
+    store.purge(&scope, PurgeMode::Hard, NOW);
+    next.sync_purges();
+    drop((store, next));
+    assert_eq!(world.killed().body("/a"), None);
+}
+
+#[test]
 fn what_is_withdrawn_or_replaced_while_it_is_written_stays_away() {
     for is_withdrawn in [true, false] {
         let world = World::new();

@@ -29,8 +29,11 @@ pub struct DiskSpool {
 }
 
 impl Disk {
-    /// The longest content that it takes, in bytes.
+    /// The longest content that it takes, in bytes: none while it is left out.
     pub(in crate::store::disk) fn max_object(&self) -> u64 {
+        if !self.health.is_in_use() {
+            return 0;
+        }
         self.settings
             .max_object
             .min(self.settings.size / LARGEST_SHARE)
@@ -39,7 +42,7 @@ impl Disk {
     /// Takes content of this length as it comes; `None` if it is too long, or the disk has no room
     /// for a buffer of it.
     pub(in crate::store::disk) fn spool(self: &Arc<Disk>, length: u64) -> Option<DiskSpool> {
-        if !self.health.is_in_use() || length > self.max_object() {
+        if length > self.max_object() {
             return None;
         }
         let part = part_bytes(length)

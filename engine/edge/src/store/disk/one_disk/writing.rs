@@ -16,6 +16,8 @@ use tero_state::segments::{AppendError, NewRecord, ReadMode, StoredRecord};
 /// piece.
 const PART_BYTES: usize = 4 << 20;
 const WAIT: ReadMode = ReadMode::Wait;
+/// Withdrawals that a disk may lack, since it failed, before it is left out until the next start.
+const MAX_MISSED: usize = 100_000;
 
 impl Disk {
     /// Does what is offered, until the queue is closed.
@@ -23,20 +25,29 @@ impl Disk {
         while let Some(job) = self.queue.next() {
             if let WriteJob::Probe = job {
                 self.probe();
-            } else if self.health.is_in_use()
-                && let Err(AppendError::Io(error)) = self.carry_out(job)
-            {
+            } else if !self.health.is_in_use() {
+                self.leave_out(&job);
+            } else if let Err(AppendError::Io(error)) = self.carry_out(&job) {
+                self.fail(&error);
+                self.leave_out(&job);
+            } else if let Err(error) = self.catch_up() {
                 self.fail(&error);
             }
         }
     }
 
-    fn carry_out(&self, job: WriteJob) -> Result<(), AppendError> {
+    fn carry_out(&self, job: &WriteJob) -> Result<(), AppendError> {
         match job {
-            WriteJob::Response { key, stored } => self.write(&key, &stored),
-            WriteJob::Removal { key } => self.append_removal(&key),
+            WriteJob::Response { key, stored } => {
+                // It may be better later, or under another head.
+                if self.write(key, stored)? == Written::No {
+                    stored.disk.give_up();
+                }
+                Ok(())
+            }
+            WriteJob::Removal { key } => self.append_removal(key),
             WriteJob::Part { spool, bytes } => {
-                let part = self.append_part(&[&bytes]);
+                let part = self.append_part(&[bytes]);
                 match part {
                     Ok(extent) => lock(&spool.extents).push(extent),
                     Err(_) => spool.has_failed.store(true, Ordering::Relaxed),
@@ -48,20 +59,37 @@ impl Disk {
                 key,
                 stored,
                 length,
-            } => self.write_spooled(&spool, &key, &stored, length),
+            } => self.write_spooled(spool, key, stored, *length).map(drop),
             WriteJob::Probe => Ok(()),
         }
     }
 
-    fn write(&self, key: &Key, stored: &Arc<StoredResponse>) -> Result<(), AppendError> {
+    /// A job isn't done, since the disk fails.
+    #[cold]
+    fn leave_out(&self, job: &WriteJob) {
+        match job {
+            WriteJob::Response { stored, .. } => stored.disk.give_up(),
+            WriteJob::Removal { key } => self.note_missed(key),
+            WriteJob::Part { .. } | WriteJob::End { .. } | WriteJob::Probe => {}
+        }
+    }
+
+    pub(super) fn note_missed(&self, key: &Key) {
+        let mut missed = lock(&self.missed);
+        if missed.len() < MAX_MISSED && missed.last() != Some(key) {
+            missed.push(key.clone());
+        }
+    }
+
+    fn write(&self, key: &Key, stored: &Arc<StoredResponse>) -> Result<Written, AppendError> {
         let fields = stored.head.fields.to_headers(0);
         let now = self.shared.clock.now();
         // Without use for a restart: it would have to be fetched again.
         if stored.disk.is_replaced() || !stored.head.freshness.is_worth_keeping(&fields, now) {
-            return Ok(());
+            return Ok(Written::No);
         }
         if stored.body.len() > self.max_object() {
-            return Ok(());
+            return Ok(Written::No);
         }
         if let Some(extents) = self.content_on_disk(key, stored) {
             self.counts.written_heads.fetch_add(1, Ordering::Relaxed);
@@ -69,7 +97,7 @@ impl Disk {
         }
         if stored.body.is_outside() {
             // Its content is about to be removed, and is too large to be moved.
-            return Ok(());
+            return Ok(Written::No);
         }
         let content = stored.body.pieces().iter();
         let content: Vec<&[u8]> = content.map(|piece| &piece[..]).collect();
@@ -106,7 +134,7 @@ impl Disk {
         key: &Key,
         stored: &Arc<StoredResponse>,
         length: u64,
-    ) -> Result<(), AppendError> {
+    ) -> Result<Written, AppendError> {
         let extents = std::mem::take(&mut *lock(&spool.extents));
         let written: u64 = extents.iter().map(|extent| extent.content_len).sum();
         // What could not be written has been told.
@@ -114,7 +142,7 @@ impl Disk {
             || written != length
             || stored.disk.is_replaced()
         {
-            return Ok(());
+            return Ok(Written::No);
         }
         self.append_entry(key, stored, &[], &extents)
     }
@@ -126,9 +154,9 @@ impl Disk {
         stored: &StoredResponse,
         content: &[&[u8]],
         extents: &[Extent],
-    ) -> Result<(), AppendError> {
+    ) -> Result<Written, AppendError> {
         let Some(site) = self.site_name(stored.head.site) else {
-            return Ok(());
+            return Ok(Written::No);
         };
         let head = head::save(&stored.head, &site, self.clocks());
         // Without a secondary key, it takes the place of all others.
@@ -147,21 +175,21 @@ impl Disk {
         match self.records.append(&record) {
             Ok(_) => {}
             // It stays in memory alone.
-            Err(AppendError::TooLarge) => return Ok(()),
+            Err(AppendError::TooLarge) => return Ok(Written::No),
             Err(error) => return Err(error),
         }
         self.counts.written.fetch_add(1, Ordering::Relaxed);
         let is_replaced = stored.disk.wrote_content();
-        if !is_replaced {
-            return Ok(());
+        if is_replaced {
+            // It was replaced or withdrawn while it was written.
+            self.records.forget_all(self.records.hash(key.as_bytes()));
+            self.append_removal(key)?;
         }
-        // It was replaced or withdrawn while it was written.
-        self.records.forget_all(self.records.hash(key.as_bytes()));
-        self.append_removal(key)
+        Ok(Written::Yes)
     }
 
     /// Notes that all responses of a key are gone.
-    fn append_removal(&self, key: &Key) -> Result<(), AppendError> {
+    pub(super) fn append_removal(&self, key: &Key) -> Result<(), AppendError> {
         let record = NewRecord {
             kind: RecordKind::Removal,
             key: key.as_bytes(),
@@ -170,7 +198,11 @@ impl Disk {
             content: &[],
             extents: &[],
         };
-        self.records.append(&record).map(drop)
+        let appended = self.records.append(&record).map(drop);
+        if appended.is_err() {
+            self.note_missed(key);
+        }
+        appended
     }
 
     /// Appends content in parts that are whole pieces, but for the last one.
@@ -225,7 +257,7 @@ impl Disk {
         }
     }
 
-    /// Writes the purges, which may have come meanwhile, and reads and writes a file.
+    /// Writes the purges and withdrawals, which may have come meanwhile, and reads and writes a file.
     fn try_disk(&self) -> io::Result<()> {
         const PROBE: [u8; 4096] = [0x54; 4096];
         let (files, path) = (&self.shared.files, self.settings.path.join("probe"));
@@ -243,8 +275,35 @@ impl Disk {
             return Err(io::Error::other("it doesn't give back what was written"));
         }
         files.remove(&path)?;
-        self.ledger.write_anew()
+        self.ledger.write_anew()?;
+        self.catch_up()
     }
+
+    /// Writes the withdrawals that it lacks.
+    fn catch_up(&self) -> io::Result<()> {
+        let mut missed = lock(&self.missed);
+        if missed.len() >= MAX_MISSED {
+            return Err(io::Error::other(
+                "too many responses were withdrawn meanwhile; it is used again after the next start",
+            ));
+        }
+        let keys = std::mem::take(&mut *missed);
+        drop(missed);
+        for (done, key) in keys.iter().enumerate() {
+            if let Err(AppendError::Io(error)) = self.append_removal(key) {
+                lock(&self.missed).extend_from_slice(&keys[done..]);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a response was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    Yes,
+    No,
 }
 
 /// Whether the first piece of a record's content is that of a response in memory; `None` if it can't

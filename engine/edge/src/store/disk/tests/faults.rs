@@ -67,6 +67,73 @@ fn a_purge_that_cannot_be_written_counts_for_everything_after_a_start() {
 }
 
 #[test]
+fn what_is_withdrawn_while_a_disk_is_left_out_stays_away_after_a_start() {
+    for recovers in [true, false] {
+        let world = World::new();
+        let stored = world.put_and_write("/a", response(b"a"));
+        world.put_and_write("/b", response(b"b"));
+        world
+            .disk
+            .set(|faults| faults.file_writes = Some(io::ErrorKind::Other));
+        world.put_and_write("/c", response(b"c"));
+        assert!(world.figures().has_failed);
+        world.store.drop_response(&key("/a", None), stored.id);
+        world.tier.settle();
+        if recovers {
+            world.disk.set(|faults| *faults = Default::default());
+            world.clock.advance(Duration::from_secs(20));
+            world.tier.keep();
+            world.tier.settle();
+            assert!(!world.figures().has_failed);
+        }
+        let world = world.restarted(|disk| {
+            disk.set(|faults| *faults = Default::default());
+            disk.clone()
+        });
+        assert_eq!(world.body("/a"), None);
+        assert_eq!(world.body("/b").is_some(), recovers);
+    }
+}
+
+#[test]
+fn what_a_failing_disk_has_left_out_is_written_when_it_works_again() {
+    let world = World::new();
+    world
+        .disk
+        .set(|faults| faults.file_writes = Some(io::ErrorKind::Other));
+    let all = ["/a", "/b"].map(|path| {
+        let stored = world.put(path, response(path.as_bytes()));
+        world.tier.offer(&key(path, None), &stored);
+        stored
+    });
+    world.tier.settle();
+    assert!(world.figures().has_failed);
+    assert!(!all.iter().any(|stored| stored.disk.is_claimed()));
+    world.disk.set(|faults| *faults = Default::default());
+    world.clock.advance(Duration::from_secs(20));
+    world.tier.keep();
+    world.tier.settle();
+    for (path, stored) in ["/a", "/b"].into_iter().zip(&all) {
+        world.write(path, stored);
+    }
+    let world = world.killed();
+    assert!(world.body("/a").is_some() && world.body("/b").is_some());
+}
+
+#[test]
+fn a_disk_that_is_left_out_takes_no_large_content() {
+    let world = World::new();
+    let path = key("/a", None);
+    assert!(world.tier.max_object(path.as_bytes()) > MAX_OBJECT);
+    world
+        .disk
+        .set(|faults| faults.writes = Some(io::ErrorKind::Other));
+    world.put_and_write("/b", response(b"b"));
+    assert!(world.figures().has_failed);
+    assert_eq!(world.tier.max_object(path.as_bytes()), 0);
+}
+
+#[test]
 fn a_read_only_disk_is_left_out() {
     let world = World::new();
     world.put_and_write("/a", response(b"a"));

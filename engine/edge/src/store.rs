@@ -10,6 +10,7 @@
 
 mod admission_segment;
 pub mod disk;
+mod disk_moves;
 pub mod fields;
 pub mod fill;
 mod index;
@@ -343,36 +344,6 @@ impl Store {
         self.put(place, key, variants);
     }
 
-    /// Puts a response that was read from a disk back into memory, unless something newer is there that
-    /// the same requests select. Returns it, since memory may have no room for it; `None`, and nothing
-    /// is stored, if a purge that `purges` has seen meant it.
-    pub fn restore(
-        &self,
-        key: &Key,
-        mut stored: StoredResponse,
-        purges: &PurgeWatch,
-    ) -> Option<Arc<StoredResponse>> {
-        stored.body = stored.body.counted(&self.large);
-        let stored = Arc::new(stored);
-        if stored.body.is_outside() {
-            return (!purges.is_purged(&stored.head)).then_some(stored);
-        }
-        {
-            let _lock = self.lock(key);
-            let held = self.held(key);
-            let mut held = held.iter().flat_map(Variants::all);
-            if purges.is_purged(&stored.head) {
-                return None;
-            }
-            if held.any(|held| is_same_variant(held, &stored) || is_out_of_reach(&stored, held)) {
-                return Some(stored);
-            }
-            self.place_locked(key, &stored, None);
-        }
-        self.offer_overflow();
-        self.drop_if_purged(key, &stored, purges).then_some(stored)
-    }
-
     /// A response and the other variants of its key, the oldest of which make room.
     fn with_others<'v>(
         &self,
@@ -595,23 +566,6 @@ impl Store {
         for (key, variants) in self.entries() {
             for stored in variants.all() {
                 visit(&key, stored);
-            }
-        }
-    }
-
-    /// Offers the disks what was used and isn't on them yet, before the process ends. Waits for them
-    /// as long as `may_go_on` says.
-    pub fn save_to_disk(&self, mut may_go_on: impl FnMut() -> bool) {
-        let Some(disk) = &self.disk else { return };
-        for (key, variants) in self.entries() {
-            for stored in variants.all().iter().filter(|stored| stored.was_used()) {
-                if !may_go_on() {
-                    return;
-                }
-                if !disk.offer(&key, stored) {
-                    disk.settle();
-                    disk.offer(&key, stored);
-                }
             }
         }
     }

@@ -45,7 +45,5 @@ pub(super) async fn restore(visit: Visit<'_>) -> Option<Variants> {
         let key = Key::new(key);
         restored.extend(visit.edge.store.restore(&key, response, &purges));
     }
-    // The latest first.
-    restored.reverse();
     (!restored.is_empty()).then(|| Variants::new(restored))
 }

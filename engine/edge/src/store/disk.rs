@@ -251,14 +251,14 @@ impl DiskTier {
         self.disk_of(key).is_some_and(|disk| disk.may_have(key))
     }
 
-    /// The responses of a key, the oldest first, without waiting for the disk; `None` if it has to be
+    /// The responses of a key, the latest first, without waiting for the disk; `None` if it has to be
     /// waited for.
     pub fn load_at_once(&self, key: &[u8]) -> Option<Vec<LoadedResponse>> {
         self.disk_of(key)
             .map_or_else(|| Some(Vec::new()), |disk| disk.load_at_once(key))
     }
 
-    /// The responses of a key, the oldest first: read by a thread of the disk. The answer comes to
+    /// The responses of a key, the latest first: read by a thread of the disk. The answer comes to
     /// `reply`, or the sender is dropped, if too many wait for the disk or it is too slow.
     pub fn load(&self, key: &[u8], reply: oneshot::Sender<Vec<LoadedResponse>>) {
         if let Some(disk) = self.disk_of(key) {

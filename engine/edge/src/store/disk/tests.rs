@@ -24,6 +24,7 @@ use shim::ShimDisk;
 use tero_semantics::content_coding::ContentCoding;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::validation::HeadLimits;
+use tero_semantics::vary::SecondaryKey;
 
 const NOW: Timestamp = Timestamp::from_unix_secs(1_795_608_000);
 const MAX_OBJECT: u64 = 128 << 10;
@@ -184,7 +185,7 @@ impl World {
             .collect();
         match self.store.lookup(key.as_bytes()) {
             Some(found) => select(found),
-            None => restored.last().cloned(),
+            None => restored.first().cloned(),
         }
     }
 
@@ -319,6 +320,47 @@ fn a_response_counts_as_purged_from_when_it_was_fetched() {
     assert_eq!(world.body("/a"), None);
     world.put_and_write("/a", response(b"new"));
     assert_eq!(world.killed().body("/a"), Some(b"new".to_vec()));
+}
+
+#[test]
+fn responses_that_come_back_stand_behind_those_that_came_later() {
+    let world = World::new();
+    let in_language = |language: &'static str| {
+        let fields = |name: &'static str, value| {
+            let value = http::HeaderValue::from_static(value);
+            HeaderMap::from_iter([(http::HeaderName::from_static(name), value)])
+        };
+        let (vary, request) = (
+            fields("vary", "accept-language"),
+            fields("accept-language", language),
+        );
+        let head = StoredHead {
+            secondary_key: SecondaryKey::of(&vary, &request),
+            ..head_with(&["tag"])
+        };
+        of_head(head, language.as_bytes())
+    };
+    for language in ["fr", "en"] {
+        world.put_and_write("/a", in_language(language));
+    }
+    world.evict("/a");
+    for language in ["de", "es"] {
+        world.put("/a", in_language(language));
+    }
+    let key = key("/a", None);
+    let (watch, loaded) = (world.watch(&key), world.load(&key));
+    assert_eq!(loaded.len(), 2);
+    for loaded in loaded {
+        let restored = world.store.restore(&key, loaded.response, &watch);
+        assert!(restored.is_some());
+    }
+    let held = world.store.peek(key.as_bytes()).unwrap();
+    let held = held
+        .all()
+        .iter()
+        .map(|stored| stored.body.pieces().concat());
+    // Memory has room for three.
+    assert!(held.eq([b"es", b"de", b"en"]));
 }
 
 #[test]

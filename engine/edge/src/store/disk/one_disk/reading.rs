@@ -20,8 +20,8 @@ use tero_state::segments::{ReadError, ReadMode, RecordPlace, StoredRecord};
 const READERS: usize = 4;
 /// Responses of a key that are read at most: its variants.
 const MAX_READ: usize = 32;
-/// Longer content, in bytes, is read as a whole by the threads that may wait alone, even if the system
-/// has it in memory: it would hold up the other requests of a worker.
+/// More content of a key, in bytes, is read by the threads that may wait alone, even if the system has it
+/// in memory: it would hold up the other requests of a worker.
 const MAX_AT_ONCE: u64 = 256 << 10;
 
 impl Disk {
@@ -36,7 +36,7 @@ impl Disk {
         Ok(())
     }
 
-    /// The responses of a key, the oldest first, without waiting; `None` if the disk has to be waited
+    /// The responses of a key, the latest first, without waiting; `None` if the disk has to be waited
     /// for.
     pub(in crate::store::disk) fn load_at_once(
         self: &Arc<Disk>,
@@ -86,7 +86,7 @@ impl Disk {
         }
     }
 
-    /// The usable responses of a key, the oldest first: of each variant the newest.
+    /// The usable responses of a key, the latest first: of each variant the newest.
     fn read(
         self: &Arc<Disk>,
         key: &[u8],
@@ -95,6 +95,10 @@ impl Disk {
         let hash = self.records.hash(key);
         let mut loaded: Vec<LoadedResponse> = Vec::new();
         let mut is_uncertain = false;
+        let mut may_take = match mode {
+            ReadMode::NoWait => MAX_AT_ONCE,
+            ReadMode::Wait => u64::MAX,
+        };
         for place in self.records.find(hash).into_iter().take(MAX_READ) {
             if is_uncertain {
                 // Which variant the damaged one was is not known: an older one may be its
@@ -102,8 +106,11 @@ impl Disk {
                 self.drop_record(hash, place);
                 continue;
             }
-            match self.read_response(key, hash, place, mode) {
+            match self.read_response(key, hash, place, mode, may_take) {
                 Ok(Some(response)) => {
+                    if !response.response.body.is_outside() {
+                        may_take -= response.response.body.len();
+                    }
                     let is_older = |newer: &LoadedResponse| {
                         is_same_variant(&newer.response, &response.response)
                             || is_out_of_reach(&response.response, &newer.response)
@@ -130,7 +137,6 @@ impl Disk {
         if !loaded.is_empty() {
             self.counts.hits.fetch_add(1, Ordering::Relaxed);
         }
-        loaded.reverse();
         Ok(loaded)
     }
 
@@ -139,13 +145,15 @@ impl Disk {
         self.records.forget(hash, place);
     }
 
-    /// The response of a record; `None` if it was purged, or another version of tero wrote it.
+    /// The response of a record; `None` if it was purged, or another version of tero wrote it. Content for
+    /// memory that is longer than `may_take` has to be waited for.
     fn read_response(
         self: &Arc<Disk>,
         key: &[u8],
         hash: u64,
         place: RecordPlace,
         mode: ReadMode,
+        may_take: u64,
     ) -> Result<Option<LoadedResponse>, ReadError> {
         let record = self.records.read(key, place, mode)?;
         let clocks = self.clocks();
@@ -170,7 +178,7 @@ impl Disk {
             let content = DiskContent::new(Arc::clone(self), record, hash, place);
             content.check_first_piece(mode)?;
             StoredBody::outside(Arc::new(content))
-        } else if mode == ReadMode::NoWait && record.content_len() > MAX_AT_ONCE {
+        } else if record.content_len() > may_take {
             return Err(ReadError::WouldWait);
         } else {
             StoredBody::new(whole_content(&record, mode)?)

@@ -1,0 +1,66 @@
+//! Responses that move between memory and the disks below: back, when they are asked for, and down,
+//! before the process ends. [`super::memory`] has those that leave memory to make room.
+
+use std::sync::Arc;
+
+use super::stored::StoredResponse;
+use super::variants::{is_out_of_reach, is_same_variant};
+use super::{Key, PurgeWatch, Store, Variants};
+
+impl Store {
+    /// Puts a response that was read from a disk back into memory, behind those that are there: they came
+    /// later. So of several, the newest comes first. Returns it, also where it stays outside: if one is
+    /// there that the same requests select, or memory has no room; `None`, and nothing is stored, if a
+    /// purge that `purges` has seen meant it.
+    pub fn restore(
+        &self,
+        key: &Key,
+        mut stored: StoredResponse,
+        purges: &PurgeWatch,
+    ) -> Option<Arc<StoredResponse>> {
+        stored.body = stored.body.counted(&self.large);
+        let stored = Arc::new(stored);
+        if stored.body.is_outside() {
+            return (!purges.is_purged(&stored.head)).then_some(stored);
+        }
+        {
+            let _lock = self.lock(key);
+            let held = self.held(key);
+            let held = held.iter().flat_map(Variants::all);
+            let mut all: Vec<_> = held.map(Arc::clone).collect();
+            if purges.is_purged(&stored.head) {
+                return None;
+            }
+            let is_known = |held: &Arc<StoredResponse>| {
+                is_same_variant(held, &stored)
+                    || is_out_of_reach(&stored, held)
+                    || is_out_of_reach(held, &stored)
+            };
+            if all.len() >= self.config.max_variants || all.iter().any(is_known) {
+                return Some(stored);
+            }
+            all.push(Arc::clone(&stored));
+            let variants = Variants::new(all);
+            self.put(self.place_by_use(key, &variants), key, variants);
+        }
+        self.offer_overflow();
+        self.drop_if_purged(key, &stored, purges).then_some(stored)
+    }
+
+    /// Offers the disks what was used and isn't on them yet, before the process ends. Waits for them
+    /// as long as `may_go_on` says.
+    pub fn save_to_disk(&self, mut may_go_on: impl FnMut() -> bool) {
+        let Some(disk) = &self.disk else { return };
+        for (key, variants) in self.entries() {
+            for stored in variants.all().iter().filter(|stored| stored.was_used()) {
+                if !may_go_on() {
+                    return;
+                }
+                if !disk.offer(&key, stored) {
+                    disk.settle();
+                    disk.offer(&key, stored);
+                }
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use tero_edge::store::disk::{DiskError, DiskFolder, FolderRecord};
+use tero_edge::store::disk::{CopyError, DiskError, DiskFolder, FolderRecord};
 use tero_time::clock::Clock;
 
 /// The list of what was exported, in its folder.
@@ -103,12 +103,21 @@ struct ExportedResponse<'r> {
     length: u64,
 }
 
+/// What came of taking responses out of a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FolderExport {
+    /// Responses that were written.
+    pub written: u64,
+    /// Records that are damaged or gone, and were left out. Newer ones may have replaced some of them.
+    pub damaged: u64,
+}
+
 /// Writes the responses that an edge would find in a folder, and whose URLs begin so, into another
-/// one: their contents as files, and a list of them. Returns how many those were.
+/// one: their contents as files, and a list of them. Goes on where something is damaged.
 ///
 /// # Errors
 /// [`FolderError`]; what was written stays.
-pub fn export(path: &Path, prefix: &str, to: &Path) -> Result<u64, FolderError> {
+pub fn export(path: &Path, prefix: &str, to: &Path) -> Result<FolderExport, FolderError> {
     let folder = DiskFolder::open(path, Clock::real().wall())?;
     let failed = |source| FolderError::Io {
         path: to.to_owned(),
@@ -116,16 +125,21 @@ pub fn export(path: &Path, prefix: &str, to: &Path) -> Result<u64, FolderError> 
     };
     fs::create_dir_all(to).map_err(failed)?;
     let mut list = BufWriter::new(File::create_new(to.join(LIST)).map_err(failed)?);
-    let mut count = 0;
+    let mut written = 0;
     let exported = folder.export(
         |url| url.starts_with(prefix),
         |record| {
-            count += 1;
-            export_one(record, to, count, &mut list)
+            export_one(record, to, written + 1, &mut list)?;
+            written += 1;
+            Ok(())
         },
     );
-    exported.and_then(|()| list.flush()).map_err(failed)?;
-    Ok(count)
+    list.flush().map_err(failed)?;
+    let damaged = exported.map_err(|source| FolderError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(FolderExport { written, damaged })
 }
 
 fn export_one(
@@ -133,11 +147,16 @@ fn export_one(
     to: &Path,
     number: u64,
     list: &mut impl Write,
-) -> io::Result<()> {
+) -> Result<(), CopyError> {
     let file = format!("{number:08}.content");
-    let mut content = BufWriter::new(File::create_new(to.join(&file))?);
-    record.write_content(&mut content)?;
+    let content_path = to.join(&file);
+    let mut content = BufWriter::new(File::create_new(&content_path)?);
+    let copied = record.write_content(&mut content);
     content.flush()?;
+    if let Err(error) = copied {
+        fs::remove_file(&content_path)?;
+        return Err(error);
+    }
     let fields = record.fields.iter();
     let line = ExportedResponse {
         file: &file,
@@ -154,6 +173,7 @@ fn export_one(
         saved_at_ms: record.saved_at.unix_millis(),
         length: record.length,
     };
-    serde_json::to_writer(&mut *list, &line)?;
-    list.write_all(b"\n")
+    serde_json::to_writer(&mut *list, &line).map_err(io::Error::from)?;
+    list.write_all(b"\n")?;
+    Ok(())
 }

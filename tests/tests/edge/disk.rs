@@ -396,11 +396,11 @@ fn a_response_that_the_origin_withdrew_stays_away() {
 
 #[test]
 fn the_disks_are_told_of_checked_and_exported() {
-    use crate::program::{assert_code, out, run};
+    use crate::program::{assert_code, err, out, run};
     let (origin, folder) = (origin(), folder());
     let builder = with_disk(&origin, folder.path());
     let edge = builder.start();
-    write(&edge, &["/a", "/b"]);
+    write(&edge, &["/a", "/b", "/c"]);
     edge.admin_post("/purge", "{\"url\": \"http://www.example/b\"}");
     let told = edge.call::<tero_admin_api::endpoints::Disks>(&[], &());
     let [disk] = &told.disks[..] else {
@@ -410,7 +410,7 @@ fn the_disks_are_told_of_checked_and_exported() {
     assert_eq!(disk.path, path.display().to_string());
     assert_eq!(
         (disk.state, disk.written),
-        (tero_admin_api::DiskState::InUse, 2)
+        (tero_admin_api::DiskState::InUse, 3)
     );
     let admin = format!("http://{}", edge.admin_address());
     let stats = run(&["disk", "stats", "--admin", &admin]);
@@ -422,7 +422,7 @@ fn the_disks_are_told_of_checked_and_exported() {
     assert_code(&verified, 0);
     let text = out(&verified);
     assert!(
-        text.contains("2 sound records") && text.contains("0 damaged, 1 purged"),
+        text.contains("3 sound records") && text.contains("0 damaged, 1 purged"),
         "{text}"
     );
     let to = folder.path().join("export").display().to_string();
@@ -430,7 +430,7 @@ fn the_disks_are_told_of_checked_and_exported() {
     assert_code(&exported, 0);
     let list = std::fs::read_to_string(folder.path().join("export/responses.jsonl")).unwrap();
     let lines: Vec<&str> = list.lines().collect();
-    assert_eq!(lines.len(), 1, "the purged one is left out");
+    assert_eq!(lines.len(), 2, "the purged one is left out");
     assert!(
         lines[0].contains("\"url\":\"http://www.example/a\""),
         "{list}"
@@ -457,8 +457,13 @@ fn the_disks_are_told_of_checked_and_exported() {
         .find(|file| file.extension().is_some_and(|end| end == "segment"))
         .unwrap();
     let mut bytes = std::fs::read(&segment).unwrap();
-    let at = bytes.windows(2).position(|two| two == b"/a").unwrap();
-    bytes[at] ^= 1;
+    // The first record ends with its content.
+    let magic = b"TEROREC";
+    let records = bytes.windows(magic.len()).enumerate();
+    let mut records = records.filter(|(_, window)| window == magic);
+    let end = records.nth(1).unwrap().0;
+    let at = bytes[..end].windows(2).rposition(|two| two == b"/a");
+    bytes[at.unwrap()] ^= 1;
     std::fs::write(&segment, bytes).unwrap();
     let verified = run(&["disk", "verify", &disk, "--json"]);
     assert_code(&verified, 1);
@@ -467,6 +472,13 @@ fn the_disks_are_told_of_checked_and_exported() {
         "{}",
         out(&verified)
     );
+    let rest = format!("{to}-rest");
+    let exported = run(&["disk", "export", &disk, "--to", &rest]);
+    assert_code(&exported, 1);
+    assert!(out(&exported).contains("wrote 1 responses"));
+    assert!(err(&exported).contains("1 records are damaged or gone"));
+    let list = std::fs::read_to_string(format!("{rest}/responses.jsonl")).unwrap();
+    assert!(list.contains("\"url\":\"http://www.example/c\""), "{list}");
     assert_code(&run(&["disk", "verify", &to]), 1);
 }
 

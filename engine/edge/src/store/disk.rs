@@ -41,7 +41,7 @@ use tero_state::segments::files::FileSystem;
 use tero_state::segments::{OpenError, OpenReport};
 use tero_time::clock::Clock;
 
-pub use self::offline::{DiskCheck, DiskFolder, FolderRecord};
+pub use self::offline::{CopyError, DiskCheck, DiskFolder, FolderRecord};
 pub use self::one_disk::DiskSpool;
 
 /// How long a purge waits for the disks to be opened, at most. The process that has them leaves them

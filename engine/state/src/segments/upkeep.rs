@@ -51,20 +51,27 @@ impl SegmentStore {
     /// every segment. It takes as long as reading keys and heads from the disk.
     ///
     /// # Errors
-    /// The system's error.
+    /// The system's first error, where a segment can't be searched. The others are gone through.
     pub fn walk(
         &self,
         mut progress: impl FnMut(WalkProgress),
         mut each: impl FnMut(RecordPlace, Result<&StoredRecord, ReadError>),
     ) -> io::Result<()> {
         let segments = self.all_segments();
+        let mut failed = None;
         for (done, segment) in segments.iter().enumerate() {
             progress(WalkProgress {
                 segment: segment.number,
                 done,
                 of: segments.len(),
             });
-            let found = self.records_of(segment)?;
+            let found = match self.records_of(segment) {
+                Ok(found) => found,
+                Err(error) => {
+                    failed = failed.or(Some(error));
+                    continue;
+                }
+            };
             for place in found.damaged.into_iter().chain(found.lost) {
                 if !self.is_erased(segment, place) {
                     each(place, Err(ReadError::Damaged));
@@ -77,13 +84,13 @@ impl SegmentStore {
                 }
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// As [`SegmentStore::walk`], with all content: a record whose content is damaged isn't sound.
     ///
     /// # Errors
-    /// The system's error.
+    /// As [`SegmentStore::walk`].
     pub fn verify(
         &self,
         progress: impl FnMut(WalkProgress),

@@ -10,7 +10,7 @@ use super::admin_client::{AdminArgs, show};
 use super::{fail, print, print_json, shown};
 use tero_admin_api::endpoints::Disks;
 use tero_admin_api::{DiskState, DisksResponse};
-use tero_tools::disk_folder::{FolderCheck, export, verify};
+use tero_tools::disk_folder::{FolderCheck, FolderExport, export, verify};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -43,7 +43,8 @@ Examples:
   tero disk export /var/cache/tero --to rescued --prefix https://shop.example/
 
 Writes the contents as files, and responses.jsonl with a line of JSON for each:
-file, URL, status, fields. Purged responses are left out.
+file, URL, status, fields. Purged responses are left out, and damaged ones,
+whose number is told.
 
 Exit code: 0 if all was written, 1 if not,
 2 if the command is used wrongly.";
@@ -216,10 +217,16 @@ fn words_of_check(check: &FolderCheck) -> String {
 impl DiskExportCommand {
     fn run(self) -> ExitCode {
         match export(&self.folder, &self.prefix, &self.to) {
-            Ok(count) => print(&format!(
-                "wrote {count} responses to {}\n",
-                self.to.display()
-            )),
+            Ok(FolderExport { written, damaged }) => {
+                let to = self.to.display();
+                let printed = print(&format!("wrote {written} responses to {to}\n"));
+                match damaged {
+                    0 => printed,
+                    _ => fail(&format!(
+                        "{damaged} records are damaged or gone, and were left out"
+                    )),
+                }
+            }
             Err(error) => fail(&error.to_string()),
         }
     }

@@ -63,6 +63,17 @@ pub struct FolderRecord<'r> {
     pub length: u64,
 }
 
+/// Why a response can't be taken out of a folder.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// Its content is damaged or gone, or the disk can't read it. Others may be sound.
+    #[error("its content is damaged or gone")]
+    Unreadable,
+    /// It can't be written to where it should go.
+    #[error(transparent)]
+    Write(#[from] io::Error),
+}
+
 impl DiskFolder {
     /// Opens a folder. `now` is the time by the system's clock.
     ///
@@ -120,18 +131,23 @@ impl DiskFolder {
         failed.map_or(Ok(check), Err)
     }
 
-    /// Calls `each` for every response that an edge would find, and whose URL is `wanted`.
+    /// Calls `each` for every response that an edge would find, and whose URL is `wanted`. Goes on where
+    /// something is damaged. Returns how many records are.
     ///
     /// # Errors
-    /// The system's error, and those of `each`.
+    /// The system's error, where a segment can't be read: the others have been gone through. An error of
+    /// writing ends it.
     pub fn export(
         &self,
         wanted: impl Fn(&str) -> bool,
-        mut each: impl FnMut(&FolderRecord<'_>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let mut failed = None;
+        mut each: impl FnMut(&FolderRecord<'_>) -> Result<(), CopyError>,
+    ) -> io::Result<u64> {
+        let (mut failed, mut damaged) = (None, 0);
         self.records.walk(drop, |place, read| {
-            let Ok(record) = read else { return };
+            let Ok(record) = read else {
+                damaged += 1;
+                return;
+            };
             let hash = self.records.hash(record.key());
             let url = key::url_of(record.key());
             let is_found = self.records.has(hash, place) && wanted(url);
@@ -151,9 +167,13 @@ impl DiskFolder {
                 saved_at: saved.saved_at,
                 length: record.content_len(),
             };
-            failed = each(&found).err();
+            match each(&found) {
+                Ok(()) => {}
+                Err(CopyError::Unreadable) => damaged += 1,
+                Err(CopyError::Write(error)) => failed = Some(error),
+            }
         })?;
-        failed.map_or(Ok(()), Err)
+        failed.map_or(Ok(damaged), Err)
     }
 
     /// Whether a record was not purged.
@@ -175,11 +195,11 @@ impl FolderRecord<'_> {
     /// Writes its content.
     ///
     /// # Errors
-    /// The system's error, or that the content is damaged.
-    pub fn write_content(&self, to: &mut dyn Write) -> io::Result<()> {
+    /// [`CopyError`]. A part of it may have been written.
+    pub fn write_content(&self, to: &mut dyn Write) -> Result<(), CopyError> {
         for piece in 0..self.record.pieces() {
             let piece = self.record.piece(piece, ReadMode::Wait);
-            to.write_all(&piece.map_err(io::Error::other)?)?;
+            to.write_all(&piece.map_err(|_| CopyError::Unreadable)?)?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Records on disk that outlive a restart: segments that are only appended to.
 //!
 //! A folder holds segments, files of a bounded size with ascending numbers. A record goes to the end
-//! of the newest segment and never changes. When the folder is full, its oldest segment is removed
+//! of the newest segment and doesn't change until it is erased. When the folder is full, its oldest segment is removed
 //! with all its records. Records prove themselves by checksums, so a damaged one is missing, never
 //! wrong; the footer of a segment only makes opening fast. [`layout`] describes the bytes.
 //!

@@ -28,7 +28,7 @@ use siphasher::sip::SipHasher13;
 /// The format that is read and written. A segment with another version is left alone.
 pub const VERSION: u32 = 1;
 
-/// The bytes of a segment's header, of a record's header, and of what all records are aligned to.
+/// The bytes of a segment's header, and of a record's header.
 pub const HEADER_BYTES: usize = 64;
 /// Records begin at multiples of this.
 pub const ALIGNMENT: u64 = 8;

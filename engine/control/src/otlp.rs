@@ -117,7 +117,7 @@ pub(crate) fn start(
 impl Exporter {
     fn run(&self, spans: &Receiver<Span>, runtime: &tokio::runtime::Runtime) {
         let mut rest = FIRST_REST;
-        while let Some(batch) = gather(spans) {
+        while let Some(batch) = gather(spans, &self.clock) {
             let count = batch.len() as u64;
             let sent = runtime.block_on(self.send(batch));
             match sent {
@@ -230,11 +230,13 @@ impl Exporter {
     }
 }
 
-/// The next spans; `None` at the end.
-fn gather(spans: &Receiver<Span>) -> Option<Vec<Span>> {
+/// The next spans; `None` at the end. The wait is that of the first one: if each span began it anew, a
+/// steady trickle would wait until the batch is full.
+fn gather(spans: &Receiver<Span>, clock: &Clock) -> Option<Vec<Span>> {
     let mut batch = vec![spans.recv().ok()?];
+    let until = clock.now().saturating_add(GATHERED_FOR);
     while batch.len() < MAX_BATCH {
-        match spans.recv_timeout(GATHERED_FOR) {
+        match spans.recv_timeout(until.since(clock.now())) {
             Ok(span) => batch.push(span),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
@@ -287,5 +289,63 @@ fn text(key: &str, value: &str) -> KeyValue {
             value: Some(Value::StringValue(value.to_owned())),
         }),
         ..KeyValue::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use tero_semantics::timestamp::Timestamp;
+    use tero_semantics::trace_context::TraceParent;
+
+    fn span() -> Span {
+        let at = Timestamp::from_unix_secs(1_795_608_000);
+        Span {
+            context: TraceParent {
+                trace: [1; 16],
+                span: [1; 8],
+                is_sampled: true,
+            },
+            parent: None,
+            name: "GET".to_owned(),
+            begin: at,
+            end: at,
+            attributes: Vec::new(),
+            is_error: false,
+        }
+    }
+
+    #[test]
+    fn a_batch_waits_from_its_first_span_however_steadily_others_come() {
+        let clock = Clock::by_hand(Timestamp::from_unix_secs(1_795_608_000));
+        // Without room: a span is sent when it is taken.
+        let (sender, spans) = sync_channel(0);
+        let hands = clock.clone();
+        let trickle = std::thread::spawn(move || {
+            while sender.send(span()).is_ok() {
+                hands.advance(GATHERED_FOR / 4);
+            }
+        });
+        for _ in 0..3 {
+            let batch = gather(&spans, &clock).expect("spans come");
+            assert!(batch.len() < 10, "{} spans", batch.len());
+        }
+        drop(spans);
+        trickle.join().unwrap();
+    }
+
+    #[test]
+    fn what_is_there_goes_at_the_end_and_a_full_batch_at_once() {
+        let clock = Clock::by_hand(Timestamp::from_unix_secs(1_795_608_000));
+        let (sender, spans) = sync_channel(MAX_BATCH + 1);
+        for _ in 0..=MAX_BATCH {
+            sender.send(span()).unwrap();
+        }
+        drop(sender);
+        let batches: Vec<_> = std::iter::from_fn(|| gather(&spans, &clock)).collect();
+        let sizes: Vec<_> = batches.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [MAX_BATCH, 1]);
     }
 }

@@ -115,32 +115,19 @@ impl Tracer {
     }
 
     /// The trace of a request with these fields, if it is sampled: by its trusted sender, or by chance.
-    /// Others can't have more requests sampled than the share says.
-    #[cold]
+    /// Others can't have more requests sampled than the share says. The chance is drawn first: most
+    /// requests cost no more than that.
     pub(crate) fn begin(&self, headers: &HeaderMap, is_trusted: bool) -> Option<Box<RequestTrace>> {
         if self.counters.rests.load(Ordering::Relaxed) {
             return None;
         }
-        let told = TraceParent::of(headers);
-        let is_wanted = is_trusted && told.is_some_and(|told| told.is_sampled);
-        let [chance, span, high, low] = random();
-        if !is_wanted && chance >= self.threshold {
-            return None;
+        let [chance] = random();
+        let is_chosen = chance < self.threshold;
+        match is_chosen || is_trusted {
+            true => sampled(headers, is_chosen),
+            false => None,
         }
-        let mut trace = [0; 16];
-        trace[..8].copy_from_slice(&high.to_be_bytes());
-        trace[8..].copy_from_slice(&low.to_be_bytes());
-        Some(Box::new(RequestTrace {
-            context: TraceParent {
-                trace: told.map_or(trace, |told| told.trace),
-                // All zeros would be invalid.
-                span: (span | 1).to_be_bytes(),
-                is_sampled: true,
-            },
-            parent: told.map(|told| told.span),
-        }))
     }
-
     /// Takes a span; drops it if too many wait.
     pub(crate) fn finish(&self, span: Span) {
         if self.queue.try_send(span).is_err() {
@@ -149,15 +136,37 @@ impl Tracer {
     }
 }
 
+/// The trace of a request that is chosen by chance, or by its sender.
+#[cold]
+fn sampled(headers: &HeaderMap, is_chosen: bool) -> Option<Box<RequestTrace>> {
+    let told = TraceParent::of(headers);
+    if !is_chosen && !told.is_some_and(|told| told.is_sampled) {
+        return None;
+    }
+    let [span, high, low] = random();
+    let mut trace = [0; 16];
+    trace[..8].copy_from_slice(&high.to_be_bytes());
+    trace[8..].copy_from_slice(&low.to_be_bytes());
+    Some(Box::new(RequestTrace {
+        context: TraceParent {
+            trace: told.map_or(trace, |told| told.trace),
+            // All zeros would be invalid.
+            span: (span | 1).to_be_bytes(),
+            is_sampled: true,
+        },
+        parent: told.map(|told| told.span),
+    }))
+}
+
 /// Numbers that can't be guessed, as those of `request_id`.
-fn random() -> [u64; 4] {
+fn random<const N: usize>() -> [u64; N] {
     thread_local! {
         static SOURCE: (RandomState, Cell<u64>) = (RandomState::new(), const { Cell::new(0) });
     }
     SOURCE.with(|(hasher, drawn)| {
         let number = drawn.get();
-        drawn.set(number.wrapping_add(4));
-        [0, 1, 2, 3].map(|more| hasher.hash_one(number.wrapping_add(more)))
+        drawn.set(number.wrapping_add(N as u64));
+        std::array::from_fn(|more| hasher.hash_one(number.wrapping_add(more as u64)))
     })
 }
 

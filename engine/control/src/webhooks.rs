@@ -126,7 +126,7 @@ impl Webhooks {
                     let webhook = &settings.name;
                     tracing::warn!(%webhook, %error, "a webhook did not take a message");
                 }
-                self.sent(&settings.name, sent.is_ok());
+                self.sent(&settings, sent.is_ok());
             }
         }
     }
@@ -149,14 +149,14 @@ impl Webhooks {
         due
     }
 
-    fn sent(&self, name: &str, is_sent: bool) {
+    fn sent(&self, settings: &Webhook, is_sent: bool) {
         let now = self.clock.now();
         let mut queues = self.queues();
         if let Some(queue) = queues
             .iter_mut()
-            .find(|queue| *queue.settings.name == *name)
+            .find(|queue| queue.settings.name == settings.name)
         {
-            queue.sent(is_sent, now);
+            queue.sent(settings, is_sent, now);
         }
     }
 

@@ -11,10 +11,13 @@ use tero_config::{Webhook, WebhookSeverity};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::zones;
 
-/// Notes that wait, at most. Of further ones the oldest are left out.
+/// Notes that wait, at most. For further ones a reminder is left out, else the oldest note of a ticket,
+/// else the oldest.
 const MAX_WAITING: usize = 200;
 /// Notes in one message.
 const MAX_IN_MESSAGE: usize = 20;
+/// Of the messages in an hour, one in so many is kept for pages.
+const KEPT_FOR_PAGES: usize = 4;
 /// The rest after a failure; twice as long after each further one.
 const FIRST_REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_secs(10 * 60);
@@ -37,6 +40,11 @@ impl EventNote {
         match self {
             EventNote::Told(event) | EventNote::GoesOn(event) | EventNote::Resolved(event) => event,
         }
+    }
+
+    /// Whether an operator has to look at it now.
+    fn is_of_page(&self) -> bool {
+        self.event().kind.severity() == Severity::Page
     }
 
     /// Its name in messages.
@@ -80,40 +88,54 @@ impl WebhookQueue {
         }
     }
 
-    /// The same, with other settings.
+    /// The same, with other settings. Another place has not failed yet: it is tried at once.
     pub(crate) fn with(self, settings: Webhook) -> WebhookQueue {
-        WebhookQueue { settings, ..self }
+        let is_same_place = is_same_place(&self.settings, &settings);
+        let (failures, rests_until) = match is_same_place {
+            true => (self.failures, self.rests_until),
+            false => (0, None),
+        };
+        WebhookQueue {
+            settings,
+            failures,
+            rests_until,
+            ..self
+        }
     }
 
-    /// Something has changed. What is over before it was told is not told at all.
+    /// Something has changed. What is over before it was told is not told at all, and an end only
+    /// where the beginning was told: not to a webhook that came later, nor of what was left out.
     pub(crate) fn take(&mut self, change: &EventChange) {
-        let (event, note) = match change {
-            EventChange::Told(event) => (event, EventNote::Told(event.clone())),
+        match change {
+            EventChange::Told(event) => self.wait(EventNote::Told(event.clone())),
             EventChange::Resolved(event) => {
-                let number = event.number;
-                let waited = self.waiting.len();
-                self.waiting.retain(|note| note.event().number != number);
-                let is_told = self.told.remove(&number).is_some()
-                    || self
-                        .under_way
-                        .iter()
-                        .any(|note| note.event().number == number);
-                if self.waiting.len() < waited && !is_told {
-                    return;
+                let is_of_event = |note: &EventNote| note.event().number == event.number;
+                self.waiting.retain(|note| !is_of_event(note));
+                let is_told = self.told.remove(&event.number).is_some();
+                if is_told || self.under_way.iter().any(is_of_event) {
+                    self.wait(EventNote::Resolved(event.clone()));
                 }
-                (event, EventNote::Resolved(event.clone()))
             }
-        };
-        if self.settings.severity == WebhookSeverity::Page
-            && event.kind.severity() != Severity::Page
-        {
+        }
+    }
+
+    /// Has a note wait for a message. If too many do, the one that matters least is left out.
+    fn wait(&mut self, note: EventNote) {
+        if self.settings.severity == WebhookSeverity::Page && !note.is_of_page() {
             return;
         }
         self.waiting.push_back(note);
-        if self.waiting.len() > MAX_WAITING {
-            self.waiting.pop_front();
-            self.counts.left_out += 1;
+        if self.waiting.len() <= MAX_WAITING {
+            return;
         }
+        let reminder = |note: &EventNote| matches!(note, EventNote::GoesOn(_));
+        let notes = || self.waiting.iter();
+        let least = notes()
+            .position(|note| reminder(note) && !note.is_of_page())
+            .or_else(|| notes().position(reminder))
+            .or_else(|| notes().position(|note| !note.is_of_page()));
+        self.waiting.remove(least.unwrap_or(0));
+        self.counts.left_out += 1;
     }
 
     /// The notes of the message that is due, if one is. [`WebhookQueue::sent`] has to follow.
@@ -136,10 +158,14 @@ impl WebhookQueue {
         (!self.under_way.is_empty()).then(|| self.under_way.clone())
     }
 
-    /// The message was taken, or not.
-    pub(crate) fn sent(&mut self, is_sent: bool, now: Timestamp) {
+    /// The message was taken at the place of `settings`, or not. The failure of a place from before a
+    /// reload says nothing of the one that there is now.
+    pub(crate) fn sent(&mut self, settings: &Webhook, is_sent: bool, now: Timestamp) {
         if !is_sent {
             self.counts.failed += 1;
+            if !is_same_place(settings, &self.settings) {
+                return;
+            }
             let doubled = 2_u32.saturating_pow(self.failures);
             self.failures += 1;
             let rest = FIRST_REST.saturating_mul(doubled).min(LONGEST_REST);
@@ -161,7 +187,8 @@ impl WebhookQueue {
         }
     }
 
-    /// Has open events that were told long ago be told again.
+    /// Has open events that were told long ago be told again. One that waits to be told again does so
+    /// once, however long that takes.
     fn remind(&mut self, open: &[EventRecord], now: Timestamp) {
         self.told
             .retain(|number, _| open.iter().any(|event| event.number == *number));
@@ -169,14 +196,20 @@ impl WebhookQueue {
             let Some(told) = self.told.get_mut(&event.number) else {
                 continue;
             };
-            if now < *told || now.since(*told) >= self.settings.remind {
+            let is_due = now < *told || now.since(*told) >= self.settings.remind;
+            let waits = || {
+                let mut waiting = self.waiting.iter();
+                waiting.any(|note| note.event().number == event.number)
+            };
+            if is_due && !waits() {
                 *told = now;
-                self.waiting.push_back(EventNote::GoesOn(event.clone()));
+                self.wait(EventNote::GoesOn(event.clone()));
             }
         }
     }
 
-    /// What may be told now, of what waits.
+    /// What may be told now, of what waits: pages first. Tickets alone leave some of the messages of
+    /// the hour to pages.
     fn choose(&mut self, now: Timestamp, wall: Timestamp) -> Vec<EventNote> {
         while self
             .sent
@@ -185,20 +218,30 @@ impl WebhookQueue {
         {
             self.sent.pop_front();
         }
-        if self.sent.len() >= self.settings.most_per_hour as usize {
+        let most = self.settings.most_per_hour as usize;
+        let has_pages = self.waiting.iter().any(EventNote::is_of_page);
+        let may_send = match has_pages {
+            true => most,
+            false => most - most / KEPT_FOR_PAGES,
+        };
+        if self.sent.len() >= may_send {
             return Vec::new();
         }
         let is_quiet = self.is_quiet(wall);
-        let (mut chosen, mut left) = (Vec::new(), VecDeque::new());
-        for note in self.waiting.drain(..) {
-            let may_go = !is_quiet || note.event().kind.severity() == Severity::Page;
-            if may_go && chosen.len() < MAX_IN_MESSAGE {
-                chosen.push(note);
-            } else {
-                left.push_back(note);
+        let mut chosen = Vec::new();
+        for is_turn_of_pages in [true, false] {
+            if is_quiet && !is_turn_of_pages {
+                break;
             }
+            let mut left = VecDeque::new();
+            for note in self.waiting.drain(..) {
+                match note.is_of_page() == is_turn_of_pages && chosen.len() < MAX_IN_MESSAGE {
+                    true => chosen.push(note),
+                    false => left.push_back(note),
+                }
+            }
+            self.waiting = left;
         }
-        self.waiting = left;
         chosen
     }
 
@@ -212,6 +255,11 @@ impl WebhookQueue {
             false => hours.from <= time || time < hours.until,
         }
     }
+}
+
+/// Whether messages go to the same place, in the same way.
+fn is_same_place(one: &Webhook, other: &Webhook) -> bool {
+    one.url == other.url && one.token == other.token && one.ca == other.ca
 }
 
 #[cfg(test)]
@@ -265,12 +313,19 @@ mod tests {
     ) -> Vec<(&'static str, u64)> {
         let notes = queue.due(open, at(secs), at(secs)).unwrap_or_default();
         if !notes.is_empty() {
-            queue.sent(true, at(secs));
+            let settings = queue.settings.clone();
+            queue.sent(&settings, true, at(secs));
         }
         notes
             .iter()
             .map(|note| (note.as_str(), note.event().number))
             .collect()
+    }
+
+    /// The message that was due at a moment is not taken.
+    fn fail(queue: &mut WebhookQueue, secs: i64) {
+        let settings = queue.settings.clone();
+        queue.sent(&settings, false, at(secs));
     }
 
     #[test]
@@ -325,7 +380,7 @@ mod tests {
         for rest in [10, 20, 40, 80, 160, 320, 600, 600] {
             let first = queue.due(&[], at(now), at(now)).unwrap();
             assert_eq!(first.len(), 1);
-            queue.sent(false, at(now));
+            fail(&mut queue, now);
             assert_eq!(
                 queue.due(&[], at(now + rest - 1), at(now + rest - 1)),
                 None,
@@ -348,5 +403,111 @@ mod tests {
         assert_eq!(message(&mut queue, &[], 0), [("told", 2)]);
         queue.take(&resolved(2, IncidentKind::SiteWithoutOrigin));
         assert_eq!(message(&mut queue, &[], 1), [("resolved", 2)]);
+    }
+    #[test]
+    fn reminders_do_not_pile_up() {
+        let mut queue = queue("quiet = \"22:00-21:00\"\nremind = \"1h\"\nmost_per_hour = 1");
+        let open: Vec<_> = (1..=3)
+            .map(|number| event(number, IncidentKind::ErrorsRise))
+            .collect();
+        for event in &open {
+            queue.take(&EventChange::Told(event.clone()));
+        }
+        assert_eq!(message(&mut queue, &open, 0).len(), 3);
+        // A ticket, which waits for the end of the quiet hours, was told before these.
+        queue.told.insert(4, at(0));
+        let open = [&open[..], &[event(4, IncidentKind::PolicyOff)]].concat();
+        for hour in 1..=10 {
+            let told = message(&mut queue, &open, hour * 3_600);
+            assert_eq!(told, [("goes_on", 1), ("goes_on", 2), ("goes_on", 3)]);
+            assert_eq!(queue.waiting.len(), 1, "at hour {hour}");
+        }
+        // A place that takes nothing is not reminded of each hour of that.
+        let (mut now, mut attempts) = (11 * 3_600, 0);
+        while now < 40 * 3_600 {
+            if let Some(notes) = queue.due(&open, at(now), at(now)) {
+                assert_eq!(notes.len(), 3);
+                fail(&mut queue, now);
+                attempts += 1;
+            }
+            now += 600;
+        }
+        assert!(attempts > 100 && queue.waiting.len() <= 1);
+        assert_eq!(queue.counts.left_out, 0);
+    }
+
+    #[test]
+    fn tickets_do_not_crowd_out_pages() {
+        let mut queue = queue("most_per_hour = 4");
+        let most = MAX_WAITING as u64;
+        queue.take(&told(1, IncidentKind::ErrorsRise));
+        for number in 2..most + 50 {
+            queue.take(&told(number, IncidentKind::PolicyOff));
+        }
+        queue.take(&told(most + 50, IncidentKind::PurgeLags));
+        assert_eq!(queue.waiting.len(), MAX_WAITING);
+        // The pages go first, though tickets came before.
+        let first = message(&mut queue, &[], 0);
+        assert_eq!(&first[..2], [("told", 1), ("told", most + 50)]);
+        assert_eq!(first.len(), MAX_IN_MESSAGE);
+        // Tickets take three of four messages, so that a page finds room.
+        assert_eq!(message(&mut queue, &[], 1).len(), MAX_IN_MESSAGE);
+        assert_eq!(message(&mut queue, &[], 2).len(), MAX_IN_MESSAGE);
+        assert_eq!(message(&mut queue, &[], 3), []);
+        queue.take(&told(1_000, IncidentKind::SiteWithoutOrigin));
+        assert_eq!(message(&mut queue, &[], 4)[0], ("told", 1_000));
+        assert_eq!(message(&mut queue, &[], 5), []);
+        // Pages alone are bounded too.
+        for number in 2_000..2_000 + 2 * most {
+            queue.take(&told(number, IncidentKind::ErrorsRise));
+        }
+        assert_eq!(queue.waiting.len(), MAX_WAITING);
+        assert!(queue.waiting.iter().all(EventNote::is_of_page));
+    }
+
+    #[test]
+    fn an_end_is_told_only_where_the_beginning_was() {
+        let mut queue = queue("");
+        // The webhook came with a reload, after the event.
+        queue.take(&resolved(1, IncidentKind::PolicyOff));
+        assert_eq!(message(&mut queue, &[], 0), []);
+        // What was left out has no end either.
+        for number in 2..MAX_WAITING as u64 + 3 {
+            queue.take(&told(number, IncidentKind::PolicyOff));
+        }
+        assert_eq!(queue.counts.left_out, 1);
+        queue.waiting.clear();
+        queue.take(&resolved(2, IncidentKind::PolicyOff));
+        assert_eq!(message(&mut queue, &[], 1), []);
+        // What is on its way when it ends was told.
+        queue.take(&told(1_000, IncidentKind::PolicyOff));
+        assert!(queue.due(&[], at(2), at(2)).is_some());
+        queue.take(&resolved(1_000, IncidentKind::PolicyOff));
+        assert_eq!(message(&mut queue, &[], 3), [("told", 1_000)]);
+        assert_eq!(message(&mut queue, &[], 4), [("resolved", 1_000)]);
+    }
+
+    #[test]
+    fn a_place_that_a_reload_corrects_is_tried_at_once() {
+        let mut before = queue("");
+        before.take(&told(1, IncidentKind::PolicyOff));
+        for secs in [0, 10, 30] {
+            assert!(before.due(&[], at(secs), at(secs)).is_some());
+            fail(&mut before, secs);
+        }
+        assert_eq!(before.due(&[], at(31), at(31)), None);
+        let wrong = before.settings.clone();
+        // Other settings of the same place don't end its rest.
+        let mut before = before.with(queue("remind = \"2h\"").settings);
+        assert_eq!(before.due(&[], at(31), at(31)), None);
+        let right = Webhook {
+            url: Some("http://127.0.0.1:2/".parse().unwrap()),
+            ..wrong.clone()
+        };
+        let mut after = before.with(right);
+        assert!(after.due(&[], at(31), at(31)).is_some());
+        // An answer of the old place that comes now is not one of the new.
+        after.sent(&wrong, false, at(31));
+        assert_eq!(message(&mut after, &[], 31), [("told", 1)]);
     }
 }

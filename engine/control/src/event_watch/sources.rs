@@ -242,13 +242,44 @@ fn origins(site: &Site) -> Vec<Finding> {
             text,
         ));
     }
-    let is_open = site.origins().any(|(_, origin)| origin.breaker_figures().1);
     let left = hops
         .iter()
         .any(|hop| hop.state.condition == HopCondition::Healthy);
-    if is_open || (!ill.is_empty() && !left) {
+    let open = site.origins();
+    let open = open.filter(|(_, origin)| origin.breaker_figures().1);
+    found.extend(without_origin(
+        name,
+        !ill.is_empty() && !left,
+        open.map(|(route, _)| route),
+    ));
+    found
+}
+
+/// The site and those of its routes that get no answers from origins: `are_ill` says that of all
+/// origins, `open` names the routes whose circuit breaker is open (`None` is that of the site).
+fn without_origin<'r>(
+    name: &str,
+    are_ill: bool,
+    open: impl Iterator<Item = Option<&'r str>>,
+) -> Vec<Finding> {
+    let kind = IncidentKind::SiteWithoutOrigin;
+    let mut found = Vec::new();
+    if are_ill {
         let text = format!("no origin of {name} is well: visitors get what is stored");
-        found.push(finding(IncidentKind::SiteWithoutOrigin, name, text));
+        found.push(finding(kind, name, text));
+    }
+    for route in open {
+        let (subject, of) = match route {
+            // One sentence is enough.
+            None if are_ill => continue,
+            None => (name.to_owned(), name.to_owned()),
+            Some(route) => (
+                format!("{name}/{route}"),
+                format!("route {route} of {name}"),
+            ),
+        };
+        let text = format!("the circuit breaker of {of} is open: visitors get what is stored");
+        found.push(finding(kind, &subject, text));
     }
     found
 }
@@ -270,4 +301,36 @@ fn usual_hit_rate(site: &Site, wall: Timestamp) -> Option<f64> {
 #[allow(clippy::cast_precision_loss)] // A share with two digits.
 fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_breaker_of_a_route_is_not_that_of_its_site() {
+        let told = |are_ill, open: &[Option<&str>]| {
+            let found = without_origin("shop", are_ill, open.iter().copied());
+            let told = found.into_iter().map(|one| (one.subject, one.text));
+            told.collect::<Vec<_>>()
+        };
+        let entry = |subject: &str, text: &str| {
+            let text = format!("{text}: visitors get what is stored");
+            (subject.to_owned(), text)
+        };
+        let of_route = entry(
+            "shop/pay",
+            "the circuit breaker of route pay of shop is open",
+        );
+        let ill = entry("shop", "no origin of shop is well");
+        let of_site = entry("shop", "the circuit breaker of shop is open");
+        assert_eq!(told(false, &[]), []);
+        assert_eq!(told(false, &[Some("pay")]), [of_route.clone()]);
+        assert_eq!(
+            told(false, &[None, Some("pay")]),
+            [of_site, of_route.clone()]
+        );
+        assert_eq!(told(true, &[]), [ill.clone()]);
+        assert_eq!(told(true, &[None, Some("pay")]), [ill, of_route]);
+    }
 }

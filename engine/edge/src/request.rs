@@ -257,18 +257,24 @@ fn ruled(
         Verdict::Check(pending) => Reply::Pending(Box::pin(async move {
             let own = Arc::get_mut(&mut exchange).expect("the request has not been shared yet");
             let stage = pending.stage;
-            let mut verdict = pending.verdict(&edge.checkers, own).await;
-            match (&verdict, stage) {
-                (Verdict::Admit, CheckStage::Own) => {
-                    if let Some(decided) = admit::ask_policies_after_rules(own) {
-                        verdict = *decided;
-                    }
-                }
-                (Verdict::Admit, CheckStage::Decided) => decided::go_on(own),
-                _ => {}
-            }
+            let checked = pending.verdict(&edge.checkers, own).await;
+            let verdict = after_check(own, checked, stage);
             ruled(edge, exchange, verdict, content).response().await
         })),
+    }
+}
+
+/// What becomes of a request after the check of its credentials.
+fn after_check(exchange: &mut Exchange, checked: Verdict, stage: CheckStage) -> Verdict {
+    match (checked, stage) {
+        (Verdict::Admit, CheckStage::Own) => {
+            admit::ask_policies_after_rules(exchange).map_or(Verdict::Admit, |decided| *decided)
+        }
+        (Verdict::Admit, CheckStage::Decided) => {
+            decided::go_on(exchange);
+            Verdict::Admit
+        }
+        (checked, _) => checked,
     }
 }
 
@@ -412,27 +418,43 @@ fn carry_out_by(
             let provenance = Provenance::stale_while_origin_rests().of_tier(tier);
             Progress::Answered(stale(visit, &stored, provenance))
         }
+        unanswered => match route_of(visit, unanswered, tier) {
+            Some(route) => Progress::Onward(route),
+            None => Progress::Answered(only_if_cached(visit)),
+        },
+    }
+}
+
+/// The route of a request that no stored response answers at once; `None` if it takes none, since its
+/// client wants nothing else (`only-if-cached`) or has its answer.
+fn route_of(
+    visit: Visit<'_>,
+    disposition: Disposition<Arc<StoredResponse>>,
+    tier: StoreTier,
+) -> Option<Route> {
+    match disposition {
+        Disposition::Answer
+        | Disposition::Serve(_)
+        | Disposition::ServeWhileRevalidating(_)
+        | Disposition::ServeWhileOriginIsTried(_)
+        | Disposition::ServeWhileOriginRests(_) => None,
         Disposition::GatewayTimeout | Disposition::Fetch(_)
             if tier == StoreTier::Memory && disk_lookup::may_answer(visit) =>
         {
-            Progress::Onward(Route::Disk)
+            Some(Route::Disk)
         }
-        Disposition::GatewayTimeout => Progress::Answered(only_if_cached(visit)),
+        Disposition::GatewayTimeout => None,
         Disposition::Revalidate { stored, why } => {
             visit.note_key_value();
-            Progress::Onward(Route::Fetch(Some(stored), why.forward()))
+            Some(Route::Fetch(Some(stored), why.forward()))
         }
         Disposition::Fetch(_) if visit.has_too_many_key_values() => {
-            Progress::Onward(Route::Pass(Forward::Bypass, NEW_KEY_VALUE))
+            Some(Route::Pass(Forward::Bypass, NEW_KEY_VALUE))
         }
-        Disposition::Fetch(forward) => Progress::Onward(Route::Fetch(None, forward)),
-        Disposition::Pass(_) if is_purge(&visit.exchange.parts.method) => {
-            Progress::Onward(Route::Purge)
-        }
-        Disposition::Pass(reason) => {
-            Progress::Onward(Route::Pass(reason.forward(), Storing::NotTried))
-        }
-        Disposition::Upgrade => Progress::Onward(Route::Upgrade),
+        Disposition::Fetch(forward) => Some(Route::Fetch(None, forward)),
+        Disposition::Pass(_) if is_purge(&visit.exchange.parts.method) => Some(Route::Purge),
+        Disposition::Pass(reason) => Some(Route::Pass(reason.forward(), Storing::NotTried)),
+        Disposition::Upgrade => Some(Route::Upgrade),
     }
 }
 
@@ -694,13 +716,7 @@ async fn forward_head(visit: Visit<'_>, miss: Miss) -> Answer {
     let asked_at = visit.now();
     let purges = miss.stale.as_ref().map(|_| visit.watch_purges());
     match pass::pass(visit, None).await {
-        Ok(response)
-            if response.status().is_server_error()
-                && miss
-                    .stale
-                    .as_ref()
-                    .is_some_and(|stored| visit.may_stand_in(stored)) =>
-        {
+        Ok(response) if is_bridged(visit, &miss, response.status()) => {
             stale_or_error(visit, &miss, Failure::status(reply_of(visit, &response)))
         }
         Ok(response) => {
@@ -714,6 +730,12 @@ async fn forward_head(visit: Visit<'_>, miss: Miss) -> Answer {
         }
         Err(failure) => stale_or_error(visit, &miss, failure),
     }
+}
+
+/// Whether a stale response stands in for an answer of this status to a HEAD (RFC 5861 §4).
+fn is_bridged(visit: Visit<'_>, miss: &Miss, status: StatusCode) -> bool {
+    let mut stale = miss.stale.iter();
+    status.is_server_error() && stale.any(|stored| visit.may_stand_in(stored))
 }
 
 async fn pass_through(

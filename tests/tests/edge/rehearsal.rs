@@ -8,13 +8,17 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tero_config::Config;
 use tero_control::rehearsal::EdgeRehearsal;
+use tero_edge::request::admit::RequestSource;
 use tero_edge::request::refusal::AdmissionRefusal;
 use tero_edge::request::rehearsal::{
     OriginAsker, OriginQuestion, OriginReply, RehearsalStage, RehearsalWorld, RehearsedAnswer,
     SentAnswer,
 };
 use tero_semantics::timestamp::Timestamp;
-use tero_tests::{compiled_cache, compiler, toml_string};
+use tero_tests::{compiled_cache, compiler, guests, toml_string};
+
+/// When rehearsals begin, in seconds since 1970.
+const BEGIN: i64 = 1_795_518_000;
 
 /// What is heard of a rehearsal.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +36,8 @@ impl RehearsalWorld for Heard {
         let (status, cache_control) = match path {
             "/private" => (StatusCode::OK, "private"),
             "/broken" => (StatusCode::INTERNAL_SERVER_ERROR, "no-store"),
+            "/failing" if asked.0 > BEGIN => (StatusCode::BAD_GATEWAY, "no-store"),
+            "/failing" => (StatusCode::OK, "max-age=10, stale-if-error=60"),
             _ => (StatusCode::OK, "max-age=10, stale-while-revalidate=5"),
         };
         headers.insert(
@@ -83,7 +89,7 @@ impl Rehearsing {
             toml_string(&compiled_cache().display().to_string())
         );
         let config = Config::parse(&text, "tero.toml", Path::new("")).unwrap();
-        let (heard, begin) = (Heard::default(), Timestamp::from_unix_secs(1_795_518_000));
+        let (heard, begin) = (Heard::default(), Timestamp::from_unix_secs(BEGIN));
         let world = Box::new(heard.clone());
         let stage = EdgeRehearsal::new(&config, &compiler(), begin, world, true).unwrap();
         Rehearsing {
@@ -94,18 +100,29 @@ impl Rehearsing {
     }
 
     fn send(&mut self, after_secs: u64, host: &str, path: &str) {
+        self.send_as(
+            after_secs,
+            http::Request::get(path).header(header::HOST, host),
+        );
+    }
+
+    fn send_as(&mut self, after_secs: u64, request: http::request::Builder) {
         self.stage
             .turn_to(self.begin.saturating_add(Duration::from_secs(after_secs)));
-        let request = http::Request::get(path)
-            .header("host", host)
-            .body(())
-            .unwrap();
+        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        if !head.headers.contains_key(header::HOST) {
+            let host = HeaderValue::from_static("www.example");
+            head.headers.insert(header::HOST, host);
+        }
         let sent = SentAnswer {
             status: StatusCode::OK,
             bytes: 100,
         };
-        self.stage
-            .send(request.into_parts().0, Default::default(), sent);
+        let source = RequestSource {
+            peer: Some([192, 0, 2, 1].into()),
+            ..RequestSource::default()
+        };
+        self.stage.send(head, source, sent);
     }
 
     fn told(&mut self) -> Vec<String> {
@@ -203,5 +220,83 @@ fn popular_responses_are_revalidated_ahead_in_a_rehearsal() {
     assert!(
         asked.iter().any(|(_, asker)| *asker == OriginAsker::Ahead),
         "{asked:?} {told:?}"
+    );
+}
+
+#[test]
+fn passwords_of_a_path_that_a_policy_chose_are_taken_for_good_and_its_class_is_counted() {
+    let policy = format!(
+        r#"
+[[site.route]]
+match = ["/admin/*"]
+auth = {{ users = ["ana:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"] }}
+[[limit]]
+name = "searches"
+class = "search"
+requests = 1
+per = "1min"
+[[policy]]
+name = "rules"
+module = {}
+[policy.settings]
+on_request = [{{ path = "/search", rewrite_path = "/admin/search", rate_class = "search" }}]
+rate_classes = ["search"]
+"#,
+        toml_string(&guests::deciding_path().display().to_string())
+    );
+    let mut rehearsing = Rehearsing::new(&format!("policies = [\"rules\"]\n{policy}"));
+    for after in [0, 5] {
+        let request = http::Request::get("/search");
+        // ana:secret
+        rehearsing.send_as(
+            after,
+            request.header("authorization", "Basic YW5hOnNlY3JldA=="),
+        );
+    }
+    rehearsing.send_as(6, http::Request::get("/search"));
+    let told = rehearsing.told();
+    assert_eq!(rehearsing.asked(), [(0, OriginAsker::Visitor)], "{told:?}");
+    assert_eq!(
+        told,
+        [
+            "/search miss after 2",
+            "/search rule after 0",
+            "/search rule after 0"
+        ]
+    );
+}
+
+#[test]
+fn a_purge_is_not_a_request_to_the_origin_and_purges_nothing() {
+    for (site, outcome) in [("", "error"), ("[site.purge]\nfrom = [\"::/0\"]\n", "pass")] {
+        let mut rehearsing = Rehearsing::new(site);
+        rehearsing.send(0, "www.example", "/a");
+        let purge = http::Request::builder().method("PURGE").uri("/a");
+        rehearsing.send_as(3, purge);
+        rehearsing.send(4, "www.example", "/a");
+        let expected = [
+            "/a miss after 2".to_owned(),
+            format!("/a {outcome} after 0"),
+            "/a hit after 0".to_owned(),
+        ];
+        assert_eq!(rehearsing.told(), expected);
+        assert_eq!(rehearsing.asked(), [(0, OriginAsker::Visitor)]);
+    }
+}
+
+#[test]
+fn a_stale_response_bridges_an_error_to_a_head_too() {
+    let mut rehearsing = Rehearsing::new("");
+    rehearsing.send(0, "www.example", "/failing");
+    rehearsing.send_as(20, http::Request::head("/failing"));
+    // Longer than it may be used.
+    rehearsing.send_as(90, http::Request::head("/failing"));
+    assert_eq!(
+        rehearsing.told(),
+        [
+            "/failing miss after 2",
+            "/failing stale after 2",
+            "/failing miss after 2"
+        ]
     );
 }

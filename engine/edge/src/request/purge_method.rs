@@ -41,6 +41,14 @@ pub(super) async fn answer(visit: Visit<'_>) -> Answer {
     }
 }
 
+/// The answer in a rehearsal, where nothing is purged: a log doesn't tell what a client may purge.
+pub(super) fn rehearsed(visit: Visit<'_>) -> Answer {
+    match &visit.exchange.site.purge {
+        Some(_) => purged(visit, 0),
+        None => refused(visit, PurgeRefusal::Off),
+    }
+}
+
 async fn purge(visit: Visit<'_>) -> Result<u64, PurgeRefusal> {
     let Visit { edge, exchange } = visit;
     let access = exchange.site.purge.as_ref().ok_or(PurgeRefusal::Off)?;

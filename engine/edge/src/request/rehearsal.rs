@@ -1,7 +1,7 @@
 //! A rehearsal: requests take the request path without sockets and without waiting, on a clock that
 //! is turned by hand, and next hops give assumed answers.
 //!
-//! Rules, policies, keys, dispositions, collapsing, storing, hits and purges are those of the request
+//! Rules, policies, keys, dispositions, routes, collapsing, storing and hits are those of the request
 //! path. This file has its branches once more, since nothing is awaited here: a fetch ends when the
 //! clock has come to its end. Content is not there ([`StoredBody::phantom`]), and nothing is
 //! delivered. The fetches under way are in [`fetches`].
@@ -22,13 +22,14 @@ use super::body::EdgeBody;
 use super::exchange::Exchange;
 use super::failure::Failure;
 use super::miss::Miss;
-use super::provenance::{Answer, Provenance, Storing};
+use super::provenance::{Answer, Provenance, StoreTier, Storing};
+use super::refresh_ahead::AheadTurn;
 use super::refusal::AdmissionRefusal;
 use super::verdict::Verdict;
 use super::visit::Visit;
 use super::warm_lookup::WarmLookup;
-use super::{Edge, NEW_KEY_VALUE, outcome_of_pass, own_answer, record, refresh_ahead, respond};
-use super::{refresh_ahead::AheadTurn, revalidate};
+use super::{Edge, NEW_KEY_VALUE, Route, after_check, is_bridged, only_if_cached, outcome_of_pass};
+use super::{own_answer, purge_method, record, refresh_ahead, respond, revalidate, route_of};
 use crate::run_id::RunId;
 use crate::store::StoreUsage;
 use crate::store::stored::StoredResponse;
@@ -234,15 +235,13 @@ impl Rehearsal {
                 self.record(visit, sent, &answer, None);
             }
             // A log doesn't tell passwords: those that were told are taken for good ones.
-            Verdict::Check(_) => {
+            Verdict::Check(pending) => {
                 let own =
                     Arc::get_mut(&mut exchange).expect("nobody else has seen the request yet");
-                match admit::ask_policies_after_rules(own) {
-                    Some(verdict) if !matches!(*verdict, Verdict::Check(_)) => {
-                        self.ruled(exchange, *verdict, sent);
-                    }
-                    _ => self.admitted(&exchange, sent),
-                }
+                let stage = pending.stage;
+                let checked = pending.taken_for_good(own);
+                let verdict = after_check(own, checked, stage);
+                self.ruled(exchange, verdict, sent);
             }
         }
     }
@@ -274,25 +273,28 @@ impl Rehearsal {
                 let provenance = Provenance::stale_while_origin_rests();
                 self.serve(visit, waiting, &stored, provenance);
             }
-            Disposition::GatewayTimeout => {
-                let answer = respond::failed(visit, None, Failure::only_if_cached());
-                self.record(visit, sent, &answer, None);
+            unanswered => match route_of(visit, unanswered, StoreTier::Memory) {
+                Some(route) => self.forward(visit, route, waiting),
+                None => self.record(visit, sent, &only_if_cached(visit), None),
+            },
+        }
+    }
+
+    /// A request takes its route.
+    fn forward(&self, visit: Visit<'_>, route: Route, waiting: WaitingClient) {
+        match route {
+            Route::Fetch(stale, forward) => {
+                self.fetch(visit, Miss::new(visit, stale, forward), waiting);
             }
-            Disposition::Revalidate { stored, why } => {
-                visit.note_key_value();
-                let miss = Miss::new(visit, Some(stored), why.forward());
-                self.fetch(visit, miss, waiting);
+            // A rehearsed edge has no disk.
+            Route::Disk => self.fetch(visit, Miss::new(visit, None, Forward::UriMiss), waiting),
+            Route::Pass(forward, storing) => self.pass(visit, forward, storing, waiting),
+            Route::Upgrade => self.pass(visit, Forward::Bypass, Storing::NotTried, waiting),
+            Route::Purge => {
+                if let WaitingClient::Visitor(sent) = waiting {
+                    self.record(visit, sent, &purge_method::rehearsed(visit), None);
+                }
             }
-            Disposition::Fetch(_) if visit.has_too_many_key_values() => {
-                self.pass(visit, Forward::Bypass, NEW_KEY_VALUE, waiting);
-            }
-            Disposition::Fetch(forward) => {
-                self.fetch(visit, Miss::new(visit, None, forward), waiting);
-            }
-            Disposition::Pass(reason) => {
-                self.pass(visit, reason.forward(), Storing::NotTried, waiting);
-            }
-            Disposition::Upgrade => self.pass(visit, Forward::Bypass, Storing::NotTried, waiting),
         }
     }
 

@@ -117,10 +117,10 @@ async fn drain(mut body: EdgeBody) -> bool {
 
 /// Takes over what the answer to a HEAD says of the stored response: that it still holds, or that
 /// it is another now (§4.3.5).
-pub(super) fn by_head(
+pub(super) fn by_head<B>(
     visit: Visit<'_>,
     stored: &Arc<StoredResponse>,
-    answer: &Response<EdgeBody>,
+    answer: &Response<B>,
     asked_at: Timestamp,
     purges: &PurgeWatch,
 ) {

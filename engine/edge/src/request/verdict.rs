@@ -323,6 +323,11 @@ impl PendingCredentials {
                 return Verdict::Answer(challenge(std::slice::from_ref(realm)));
             }
         }
+        self.taken_for_good(exchange)
+    }
+
+    /// Decides on as if all credentials were good.
+    pub(super) fn taken_for_good(self, exchange: &mut Exchange) -> Verdict {
         use_up_credentials(exchange, self.credentials, self.all);
         match self.stage {
             CheckStage::Own => after_credentials(exchange),

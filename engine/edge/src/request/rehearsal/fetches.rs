@@ -18,6 +18,7 @@ use crate::request::pass;
 use crate::request::revalidate::BackgroundTurn;
 use crate::request::visit::OwnedVisit;
 use crate::request::watchlist::RevalidationResult;
+use crate::store::PurgeWatch;
 use tero_semantics::disposition::FetchPlan;
 
 /// What is to happen, by time and in the order in which it was begun.
@@ -76,6 +77,15 @@ pub(super) struct PassUnderWay {
     storing: Storing,
     reply: AssumedReply,
     waiting: WaitingClient,
+    /// What a HEAD may use and update.
+    head: Option<HeadUnderWay>,
+}
+
+/// A HEAD that nothing stored answers.
+struct HeadUnderWay {
+    miss: Miss,
+    /// Where there is a stored response, which its answer may update.
+    purges: Option<PurgeWatch>,
 }
 
 /// A request that waits for the fetch of another one.
@@ -142,9 +152,19 @@ impl Rehearsal {
             return self.stale_or_error(visit, &miss, failure, waiting);
         }
         match plan {
-            FetchPlan::Head | FetchPlan::RangeOnly => {
+            FetchPlan::Head => {
                 let why = miss.forward;
-                self.pass_as(visit, why, Outcome::Miss, Storing::NotTried, waiting);
+                let head = HeadUnderWay {
+                    purges: miss.stale.as_ref().map(|_| visit.watch_purges()),
+                    miss,
+                };
+                let storing = Storing::NotTried;
+                self.pass_as(visit, (why, Outcome::Miss), storing, waiting, Some(head));
+            }
+            FetchPlan::RangeOnly => {
+                let why = miss.forward;
+                let storing = Storing::NotTried;
+                self.pass_as(visit, (why, Outcome::Miss), storing, waiting, None);
             }
             // Nothing is stored as a part.
             FetchPlan::FromPart | FetchPlan::Alone(_) => self.fetch_alone(visit, miss, waiting),
@@ -411,16 +431,16 @@ impl Rehearsal {
         storing: Storing,
         waiting: WaitingClient,
     ) {
-        self.pass_as(visit, why, outcome_of_pass(why), storing, waiting);
+        self.pass_as(visit, (why, outcome_of_pass(why)), storing, waiting, None);
     }
 
     fn pass_as(
         &self,
         visit: Visit<'_>,
-        why: Forward,
-        outcome: Outcome,
+        (why, outcome): (Forward, Outcome),
         storing: Storing,
         waiting: WaitingClient,
+        head: Option<HeadUnderWay>,
     ) {
         let asked = (waiting.asker(), waiting.sent());
         let (reply, until) = self.ask(visit, asked, None);
@@ -431,6 +451,7 @@ impl Rehearsal {
             storing,
             reply,
             waiting,
+            head,
         };
         let event = FetchEvent::Passed(Box::new(passing));
         self.queue().add(until, event);
@@ -444,6 +465,7 @@ impl Rehearsal {
             storing,
             reply,
             waiting,
+            head,
         } = passing;
         let visit = visit.visit();
         let AssumedReply {
@@ -458,6 +480,14 @@ impl Rehearsal {
         let mut response = Response::new(());
         (*response.status_mut(), *response.headers_mut()) = (status, headers);
         pass::invalidate_at_once(visit, &response);
+        if let Some(HeadUnderWay { miss, purges }) = &head {
+            if is_bridged(visit, miss, status) {
+                return self.stale_or_error(visit, miss, Failure::status(next_hop), waiting);
+            }
+            if let (Some(stored), Some(purges)) = (&miss.stale, purges) {
+                revalidate::by_head(visit, stored, &response, asked_at, purges);
+            }
+        }
         let provenance = Provenance::forwarded(outcome, why, next_hop, storing);
         let came = AnswerSource {
             bytes: length,

@@ -19,7 +19,7 @@ use tero_config::Config;
 use tero_edge::acme::AcmeResponder;
 use tero_edge::request::admit::RequestSource;
 use tero_edge::request::rehearsal::{
-    PlanFigures, Rehearsal, RehearsalStage, RehearsalWorld, SentAnswer,
+    LONGEST_QUIET, PlanFigures, Rehearsal, RehearsalStage, RehearsalWorld, SentAnswer,
 };
 use tero_edge::request::{Edge, EdgeParts};
 use tero_edge::server::ShutdownStage;
@@ -37,7 +37,10 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct EdgeRehearsal {
     rehearsal: Arc<Rehearsal>,
     clock: Clock,
-    next_tick: Timestamp,
+    /// `None` at the end of time.
+    next_tick: Option<Timestamp>,
+    /// Whether anything has happened since the last tick for which the store may have to make room.
+    is_touched: bool,
     /// `None` where no plan is rehearsed.
     warming: Option<RehearsedWarming>,
 }
@@ -89,7 +92,8 @@ impl EdgeRehearsal {
         };
         Ok(EdgeRehearsal {
             rehearsal,
-            next_tick: begin.saturating_add(TICK),
+            next_tick: tick_after(begin),
+            is_touched: true,
             warming,
             clock,
         })
@@ -117,15 +121,16 @@ impl EdgeRehearsal {
             Some(_) => self.clock.next_wake(),
             None => None,
         };
-        let due = fetch.into_iter().chain(wake).chain([self.next_tick]).min();
+        let due = fetch.into_iter().chain(wake).chain(self.next_tick).min();
         let Some(due) = due.filter(|due| *due <= at) else {
             return false;
         };
         if due > self.clock.now() {
             self.clock.turn_to(due);
         }
+        self.is_touched |= fetch.is_some_and(|fetch| fetch <= due);
         self.rehearsal.run_due();
-        if self.next_tick <= due {
+        if self.next_tick.is_some_and(|tick| tick <= due) {
             self.tick();
         }
         if let Some(warming) = &self.warming
@@ -139,23 +144,45 @@ impl EdgeRehearsal {
     fn tick(&mut self) {
         let (edge, now) = (self.rehearsal.edge(), self.clock.now());
         edge.watchlist.mark_expiring(&edge.sites.load(), now);
-        edge.store.usage();
+        if std::mem::take(&mut self.is_touched) {
+            edge.store.usage();
+        }
         if let Some(warming) = &self.warming {
             warming.warmer.close_windows(self.clock.wall());
         }
-        self.next_tick = now.saturating_add(TICK);
+        self.next_tick = tick_after(now);
     }
+
+    /// Lets happen at `at`, once, what was due until then.
+    fn jump_to(&mut self, at: Timestamp) {
+        self.clock.turn_to(at);
+        self.rehearsal.run_due();
+        if let Some(warming) = &self.warming {
+            warming.settle();
+        }
+    }
+}
+
+/// The time of the next tick; `None` if time ends before.
+fn tick_after(now: Timestamp) -> Option<Timestamp> {
+    Some(now.saturating_add(TICK)).filter(|next| *next > now)
 }
 
 impl RehearsalStage for EdgeRehearsal {
     fn turn_to(&mut self, at: Timestamp) {
-        while self.step(at) {}
+        let quiet_until = self.clock.now().saturating_add(LONGEST_QUIET);
+        while self.step(at.min(quiet_until)) {}
+        if at > quiet_until {
+            self.jump_to(at);
+            while self.step(at) {}
+        }
         if at > self.clock.now() {
             self.clock.turn_to(at);
         }
     }
 
     fn send(&mut self, head: Parts, source: RequestSource, sent: SentAnswer) {
+        self.is_touched = true;
         self.rehearsal.send(head, source, sent);
     }
 

@@ -300,3 +300,22 @@ fn a_stale_response_bridges_an_error_to_a_head_too() {
         ]
     );
 }
+
+#[test]
+fn years_without_requests_are_jumped_over_with_their_plans() {
+    let plan =
+        "[[warm]]\nname = \"daily\"\nsite = \"site\"\nschedule = \"0 3 * * *\"\nurls = [\"/b\"]\n";
+    let mut rehearsing = Rehearsing::new(plan);
+    let years = 200 * 365 * 86_400;
+    rehearsing.send(0, "www.example", "/a");
+    rehearsing.send(years, "www.example", "/a");
+    rehearsing.send(years + 1, "www.example", "/c");
+    let told = rehearsing.told();
+    assert_eq!(
+        told[..2],
+        ["/a miss after 2", "/a miss after 2"],
+        "{told:?}"
+    );
+    let runs = rehearsing.stage.plans()[0].runs;
+    assert!((4..=6).contains(&runs), "{runs}");
+}

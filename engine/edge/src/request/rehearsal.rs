@@ -438,9 +438,14 @@ impl<'c> AnswerSource<'c> {
     }
 }
 
+/// How long nothing may be asked for before a rehearsal leaves out what would happen meanwhile: one
+/// wrong time in a log would have it go on for ages. A long weekend is shorter.
+pub const LONGEST_QUIET: Duration = Duration::from_secs(4 * 86_400);
+
 /// An edge on which requests are rehearsed, with all that goes on beside them.
 pub trait RehearsalStage {
-    /// Turns the clock forward to `at`; what is due by then happens, in its order.
+    /// Turns the clock forward to `at`; what is due by then happens, in its order. If that is more than
+    /// [`LONGEST_QUIET`] ahead, what is due later than that happens once, at `at`.
     fn turn_to(&mut self, at: Timestamp);
 
     /// Sends a visitor's request, now.

@@ -76,6 +76,8 @@ pub struct LogSummary {
     pub without_host: u64,
     /// Requests whose line does not say how many bytes were sent.
     pub without_bytes: u64,
+    /// The longest time in which nothing was asked for.
+    pub longest_quiet: Duration,
 }
 
 /// What came of a simulation.
@@ -125,12 +127,13 @@ pub fn simulate<E>(
     let Some(first) = second.first() else {
         return Err(SimulationError::Empty(log.bad_lines.values().sum()));
     };
-    log.first = first.at;
+    (log.first, log.last) = (first.at, first.at);
     let world = Arc::new(Mutex::new(LogWorld::new(settings)));
     let shared = SharedWorld(Arc::clone(&world));
     let mut stage = stage(log.first, Box::new(shared)).map_err(SimulationError::Stage)?;
     while !second.is_empty() {
         for record in spread(&mut second) {
+            log.longest_quiet = log.longest_quiet.max(record.at.since(log.last));
             log.last = record.at;
             rehearse(&mut *stage, &world, &record, settings, &mut log);
             if log.requests.is_multiple_of(4_096) {

@@ -8,6 +8,9 @@ use tero_config::units;
 use tero_semantics::authority::Scheme;
 use tero_semantics::path::PathPattern;
 
+/// The longest that a next hop takes, by a log or by what is assumed.
+pub const MAX_LATENCY: Duration = Duration::from_secs(60);
+
 /// What is assumed of requests and of next hops.
 #[derive(Clone, Debug)]
 pub struct Assumptions {
@@ -104,7 +107,7 @@ impl Assumptions {
             "accept-encoding" => self.accept_encoding = Some(field(value)?),
             "latency" => {
                 self.latency = units::duration(value)
-                    .filter(|latency| *latency <= Duration::from_secs(60))
+                    .filter(|latency| *latency <= MAX_LATENCY)
                     .ok_or("it is a duration of at most 1min, such as 200ms".to_owned())?;
             }
             "size" => {
@@ -172,8 +175,9 @@ impl Assumptions {
             note(
                 "how long the origin takes",
                 format!(
-                    "{} where the log doesn't say",
-                    units::show_duration(self.latency)
+                    "{} where the log doesn't say, and at most {}",
+                    units::show_duration(self.latency),
+                    units::show_duration(MAX_LATENCY)
                 ),
                 "--assume latency=200ms",
             ),

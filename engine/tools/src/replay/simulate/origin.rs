@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::assumptions::{Assumptions, ValidatorRule};
+use super::assumptions::{Assumptions, MAX_LATENCY, ValidatorRule};
 use crate::replay::record::LogRecord;
 use tero_edge::request::rehearsal::{OriginQuestion, OriginReply};
 use tero_semantics::path::PathPattern;
@@ -105,7 +105,8 @@ impl LogOrigin {
         if !record.response.is_empty() && known.fields.as_deref() != Some(&record.response) {
             known.fields = Some(Arc::new(record.response.clone()));
         }
-        known.takes = record.origin_took.or(known.takes);
+        let took = record.origin_took.map(|took| took.min(MAX_LATENCY));
+        known.takes = took.or(known.takes);
     }
 
     /// The answer to a request.
@@ -230,6 +231,30 @@ fn url_hash(host: &str, target: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::replay::record::LogRecord;
+    use crate::replay::simulate::tests::record;
+
+    fn known_after(records: &[LogRecord]) -> Option<KnownResponse> {
+        let assumptions = Assumptions::default();
+        let mut origin = LogOrigin::new(&assumptions);
+        for record in records {
+            origin.hear(record, &assumptions);
+        }
+        origin.urls.into_values().next()
+    }
+
+    #[test]
+    fn an_origin_takes_a_minute_at_most() {
+        let of = |took: Duration| {
+            let record = LogRecord {
+                origin_took: Some(took),
+                ..record(1_000, "/a")
+            };
+            known_after(&[record]).unwrap().takes.unwrap()
+        };
+        assert_eq!(of(Duration::from_secs(59)), Duration::from_secs(59));
+        assert_eq!(of(Duration::MAX), MAX_LATENCY);
+    }
 
     #[test]
     fn the_ending_of_a_path_tells_the_type() {

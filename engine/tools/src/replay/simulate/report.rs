@@ -9,7 +9,7 @@ use super::curve::CurvePoint;
 use super::noise::{MIN_DAYS, NoiseInterval, interval};
 use super::tally::{OriginLoad, Tally, TrafficCell, ratio, sum};
 use super::{LogSummary, Simulation};
-use tero_edge::request::rehearsal::PlanFigures;
+use tero_edge::request::rehearsal::{LONGEST_QUIET, PlanFigures};
 use tero_edge::telemetry::Outcome;
 use tero_time::zones;
 
@@ -25,6 +25,8 @@ const WEEKDAYS: [&str; 7] = [
 
 /// The share of lines that can't be used above which a forecast is warned of.
 const MANY_BAD_LINES: f64 = 0.01;
+
+const DAY_SECS: u64 = 86_400;
 
 /// What one or several simulations of a log tell.
 #[derive(Clone, Debug, Serialize)]
@@ -255,6 +257,13 @@ fn warnings(simulation: &Simulation, opening: Option<u8>) -> Vec<String> {
         warnings.push(format!(
             "{} lines don't say their host: the assumed one counts",
             log.without_host
+        ));
+    }
+    if log.longest_quiet > LONGEST_QUIET {
+        warnings.push(format!(
+            "nothing was asked for {} days: only the first {} of them are rehearsed",
+            log.longest_quiet.as_secs() / DAY_SECS,
+            LONGEST_QUIET.as_secs() / DAY_SECS
         ));
     }
     if tally.forgotten_urls > 0 {

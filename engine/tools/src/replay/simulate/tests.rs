@@ -41,7 +41,7 @@ impl RehearsalStage for NotedStage {
     }
 }
 
-fn record(millis: i64, target: &str) -> LogRecord {
+pub(super) fn record(millis: i64, target: &str) -> LogRecord {
     LogRecord {
         at: Timestamp::from_unix_millis(millis),
         method: Method::GET,
@@ -149,6 +149,24 @@ fn an_empty_log_is_an_error_and_one_of_a_day_is_warned_of() {
         report.warnings[0].contains("fewer than 3"),
         "{:?}",
         report.warnings
+    );
+}
+
+#[test]
+fn a_time_without_requests_that_is_not_rehearsed_is_warned_of() {
+    let day = 86_400_000;
+    let warned = |days: i64| {
+        let records = vec![Ok(record(day, "/a")), Ok(record((days + 1) * day, "/a"))];
+        let (simulation, _) = run(records).unwrap();
+        let all = [("base".to_owned(), simulation)];
+        let report = report::report(&all, &Assumptions::default(), Some(9));
+        report.warnings.join("\n")
+    };
+    assert!(!warned(4).contains("nothing was asked"));
+    let warning = warned(20_000);
+    assert!(
+        warning.contains("nothing was asked for 20000 days: only the first 4"),
+        "{warning}"
     );
 }
 

@@ -15,7 +15,7 @@ use crate::warm::report::RunState;
 use tero_config::calendars::missing_years;
 use tero_edge::origin::HopCondition;
 use tero_edge::request::Edge;
-use tero_edge::request::site::Site;
+use tero_edge::request::site::{OriginUse, Site};
 use tero_edge::telemetry::counters::Outcomes;
 use tero_policy_host::PolicyStatus;
 use tero_semantics::timestamp::Timestamp;
@@ -250,17 +250,17 @@ fn origins(site: &Site) -> Vec<Finding> {
     found.extend(without_origin(
         name,
         !ill.is_empty() && !left,
-        open.map(|(route, _)| route),
+        open.map(|(asked_for, _)| asked_for),
     ));
     found
 }
 
-/// The site and those of its routes that get no answers from origins: `are_ill` says that of all
-/// origins, `open` names the routes whose circuit breaker is open (`None` is that of the site).
+/// The site and those of its requests that get no answers from origins: `are_ill` says that of all
+/// origins, `open` names the requests whose circuit breaker is open.
 fn without_origin<'r>(
     name: &str,
     are_ill: bool,
-    open: impl Iterator<Item = Option<&'r str>>,
+    open: impl Iterator<Item = OriginUse<'r>>,
 ) -> Vec<Finding> {
     let kind = IncidentKind::SiteWithoutOrigin;
     let mut found = Vec::new();
@@ -268,14 +268,18 @@ fn without_origin<'r>(
         let text = format!("no origin of {name} is well: visitors get what is stored");
         found.push(finding(kind, name, text));
     }
-    for route in open {
-        let (subject, of) = match route {
+    for asked_for in open {
+        let (subject, of) = match asked_for {
             // One sentence is enough.
-            None if are_ill => continue,
-            None => (name.to_owned(), name.to_owned()),
-            Some(route) => (
+            OriginUse::Site if are_ill => continue,
+            OriginUse::Site => (name.to_owned(), name.to_owned()),
+            OriginUse::Route(route) => (
                 format!("{name}/{route}"),
                 format!("route {route} of {name}"),
+            ),
+            OriginUse::ByName => (
+                format!("{name}/(by name)"),
+                format!("the origins of {name} that policies choose by name"),
             ),
         };
         let text = format!("the circuit breaker of {of} is open: visitors get what is stored");
@@ -309,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_breaker_of_a_route_is_not_that_of_its_site() {
-        let told = |are_ill, open: &[Option<&str>]| {
+        let told = |are_ill, open: &[OriginUse<'_>]| {
             let found = without_origin("shop", are_ill, open.iter().copied());
             let told = found.into_iter().map(|one| (one.subject, one.text));
             told.collect::<Vec<_>>()
@@ -325,12 +329,18 @@ mod tests {
         let ill = entry("shop", "no origin of shop is well");
         let of_site = entry("shop", "the circuit breaker of shop is open");
         assert_eq!(told(false, &[]), []);
-        assert_eq!(told(false, &[Some("pay")]), [of_route.clone()]);
         assert_eq!(
-            told(false, &[None, Some("pay")]),
+            told(false, &[OriginUse::Route("pay")]),
+            std::slice::from_ref(&of_route)
+        );
+        assert_eq!(
+            told(false, &[OriginUse::Site, OriginUse::Route("pay")]),
             [of_site, of_route.clone()]
         );
-        assert_eq!(told(true, &[]), [ill.clone()]);
-        assert_eq!(told(true, &[None, Some("pay")]), [ill, of_route]);
+        assert_eq!(told(true, &[]), std::slice::from_ref(&ill));
+        assert_eq!(
+            told(true, &[OriginUse::Site, OriginUse::Route("pay")]),
+            [ill, of_route]
+        );
     }
 }

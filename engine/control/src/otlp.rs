@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,8 +37,9 @@ use tero_time::clock::Clock;
 
 /// Spans that are sent at once, at most.
 const MAX_BATCH: usize = 512;
-/// How long the first span of a batch waits for others.
-const GATHERED_FOR: Duration = Duration::from_secs(1);
+/// How long the first span of a batch waits for others, all pauses together: a second.
+const PAUSES: usize = 10;
+const PAUSE: Duration = Duration::from_millis(100);
 /// The rest after a failure, which doubles with the next one.
 const FIRST_REST: Duration = Duration::from_secs(1);
 /// The longest rest.
@@ -117,7 +118,7 @@ pub(crate) fn start(
 impl Exporter {
     fn run(&self, spans: &Receiver<Span>, runtime: &tokio::runtime::Runtime) {
         let mut rest = FIRST_REST;
-        while let Some(batch) = gather(spans, &self.clock) {
+        while let Some(batch) = gather(spans, || std::thread::park_timeout(PAUSE)) {
             let count = batch.len() as u64;
             let sent = runtime.block_on(self.send(batch));
             match sent {
@@ -231,17 +232,29 @@ impl Exporter {
 }
 
 /// The next spans; `None` at the end. The wait is that of the first one: if each span began it anew, a
-/// steady trickle would wait until the batch is full.
-fn gather(spans: &Receiver<Span>, clock: &Clock) -> Option<Vec<Span>> {
+/// steady trickle would wait until the batch is full. Nor is each span waited for by itself: to wake
+/// this thread costs the worker that has one more than the span does.
+fn gather(spans: &Receiver<Span>, mut pause: impl FnMut()) -> Option<Vec<Span>> {
     let mut batch = vec![spans.recv().ok()?];
-    let until = clock.now().saturating_add(GATHERED_FOR);
+    for _ in 0..PAUSES {
+        if take(&mut batch, spans) || batch.len() >= MAX_BATCH {
+            return Some(batch);
+        }
+        pause();
+    }
+    take(&mut batch, spans);
+    Some(batch)
+}
+
+/// Takes what is there. Returns whether nothing more will come.
+fn take(batch: &mut Vec<Span>, spans: &Receiver<Span>) -> bool {
     while batch.len() < MAX_BATCH {
-        match spans.recv_timeout(until.since(clock.now())) {
+        match spans.try_recv() {
             Ok(span) => batch.push(span),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            Err(error) => return error == TryRecvError::Disconnected,
         }
     }
-    Some(batch)
+    false
 }
 
 fn encode(span: Span) -> SentSpan {
@@ -319,33 +332,23 @@ mod tests {
 
     #[test]
     fn a_batch_waits_from_its_first_span_however_steadily_others_come() {
-        let clock = Clock::by_hand(Timestamp::from_unix_secs(1_795_608_000));
-        // Without room: a span is sent when it is taken.
-        let (sender, spans) = sync_channel(0);
-        let hands = clock.clone();
-        let trickle = std::thread::spawn(move || {
-            while sender.send(span()).is_ok() {
-                hands.advance(GATHERED_FOR / 4);
-            }
-        });
-        for _ in 0..3 {
-            let batch = gather(&spans, &clock).expect("spans come");
-            assert!(batch.len() < 10, "{} spans", batch.len());
-        }
-        drop(spans);
-        trickle.join().unwrap();
+        let (sender, spans) = sync_channel(10);
+        sender.send(span()).unwrap();
+        let batch = gather(&spans, || sender.send(span()).unwrap());
+        assert_eq!(batch.map(|batch| batch.len()), Some(1 + PAUSES));
     }
 
     #[test]
     fn what_is_there_goes_at_the_end_and_a_full_batch_at_once() {
-        let clock = Clock::by_hand(Timestamp::from_unix_secs(1_795_608_000));
         let (sender, spans) = sync_channel(MAX_BATCH + 1);
         for _ in 0..=MAX_BATCH {
             sender.send(span()).unwrap();
         }
+        let full = gather(&spans, || panic!("it is full")).unwrap();
+        assert_eq!(full.len(), MAX_BATCH);
         drop(sender);
-        let batches: Vec<_> = std::iter::from_fn(|| gather(&spans, &clock)).collect();
-        let sizes: Vec<_> = batches.iter().map(Vec::len).collect();
-        assert_eq!(sizes, [MAX_BATCH, 1]);
+        let last = gather(&spans, || panic!("nothing more comes")).unwrap();
+        assert_eq!(last.len(), 1);
+        assert!(gather(&spans, || ()).is_none());
     }
 }

@@ -18,6 +18,8 @@ const CALM: Duration = Duration::from_secs(60);
 const MAX_EVENTS: usize = 500;
 /// Events at a time: a configuration may have thousands of origins.
 const MAX_OPEN: usize = 200;
+/// Of these, what tickets leave to pages: a page must be told however many origins are down.
+const KEPT_FOR_PAGES: usize = 50;
 
 /// What can be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -200,7 +202,11 @@ impl EventLog {
         for finding in findings {
             let key = (finding.kind, finding.subject);
             let is_known = state.seen.contains_key(&key);
-            if !is_known && state.seen.len() >= MAX_OPEN {
+            let most = match key.0.severity() {
+                Severity::Page => MAX_OPEN,
+                Severity::Ticket => MAX_OPEN - KEPT_FOR_PAGES,
+            };
+            if !is_known && state.seen.len() >= most {
                 continue;
             }
             let seen = state.seen.entry(key).or_insert_with(|| SeenCondition {
@@ -401,6 +407,24 @@ mod tests {
             .collect();
         changes(&log, &many, 1_000_000);
         assert!(log.open()[&IncidentKind::PolicyOff] <= MAX_OPEN as u64);
+    }
+
+    #[test]
+    fn tickets_leave_room_for_pages() {
+        let log = EventLog::default();
+        let many: Vec<String> = (0..2 * MAX_OPEN).map(|number| number.to_string()).collect();
+        let mut found: Vec<_> = many
+            .iter()
+            .map(|name| (IncidentKind::PolicyOff, &**name))
+            .collect();
+        found.push((IncidentKind::PurgeLags, "purge"));
+        changes(&log, &found, 0);
+        let open = log.open();
+        assert_eq!(open[&IncidentKind::PurgeLags], 1);
+        assert_eq!(
+            open[&IncidentKind::PolicyOff],
+            (MAX_OPEN - KEPT_FOR_PAGES) as u64
+        );
     }
 
     #[test]

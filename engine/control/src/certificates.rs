@@ -14,7 +14,7 @@ use tero_config as config;
 use tero_edge::server::listener::Listener;
 use tero_edge::server::tls::file_error::TlsFileError;
 use tero_edge::server::tls::material::TlsMaterial;
-use tero_edge::server::tls::{FileLook, TlsTerminator};
+use tero_edge::server::tls::{FileLook, PreparedTls, TlsTerminator};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
@@ -51,7 +51,7 @@ struct SecureListener {
 
 /// Certificates that were read and are not in force yet, with the TLS that they are for.
 #[derive(Debug)]
-pub(crate) struct PreparedCertificates(Vec<(Arc<TlsTerminator>, TlsMaterial)>);
+pub(crate) struct PreparedCertificates(Vec<(Arc<TlsTerminator>, PreparedTls)>);
 
 /// A certificate in force, as the metrics show it.
 #[derive(Debug)]
@@ -104,20 +104,22 @@ impl CertificateUpkeep {
             let written = written.find(|new| new.can_replace(&listener.settings));
             let written = written.and_then(|new| new.tls.clone());
             let settings = written.unwrap_or_else(|| listener.tls.settings());
-            prepared.push((Arc::clone(&listener.tls), TlsMaterial::read(&settings)?));
+            let material = TlsMaterial::read(&settings)?;
+            let tls = &listener.tls;
+            prepared.push((Arc::clone(tls), tls.prepare(material)?));
         }
         if let Some(((_, tls), settings)) = self.admin.as_ref().zip(of_admin) {
-            prepared.push((Arc::clone(tls), TlsMaterial::read(settings)?));
+            let material = TlsMaterial::read(settings)?;
+            prepared.push((Arc::clone(tls), tls.prepare(material)?));
         }
         Ok(PreparedCertificates(prepared))
     }
 
     /// Puts certificates into force.
-    pub(crate) fn install(prepared: PreparedCertificates) -> Result<(), TlsFileError> {
-        for (tls, material) in prepared.0 {
-            tls.install(material)?;
+    pub(crate) fn install(prepared: PreparedCertificates) {
+        for (tls, prepared) in prepared.0 {
+            tls.install(prepared);
         }
-        Ok(())
     }
 
     /// The certificates in force.

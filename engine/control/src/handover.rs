@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -60,8 +60,8 @@ pub struct Successor {
 /// Why this process serves on.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
-    /// Another successor is being started.
-    #[error("an upgrade is under way")]
+    /// Another successor is being started, or the configuration is being read again.
+    #[error("an upgrade or a reload is under way")]
     Busy,
     /// The process is about to end, or has been succeeded.
     #[error("the edge is stopping")]
@@ -155,6 +155,21 @@ impl Handover {
         self.is_under_way.load(Ordering::Acquire)
     }
 
+    /// Keeps upgrades from beginning as long as it is held: what a successor has read must not change.
+    /// `None` if an upgrade is under way, or another process serves already.
+    pub(crate) fn keep_from_upgrading(&self) -> Option<MutexGuard<'_, ()>> {
+        let turn = self.turn()?;
+        (!self.is_under_way()).then_some(turn)
+    }
+
+    fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.one_at_a_time.try_lock() {
+            Ok(turn) => Some(turn),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
     /// Starts a successor, and leaves serving to it once it is ready. This process ends its
     /// connections then, each after its next request, and ends when they have, or after `[server]
     /// drain`.
@@ -162,10 +177,7 @@ impl Handover {
     /// # Errors
     /// [`UpgradeError`]; this process serves on.
     pub fn upgrade(&self) -> Result<Successor, UpgradeError> {
-        let _one_at_a_time = self
-            .one_at_a_time
-            .try_lock()
-            .map_err(|_| UpgradeError::Busy)?;
+        let _turn = self.turn().ok_or(UpgradeError::Busy)?;
         if *self.stage.borrow() != ShutdownStage::Running {
             return Err(UpgradeError::Stopping);
         }
@@ -187,7 +199,6 @@ impl Handover {
                 "another process has taken over; this one ends its connections"
             ),
             Err(error) => {
-                self.end_candidate();
                 self.hold_state(false);
                 self.is_under_way.store(false, Ordering::Release);
                 supervisor::tell_ready();
@@ -250,13 +261,33 @@ impl Handover {
         let purges = self.edge.succession.purges();
         let (channel, theirs) = Channel::pair().map_err(UpgradeError::Offer)?;
         let process = self.start(launch, theirs)?;
-        match self.offer(&channel) {
+        match self.let_take_over(&channel, process, purges) {
+            Ok(successor) => {
+                self.leave(channel);
+                Ok(successor)
+            }
+            Err(error) => {
+                // Before the channel closes: it would take that for the end of this process, and serve.
+                self.end_candidate();
+                Err(error)
+            }
+        }
+    }
+
+    /// Offers everything to a successor, waits until it is ready, and has it take over.
+    fn let_take_over(
+        &self,
+        channel: &Channel,
+        process: u32,
+        purges: u64,
+    ) -> Result<Successor, UpgradeError> {
+        match self.offer(channel) {
             // It has ended, and says why, or how it ended does.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             offered => offered.map_err(UpgradeError::Offer)?,
         }
-        let successor = self.wait_until_ready(&channel, process)?;
-        self.leave(channel, process, purges)?;
+        let successor = self.wait_until_ready(channel, process)?;
+        self.say_go(channel, process, purges)?;
         Ok(successor)
     }
 
@@ -348,8 +379,8 @@ impl Handover {
         }
     }
 
-    /// Leaves serving to a successor that is ready.
-    fn leave(&self, channel: Channel, process: u32, purges: u64) -> Result<(), UpgradeError> {
+    /// Tells a successor that is ready to serve.
+    fn say_go(&self, channel: &Channel, process: u32, purges: u64) -> Result<(), UpgradeError> {
         // Without it, the successor would be ended by `stop`.
         let Some(child) = lock(&self.candidate).take() else {
             return Err(UpgradeError::Stopping);
@@ -362,6 +393,11 @@ impl Handover {
             supervisor::tell_successor(std::process::id());
             return Err(self.ended().unwrap_or(UpgradeError::Offer(error)));
         }
+        Ok(())
+    }
+
+    /// Leaves serving to a successor that serves.
+    fn leave(&self, channel: Channel) {
         if let Some(sockets) = lock(&self.sockets).take() {
             sockets.public.own_files(false);
             sockets.admin.1.own_file(false);
@@ -373,7 +409,6 @@ impl Handover {
         });
         disks::hand_over(&self.edge);
         self.drain_soon(channel);
-        Ok(())
     }
 
     /// Lets the edge drain once the clients have had the time to send a request that is on its way.

@@ -8,19 +8,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::acme::CertificateOrders;
 use crate::admin_token::AdminToken;
 use crate::certificates::{CertificateUpkeep, certificate_warnings};
-use crate::data::{DataError, DataTables};
+use crate::data::{ConfiguredTables, DataError, DataTables};
 use crate::descriptors;
 use crate::handover::Handover;
 use crate::purge;
 use crate::rollout::{Rollout, RolloutError};
 use crate::supervisor;
-use crate::warm::Warmer;
+use crate::warm::{PreparedPlans, Warmer};
 use crate::webhooks::Webhooks;
 use crate::workers::{PreparedWorkers, Workers};
 use tero_config as config;
 use tero_config::keys::Section;
 use tero_config::{Config, ConfigErrors, ListenAddress};
 use tero_edge::request::Edge;
+use tero_edge::request::site::Sites;
 use tero_edge::server::listener::ListenError;
 use tero_edge::server::tls::file_error::TlsFileError;
 use tero_edge::telemetry::access_log::AccessLog;
@@ -72,6 +73,13 @@ struct ConfigInForce {
     cluster: Option<config::Cluster>,
 }
 
+/// What a configuration needs that may fail to be made.
+struct PreparedParts {
+    plans: PreparedPlans,
+    /// `None` if those at work can stay.
+    workers: Option<PreparedWorkers>,
+}
+
 /// The keys of `[server]` that need no other workers.
 const FOLLOWED_BY_WORKERS: [&str; 5] = [
     "device_models",
@@ -87,6 +95,9 @@ pub enum ReloadError {
     /// The file has mistakes, or can't be read.
     #[error("{0}")]
     Config(ConfigErrors),
+    /// A successor reads what a reload would change, or serves already.
+    #[error("an upgrade is under way")]
+    UpgradeUnderWay,
     /// A policy or the state directory can't be used.
     #[error(transparent)]
     Rollout(#[from] RolloutError),
@@ -290,10 +301,17 @@ impl Reloader {
     /// with.
     ///
     /// # Errors
-    /// [`ReloadError`]; the old configuration stays then.
+    /// [`ReloadError`]; the old configuration stays then, all of it.
     pub fn reload(&self, config: Config) -> Result<Vec<String>, ReloadError> {
+        let in_force = self.in_force.lock();
+        let mut in_force = in_force.unwrap_or_else(PoisonError::into_inner);
+        let Some(_no_upgrade) = self.parts.handover.keep_from_upgrading() else {
+            // The configuration itself was not refused.
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(ReloadError::UpgradeUnderWay);
+        };
         supervisor::tell_reloading();
-        let result = self.apply(config);
+        let result = self.apply(&mut in_force, config);
         supervisor::tell_ready();
         let count = match &result {
             Ok(_) => &self.applied,
@@ -304,37 +322,35 @@ impl Reloader {
         result
     }
 
-    fn apply(&self, config: Config) -> Result<Vec<String>, ReloadError> {
-        let in_force = self.in_force.lock();
-        let mut in_force = in_force.unwrap_or_else(PoisonError::into_inner);
+    /// First everything that can fail, then what changes the edge.
+    fn apply(
+        &self,
+        in_force: &mut ConfigInForce,
+        config: Config,
+    ) -> Result<Vec<String>, ReloadError> {
         let zone_data = zones::choose(&config.time.zoneinfo, &self.parts.edge.clock)?;
         warn(&config, self.parts.edge.clock.wall());
         let admin_tls = in_force.admin_tls(&config);
         let certificates = &self.parts.certificates;
         let certificates = certificates.read(&config.server, admin_tls.as_ref())?;
         let (config, waiting) = in_force.in_force(config);
-        let workers = self.prepare_workers(&in_force, &config)?;
         self.check_access_log(&config)?;
         let names = config.acme_names();
         let applied = ConfigInForce::of(&config);
         let before = self.parts.edge.sites.load_full();
         let tables = self.parts.data.read(&config)?;
-        self.parts
-            .rollout
-            .reload(&config, || self.parts.data.install(tables))?;
+        let PreparedParts { plans, workers } = self.install_sites(in_force, &config, tables)?;
+        // From here on nothing fails.
         purge::drop_never_stored(&self.parts.edge, &before);
-        CertificateUpkeep::install(certificates)?;
+        CertificateUpkeep::install(certificates);
         if let Some(workers) = workers {
-            self.install_workers(workers)?;
+            self.install_workers(workers);
         }
         self.apply_limits(&config);
         *in_force = applied;
         zone_data.install();
         log_zone_data(&zone_data);
-        self.parts
-            .warmer
-            .reload(config.plans)
-            .map_err(|error| ReloadError::Plan(error.to_string()))?;
+        self.parts.warmer.install(plans);
         if let Some(orders) = &self.parts.orders {
             orders.set_names(&names);
         }
@@ -348,7 +364,47 @@ impl Reloader {
         Ok(waiting)
     }
 
-    /// Opens the listeners of workers that are to follow those at work; `None` if those can stay.
+    /// Has requests find the new sites and tables, once the plans and workers are made too. Workers are
+    /// made last, since policies may take seconds to compile: connections that come to their listeners
+    /// wait until they are installed, and would be lost if they were not.
+    fn install_sites(
+        &self,
+        in_force: &ConfigInForce,
+        new: &Config,
+        tables: ConfiguredTables,
+    ) -> Result<PreparedParts, ReloadError> {
+        let mut prepared = None;
+        let applied = self.parts.rollout.reload(new, |sites| {
+            let made = prepared.insert(self.prepare_parts(in_force, new, sites));
+            if made.is_err() {
+                return Err(RolloutError::GivenUp);
+            }
+            self.parts.data.install(tables);
+            Ok(())
+        });
+        match (applied, prepared) {
+            (Ok(()), Some(prepared)) | (Err(_), Some(prepared @ Err(_))) => prepared,
+            (Err(error), _) => Err(error.into()),
+            (Ok(()), None) => Err(RolloutError::GivenUp.into()),
+        }
+    }
+
+    /// Makes what else can fail, for these sites.
+    fn prepare_parts(
+        &self,
+        in_force: &ConfigInForce,
+        new: &Config,
+        sites: &Sites,
+    ) -> Result<PreparedParts, ReloadError> {
+        let zone_of = |name: &str| Some(sites.named(name)?.counters.zone());
+        let plans = Warmer::prepare(new.plans.clone(), zone_of);
+        Ok(PreparedParts {
+            plans: plans.map_err(|error| ReloadError::Plan(error.to_string()))?,
+            workers: self.prepare_workers(in_force, new)?,
+        })
+    }
+
+    /// Makes workers that are to follow those at work; `None` if those can stay.
     fn prepare_workers(
         &self,
         in_force: &ConfigInForce,
@@ -361,11 +417,17 @@ impl Reloader {
             max_connections: descriptors::client_connections(new),
             ..new.server.clone()
         };
-        let parts = &self.parts;
-        Ok(Some(parts.workers.prepare(settings, &parts.handover)?))
+        let ReloadedParts {
+            workers, handover, ..
+        } = &self.parts;
+        let bound = workers.bind(settings, handover)?;
+        workers
+            .prepare(bound)
+            .map(Some)
+            .map_err(ReloadError::Worker)
     }
 
-    fn install_workers(&self, prepared: PreparedWorkers) -> Result<(), ReloadError> {
+    fn install_workers(&self, prepared: PreparedWorkers) {
         let ReloadedParts {
             workers,
             handover,
@@ -373,7 +435,7 @@ impl Reloader {
             ..
         } = &self.parts;
         let max_connections = prepared.max_connections();
-        let kept = workers.install(prepared).map_err(ReloadError::Worker)?;
+        let kept = workers.install(prepared);
         self.parts
             .max_connections
             .store(max_connections, Ordering::Relaxed);
@@ -387,7 +449,6 @@ impl Reloader {
                 None => tracing::info!("serving on {address}"),
             }
         }
-        Ok(())
     }
 
     fn check_access_log(&self, new: &Config) -> Result<(), ReloadError> {

@@ -33,6 +33,7 @@ use record::Version;
 use sites::{SiteBuilder, SiteChange};
 use tero_config::Config;
 use tero_edge::request::Edge;
+use tero_edge::request::site::Sites;
 use tero_policy_host::{Host, Policy};
 use version_set::RolloutSettings;
 use version_store::VersionStore;
@@ -81,11 +82,15 @@ impl Rollout {
     }
 
     /// Applies the sites and policies of a new configuration; pushed versions stay. `beside` is done
-    /// once nothing can fail any more, just before requests find the new sites.
+    /// once nothing else can fail any more, just before requests find the new sites.
     ///
     /// # Errors
-    /// [`RolloutError`]; nothing changes then.
-    pub fn reload(&self, config: &Config, beside: impl FnOnce()) -> Result<(), RolloutError> {
+    /// [`RolloutError`], that of `beside` too; nothing changes then.
+    pub fn reload(
+        &self,
+        config: &Config,
+        beside: impl FnOnce(&Sites) -> Result<(), RolloutError>,
+    ) -> Result<(), RolloutError> {
         let config = Arc::new(config.clone());
         let mut beside = Some(beside);
         self.try_again(|| {
@@ -95,10 +100,8 @@ impl Rollout {
                 Some(&old),
             )?;
             Ok(self
-                .commit(&old, new, SiteChange::Configuration, None, || {
-                    if let Some(beside) = beside.take() {
-                        beside();
-                    }
+                .commit(&old, new, SiteChange::Configuration, None, |sites| {
+                    beside.take().map_or(Ok(()), |beside| beside(sites))
                 })?
                 .then_some(()))
         })
@@ -118,7 +121,7 @@ impl Rollout {
             let mut new = VersionSet::clone(&old);
             new.settings = Arc::new(old.settings.with_shields(shields.clone())?);
             let change = SiteChange::Configuration;
-            let is_done = self.commit(&old, new, change, None, || {})?;
+            let is_done = self.commit(&old, new, change, None, |_| Ok(()))?;
             Ok(is_done.then_some(true))
         })
     }
@@ -201,7 +204,13 @@ impl Rollout {
             new.policies
                 .insert(Arc::clone(&versions.config.name), versions);
             Ok(self
-                .commit(&old, new, SiteChange::Versions, Some((name, saving)), || {})?
+                .commit(
+                    &old,
+                    new,
+                    SiteChange::Versions,
+                    Some((name, saving)),
+                    |_| Ok(()),
+                )?
                 .then_some(outcome))
         })
     }
@@ -220,7 +229,7 @@ impl Rollout {
     }
 
     /// Replaces `old` by `new`: on disk if it changes a policy, for requests, and for the next
-    /// change; `beside` is done just before requests find it. If another change has replaced `old`
+    /// change; `beside` is done just before requests find it, unless it fails. If another change has replaced `old`
     /// already, does nothing and returns false.
     fn commit(
         &self,
@@ -228,7 +237,7 @@ impl Rollout {
         new: VersionSet,
         change: SiteChange,
         changed: Option<(&str, Saving)>,
-        beside: impl FnOnce(),
+        beside: impl FnOnce(&Sites) -> Result<(), RolloutError>,
     ) -> Result<bool, RolloutError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&state, old) {
@@ -249,7 +258,7 @@ impl Rollout {
         if let Some(name) = now {
             self.save(new.policy(name)?)?;
         }
-        beside();
+        beside(&sites)?;
         self.edge.sites.store(Arc::clone(&sites));
         sites::tell_sites(&self.edge);
         *state = Arc::new(new);

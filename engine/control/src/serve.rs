@@ -33,7 +33,7 @@ use crate::rollout::{LoadedVersions, Rollout, RolloutError, tell_sites};
 use crate::warm::Warmer;
 use crate::warm::plan_memory::PlanMemory;
 use crate::webhooks::Webhooks;
-use crate::workers::{PreparedWorkers, Workers};
+use crate::workers::{BoundWorkers, Workers};
 use crate::{admin, descriptors, disks, supervisor, warm};
 use tero_config::{Config, ListenAddress};
 use tero_edge::acme::AcmeResponder;
@@ -277,7 +277,7 @@ pub fn serve_on_terms(
     ));
     let token = AdminToken::new(config.admin.token.as_deref());
     let max_connections = Arc::new(AtomicUsize::new(descriptors::client_connections(&config)));
-    let first = PreparedWorkers::new(
+    let first = BoundWorkers::new(
         tero_config::Server {
             max_connections: max_connections.load(Ordering::Relaxed),
             ..config.server.clone()

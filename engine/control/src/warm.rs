@@ -27,6 +27,7 @@ mod windows;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use chrono_tz::Tz;
 use tokio::sync::{mpsc, watch};
 
 use self::ledger::Ledger;
@@ -117,6 +118,10 @@ struct WarmerState {
     first_runs: BTreeMap<Arc<str>, FirstRun>,
 }
 
+/// Plans that can be followed, and are not yet.
+#[derive(Debug)]
+pub(crate) struct PreparedPlans(Vec<PlanEntry>);
+
 /// The run of a plan that the edge waits for before it is ready.
 #[derive(Debug, Default)]
 struct FirstRun {
@@ -174,7 +179,7 @@ impl Warmer {
     ) -> Result<Arc<Warmer>, PlanError> {
         let (wake, woken) = mpsc::unbounded_channel();
         let state = WarmerState {
-            plans: plan::entries(&*path, plans)?,
+            plans: plan::entries(|site| Some(path.site(site)?.zone), plans)?,
             followed: path.clock().wall(),
             ..WarmerState::default()
         };
@@ -194,13 +199,28 @@ impl Warmer {
         let _ = self.turns.set(turns);
     }
 
-    /// Replaces the plans. Current runs go on as they began.
+    /// Plans for [`Warmer::install`]. `zone_of` knows the zones of their sites by name.
     ///
     /// # Errors
-    /// [`PlanError`] for the first plan that can't be used; the old plans stay then.
-    pub fn reload(&self, plans: Vec<config::Plan>) -> Result<(), PlanError> {
-        lock(&self.state).plans = plan::entries(&*self.path, plans)?;
+    /// [`PlanError`] for the first plan that can't be used.
+    pub(crate) fn prepare(
+        plans: Vec<config::Plan>,
+        zone_of: impl Fn(&str) -> Option<Tz>,
+    ) -> Result<PreparedPlans, PlanError> {
+        plan::entries(zone_of, plans).map(PreparedPlans)
+    }
+
+    /// Replaces the plans. Current runs go on as they began.
+    pub(crate) fn install(&self, plans: PreparedPlans) {
+        lock(&self.state).plans = plans.0;
         let _ = self.wake.send(WarmerEvent::Reloaded);
+    }
+
+    /// Replaces the plans, for sites that are there already.
+    #[cfg(test)]
+    fn reload(&self, plans: Vec<config::Plan>) -> Result<(), PlanError> {
+        let zone_of = |site: &str| Some(self.path.site(site)?.zone);
+        self.install(Warmer::prepare(plans, zone_of)?);
         Ok(())
     }
 

@@ -35,15 +35,33 @@ struct WorkersState {
     count: usize,
     /// The stage of the present workers alone.
     own: watch::Sender<ShutdownStage>,
-    /// Of the present workers and those before, the oldest first.
-    threads: VecDeque<JoinHandle<()>>,
+    threads: WorkerThreads,
 }
 
-/// Workers that can be started: their listeners are open.
+/// The threads of the present workers and of those before.
+#[derive(Debug, Default)]
+struct WorkerThreads {
+    /// The oldest first.
+    running: VecDeque<JoinHandle<()>>,
+    /// How those ended that are joined already, if they panicked.
+    panics: Vec<std::thread::Result<()>>,
+}
+
+/// Workers that can be made: their listeners are open.
+#[derive(Debug)]
+pub(crate) struct BoundWorkers {
+    settings: config::Server,
+    bound: BoundListeners,
+}
+
+/// Workers whose threads wait for [`Workers::install`]; they end if that does not come.
 #[derive(Debug)]
 pub(crate) struct PreparedWorkers {
     settings: config::Server,
-    bound: BoundListeners,
+    listeners: Vec<Arc<Listener>>,
+    kept: KeptSockets,
+    own: watch::Sender<ShutdownStage>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Workers {
@@ -55,7 +73,7 @@ impl Workers {
         edge: &Arc<Edge>,
         acme: &Arc<AcmeResponder>,
         stage: watch::Receiver<ShutdownStage>,
-        first: PreparedWorkers,
+        first: BoundWorkers,
     ) -> io::Result<(Arc<Workers>, KeptSockets)> {
         let (own, _) = watch::channel(ShutdownStage::Running);
         let workers = Arc::new(Workers {
@@ -66,10 +84,11 @@ impl Workers {
                 listeners: Vec::new(),
                 count: 0,
                 own,
-                threads: VecDeque::new(),
+                threads: WorkerThreads::default(),
             }),
         });
-        let kept = workers.install(first)?;
+        let first = workers.prepare(first)?;
+        let kept = workers.install(first);
         Ok((workers, kept))
     }
 
@@ -78,44 +97,54 @@ impl Workers {
     ///
     /// # Errors
     /// [`ListenError`]; the present workers serve on.
-    pub(crate) fn prepare(
+    pub(crate) fn bind(
         &self,
         settings: config::Server,
         handover: &Handover,
-    ) -> Result<PreparedWorkers, ListenError> {
+    ) -> Result<BoundWorkers, ListenError> {
         let open = handover.public_sockets().unwrap_or_default();
         let mut open = OpenSocketSet::new(open);
         let before = self.lock().listeners.clone();
         let clock = &self.edge.clock;
         let bound = listener::bind(&settings, &mut open, &before, &self.acme, clock)?;
-        Ok(PreparedWorkers { settings, bound })
+        Ok(BoundWorkers { settings, bound })
     }
 
-    /// Starts workers, which accept connections at once. Those before accept no more. Returns the
-    /// sockets.
+    /// Makes workers, which accept no connections yet. The present ones serve on.
     ///
     /// # Errors
     /// If a thread or its runtime can't be made.
-    pub(crate) fn install(&self, prepared: PreparedWorkers) -> io::Result<KeptSockets> {
-        let PreparedWorkers { settings, bound } = prepared;
-        let ports = bound.listeners.iter().filter_map(|listener| {
+    pub(crate) fn prepare(&self, bound: BoundWorkers) -> io::Result<PreparedWorkers> {
+        let BoundWorkers { settings, bound } = bound;
+        let (own, stages) = watch::channel(ShutdownStage::Starting);
+        let stages = Stages::new(self.stage.clone(), stages);
+        let threads = server::start(&self.edge, settings.clone(), bound.of_workers, &stages)?;
+        Ok(PreparedWorkers {
+            settings,
+            listeners: bound.listeners,
+            kept: bound.kept,
+            own,
+            threads,
+        })
+    }
+
+    /// Has workers accept connections. Those before accept no more. Returns the sockets.
+    pub(crate) fn install(&self, prepared: PreparedWorkers) -> KeptSockets {
+        let ports = prepared.listeners.iter().filter_map(|listener| {
             let address = listener.address().tcp();
             address.as_ref().map(SocketAddr::port)
         });
         self.edge.set_ports(ports.collect());
-        self.edge.set_server_limits(&settings);
-        let count = settings.workers;
-        let (own, stages) = watch::channel(ShutdownStage::Running);
-        let stages = Stages::new(self.stage.clone(), stages);
-        let threads = server::start(&self.edge, settings, bound.of_workers, &stages)?;
+        self.edge.set_server_limits(&prepared.settings);
+        prepared.own.send_replace(ShutdownStage::Running);
         let mut state = self.lock();
-        state.threads.extend(threads);
-        let before = std::mem::replace(&mut state.own, own);
-        state.listeners = bound.listeners;
-        state.count = count;
+        state.threads.add(prepared.threads);
+        let before = std::mem::replace(&mut state.own, prepared.own);
+        state.listeners = prepared.listeners;
+        state.count = prepared.settings.workers;
         drop(state);
         retire(before);
-        Ok(bound.kept)
+        prepared.kept
     }
 
     /// The number of threads that answer new requests.
@@ -134,7 +163,8 @@ impl Workers {
         let mut ended = Vec::new();
         // Not in the condition: the lock must not be held while a thread is waited for.
         loop {
-            let Some(thread) = self.lock().threads.pop_front() else {
+            let Some(thread) = self.lock().threads.running.pop_front() else {
+                ended.append(&mut self.lock().threads.panics);
                 return ended;
             };
             ended.push(thread.join());
@@ -146,12 +176,30 @@ impl Workers {
     }
 }
 
-impl PreparedWorkers {
-    /// The first ones, with their listeners.
-    pub(crate) fn new(settings: config::Server, bound: BoundListeners) -> PreparedWorkers {
-        PreparedWorkers { settings, bound }
+impl WorkerThreads {
+    /// Takes in further threads, and lets go of those that have ended: each would keep its stack until
+    /// it is joined.
+    fn add(&mut self, threads: Vec<JoinHandle<()>>) {
+        for thread in std::mem::take(&mut self.running) {
+            match thread.is_finished() {
+                true => self
+                    .panics
+                    .extend(Some(thread.join()).filter(Result::is_err)),
+                false => self.running.push_back(thread),
+            }
+        }
+        self.running.extend(threads);
     }
+}
 
+impl BoundWorkers {
+    /// The first ones, with their listeners.
+    pub(crate) fn new(settings: config::Server, bound: BoundListeners) -> BoundWorkers {
+        BoundWorkers { settings, bound }
+    }
+}
+
+impl PreparedWorkers {
     /// Open client connections at most.
     pub(crate) fn max_connections(&self) -> usize {
         self.settings.max_connections
@@ -177,5 +225,40 @@ fn retire(own: watch::Sender<ShutdownStage>) {
     let thread = std::thread::Builder::new().name("retiring".to_owned());
     if let Err(error) = thread.spawn(drain) {
         tracing::warn!(%error, "connections end at once");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn end(thread: JoinHandle<()>) -> Vec<JoinHandle<()>> {
+        while !thread.is_finished() {
+            std::thread::yield_now();
+        }
+        vec![thread]
+    }
+
+    #[test]
+    fn threads_that_have_ended_are_joined_when_others_follow() {
+        let mut threads = WorkerThreads::default();
+        let (stop, stopped) = mpsc::channel::<()>();
+        threads.add(vec![std::thread::spawn(move || {
+            let _ = stopped.recv();
+        })]);
+        for _ in 0..10 {
+            threads.add(end(std::thread::spawn(|| ())));
+            assert_eq!(threads.running.len(), 2, "one at work, and the last");
+        }
+        // A panic is told at the end, as that of a thread that is waited for.
+        threads.add(end(std::thread::spawn(|| {
+            std::panic::resume_unwind(Box::new("on purpose"));
+        })));
+        threads.add(Vec::new());
+        assert_eq!((threads.running.len(), threads.panics.len()), (1, 1));
+        drop(stop);
+        threads.running.pop_front().unwrap().join().unwrap();
     }
 }

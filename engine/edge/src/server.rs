@@ -97,9 +97,10 @@ impl WorkerContext {
     fn reached(&self, stage: ShutdownStage) -> impl Future<Output = bool> + use<> {
         let Stages { mut edge, mut own } = self.stages.clone();
         async move {
-            // Where the workers are is of no use before the edge has begun.
+            // Both have to begin.
             if stage <= ShutdownStage::Running {
-                return edge.wait_for(|now| *now >= stage).await.is_ok();
+                return edge.wait_for(|now| *now >= stage).await.is_ok()
+                    && own.wait_for(|now| *now >= stage).await.is_ok();
             }
             tokio::select! {
                 biased;
@@ -115,7 +116,8 @@ impl WorkerContext {
     }
 }
 
-/// Starts a worker thread for each list of accept queues, which are those of [`listener::bind`]. The threads end
+/// Starts a worker thread for each list of accept queues, which are those of [`listener::bind`]. They accept
+/// connections once both of their stages are [`ShutdownStage::Running`]. The threads end
 /// after their stage has become [`ShutdownStage::Draining`]: when their connections have ended or
 /// `settings.drain` has passed, or at [`ShutdownStage::Stopped`].
 ///

@@ -358,11 +358,12 @@ fn listeners_come_and_go_and_change() {
         std::net::TcpStream::connect(added).is_err() && !socket.exists()
     });
     Client::connect(plain).send(&get("/x")).assert_hit("x");
-    // An address that another has is refused, and nothing changes.
+    // An address that another has is refused, and nothing changes: nor do sites, plans and policies.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let bad = more.replace("127.0.0.2:0", &taken.local_addr().unwrap().to_string());
     let file = serving.folder.path().join("tero.toml");
-    std::fs::write(&file, text.replace("[admin]\n", &bad)).unwrap();
+    let bad = text.replace("[admin]\n", &bad).replace("www.example", "*");
+    std::fs::write(&file, bad + PLAN).unwrap();
     let refused = admin(&serving, &Request::new("POST", "/reload").body(""));
     assert_eq!(refused.status, 409);
     assert!(
@@ -371,6 +372,10 @@ fn listeners_come_and_go_and_change() {
     );
     Client::connect(plain).send(&get("/x")).assert_hit("x");
     assert!(!socket.exists());
+    let elsewhere = get("/x").host("elsewhere.example");
+    assert_eq!(Client::connect(plain).send(&elsewhere).status, 421);
+    let plans = admin(&serving, &get("/warm"));
+    assert!(!plans.text().contains("\"plan\""), "{plans:?}");
 }
 
 #[test]

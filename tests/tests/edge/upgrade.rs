@@ -498,6 +498,33 @@ fn plans_run_before_the_takeover_and_purges_meanwhile_undo_them() {
     }
 }
 
+#[test]
+fn a_reload_by_signal_is_refused_while_a_successor_starts() {
+    let origin = pages();
+    let plan = "\n[[warm]]\nname = \"plan\"\nsite = \"site\"\nurls = [\"/last\"]\n";
+    let text = configuration(&origin, plan);
+    let mut line = Line::start(folder(), &text);
+    let waits = text.replace("[admin]\n", "[admin]\nready_after = [\"plan\"]\n");
+    std::fs::write(line.path("tero.toml"), waits).unwrap();
+    let gate = Gate::new();
+    origin.on("/last", Reply::fresh(600, "last").behind(&gate));
+    let output = std::thread::scope(|scope| {
+        let upgrade = scope.spawn(|| line.upgrade_by_command());
+        gate.wait_for_arrivals(1);
+        signal(line.process, "HUP");
+        let refused = ["the old configuration stays", "an upgrade is under way"];
+        line.serving.line_with(&refused);
+        gate.open();
+        upgrade.join().unwrap()
+    });
+    assert_code(&output, 0);
+    let answer: UpgradeResponse = serde_json::from_str(&out(&output)).unwrap();
+    line.took_over(answer.before, answer.process);
+    signal(line.process, "HUP");
+    line.serving
+        .line_with(&["the configuration has been read again"]);
+}
+
 /// Passes a listening socket as systemd does, as number 3.
 fn activated(folder: tempfile::TempDir, socket: impl Into<OwnedFd>, text: &str) -> Serving {
     let mut command = Command::new("sh");

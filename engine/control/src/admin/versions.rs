@@ -146,6 +146,9 @@ fn not_reloaded(error: &ReloadError) -> AdminRefusal {
             "correct the file; `tero check` shows every mistake",
         )
         .with_mistakes(reports::mistakes(errors)),
+        ReloadError::UpgradeUnderWay => {
+            AdminRefusal::not_ready(format!("{kept}: {error}"), "ask again once it has ended")
+        }
         ReloadError::Rollout(error) => refusal(error),
         ReloadError::Tls(error) => AdminRefusal::conflict(format!("{kept}: {error}"), error.cure()),
         ReloadError::Plan(error) => AdminRefusal::conflict(
@@ -278,5 +281,6 @@ pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
             "correct the files that [[site.origin]] names; `tero check` tries them",
         ),
         RolloutError::Busy => AdminRefusal::not_ready(text, "try again"),
+        RolloutError::GivenUp => AdminRefusal::failed(),
     }
 }

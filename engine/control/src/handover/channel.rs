@@ -42,6 +42,12 @@ impl Channel {
         Ok((Channel(ours), theirs.into()))
     }
 
+    /// The other end.
+    #[cfg(test)]
+    pub(super) fn of(end: OwnedFd) -> Channel {
+        Channel(end.into())
+    }
+
     /// The end that is standard input.
     pub(super) fn of_standard_input() -> io::Result<Channel> {
         let input = io::stdin().as_fd().try_clone_to_owned()?;
@@ -137,7 +143,7 @@ mod tests {
     #[test]
     fn messages_and_files_arrive_in_order() {
         let (ours, theirs) = Channel::pair().unwrap();
-        let theirs = Channel(theirs.into());
+        let theirs = Channel::of(theirs);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         ours.send(&vec!["one", "line\nwith two"]).unwrap();

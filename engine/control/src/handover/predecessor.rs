@@ -93,19 +93,24 @@ impl Predecessor {
         let _ = self.channel.send(&SuccessorMessage::Failed { reason });
     }
 
-    /// Says that this process can serve, and waits for its turn. Returns whether there were purges
-    /// since the offer. A process that has ended meanwhile leaves its turn.
+    /// Says that this process can serve, and waits for its turn. Returns whether there may have been
+    /// purges since the offer. A process that has ended meanwhile leaves its turn, and can't say what
+    /// was purged: one that gives its successor up ends it before it closes the channel.
     ///
     /// # Errors
     /// [`PredecessorError`]
     pub(crate) fn take_over(&self, build: BuildInfo) -> Result<bool, PredecessorError> {
-        self.channel.send(&SuccessorMessage::Ready {
+        let ready = SuccessorMessage::Ready {
             version: build.version.to_owned(),
             commit: build.commit.to_owned(),
-        })?;
+        };
+        match self.channel.send(&ready) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(true),
+            sent => sent?,
+        }
         match self.channel.receive(ANSWER_TIMEOUT)? {
             Received::Message(PredecessorMessage::Go { purged }) => Ok(purged),
-            Received::Closed => Ok(false),
+            Received::Closed => Ok(true),
             Received::Message(PredecessorMessage::Quiet) | Received::Nothing => {
                 Err(PredecessorError::Silent)
             }
@@ -142,4 +147,56 @@ fn receive(channel: &Channel, offered: &OfferedSockets) -> io::Result<OpenSocket
         sockets: sockets.collect::<io::Result<_>>()?,
         address,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUILD: BuildInfo = BuildInfo {
+        version: "0.1.0",
+        commit: "abc",
+    };
+
+    /// A successor, and the end of the channel of the process before it.
+    fn successor() -> (Predecessor, Channel) {
+        let (before, theirs) = Channel::pair().unwrap();
+        let predecessor = Predecessor {
+            channel: Channel::of(theirs),
+            process: 1,
+            sockets: OpenSocketSet::default(),
+            lock: None,
+        };
+        (predecessor, before)
+    }
+
+    #[test]
+    fn the_process_before_says_whether_there_were_purges() {
+        for purged in [true, false] {
+            let (successor, before) = successor();
+            before.send(&PredecessorMessage::Go { purged }).unwrap();
+            assert_eq!(successor.take_over(BUILD).unwrap(), purged);
+        }
+        let (successor, before) = successor();
+        before.send(&PredecessorMessage::Quiet).unwrap();
+        assert!(successor.take_over(BUILD).is_err());
+    }
+
+    #[test]
+    fn purges_may_be_unknown_if_the_process_before_has_ended() {
+        let (successor_of_one, before) = successor();
+        drop(before);
+        assert!(successor_of_one.take_over(BUILD).unwrap());
+        // It ends while this one waits for its turn.
+        let (successor, before) = successor();
+        let ends = std::thread::spawn(move || {
+            let ready = before.receive::<SuccessorMessage>(QUIET_TIMEOUT);
+            assert!(matches!(
+                ready,
+                Ok(Received::Message(SuccessorMessage::Ready { .. }))
+            ));
+        });
+        assert!(successor.take_over(BUILD).unwrap());
+        ends.join().unwrap();
+    }
 }

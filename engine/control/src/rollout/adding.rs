@@ -61,7 +61,7 @@ impl Rollout {
             let versions = PolicyVersions::new(entry.clone(), Arc::clone(&policy), record, now);
             new.policies.insert(Arc::clone(&name), versions);
             let changed = Some((&*name, Saving::First));
-            let is_done = self.commit(&old, new, SiteChange::Versions, changed, || {})?;
+            let is_done = self.commit(&old, new, SiteChange::Versions, changed, |_| Ok(()))?;
             Ok(is_done.then_some(()))
         });
         if let Err(error) = result {
@@ -108,7 +108,7 @@ impl Rollout {
                 versions.record.added = None;
                 store.keep_record(name, &versions.record)?;
             }
-            let is_done = self.commit(&old, new, SiteChange::Versions, None, || {})?;
+            let is_done = self.commit(&old, new, SiteChange::Versions, None, |_| Ok(()))?;
             Ok(is_done.then_some(sites))
         })?;
         tracing::info!(policy = name, "a policy was removed");

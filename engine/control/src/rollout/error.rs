@@ -59,6 +59,9 @@ pub enum RolloutError {
         /// Its policies.
         known: String,
     },
+    /// What was to be changed beside the policies can't be.
+    #[error("another part of the change can't be made")]
+    GivenUp,
     /// Only policies that were added can be removed.
     #[error("the policy `{0}` is of the configuration")]
     OfConfiguration(String),

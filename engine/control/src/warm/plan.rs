@@ -5,7 +5,6 @@ use std::sync::Arc;
 use chrono::SecondsFormat;
 use chrono_tz::Tz;
 
-use super::path::RequestPath;
 use tero_config as config;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::cron::{Schedule, ScheduleError};
@@ -47,12 +46,15 @@ impl PlanEntry {
     ///
     /// # Errors
     /// [`PlanError`]
-    fn new(path: &dyn RequestPath, plan: config::Plan) -> Result<PlanEntry, PlanError> {
-        let site = path.site(&plan.site).ok_or_else(|| PlanError::NoSite {
+    fn new(
+        zone_of: impl Fn(&str) -> Option<Tz>,
+        plan: config::Plan,
+    ) -> Result<PlanEntry, PlanError> {
+        let of_site = zone_of(&plan.site).ok_or_else(|| PlanError::NoSite {
             plan: Arc::clone(&plan.name),
             site: Arc::clone(&plan.site),
         });
-        let zone = plan.zone.unwrap_or(site?.zone);
+        let zone = plan.zone.unwrap_or(of_site?);
         let schedule = plan
             .schedule
             .as_ref()
@@ -89,17 +91,17 @@ impl PlanEntry {
     }
 }
 
-/// Parses the schedules of plans.
+/// Parses the schedules of plans. `zone_of` knows the zones of sites.
 ///
 /// # Errors
 /// [`PlanError`] for the first plan that can't be used.
 pub(super) fn entries(
-    path: &dyn RequestPath,
+    zone_of: impl Fn(&str) -> Option<Tz>,
     plans: Vec<config::Plan>,
 ) -> Result<Vec<PlanEntry>, PlanError> {
     plans
         .into_iter()
-        .map(|plan| PlanEntry::new(path, plan))
+        .map(|plan| PlanEntry::new(&zone_of, plan))
         .collect()
 }
 

@@ -85,6 +85,13 @@ struct WatchedFiles {
     seen: FileStamps,
 }
 
+/// Certificates that were read and are not in force yet.
+#[derive(Debug)]
+pub struct PreparedTls {
+    material: TlsMaterial,
+    setup: TlsSetup,
+}
+
 /// What a look at the files has brought.
 #[derive(Debug)]
 pub enum FileLook {
@@ -151,14 +158,21 @@ impl TlsTerminator {
         self.is_outdated.load(Ordering::Relaxed)
     }
 
-    /// Puts `material` in the place of what is in force. Open connections stay. Sessions can be
-    /// resumed as before, unless clients are checked in another way.
+    /// Makes all of `material` that can fail.
     ///
     /// # Errors
-    /// [`TlsFileError::Setup`]; nothing has changed then.
-    pub fn install(&self, material: TlsMaterial) -> Result<(), TlsFileError> {
+    /// [`TlsFileError::Setup`]
+    pub fn prepare(&self, material: TlsMaterial) -> Result<PreparedTls, TlsFileError> {
+        let resolver = Arc::clone(&self.resolver);
+        let setup = TlsSetup::new(&material, resolver, self.http2, &self.clock)?;
+        Ok(PreparedTls { material, setup })
+    }
+
+    /// Puts what was prepared in the place of what is in force. Open connections stay. Sessions can be
+    /// resumed as before, unless clients are checked in another way.
+    pub fn install(&self, prepared: PreparedTls) {
         let mut files = self.files();
-        self.put(&mut files, material)
+        self.put(&mut files, prepared);
     }
 
     /// Looks at the files, and reads them if they have changed and then rested for a look.
@@ -173,7 +187,9 @@ impl TlsTerminator {
         files.read = files.seen.clone();
         let read = TlsMaterial::read(&files.material.settings).and_then(|material| {
             let count = material.certificates.len();
-            self.put(&mut files, material).map(|()| count)
+            let prepared = self.prepare(material)?;
+            self.put(&mut files, prepared);
+            Ok(count)
         });
         match read {
             Ok(count) => FileLook::Replaced(count),
@@ -189,21 +205,15 @@ impl TlsTerminator {
         self.setup.load_full()
     }
 
-    fn put(&self, files: &mut WatchedFiles, material: TlsMaterial) -> Result<(), TlsFileError> {
+    fn put(&self, files: &mut WatchedFiles, prepared: PreparedTls) {
+        let PreparedTls { material, setup } = prepared;
         if !material.checks_clients_like(&files.material) {
-            let setup = TlsSetup::new(
-                &material,
-                Arc::clone(&self.resolver),
-                self.http2,
-                &self.clock,
-            )?;
             self.setup.store(Arc::new(setup));
         }
         self.resolver.replace(material.certificates.clone());
         files.read = material.stamps.clone();
         files.material = material;
         self.is_outdated.store(false, Ordering::Relaxed);
-        Ok(())
     }
 
     fn files(&self) -> MutexGuard<'_, WatchedFiles> {

@@ -63,8 +63,8 @@ struct EnvelopeVersion {
 }
 
 impl StateFile {
-    /// The file `name` in `dir`, which need not exist yet. A file larger than `max_bytes` is not
-    /// read.
+    /// The file `name` in `dir`, which need not exist yet. A file larger than `max_bytes` is neither
+    /// read nor written.
     pub fn new(dir: &Arc<StateDir>, name: &str, max_bytes: u64) -> StateFile {
         StateFile {
             path: dir.path().join(name),
@@ -95,11 +95,14 @@ impl StateFile {
     ///
     /// # Errors
     /// [`FileError::Io`] if it can't be written, [`FileError::Content`] if JSON can't express
-    /// `content`, [`FileError::HandedOver`] if another process has it. The file keeps its old content
-    /// then.
+    /// `content`, [`FileError::TooLarge`] if it could not be read back, [`FileError::HandedOver`] if
+    /// another process has it. The file keeps its old content then.
     pub fn replace<T: Serialize>(&self, content: &T) -> Result<(), FileError> {
         self.dir.check_ours()?;
         let bytes = to_bytes(content)?;
+        if bytes.len() as u64 > self.max_bytes {
+            return Err(FileError::TooLarge(self.max_bytes));
+        }
         Ok(replace(&self.path, &[&bytes], STATE_FILE_MODE)?)
     }
 }
@@ -174,6 +177,18 @@ mod tests {
         );
         let names = fs::read_dir(top.path()).unwrap().count();
         assert_eq!(names, 2, "the lock and the file");
+    }
+
+    #[test]
+    fn content_that_could_not_be_read_back_is_not_written() {
+        let top = tempfile::tempdir().unwrap();
+        let file = file(&top);
+        let fits = usize::try_from(MAX_BYTES).unwrap() - to_bytes(&"").unwrap().len();
+        let text = |length| "x".repeat(length);
+        file.replace(&text(fits)).unwrap();
+        let error = file.replace(&text(fits + 1)).unwrap_err();
+        assert!(matches!(error, FileError::TooLarge(MAX_BYTES)), "{error}");
+        assert_eq!(file.read::<String>().unwrap(), Some(text(fits)));
     }
 
     #[test]

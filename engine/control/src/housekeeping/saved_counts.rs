@@ -2,7 +2,8 @@
 //! requested in which hours, and the figures of the last week. An unreadable file is logged and ignored.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,10 +17,17 @@ use tero_state::file::{FileError, StateFile};
 const POPULARITY: &str = "popularity.json";
 const WEEK: &str = "week.json";
 
-/// A larger file can't be ours: saved popularity takes about three bytes for each of
+/// A larger file is neither written nor read: saved popularity takes about three bytes for each of
 /// [`MAX_BYTES`](tero_edge::telemetry::popularity::MAX_BYTES) at most, and a week of a site about a
-/// hundred kilobytes for ten variants.
+/// hundred kilobytes for ten variants. Weeks that take more, those of many sites with many variants,
+/// are saved [in part](bound).
 const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// Of a file of weeks, what its frame takes.
+const FRAME_BYTES: u64 = 64;
+
+/// Hours of a week.
+const HOURS: usize = 7 * 24;
 
 /// The files with what was counted of each site. Without files, nothing is saved or restored.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +37,8 @@ pub struct SavedCounts(Option<CountFiles>);
 struct CountFiles {
     popularity: StateFile,
     week: StateFile,
+    /// One saves at a time, so that no older counts are written over newer ones.
+    turn: Arc<Mutex<()>>,
 }
 
 impl SavedCounts {
@@ -37,6 +47,7 @@ impl SavedCounts {
         SavedCounts(dir.map(|dir| CountFiles {
             popularity: StateFile::new(dir, POPULARITY, MAX_FILE_BYTES),
             week: StateFile::new(dir, WEEK, MAX_FILE_BYTES),
+            turn: Arc::default(),
         }))
     }
 
@@ -87,6 +98,7 @@ impl SavedCounts {
 
 impl CountFiles {
     fn save(&self, edge: &Edge) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         request::count_hits(edge);
         let now = edge.clock.wall();
         let sites = edge.sites.load();
@@ -99,8 +111,48 @@ impl CountFiles {
             let saved = site.counters.save_week(now);
             (site.settings.name.to_string(), saved)
         });
-        replace(&self.week, &week.collect());
+        let mut week = week.collect();
+        if let Some(hours) = bound(&mut week, MAX_FILE_BYTES) {
+            tracing::warn!(
+                hours,
+                "the figures of the week are too large to be saved whole: a restart keeps so many hours of each site, without variants"
+            );
+        }
+        replace(&self.week, &week);
     }
+}
+
+/// Makes weeks fit into a file of so many bytes: the split by variant goes first, then the oldest hours.
+/// Returns how many hours of each site are left, if anything had to go.
+fn bound(weeks: &mut BTreeMap<String, SavedWeek>, max_bytes: u64) -> Option<usize> {
+    let max_bytes = max_bytes.saturating_sub(FRAME_BYTES);
+    if size(weeks) <= max_bytes {
+        return None;
+    }
+    weeks.values_mut().for_each(SavedWeek::sum_variants);
+    let mut hours = HOURS;
+    while hours > 0 && size(weeks) > max_bytes {
+        hours /= 2;
+        weeks.values_mut().for_each(|week| week.keep_latest(hours));
+    }
+    Some(hours)
+}
+
+/// How many bytes weeks take in a file.
+fn size(weeks: &BTreeMap<String, SavedWeek>) -> u64 {
+    struct Count(u64);
+    impl io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, weeks).expect("texts and numbers are JSON");
+    count.0
 }
 
 fn read<T: DeserializeOwned>(file: &StateFile) -> BTreeMap<String, T> {
@@ -118,5 +170,63 @@ fn replace<T: Serialize>(file: &StateFile, by_site: &BTreeMap<String, T>) {
         Err(error) => {
             tracing::warn!(file = %file.path().display(), %error, "what was counted can't be saved");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tero_edge::telemetry::counters::{SavedHour, SavedVariant};
+
+    use super::*;
+
+    fn week(variants: usize) -> SavedWeek {
+        let variant = |number: usize| SavedVariant {
+            variant: format!("variant-{number}").into(),
+            requests: BTreeMap::from([("hit".to_owned(), 3), ("miss".to_owned(), 1)]),
+            bytes: BTreeMap::from([("hit".to_owned(), 3_000)]),
+        };
+        let hour = |number: usize| SavedHour {
+            date: format!("2026-11-{:02}", 17 + number / 24).into(),
+            hour: u8::try_from(number % 24).unwrap(),
+            head_classes: vec![4; 20],
+            head_seconds: 0.5,
+            variants: (0..variants).map(variant).collect(),
+        };
+        SavedWeek {
+            zone: "UTC".to_owned(),
+            hours: (0..HOURS).map(hour).collect(),
+        }
+    }
+
+    #[test]
+    fn weeks_that_are_too_large_keep_their_latest_hours() {
+        let whole: BTreeMap<_, _> = (0..10).map(|n| (format!("site-{n}"), week(20))).collect();
+        let bytes = size(&whole);
+        let bounded = |max_bytes: u64| {
+            let mut weeks = whole.clone();
+            let left = bound(&mut weeks, max_bytes);
+            assert!(size(&weeks) + FRAME_BYTES <= max_bytes);
+            (left, weeks)
+        };
+        assert_eq!(bounded(bytes + FRAME_BYTES), (None, whole.clone()));
+        // The sum of the variants is left of each hour.
+        let (left, weeks) = bounded(bytes / 2);
+        assert_eq!(left, Some(HOURS));
+        let hours = &weeks["site-9"].hours;
+        assert_eq!(hours.len(), HOURS);
+        assert_eq!(hours[0].variants.len(), 1);
+        assert_eq!(hours[0].variants[0].requests["hit"], 60);
+        assert_eq!(hours[0].variants[0].bytes["hit"], 60_000);
+        // Then the oldest hours go, of all sites.
+        let (left, weeks) = bounded(size(&weeks) / 3);
+        assert_eq!(left, Some(HOURS / 4));
+        for week in weeks.values() {
+            assert_eq!(week.hours.len(), HOURS / 4);
+            assert_eq!(
+                (&*week.hours[41].date, week.hours[41].hour),
+                ("2026-11-23", 23)
+            );
+        }
+        assert_eq!(bounded(2_000).0, Some(0));
     }
 }

@@ -59,7 +59,39 @@ pub struct SavedVariant {
     pub bytes: BTreeMap<String, u64>,
 }
 
+impl SavedWeek {
+    /// Gives up the split by variant.
+    pub fn sum_variants(&mut self) {
+        for hour in &mut self.hours {
+            hour.sum_variants();
+        }
+    }
+
+    /// Gives up all hours but so many, the latest.
+    pub fn keep_latest(&mut self, hours: usize) {
+        let first = self.hours.len().saturating_sub(hours);
+        self.hours.drain(..first);
+    }
+}
+
 impl SavedHour {
+    fn sum_variants(&mut self) {
+        let mut sum = SavedVariant {
+            variant: "".into(),
+            requests: BTreeMap::new(),
+            bytes: BTreeMap::new(),
+        };
+        for variant in std::mem::take(&mut self.variants) {
+            for (name, count) in variant.requests {
+                *sum.requests.entry(name).or_default() += count;
+            }
+            for (name, count) in variant.bytes {
+                *sum.bytes.entry(name).or_default() += count;
+            }
+        }
+        self.variants.push(sum);
+    }
+
     pub(super) fn of(figures: &HourFigures) -> SavedHour {
         let variant = |variant: &VariantTraffic| SavedVariant {
             variant: Box::from(&*variant.variant),

@@ -67,8 +67,11 @@ use tero_edge::request::Edge;
 use tero_edge::server::ShutdownStage;
 use tero_state::dir::StateDir;
 
-/// Threads that carry purges out, and look names up.
-const BLOCKING_THREADS: usize = 4;
+/// Threads that carry purges and versions out, and answer other nodes.
+const WORKING_THREADS: usize = 4;
+/// Threads that look names up, of NATS and of peers. A resolver that is silent holds each for half a
+/// minute: without threads of their own, the names of five peers would keep purges waiting.
+const LOOKUP_THREADS: usize = 32;
 
 /// What this process has of its fleet.
 #[derive(Debug)]
@@ -164,7 +167,7 @@ fn standing(node: &ClusterNode) -> Option<PurgeStanding> {
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
+        .max_blocking_threads(WORKING_THREADS + LOOKUP_THREADS)
         .build()
 }
 

@@ -40,6 +40,13 @@ const FOLD_EVERY: Duration = Duration::from_secs(60);
 /// How often what was counted is saved; a crash loses no more than that.
 const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
 
+/// Threads that save what was counted, and read certificates.
+const FILE_THREADS: usize = 2;
+
+/// Threads that look names up, of webhooks and origins. A resolver that is silent holds each for half a
+/// minute; nothing must wait for that, the last saving of an edge that stops least of all.
+const LOOKUP_THREADS: usize = 16;
+
 /// The parts that the thread looks after.
 #[derive(Debug)]
 pub struct Housekeeping {
@@ -63,7 +70,7 @@ impl Housekeeping {
     pub fn start(self, stages: watch::Receiver<ShutdownStage>) -> io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(1)
+            .max_blocking_threads(FILE_THREADS + LOOKUP_THREADS)
             .build()?;
         std::thread::Builder::new()
             .name("housekeeping".to_owned())

@@ -32,8 +32,10 @@ const REST: Duration = Duration::from_secs(5);
 /// The longest rest between two tries of a plan that the edge waits for.
 const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
 
-/// Threads for work that waits for a disk or for policies.
-const BLOCKING_THREADS: usize = 4;
+/// Threads for work that waits for a disk, for policies or for other nodes.
+const WORKING_THREADS: usize = 4;
+/// Threads that look names of origins up. A resolver that is silent must not keep that work waiting.
+const LOOKUP_THREADS: usize = 8;
 
 /// Starts the thread, which ends when the edge stops.
 ///
@@ -46,7 +48,7 @@ pub fn start(
     let warmer = Arc::clone(warmer);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
+        .max_blocking_threads(WORKING_THREADS + LOOKUP_THREADS)
         .build()?;
     std::thread::Builder::new()
         .name("warmer".to_owned())

@@ -6,11 +6,15 @@
 "use strict";
 
 const assert = require("node:assert/strict");
+const { readFileSync } = require("node:fs");
+const path = require("node:path");
 const readline = require("node:readline");
 const { chromium } = require("playwright-core");
 
 const [url, token, program, pictures] = process.argv.slice(2);
 const answers = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+// Answers as the contract of the admin interface has them.
+const golden = (name) => JSON.parse(readFileSync(path.join(__dirname, "../../engine/admin-api/golden", `${name}.json`), "utf8"));
 const VIEWS = ["now", "week", "origins", "fleet", "policies", "warming", "requests", "explain", "purge"];
 const WAIT = { timeout: 60_000 };
 
@@ -56,6 +60,12 @@ const message = (page, pattern) => page.waitForFunction((source) => {
 }, pattern.source, WAIT);
 
 const live = (page) => page.waitForFunction(() => document.getElementById("state").textContent.startsWith("live"), null, WAIT);
+
+/** Has the edge be one of a fleet, as far as the page can tell: tests of fleets try real ones. */
+async function joinFleet(page) {
+  await page.route(/\/cluster$/, (route) => route.fulfill({ json: golden("cluster") }));
+  await page.route(/\/stats\?fleet=true$/, (route) => route.fulfill({ json: { ...golden("stats"), fleet: { nodes: ["edge-1"], missing: ["edge-2"] } } }));
+}
 
 /** Gives the token by the keyboard, a wrong one first. */
 async function giveToken(page) {
@@ -159,6 +169,18 @@ async function views(page) {
   await page.waitForFunction(() => /drained/.test(document.getElementById("origins").textContent), null, WAIT);
   await page.click('#origins button:text-is("Put back")');
   await message(page, /app-1 is asked again/);
+  // The fleet: of none, then of two nodes.
+  await go(page, "fleet");
+  await page.waitForFunction(() => /cluster/.test(document.getElementById("fleet-state").textContent), null, WAIT);
+  assert.equal(await page.locator("#fleet tbody tr").count(), 1, "a line that says that there are none");
+  await joinFleet(page);
+  await page.waitForFunction(() => document.querySelectorAll("#fleet tbody tr").length === 2, null, WAIT);
+  assert.match(await page.textContent("#fleet-state"), /edge-1 is connected to nats-1 2\.12\.0/);
+  const [own, other] = await page.locator("#fleet tbody tr").allTextContents();
+  assert.match(own, /edge-1.*serves.*1,041.*the latest.*hours configuration; prices configuration/s);
+  assert.match(other, /edge-2.*14\.0 s.*not told.*canary/s);
+  assert.match(await page.textContent("#fleet-stats"), /Not counted: edge-2/);
+  assert.ok(await page.locator("#fleet-stats tbody tr").count() >= 1);
   // Policies.
   await go(page, "policies");
   await page.waitForFunction(() => /Canary/.test(document.getElementById("policies").textContent), null, WAIT);
@@ -304,6 +326,7 @@ async function contrasts(page) {
 
 async function phone(browser) {
   const page = await open(browser, { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 1, colorScheme: "dark", locale: "en-GB", timezoneId: "America/Argentina/Buenos_Aires" });
+  await joinFleet(page);
   await page.goto(url);
   await giveToken(page);
   assert.equal(await page.getAttribute("html", "data-theme"), "dark");

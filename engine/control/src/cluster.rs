@@ -196,7 +196,7 @@ fn run(
     runtime: tokio::runtime::Runtime,
     mut stages: watch::Receiver<ShutdownStage>,
 ) -> io::Result<JoinHandle<()>> {
-    let relay = FleetRelay(Arc::downgrade(node));
+    let relay = FleetRelay::new(node);
     node.edge.fleet.set_relay(Arc::new(relay));
     let node = Arc::clone(node);
     std::thread::Builder::new()

@@ -100,6 +100,10 @@ fn refusal_of_fleet(error: TakeError) -> AdminRefusal {
             let cure = "write 1 to 64 letters, digits, - and _, or leave it out";
             AdminRefusal::bad(error.to_string(), cure)
         }
+        TakeError::TooLarge => {
+            let cure = "write a shorter URL, without its fragment, or purge a prefix of it";
+            AdminRefusal::bad(error.to_string(), cure)
+        }
         TakeError::Full => AdminRefusal::not_ready(
             error.to_string(),
             format!("see why the log can't be reached; fewer than {MOST_WAITING} may wait"),

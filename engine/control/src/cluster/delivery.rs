@@ -2,15 +2,19 @@
 //! peers. It is appended until it has come back by the log, under one id, so that it is logged although
 //! an answer was lost, and again if the log has lost it.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::counters::PurgeWay;
 use super::node::{ClusterNode, millis};
 use super::pause::{FIRST_REST, LONGEST_REST, shortened};
-use super::purge_log::{LogEntry, OrderTarget, PurgeId, PurgeOrder};
+use super::purge_log::{
+    LogEntry, LogError, MAX_ENTRY, MAX_TARGET, OrderTarget, PurgeId, PurgeOrder,
+};
 use crate::purge::{PurgeError, resolve_order};
 use tero_admin_api::PurgeWait;
 use tero_edge::request::fleet::{PurgeRelay, RelayedPurge, RelayedTarget};
@@ -37,6 +41,11 @@ pub enum TakeError {
     /// The id is not 1 to 64 letters, digits, `-` and `_`.
     #[error("`{}` is not an id", .0.escape_debug())]
     BadId(String),
+    /// Nodes would not read its entry.
+    #[error(
+        "the purge names more than {MAX_TARGET} bytes, or its entry in the log is larger than {MAX_ENTRY} bytes"
+    )]
+    TooLarge,
     /// Too many wait for the log.
     #[error("{MOST_WAITING} purges wait for the log of the fleet")]
     Full,
@@ -92,13 +101,13 @@ impl ClusterNode {
             Some(id) => PurgeId::parse(id).ok_or_else(|| TakeError::BadId(id.to_owned()))?,
         };
         let purge = resolve_order(&self.edge, &target, soft)?;
-        self.enter_outbox(&id)?;
         let order = PurgeOrder {
             id: id.clone(),
             at_ms: millis(self.edge.clock.wall()),
             target,
             soft,
         };
+        self.enter_outbox(&order)?;
         let Ok(purged) = purge.apply(&self.edge) else {
             self.outbox().remove(&id);
             return Err(TakeError::HandedOver);
@@ -110,47 +119,57 @@ impl ClusterNode {
         })
     }
 
-    /// Waits as a purge wants it, and tells what is known of it then. Not for a thread of a runtime.
-    pub fn wait(&self, purge: &TakenPurge, wait: PurgeWait) -> PurgeDelivery {
-        let mut delivery = purge.delivery.clone();
+    /// Waits as a purge wants it, and tells what is known of it then. Not for a thread that serves
+    /// requests.
+    pub fn wait(self: &Arc<ClusterNode>, purge: &TakenPurge, wait: PurgeWait) -> PurgeDelivery {
+        if wait != PurgeWait::None {
+            let (node, delivery) = (Arc::clone(self), purge.delivery.clone());
+            // The runtime may end meanwhile, with its timers: then nothing is waited for any more.
+            wait_for(&self.runtime, async move {
+                node.wait_for_delivery(delivery, wait).await;
+            });
+        }
+        purge.delivery.borrow().clone()
+    }
+
+    async fn wait_for_delivery(
+        &self,
+        mut delivery: watch::Receiver<PurgeDelivery>,
+        wait: PurgeWait,
+    ) {
         // Where the log can't be reached, the answer says so at once.
         let is_decided =
             |known: &PurgeDelivery| known.number.is_some() || known.log_error.is_some();
-        let is_enough = |known: &PurgeDelivery| match wait {
-            PurgeWait::None => true,
-            PurgeWait::Quorum => is_decided(known),
-            PurgeWait::All => {
-                let mut peers = known.peers.iter();
-                is_decided(known) && peers.all(|peer| peer.outcome.is_some())
-            }
+        let is_enough = |known: &PurgeDelivery| {
+            let mut peers = known.peers.iter();
+            let waits_for_peers = wait == PurgeWait::All;
+            is_decided(known) && (!waits_for_peers || peers.all(|peer| peer.outcome.is_some()))
         };
-        self.runtime.block_on(async {
-            let clock = Clock::real();
-            let waited = clock
-                .timeout(LONGEST_WAIT, delivery.wait_for(is_enough))
-                .await;
-            drop(waited);
-            let number = delivery.borrow().number;
-            if let Some(number) = number.filter(|_| wait != PurgeWait::None) {
-                let mut progress = self.watch_progress();
-                let reached = progress.wait_for(|progress| {
-                    let position = progress.position.as_ref();
-                    position.is_some_and(|position| position.number >= number)
-                });
-                // What is fetched after the answer is not purged a second time, by the log.
-                let _ = clock.timeout(OWN_WAIT, reached).await;
-            }
-        });
-        delivery.borrow().clone()
+        let clock = Clock::real();
+        let enough = clock.timeout(LONGEST_WAIT, delivery.wait_for(is_enough));
+        drop(enough.await);
+        let number = delivery.borrow().number;
+        if let Some(number) = number {
+            let mut progress = self.watch_progress();
+            let reached = progress.wait_for(|progress| {
+                let position = progress.position.as_ref();
+                position.is_some_and(|position| position.number >= number)
+            });
+            // What is fetched after the answer is not purged a second time, by the log.
+            let _ = clock.timeout(OWN_WAIT, reached).await;
+        }
     }
 
-    fn enter_outbox(&self, id: &PurgeId) -> Result<(), TakeError> {
+    fn enter_outbox(&self, order: &PurgeOrder) -> Result<(), TakeError> {
+        if !order.target.has_good_length() || !LogEntry::Purge(order.clone()).has_good_length() {
+            return Err(TakeError::TooLarge);
+        }
         let mut outbox = self.outbox();
         if outbox.len() >= MOST_WAITING {
             return Err(TakeError::Full);
         }
         // The same id may be on its way already, and have come back.
-        outbox.entry(id.clone()).or_insert(false);
+        outbox.entry(order.id.clone()).or_insert(false);
         Ok(())
     }
 
@@ -188,7 +207,7 @@ impl ClusterNode {
                     // What the log still knows by its id, it has not lost.
                     if was_logged && !appended.is_repeated {
                         let counter = &self.counters.lost_again;
-                        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        counter.fetch_add(1, Relaxed);
                         tracing::warn!(id = ?order.id, number = appended.number, "the log has lost a purge that it took; it is appended again");
                     }
                     was_logged = true;
@@ -206,8 +225,12 @@ impl ClusterNode {
                 }
                 Err(error) => {
                     let counter = &self.counters.append_failures;
-                    counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    counter.fetch_add(1, Relaxed);
                     told.send_modify(|told| told.log_error = Some(error.to_string()));
+                    if matches!(error, LogError::TooLarge(_)) {
+                        tracing::error!(id = ?order.id, %error, "a purge is not logged; the peers that were told have it");
+                        break;
+                    }
                 }
             }
             Clock::real().sleep(shortened(rest)).await;
@@ -218,9 +241,7 @@ impl ClusterNode {
 
     /// The log has taken an entry under this number: a shield must not be behind it.
     fn appended(&self, number: u64) {
-        self.counters
-            .appended
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.counters.appended.fetch_add(1, Relaxed);
         if let Some(position) = self.progress().position {
             self.reach(&position.identity, number);
         }
@@ -260,6 +281,16 @@ impl ClusterNode {
     }
 }
 
+/// Runs a task, and waits for its end, on any thread. A task of a runtime that has ended is dropped.
+fn wait_for(runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) {
+    let (ended, end) = std::sync::mpsc::channel::<()>();
+    runtime.spawn(async move {
+        task.await;
+        drop(ended);
+    });
+    let _ = end.recv();
+}
+
 fn set(told: &mut PurgeDelivery, peer: &str, outcome: Result<Option<u64>, String>) {
     if let Some(known) = told.peers.iter_mut().find(|known| *known.peer == *peer) {
         known.outcome = Some(outcome);
@@ -268,18 +299,28 @@ fn set(told: &mut PurgeDelivery, peer: &str, outcome: Result<Option<u64>, String
 
 /// The way of purges that applications ask for.
 #[derive(Debug)]
-pub(super) struct FleetRelay(pub(super) Weak<ClusterNode>);
+pub(super) struct FleetRelay {
+    node: Weak<ClusterNode>,
+    /// Whether the last one was not taken.
+    refuses: AtomicBool,
+}
+
+impl FleetRelay {
+    /// The way through this node.
+    pub(super) fn new(node: &Arc<ClusterNode>) -> FleetRelay {
+        FleetRelay {
+            node: Arc::downgrade(node),
+            refuses: AtomicBool::new(false),
+        }
+    }
+}
 
 impl PurgeRelay for FleetRelay {
     fn relay(&self, purge: RelayedPurge) {
-        let Some(node) = self.0.upgrade() else { return };
-        let Ok(id) = PurgeId::random() else { return };
-        if node.enter_outbox(&id).is_err() {
-            tracing::error!(
-                "too many purges wait for the log of the fleet; one of an application is not told"
-            );
+        let Some(node) = self.node.upgrade() else {
             return;
-        }
+        };
+        let Ok(id) = PurgeId::random() else { return };
         let target = match purge.target {
             RelayedTarget::Url(url) => OrderTarget::Url(url),
             RelayedTarget::Prefix(prefix) => OrderTarget::Prefix(prefix),
@@ -294,6 +335,49 @@ impl PurgeRelay for FleetRelay {
             target,
             soft,
         };
+        let entered = node.enter_outbox(&order);
+        let refused_before = self.refuses.swap(entered.is_err(), Relaxed);
+        if let Err(error) = entered {
+            // Applications may purge thousands of times a second.
+            if !refused_before {
+                tracing::error!(%error, "purges of applications are not told to the fleet");
+            }
+            return;
+        }
         drop(node.send(order));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    fn runtime() -> Runtime {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_time().build().unwrap()
+    }
+
+    #[test]
+    fn a_task_is_waited_for_in_another_runtime_and_not_once_its_own_has_ended() {
+        let its_own = runtime();
+        let handle = its_own.handle().clone();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            its_own.block_on(async { drop(stopped.await) });
+            its_own.shutdown_background();
+        });
+        let has_run = Arc::new(AtomicBool::new(false));
+        let ran = Arc::clone(&has_run);
+        runtime().block_on(async {
+            wait_for(&handle, async move { ran.store(true, Ordering::SeqCst) });
+        });
+        assert!(has_run.load(Ordering::SeqCst));
+        drop(stop);
+        thread.join().unwrap();
+        wait_for(&handle, std::future::pending());
     }
 }

@@ -169,10 +169,14 @@ impl ClusterNode {
     fn record(&self, position: LogPosition, is_caught_up: bool) {
         let now = millis(self.edge.clock.wall());
         if let Err(error) = self.position_file.save(&position, now) {
-            if self.counters.position_failures.fetch_add(1, Relaxed) == 0 {
+            self.counters.position_failures.fetch_add(1, Relaxed);
+            if !self.position_fails.swap(true, Relaxed) {
                 tracing::error!(%error, "the position in the purge log can't be written; purges don't count until it can");
             }
             return;
+        }
+        if self.position_fails.swap(false, Relaxed) {
+            tracing::info!("the position in the purge log can be written again");
         }
         self.reach(&position.identity, position.number);
         self.change_progress(|progress| {

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::pause::{FIRST_REST, LONGEST_REST, shortened};
-use async_nats::jetstream::{self, Context};
+use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{
     Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError,
 };
@@ -221,6 +221,18 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// The code with which the server has refused something; `None` if it has not.
+pub fn told_by_server(error: &(dyn std::error::Error + 'static)) -> Option<ErrorCode> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(told) = error.downcast_ref::<jetstream::Error>() {
+            return Some(told.error_code());
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// What the client tells of its connection.

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub struct ClusterNode {
     pub(super) last_beat: AtomicU64,
     /// When the position was written while the node caught up, in milliseconds.
     pub(super) recorded_at: AtomicU64,
+    /// Whether the position could not be written last.
+    pub(super) position_fails: AtomicBool,
     book: Mutex<PurgeBook>,
     /// Purges that were taken here and have not come back by the log, and whether they have since.
     outbox: Mutex<HashMap<PurgeId, bool>>,
@@ -114,6 +116,7 @@ impl ClusterNode {
             position_file: parts.position_file,
             last_beat: AtomicU64::new(0),
             recorded_at: AtomicU64::new(0),
+            position_fails: AtomicBool::new(false),
             book: Mutex::new(PurgeBook::since(since.saturating_sub(CLOCKS_DIFFER_BY_MS))),
             outbox: Mutex::default(),
             progress: watch::channel(progress).0,

@@ -142,6 +142,9 @@ pub enum LogError {
     /// It says no.
     #[error("the purge log refuses: {0}")]
     Refused(String),
+    /// It never takes this entry, which is too large.
+    #[error("the purge log takes no entry that large: {0}")]
+    TooLarge(String),
 }
 
 /// The log of purges.
@@ -290,6 +293,11 @@ impl LogEntry {
         serde_json::to_vec(self).expect("an entry can be written as JSON")
     }
 
+    /// Whether all nodes read it: it is no larger than [`MAX_ENTRY`].
+    pub fn has_good_length(&self) -> bool {
+        self.to_bytes().len() <= MAX_ENTRY
+    }
+
     /// The id under which it is appended.
     pub fn id(&self) -> String {
         match self {
@@ -370,6 +378,26 @@ mod tests {
         }
         let long = format!("{}{}", " ".repeat(MAX_ENTRY), r#"{"beat":{"slot":1}}"#);
         assert_eq!(PlacedEntry::read(1, long.as_bytes()).entry, None);
+    }
+
+    #[test]
+    fn an_entry_of_the_longest_length_is_read() {
+        // JSON writes a quote as two bytes.
+        let of = |quotes: usize, more: usize| {
+            LogEntry::Purge(PurgeOrder {
+                id: PurgeId::parse("a").unwrap(),
+                at_ms: 1,
+                target: OrderTarget::Url("\"".repeat(quotes) + &"x".repeat(more)),
+                soft: false,
+            })
+        };
+        let room = MAX_ENTRY - of(0, 0).to_bytes().len();
+        let (quotes, more) = (room / 2, room % 2);
+        for (entry, good) in [(of(quotes, more), true), (of(quotes, more + 1), false)] {
+            assert_eq!(entry.has_good_length(), good);
+            let placed = PlacedEntry::read(1, &entry.to_bytes());
+            assert_eq!(placed.entry, good.then_some(entry));
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use tero_config as config;
 use tero_time::clock::Clock;
 
-use super::{NatsConnection, REQUEST_TIMEOUT, answer, next, streams, with_causes};
+use super::{NatsConnection, REQUEST_TIMEOUT, answer, next, streams, told_by_server, with_causes};
 use crate::cluster::purge_log::{
     AppendedEntry, EntryDigest, FollowFrom, FollowedLog, LogEntry, LogError, LogFeed, LogFuture,
     LogIdentity, LogState, PlacedEntry, PurgeLog,
@@ -67,6 +67,10 @@ impl NatsPurgeLog {
             PublishErrorKind::StreamNotFound => LogError::Missing(self.stream.clone()),
             PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => {
                 unreachable(with_causes(&error))
+            }
+            PublishErrorKind::MaxPayloadExceeded => LogError::TooLarge(with_causes(&error)),
+            _ if told_by_server(&error) == Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM) => {
+                LogError::TooLarge(with_causes(&error))
             }
             _ => LogError::Refused(with_causes(&error)),
         })?;

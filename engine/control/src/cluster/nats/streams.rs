@@ -11,6 +11,7 @@ use tero_time::clock::Clock;
 
 use super::{NatsError, REQUEST_TIMEOUT, answer, connect, jetstream_of, with_causes};
 use crate::cluster::prepared_stream::{PreparedStream, StreamChange};
+use crate::cluster::purge_log::MAX_ENTRY;
 
 /// The purge log, see [`purge_log`](crate::cluster::purge_log).
 pub const PURGES: &str = "PURGES";
@@ -25,8 +26,15 @@ pub const LEASES: &str = "LEASES";
 const PURGES_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The largest purge log, in bytes.
 const PURGES_BYTES: i64 = 1 << 30;
-/// The largest entry of the purge log, in bytes.
-const MAX_ENTRY: i32 = 64 << 10;
+/// The largest message of the purge log, in bytes: the largest entry that nodes read, with its headers.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "both are some KiB"
+)]
+const MAX_MESSAGE: i32 = (MAX_ENTRY + MAX_HEADERS) as i32;
+/// The longest headers of an entry, in bytes: its id, and the name of the stream.
+const MAX_HEADERS: usize = 1_024;
 /// How long the log knows the id of an entry: a purge that is sent again in this time is not logged
 /// twice.
 const KNOWN_FOR: Duration = Duration::from_secs(120);
@@ -64,7 +72,7 @@ pub fn streams(settings: &config::Cluster) -> Vec<StreamConfig> {
         description: Some("Purges of the fleet, in order".to_owned()),
         max_age: PURGES_AGE,
         max_bytes: PURGES_BYTES,
-        max_message_size: MAX_ENTRY,
+        max_message_size: MAX_MESSAGE,
         duplicate_window: KNOWN_FOR,
         // An entry that is taken out leaves a gap, which all nodes take for a loss.
         deny_delete: true,

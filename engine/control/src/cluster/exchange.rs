@@ -155,17 +155,19 @@ impl ClusterNode {
     pub fn answer_peer(&self, request: ExchangeRequest) -> ExchangeResponse {
         let orders: Vec<_> = request.purges.into_iter().filter_map(to_order).collect();
         self.apply_of_peer(&orders);
-        let differs = request.known.filter(|known| {
-            let own = self.book().summary();
-            (own.count, &own.digest) != (known.count, &known.digest)
-        });
         let book = self.book();
-        let differing = differs.map(|_| DifferingPurges {
-            floor_ms: book.summary().floor_ms,
-            ids: book
-                .ids()
-                .map(|(id, at)| (id.as_str().to_owned(), at))
-                .collect(),
+        let own = book.summary();
+        let differs = request
+            .known
+            .filter(|known| (own.count, &own.digest) != (known.count, &known.digest));
+        let differing = differs.map(|known| {
+            // What one of them may have forgotten is not compared.
+            let floor_ms = own.floor_ms.max(known.floor_ms);
+            let ids = book.ids().filter(|(_, at)| *at >= floor_ms);
+            DifferingPurges {
+                floor_ms: own.floor_ms,
+                ids: ids.map(|(id, at)| (id.as_str().to_owned(), at)).collect(),
+            }
         });
         let wanted = request.wanted.iter().take(MOST_EXCHANGED);
         let wanted: Vec<_> = wanted.filter_map(|id| PurgeId::parse(id)).collect();
@@ -183,5 +185,40 @@ impl ClusterNode {
             differing,
             purges,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::book::BOOK_SIZE;
+    use super::super::peer_connection::MAX_ANSWER;
+    use super::super::purge_log::{LogIdentity, MAX_ID, MAX_TARGET, OrderTarget};
+    use super::*;
+
+    #[test]
+    fn the_longest_answer_of_a_peer_is_read() {
+        let id = "x".repeat(MAX_ID);
+        let order = PurgeOrder {
+            id: PurgeId::parse(&id).unwrap(),
+            at_ms: u64::MAX,
+            // JSON writes it as six bytes each.
+            target: OrderTarget::Url("\u{1}".repeat(MAX_TARGET)),
+            soft: false,
+        };
+        let purges: Vec<_> = fitting(vec![order; BOOK_SIZE]).map(to_exchanged).collect();
+        assert!(!purges.is_empty());
+        let answer = ExchangeResponse {
+            node: "n".repeat(255),
+            instance: id.clone(),
+            log: Some(LogIdentity::of("TERO_PURGES", 1).as_str().to_owned()),
+            number: Some(u64::MAX),
+            differing: Some(DifferingPurges {
+                floor_ms: u64::MAX,
+                ids: vec![(id, u64::MAX); BOOK_SIZE],
+            }),
+            purges: purges.into_iter().map(AnsweredPurge).collect(),
+        };
+        let length = serde_json::to_vec(&answer).unwrap().len();
+        assert!(length < MAX_ANSWER / 2, "{length} bytes");
     }
 }

@@ -25,8 +25,8 @@ use tero_time::clock::Clock;
 
 /// From the beginning of a message to the end of its answer, with the connection.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(3);
-/// The longest answer, in bytes: 4,096 purges with their targets.
-const MAX_ANSWER: usize = 64 << 20;
+/// The longest answer, in bytes: as much as an admin interface takes.
+pub(super) const MAX_ANSWER: usize = 4 << 20;
 
 /// What a node shows its peers, and whom it trusts. All files are in PEM.
 #[derive(Clone, Default)]

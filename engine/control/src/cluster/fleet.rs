@@ -33,6 +33,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long nodes have to tell that they are shields, once one has: after an outage, they are not heard
 /// of all at once.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
+/// How often the log is told of another process with the name of this node.
+const DOUBLE_TOLD_EVERY: Duration = Duration::from_secs(60);
 /// The largest report that is read, in bytes.
 const MAX_REPORT: usize = 256 << 10;
 
@@ -77,6 +79,8 @@ pub struct Fleet {
     /// Whether something has to be looked at, at once.
     is_news: AtomicBool,
     has_new_shields: AtomicBool,
+    /// When the log was told of another process with the name of this node.
+    double_told: Mutex<Option<Timestamp>>,
     stop: AtomicBool,
 }
 
@@ -119,6 +123,7 @@ impl Fleet {
             teller: OnceLock::new(),
             is_news: AtomicBool::new(true),
             has_new_shields: AtomicBool::new(false),
+            double_told: Mutex::default(),
             stop: AtomicBool::new(false),
             parts,
         })
@@ -171,6 +176,16 @@ impl Fleet {
         }
     }
 
+    /// Whether a second process of this name is told now: each of its reports shows it.
+    fn tells_double(&self, now: Timestamp) -> bool {
+        let mut told = lock(&self.double_told);
+        let is_due = told.is_none_or(|at| now.since(at) >= DOUBLE_TOLD_EVERY);
+        if is_due {
+            *told = Some(now);
+        }
+        is_due
+    }
+
     fn wake(&self) {
         self.is_news.store(true, Ordering::SeqCst);
         if let Some(thread) = self.looker.get() {
@@ -182,15 +197,21 @@ impl Fleet {
     pub fn tell_change(&self) -> FleetNote {
         self.look();
         let outcome = lock(&self.latest).clone();
+        let report = outcome.report;
         let why = outcome.failure.or_else(|| {
-            let apart = outcome.report.is_apart;
-            apart.then(|| "other nodes changed something at the same time".to_owned())
+            let mut troubles = report.troubles.iter();
+            report.is_apart.then(|| {
+                troubles.next().map_or_else(
+                    || "other nodes changed something at the same time".to_owned(),
+                    |trouble| trouble.why.clone(),
+                )
+            })
         });
         // The others look as soon as they hear of it.
         let _ = self.tell();
         FleetNote {
             told: why.is_none(),
-            revision: outcome.report.revision,
+            revision: report.revision,
             why,
         }
     }
@@ -432,7 +453,7 @@ impl FleetListener for Fleet {
         let is_own = report.process == self.process;
         let times = (clock.now(), clock.wall());
         let news = lock(&self.members).hear(&self.parts.node, report, times);
-        if news.is_double && !is_own {
+        if news.is_double && !is_own && self.tells_double(times.0) {
             tracing::error!(node = %self.parts.node, "another process has the name of this node; write `node` in [cluster]");
         }
         if news.shields {

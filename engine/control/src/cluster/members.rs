@@ -23,8 +23,6 @@ pub struct Members {
     heard: BTreeMap<String, HeardReport>,
     /// The shields that were news last.
     known_shields: BTreeMap<String, String>,
-    /// A name that two processes have, and when that was noticed.
-    double: Option<(String, Timestamp)>,
 }
 
 #[derive(Debug)]
@@ -66,9 +64,6 @@ impl Members {
             (Some(replaced), _) => Some((replaced.report.process.clone(), replaced.at)),
             (None, known) => known.and_then(|known| known.before.clone()),
         };
-        if is_double {
-            self.double = Some((report.node.clone(), now));
-        }
         let is_double = is_double && report.node == own;
         self.heard
             .retain(|_, heard| now.since(heard.at) < FORGOTTEN_AFTER);
@@ -124,12 +119,6 @@ impl Members {
         known
             .filter_map(|(name, heard)| Some((name.clone(), heard.report.shield.clone()?)))
             .collect()
-    }
-
-    /// A name that two processes have had lately.
-    pub fn double(&self, now: Timestamp) -> Option<&str> {
-        let (name, at) = self.double.as_ref()?;
-        (now.since(*at) < SILENT_AFTER).then_some(name)
     }
 }
 
@@ -234,8 +223,6 @@ pub(super) mod tests {
         assert!(is_double("1", 105), "both live");
         assert!(is_double("2", 106));
         assert!(!is_double("1", 126), "that one was gone for long");
-        assert_eq!(members.double(at(110).0), Some("a"));
-        assert_eq!(members.double(at(122).0), None);
     }
 
     #[test]

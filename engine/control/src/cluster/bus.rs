@@ -22,6 +22,9 @@ pub enum BusError {
     /// What was asked for isn't there.
     #[error("{0} is not there")]
     Missing(String),
+    /// A content can't be read or kept. Others can.
+    #[error("{0}")]
+    Content(String),
     /// There is no connection, or no answer in time.
     #[error("{0}")]
     Unreachable(String),
@@ -51,7 +54,7 @@ pub trait FleetBus: fmt::Debug + Send + Sync {
     /// Keeps a content under its digest.
     ///
     /// # Errors
-    /// [`BusError::Unreachable`]
+    /// [`BusError::Content`] or [`BusError::Unreachable`]
     fn keep_content(&self, digest: &str, content: &[u8]) -> Result<(), BusError>;
 
     /// Tells all nodes something that is kept nowhere, as a rule how this node does.
@@ -78,7 +81,7 @@ pub trait FleetBus: fmt::Debug + Send + Sync {
     /// [`BusError::Unreachable`]
     fn hold_lease(&self, name: &str, holder: &str) -> Result<bool, BusError>;
 
-    /// Who has a lease; `None` if nobody does.
+    /// Who has a lease; `None` if it is free.
     ///
     /// # Errors
     /// [`BusError::Unreachable`]

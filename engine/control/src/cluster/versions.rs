@@ -102,6 +102,13 @@ pub struct SyncReport {
     pub is_apart: bool,
 }
 
+impl SyncReport {
+    fn trouble(&mut self, kind: &'static str, name: &str, why: String) {
+        let name = name.to_owned();
+        self.troubles.push(SyncTrouble { kind, name, why });
+    }
+}
+
 /// Keeps the versions of a node and those of the fleet the same.
 #[derive(Debug)]
 pub struct VersionSync {
@@ -184,7 +191,6 @@ impl VersionSync {
             if changed == shared {
                 return Ok(report);
             }
-            report.is_apart = true;
             match self.bus.replace_shared(changed.to_bytes()?, revision) {
                 Ok(revision) => {
                     self.seen = revision;
@@ -197,11 +203,7 @@ impl VersionSync {
                     self.policies.extend(policies);
                     self.tables.extend(tables);
                     tracing::info!(revision, "the fleet was told what was changed here");
-                    return Ok(SyncReport {
-                        revision,
-                        is_apart: false,
-                        ..report
-                    });
+                    return Ok(SyncReport { revision, ..report });
                 }
                 Err(BusError::Conflict) => std::thread::park_timeout(COPY_LAG),
                 Err(error) => return Err(error.into()),
@@ -263,7 +265,10 @@ impl VersionSync {
                 }
                 SyncStep::Share => {
                     let before = base.and_then(|base| base.local.as_ref());
-                    let next = self.told(name, of_fleet, before, local)?;
+                    let next = self.told(name, of_fleet, before, local);
+                    let Some(next) = self.tellable(("policy", name, change), next, report)? else {
+                        continue;
+                    };
                     let base = PolicyBase {
                         change: next.mark.change,
                         local: local.cloned(),
@@ -283,40 +288,63 @@ impl VersionSync {
         report: &mut SyncReport,
         follow: impl FnOnce(&VersionSync) -> Result<(), FleetVersionsError>,
     ) -> Result<bool, FleetVersionsError> {
-        let (key, now) = ((kind, name.to_owned()), self.clock.now());
+        let key = (kind, name.to_owned());
+        let now = self.clock.now();
         let failed = self.failed.get(&key);
         let failed = failed.filter(|it| it.change == change && now < it.try_again);
-        let why = match failed {
-            Some(failed) => failed.why.clone(),
-            None => match follow(self) {
-                Ok(()) => {
-                    self.failed.remove(&key);
-                    return Ok(true);
-                }
-                Err(FleetVersionsError::Bus(error @ BusError::Unreachable(_))) => {
-                    return Err(error.into());
-                }
-                Err(error) => {
-                    let why = error.to_string();
-                    if self.failed.get(&key).is_none_or(|failed| failed.why != why) {
-                        tracing::error!(kind, name, "this node can't follow the fleet: {why}");
-                    }
-                    let failed = FailedChange {
-                        change,
-                        why: why.clone(),
-                        try_again: now.saturating_add(TRY_AGAIN_AFTER),
-                    };
-                    self.failed.insert(key, failed);
-                    why
-                }
-            },
+        if let Some(failed) = failed {
+            report.trouble(kind, name, failed.why.clone());
+            return Ok(false);
+        }
+        let done = follow(self);
+        self.without_trouble((kind, name, change), done, report)
+            .map(|done| done.is_some())
+    }
+
+    /// What the fleet is to be told of one thing; `None` if that can't be had, which is a trouble of this
+    /// thing alone.
+    fn tellable<T>(
+        &mut self,
+        of: (&'static str, &str, u64),
+        next: Result<T, FleetVersionsError>,
+        report: &mut SyncReport,
+    ) -> Result<Option<T>, FleetVersionsError> {
+        let next = self.without_trouble(of, next, report)?;
+        report.is_apart |= next.is_none();
+        Ok(next)
+    }
+
+    /// The result of what was done for one policy or table. Its failure is told, and holds up no other
+    /// one; a lost connection does.
+    fn without_trouble<T>(
+        &mut self,
+        (kind, name, change): (&'static str, &str, u64),
+        result: Result<T, FleetVersionsError>,
+        report: &mut SyncReport,
+    ) -> Result<Option<T>, FleetVersionsError> {
+        let key = (kind, name.to_owned());
+        let error = match result {
+            Ok(done) => {
+                self.failed.remove(&key);
+                return Ok(Some(done));
+            }
+            Err(FleetVersionsError::Bus(error @ BusError::Unreachable(_))) => {
+                return Err(error.into());
+            }
+            Err(error) => error,
         };
-        report.troubles.push(SyncTrouble {
-            kind,
-            name: name.to_owned(),
-            why,
-        });
-        Ok(false)
+        let why = error.to_string();
+        if self.failed.get(&key).is_none_or(|failed| failed.why != why) {
+            tracing::error!(kind, name, "this node and the fleet differ: {why}");
+        }
+        let failed = FailedChange {
+            change,
+            why: why.clone(),
+            try_again: self.clock.now().saturating_add(TRY_AGAIN_AFTER),
+        };
+        self.failed.insert(key, failed);
+        report.trouble(kind, name, why);
+        Ok(None)
     }
 
     /// Notes that this node has what the fleet had at this change.

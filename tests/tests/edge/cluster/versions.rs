@@ -1,5 +1,6 @@
 //! Policies, data tables, canaries and shields of a fleet, with real servers of NATS.
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tero_admin_api::endpoints::{
@@ -21,18 +22,20 @@ use super::nats::{NatsServer, newest};
 use super::{init, node};
 
 /// Nodes with state directories of their own.
-struct Fleet {
-    nodes: Vec<Edge>,
+pub(super) struct Fleet {
+    pub(super) nodes: Vec<Edge>,
     states: Vec<TempDir>,
     origin: Origin,
     nats: NatsServer,
 }
 
-const NAMES: [&str; 4] = ["one", "two", "three", "four"];
+const NAMES: [&str; 10] = [
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+];
 
 impl Fleet {
     /// `None` without a server of NATS.
-    fn start(count: usize) -> Option<Fleet> {
+    pub(super) fn start(count: usize) -> Option<Fleet> {
         Fleet::start_with(count, |builder, _| builder)
     }
 
@@ -61,9 +64,13 @@ impl Fleet {
     /// Waits until all nodes decide by this version.
     #[track_caller]
     fn wait_for(&self, version: &str) {
-        eventually("the version on all nodes", || {
-            self.nodes.iter().all(|node| active(node) == version)
-        });
+        self.wait_until("the version on all nodes", |node| active(node) == version);
+    }
+
+    /// Waits until something is so on all nodes.
+    #[track_caller]
+    pub(super) fn wait_until(&self, what: &str, met: impl Fn(&Edge) -> bool) {
+        eventually(what, || self.nodes.iter().all(&met));
     }
 }
 
@@ -121,7 +128,7 @@ pub(super) fn active(node: &Edge) -> String {
     node.call::<Policy>(&["rules"], &()).version
 }
 
-fn has(node: &Edge, digest: &str) -> bool {
+pub(super) fn has(node: &Edge, digest: &str) -> bool {
     let report = node.call::<Policy>(&["rules"], &());
     report
         .versions
@@ -245,6 +252,87 @@ fn without_nats_a_node_changes_alone_and_tells_it_later() {
     assert_eq!(ttl(&fleet.nodes[1], "/a"), Some(300));
     fleet.nats.run();
     fleet.wait_for("configuration");
+}
+
+#[test]
+fn a_content_that_is_damaged_holds_up_no_other() {
+    let Some(mut fleet) = Fleet::start(2) else {
+        return;
+    };
+    drop(fleet.nodes.pop());
+    let one = &fleet.nodes[0];
+    let digest = pushed(one, &rules(300));
+    activate(one, &digest);
+    // The object in place of it has a digest that its content has not.
+    let note = json!({ "name": digest, "bucket": "TERO_MODULES", "nuid": "damaged", "size": 1,
+        "chunks": 1, "mtime": "2026-11-24T10:00:00Z", "digest": "SHA-256=AAAA" });
+    let key = base64::prelude::BASE64_URL_SAFE.encode(&digest);
+    let publish = |subject: &str, content: String| {
+        let subject = format!("$O.TERO_MODULES.{subject}");
+        fleet.nats.publish(&subject, std::iter::once(content));
+    };
+    publish("C.damaged", "x".to_owned());
+    publish(&format!("M.{key}"), note.to_string());
+    let answer = push(one, "/data/prices/versions", b"a,1\n");
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let two = builder(&fleet.origin, &fleet.nats, "two", &fleet.states[1]).start();
+    eventually("the table", || {
+        let asked = LookUpRequest::Key("a".to_owned());
+        two.ask::<LookUp>(&["prices"], &asked).json()["row"]["value"] == "1"
+    });
+    eventually("the trouble", || {
+        let nodes = heard(one);
+        let other = nodes.iter().find(|node| node.report.node == "two");
+        other.is_some_and(|other| {
+            other
+                .report
+                .troubles
+                .iter()
+                .any(|why| why.contains(&digest))
+        })
+    });
+    assert_eq!(two.metric("tero_fleet_troubles", &[]), 1.0);
+    assert_eq!(active(&two), "configuration");
+    // What this node can't tell holds up nothing, too: its own copy is damaged.
+    fleet.nats.kill();
+    eventually("no connection", || {
+        let answer: ClusterResponse = one.call::<Cluster>(&[], &());
+        answer.nats.server.is_none()
+    });
+    let answer = push(one, "/policies/rules/versions", &content(&rules(400), None));
+    let answer: PushResponse = answer.read();
+    assert!(!answer.fleet.expect("it is of a fleet").told);
+    let copies = damaged(fleet.states[0].path(), &answer.version);
+    assert!(copies > 0, "the copy of the version is a file");
+    let table = push(one, "/data/prices/versions", b"a,2\n");
+    assert_eq!(table.status, 201, "{table:?}");
+    fleet.nats.run();
+    eventually("the table", || {
+        let asked = LookUpRequest::Key("a".to_owned());
+        two.ask::<LookUp>(&["prices"], &asked).json()["row"]["value"] == "2"
+    });
+    eventually("the trouble", || {
+        let own = heard(&fleet.nodes[0]);
+        let own = own.iter().find(|node| node.report.node == "one");
+        own.is_some_and(|own| own.report.apart && own.report.troubles.len() == 1)
+    });
+}
+
+/// Damages the files that are named by a digest. Returns how many there were.
+fn damaged(folder: &std::path::Path, digest: &str) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let damaged = paths.map(|path| {
+        if path.is_dir() {
+            return damaged(&path, digest);
+        }
+        let is_named = path.to_str().is_some_and(|name| name.contains(digest));
+        if is_named {
+            std::fs::write(&path, "damaged").unwrap();
+        }
+        usize::from(is_named)
+    });
+    damaged.sum()
 }
 
 #[test]

@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::runtime::Handle;
 
 use super::streams::{ACTIVE, LEASES, MODULES};
-use super::{LiveConnection, NatsConnection, NatsError, answer, next};
+use super::{LiveConnection, NatsConnection, NatsError, answer, next, with_causes};
 use crate::cluster::bus::{
     BusError, BusReport, FleetBus, FleetListener, FleetQuestion, SharedEntry,
 };
@@ -27,6 +27,8 @@ const SHARED: &str = "versions";
 const CONTENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// The largest content that is read, in bytes.
 const MAX_CONTENT: u64 = 256 << 20;
+/// How long a node waits after it could not hear the others.
+const HEAR_AGAIN: Duration = Duration::from_secs(1);
 
 /// A fleet over NATS.
 #[derive(Debug)]
@@ -63,11 +65,18 @@ impl NatsBus {
         settings: config::Cluster,
         listener: Arc<dyn FleetListener>,
     ) {
+        let mut told = None;
         loop {
             let live = connection.connected().await;
-            if let Err(error) = hear(&live, &settings, &listener, &connection).await {
-                tracing::warn!(%error, "other nodes can't be heard");
-                Clock::real().sleep(Duration::from_secs(1)).await;
+            match hear(&live, &settings, &listener, &connection).await {
+                Ok(()) => told = None,
+                Err(error) => {
+                    if told.as_ref() != Some(&error) {
+                        tracing::warn!(%error, "other nodes can't be heard");
+                    }
+                    told = Some(error);
+                    Clock::real().sleep(HEAR_AGAIN).await;
+                }
             }
         }
     }
@@ -107,10 +116,11 @@ impl NatsBus {
     }
 
     async fn read_content(&self, digest: String) -> Result<Vec<u8>, BusError> {
-        let jetstream = self.connection.jetstream()?;
+        let live = self.connection.live()?;
         let store = answer(
             "the store of contents",
-            jetstream.get_object_store(self.settings.named(MODULES)),
+            live.jetstream
+                .get_object_store(self.settings.named(MODULES)),
         )
         .await?;
         let object = match in_time(store.get(&digest)).await? {
@@ -122,34 +132,62 @@ impl NatsBus {
             }
             Err(error) => return Err(BusError::Unreachable(error.to_string())),
         };
+        if object.info.size as u64 > MAX_CONTENT {
+            return Err(BusError::Content(format!(
+                "what the fleet keeps as {digest} is larger than {MAX_CONTENT} bytes"
+            )));
+        }
         let mut content = Vec::new();
         let mut object = object.take(MAX_CONTENT);
         let read = object.read_to_end(&mut content);
-        match Clock::real().timeout(CONTENT_TIMEOUT, read).await {
-            Ok(Ok(_)) => Ok(content),
-            Ok(Err(error)) => Err(BusError::Unreachable(error.to_string())),
-            Err(_) => Err(BusError::Unreachable(
-                "a content didn't come in time".to_owned(),
+        let clock = Clock::real();
+        let read = clock.timeout(CONTENT_TIMEOUT, read);
+        tokio::select! {
+            read = read => match read {
+                Ok(Ok(_)) => Ok(content),
+                // The connection stands. It is this content that can't be read.
+                Ok(Err(error)) => Err(BusError::Content(format!(
+                    "what the fleet keeps as {digest} can't be read: {error}"
+                ))),
+                Err(_) => Err(BusError::Content(format!(
+                    "what the fleet keeps as {digest} did not come within {CONTENT_TIMEOUT:?}"
+                ))),
+            },
+            () = self.connection.lost(live.generation) => Err(BusError::Unreachable(
+                "the connection was lost".to_owned(),
             )),
         }
     }
 
     async fn write_content(&self, digest: String, content: Vec<u8>) -> Result<(), BusError> {
-        let jetstream = self.connection.jetstream()?;
+        let live = self.connection.live()?;
         let store = answer(
             "the store of contents",
-            jetstream.get_object_store(self.settings.named(MODULES)),
+            live.jetstream
+                .get_object_store(self.settings.named(MODULES)),
         )
         .await?;
-        if in_time(store.info(&digest)).await?.is_ok() {
+        let known = in_time(store.info(&digest)).await?;
+        // One that was removed leaves a note of it.
+        if known.is_ok_and(|known| !known.deleted) {
             return Ok(());
         }
         let written = async { store.put(digest.as_str(), &mut &content[..]).await };
-        match Clock::real().timeout(CONTENT_TIMEOUT, written).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(BusError::Unreachable(error.to_string())),
-            Err(_) => Err(BusError::Unreachable(
-                "a content didn't go in time".to_owned(),
+        let clock = Clock::real();
+        let written = clock.timeout(CONTENT_TIMEOUT, written);
+        tokio::select! {
+            written = written => match written {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) => Err(BusError::Content(format!(
+                    "the fleet can't keep {digest}: {}",
+                    with_causes(&error)
+                ))),
+                Err(_) => Err(BusError::Content(format!(
+                    "the fleet did not keep {digest} within {CONTENT_TIMEOUT:?}"
+                ))),
+            },
+            () = self.connection.lost(live.generation) => Err(BusError::Unreachable(
+                "the connection was lost".to_owned(),
             )),
         }
     }

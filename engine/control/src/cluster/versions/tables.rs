@@ -63,7 +63,11 @@ impl VersionSync {
                 None if base.is_some_and(|base| base.local.as_ref() == local) => {}
                 None => self.agree_on_table(name, of_fleet),
                 Some(true) => {
-                    let next = self.told_table(name, of_fleet, local)?;
+                    let next = self.told_table(name, of_fleet, local);
+                    let change = of_fleet.map_or(0, |table| table.mark.change);
+                    let Some(next) = self.tellable(("table", name, change), next, report)? else {
+                        continue;
+                    };
                     let base = TableBase {
                         change: next.mark.change,
                         local: local.cloned(),

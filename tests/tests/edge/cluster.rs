@@ -1,5 +1,6 @@
 //! Nodes of a fleet, with real servers of NATS between them.
 
+mod credentials;
 mod history;
 mod nats;
 mod second_path;
@@ -12,8 +13,8 @@ use tero_admin_api::endpoints::{Purge, Ready};
 use tero_admin_api::{PurgeRequest, PurgeResponse, PurgeTarget, PurgeWait, ReadyRequest};
 use tero_config::Config;
 use tero_control::cluster::init::prepare_streams;
-use tero_control::cluster::prepared_stream::StreamChange;
-use tero_tests::{Answer, Edge, EdgeBuilder, Origin, Reply, eventually, folder, get};
+use tero_control::cluster::prepared_stream::{PreparedStream, StreamChange};
+use tero_tests::{Answer, Edge, EdgeBuilder, HOST, Origin, Reply, eventually, folder, get};
 
 use self::nats::{NatsServer, copy, newest, programs};
 
@@ -29,13 +30,22 @@ fn init(nats: &NatsServer) -> Vec<StreamChange> {
 
 /// The same, with more keys of `[cluster]`.
 fn init_with(nats: &NatsServer, keys: &str) -> Vec<StreamChange> {
+    let prepared = init_at(&nats.url(), keys);
+    prepared.iter().map(|stream| stream.change).collect()
+}
+
+/// The same, at this URL.
+fn init_at(nats: &str, keys: &str) -> Vec<PreparedStream> {
+    try_init_at(nats, keys).unwrap()
+}
+
+fn try_init_at(nats: &str, keys: &str) -> Result<Vec<PreparedStream>, String> {
     let text = format!(
         "[[site]]\nname = \"a\"\nhosts = [\"*\"]\norigins = [\"http://127.0.0.1:1\"]\n{}{keys}",
-        section(&nats.url(), "init")
+        section(nats, "init")
     );
     let config = Config::parse(&text, "tero.toml", folder().path()).unwrap();
-    let prepared = prepare_streams(&config.cluster.unwrap()).unwrap();
-    prepared.iter().map(|stream| stream.change).collect()
+    prepare_streams(&config.cluster.unwrap()).map_err(|error| error.to_string())
 }
 
 /// A node in front of an origin.
@@ -214,80 +224,6 @@ fn a_node_serves_without_nats_and_says_so() {
 }
 
 #[test]
-fn wrong_credentials_are_told_as_the_cause() {
-    let Some(program) = programs().pop() else {
-        return;
-    };
-    let nats = NatsServer::start(&program, &["--user", "tero", "--pass", "right"]);
-    let files = folder();
-    std::fs::write(files.path().join("password"), "wrong\n").unwrap();
-    let origin = Origin::start();
-    let password = files.path().join("password").display().to_string();
-    let keys = format!("user = \"tero\"\npassword_file = \"{password}\"\n");
-    let edge = node(&origin, &nats, "one").section(&keys).start();
-    eventually("a failure", || {
-        edge.metric("tero_cluster_nats_failures_total", &[]) > 1.0
-    });
-    assert_eq!(edge.metric("tero_cluster_nats_connected", &[]), 0.0);
-    eventually("the cause", || {
-        let answer = edge.admin_get("/ready?cluster").text();
-        answer.contains("authorization violation") && answer.contains("password_file")
-    });
-    std::fs::write(files.path().join("password"), "right\n").unwrap();
-    let edge = node(&origin, &nats, "one").section(&keys).start();
-    eventually("a connection", || {
-        edge.metric("tero_cluster_nats_connected", &[]) == 1.0
-    });
-}
-
-/// What docs/cluster.md says that a node needs, with the password `password`.
-const RIGHTS: &str = r#"
-authorization { users = [
-    { user: "operator", password: "password" }
-    { user: "node", password: "password", permissions: {
-        publish: ["tero.>", "$KV.TERO_*.>", "$O.TERO_*.>", "$JS.API.STREAM.INFO.>",
-            "$JS.API.STREAM.MSG.GET.>", "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.CREATE.>",
-            "$JS.FC.>", "$JS.API.INFO"]
-        subscribe: ["_INBOX.>", "tero.>"]
-    } }
-] }
-"#;
-
-#[test]
-fn a_node_needs_no_right_to_make_or_delete_streams() {
-    for program in programs() {
-        let files = folder();
-        let [rights, password] = ["nats.conf", "password"].map(|name| files.path().join(name));
-        std::fs::write(&rights, RIGHTS).unwrap();
-        std::fs::write(&password, "password\n").unwrap();
-        let nats = NatsServer::start(&program, &["-c", &rights.display().to_string()]);
-        let path = password.display();
-        let keys = |user: &str| format!("user = \"{user}\"\npassword_file = \"{path}\"\n");
-        init_with(&nats, &keys("operator"));
-        let origin = Origin::start();
-        origin.on("/a", page());
-        let states = [folder(), folder()];
-        let edges = ["one", "two"].map(|name| {
-            let state = &states[usize::from(name == "two")];
-            let node = versions::builder(&origin, &nats, name, state);
-            node.section(&keys("node")).start()
-        });
-        wait_until_ready(&edges);
-        edges.iter().for_each(store);
-        logged(&edges[0]);
-        eventually("a purge on the other node", || is_purged(&edges[1]));
-        eventually("nodes that hear of each other", || {
-            edges.iter().all(|edge| versions::heard(edge).len() == 2)
-        });
-        let digest = versions::pushed(&edges[0], &versions::rules(300));
-        versions::activate(&edges[0], &digest);
-        eventually("the version on the other node", || {
-            versions::active(&edges[1]) == digest
-        });
-    }
-}
-
-#[test]
 fn a_server_that_is_killed_and_comes_back_is_followed_without_a_doubt() {
     let Some(mut nats) = newest() else { return };
     init(&nats);
@@ -454,6 +390,34 @@ fn a_blind_node_does_as_its_sites_say() {
 }
 
 #[test]
+fn a_purge_that_no_node_would_read_is_refused() {
+    let Some(nats) = newest() else { return };
+    init(&nats);
+    let origin = Origin::start();
+    let edges = ["one", "two"].map(|name| node(&origin, &nats, name).start());
+    wait_until_ready(&edges);
+    // JSON writes a control character as six bytes.
+    let purge = |length: usize| {
+        let url = format!("http://{HOST}/a#{}", "\u{1}".repeat(length));
+        let request = PurgeRequest::new(PurgeTarget::Url(url), false);
+        edges[0].ask::<Purge>(&[], &request)
+    };
+    let taken = purge(5_300);
+    assert_eq!(taken.status, 200, "{taken:?}");
+    let refused = purge(5_500);
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert!(refused.text().contains("larger than 32768 bytes"));
+    let number = logged(&edges[0]).fleet.unwrap().number.unwrap();
+    eventually("the purge on the other node", || {
+        edges[1].metric(NUMBER, &[]) >= number as f64
+    });
+    for edge in &edges {
+        assert_eq!(edge.metric("tero_cluster_purges_waiting", &[]), 0.0);
+        assert_eq!(edge.metric("tero_cluster_doubts_total", &[]), 0.0);
+    }
+}
+
+#[test]
 fn a_purge_that_is_sent_again_under_its_id_is_logged_once() {
     let Some(nats) = newest() else { return };
     init(&nats);
@@ -507,7 +471,8 @@ fn a_purge_is_seen_by_all_nodes_soon() {
             };
             let begun = Instant::now();
             let answer = logged(&edges[0]).fleet.unwrap();
-            while number() < answer.number.unwrap() as f64 {}
+            let wanted = answer.number.unwrap() as f64;
+            eventually("a purge on all nodes", || number() >= wanted);
             begun.elapsed()
         })
         .collect();
@@ -516,7 +481,6 @@ fn a_purge_is_seen_by_all_nodes_soon() {
         "a purge at all nodes: median {:?}, p99 {:?}",
         waits[50], waits[98]
     );
-    assert!(waits[50] < Duration::from_secs(1), "{waits:?}");
 }
 
 #[test]

@@ -434,16 +434,19 @@ impl Complaints {
     }
 }
 
+const CURE_OF_TLS: &str =
+    "compare ca, certificate and key with the server's, and its names with `cluster.nats`";
+
 fn refusal(error: &ConnectError) -> NatsError {
     let cure = match error.kind() {
+        // A server refuses a certificate after the handshake.
+        _ if is_of_tls(error) => CURE_OF_TLS,
         ConnectErrorKind::ServerParse => "write tls://HOST:PORT",
         ConnectErrorKind::Dns => "see that the names in `cluster.nats` resolve here",
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
             "compare user and password_file, or token_file, with the server's file"
         }
-        ConnectErrorKind::Tls => {
-            "compare ca, certificate and key with the server's, and its names with `cluster.nats`"
-        }
+        ConnectErrorKind::Tls => CURE_OF_TLS,
         ConnectErrorKind::TimedOut | ConnectErrorKind::Io | ConnectErrorKind::MaxReconnects => {
             "see that a server listens there, and that the network lets this node through"
         }
@@ -452,6 +455,20 @@ fn refusal(error: &ConnectError) -> NatsError {
         cause: with_causes(error),
         cure,
     }
+}
+
+/// Whether one of the causes of an error is one of TLS.
+fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let within = error.downcast_ref::<std::io::Error>();
+        let within = within.and_then(std::io::Error::get_ref);
+        if error.is::<rustls::Error>() || within.is_some_and(|within| is_of_tls(within)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn lock(report: &Mutex<ConnectionReport>) -> MutexGuard<'_, ConnectionReport> {

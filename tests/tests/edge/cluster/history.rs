@@ -1,44 +1,64 @@
-//! Histories of a fleet: each answer carries the version of its page, and each purge has its time. No
-//! page may be served fresh longer after its purge than the site bounds it.
+//! Histories of a fleet: each answer carries the version of its page. Once a node has a purge, or knows
+//! that it may have missed it, it serves no version of before.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tero_admin_api::PurgeWait;
-use tero_tests::{A_TUESDAY_MORNING, ART, Edge, Origin, Reply, instant};
+use tero_tests::{A_TUESDAY_MORNING, ART, Edge, Origin, Reply, eventually, instant};
 use tero_time::clock::Clock;
 
 use super::nats::newest;
-use super::{init, node, purge, wait_until_ready};
+use super::{NUMBER, init, logged, node, purge, wait_until_ready};
 
-/// `max_blind` of the nodes.
-const MAX_BLIND: Duration = Duration::from_secs(6);
-/// What is allowed beside it: a look at the clock, a request under way, a busy machine.
-const SLACK: Duration = Duration::from_secs(2);
-/// How long a purge may take where nothing is wrong.
-const CALM: Duration = Duration::from_secs(2);
 /// How often the clock of the nodes is turned.
 const TICK: Duration = Duration::from_millis(20);
-/// How long the log is away.
-const OUTAGE: Duration = Duration::from_secs(10);
+/// By how much it is turned before a page that was just validated counts as older than a request.
+const SECOND: Duration = Duration::from_secs(1);
 
-/// An answer: when it was asked for, and the version that it had.
+/// An answer: where and when it was asked for, and the version that it had.
 struct SeenVersion {
+    node: usize,
     begun: Instant,
     version: u64,
 }
 
-/// A purge: when it was answered, which version it left valid, and how long an older one may be served.
-struct DonePurge {
-    at: Instant,
+/// What a node may serve to requests that begin at this time or later: this version, or later ones.
+#[derive(Debug)]
+struct AllowedVersion {
+    node: usize,
+    from: Instant,
     version: u64,
-    bound: Duration,
+}
+
+/// Ends the threads of a test, also if it fails.
+struct StopWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for StopWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// Waits until all nodes have what is in the log now.
+#[track_caller]
+fn reach(edges: &[Edge], taken_by: usize) {
+    let number = logged(&edges[taken_by]).fleet.unwrap().number.unwrap();
+    eventually("the purge on all nodes", || {
+        edges
+            .iter()
+            .all(|edge| edge.metric(NUMBER, &[]) >= number as f64)
+    });
+}
+
+fn is_blind(edge: &Edge) -> bool {
+    edge.metric("tero_cluster_blind", &[]) == 1.0
 }
 
 #[test]
 #[allow(clippy::disallowed_methods)] // The clocks of nodes run by themselves here.
-fn no_page_is_served_longer_than_its_bound() {
+fn a_node_that_has_a_purge_or_is_blind_serves_no_version_of_before() {
     let Some(mut nats) = newest() else { return };
     init(&nats);
     let version: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(1)));
@@ -57,11 +77,25 @@ fn no_page_is_served_longer_than_its_bound() {
             .to_toml();
         Edge::on_clock(&text, clock.clone(), zone)
     });
-    wait_until_ready(&edges);
-    let seen: Mutex<Vec<SeenVersion>> = Mutex::default();
     let is_over = AtomicBool::new(false);
-    let mut purges = Vec::new();
+    let seen: Mutex<Vec<SeenVersion>> = Mutex::default();
+    let look = |node: usize| {
+        let begun = Instant::now();
+        let answer = edges[node].get("/a");
+        if answer.status == 200 {
+            let version = answer.text().parse().unwrap();
+            let seen_version = SeenVersion {
+                node,
+                begun,
+                version,
+            };
+            seen.lock().unwrap().push(seen_version);
+        }
+    };
+    let mut allowed = Vec::new();
+    let (is_over, look) = (&is_over, &look);
     std::thread::scope(|scope| {
+        let _stop = StopWhenDropped(is_over);
         // The clock of the nodes runs as the real one does.
         scope.spawn(|| {
             let mut told = Instant::now();
@@ -72,62 +106,64 @@ fn no_page_is_served_longer_than_its_bound() {
                 told = now;
             }
         });
-        for edge in &edges {
-            scope.spawn(|| {
+        for node in 0..edges.len() {
+            scope.spawn(move || {
                 while !is_over.load(Relaxed) {
-                    let begun = Instant::now();
-                    let answer = edge.get("/a");
-                    if answer.status == 200 {
-                        let version = answer.text().parse().unwrap();
-                        seen.lock().unwrap().push(SeenVersion { begun, version });
-                    }
-                    std::thread::sleep(Duration::from_millis(10));
+                    look(node);
+                    std::thread::sleep(TICK);
                 }
             });
         }
-        let mut purge_once = |number: usize, bound: Duration, wait: PurgeWait| {
-            let version = version.fetch_add(1, Relaxed) + 1;
-            purge(&edges[number % 3], wait);
-            let at = Instant::now();
-            purges.push(DonePurge { at, version, bound });
+        wait_until_ready(&edges);
+        let bump = || version.fetch_add(1, Relaxed) + 1;
+        let mut allow = |nodes: &[usize], version: u64| {
+            let from = Instant::now();
+            allowed.extend(nodes.iter().map(|&node| AllowedVersion {
+                node,
+                from,
+                version,
+            }));
+            // At least one answer for each rule.
+            nodes.iter().copied().for_each(look);
         };
         for number in 0..20 {
-            purge_once(number, CALM, PurgeWait::Quorum);
-            std::thread::sleep(Duration::from_millis(50));
+            let version = bump();
+            reach(&edges, number % 3);
+            allow(&[0, 1, 2], version);
         }
         nats.kill();
-        let away = Instant::now();
-        let mut number = 0;
-        while away.elapsed() < OUTAGE {
-            purge_once(number, MAX_BLIND + SLACK, PurgeWait::None);
-            number += 1;
-            std::thread::sleep(Duration::from_millis(500));
+        eventually("blindness of all nodes", || edges.iter().all(is_blind));
+        for number in 0..3 {
+            let (version, node) = (bump(), number % 3);
+            purge(&edges[node], PurgeWait::None);
+            allow(&[node], version);
+            // What was validated at this very instant is good still.
+            let then = clock.now().saturating_add(SECOND);
+            eventually("a second", || clock.now() > then);
+            // They are blind as long as the log is away.
+            allow(&[0, 1, 2], version);
         }
         nats.run();
         wait_until_ready(&edges);
-        for number in 0..20 {
-            purge_once(number, CALM, PurgeWait::Quorum);
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        std::thread::sleep(CALM);
-        is_over.store(true, Relaxed);
-    });
-    let seen = seen.into_inner().unwrap();
-    assert!(
-        seen.len() > 500 && purges.len() > 50,
-        "{} answers",
-        seen.len()
-    );
-    for SeenVersion { begun, version } in &seen {
-        let mut broken = purges.iter().filter(|purge| {
-            *version < purge.version && begun.saturating_duration_since(purge.at) > purge.bound
+        eventually("no purge that waits", || {
+            let waiting = |edge: &Edge| edge.metric("tero_cluster_purges_waiting", &[]);
+            edges.iter().all(|edge| waiting(edge) == 0.0)
         });
-        if let Some(purge) = broken.next() {
-            let late = begun.saturating_duration_since(purge.at);
-            panic!(
-                "version {version} was served {late:?} after the purge that left {}",
-                purge.version
-            );
+        for number in 0..20 {
+            let version = bump();
+            reach(&edges, number % 3);
+            allow(&[0, 1, 2], version);
         }
+    });
+    for answer in seen.into_inner().unwrap() {
+        let broken = allowed.iter().find(|rule| {
+            rule.node == answer.node && answer.begun >= rule.from && answer.version < rule.version
+        });
+        assert!(
+            broken.is_none(),
+            "node {} served version {}: {broken:?}",
+            answer.node,
+            answer.version
+        );
     }
 }

@@ -1,8 +1,11 @@
 //! Nodes of a fleet, with real servers of NATS between them.
 
 mod credentials;
+mod faults;
 mod history;
+mod measures;
 mod nats;
+mod plans;
 mod second_path;
 mod tiers;
 mod versions;

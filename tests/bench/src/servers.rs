@@ -538,6 +538,11 @@ impl Setup<'_> {
                 &((u64::from(haproxy_mib) << 20) / 2).to_string(),
             )
             .replace("@MEMORY_MIB@", &self.start.memory_mib.to_string())
+            // At most half of the memory.
+            .replace(
+                "@OBJECT_MIB@",
+                &(self.start.memory_mib / 2).min(128).to_string(),
+            )
             // A megabyte of keys for eight thousand objects, as nginx's documentation says.
             .replace("@ZONE_MIB@", &(self.start.memory_mib / 8).to_string())
             .replace("@ADMIN@", &self.admin.to_string())

@@ -1,5 +1,6 @@
 //! Stores over disks in memory that fail, hang, fill up, and lose what was not synced.
 
+mod copies;
 mod faults;
 mod large;
 mod races;
@@ -11,17 +12,14 @@ mod files {
 #[path = "../../../../state/src/segments/shim.rs"]
 mod shim;
 
-use std::sync::atomic::Ordering;
-
 use bytes::Bytes;
 use http::HeaderMap;
 
 use super::*;
-use crate::store::stored::{StoredBody, StoredHead, WANTS_DISK};
+use crate::store::stored::{StoredBody, StoredHead};
 use crate::store::tests::{head_with, key};
 use crate::store::{PurgeWatch, Store};
 use shim::ShimDisk;
-use tero_semantics::content_coding::ContentCoding;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::validation::HeadLimits;
 use tero_semantics::vary::SecondaryKey;
@@ -525,116 +523,4 @@ fn what_is_withdrawn_or_replaced_while_it_is_written_stays_away() {
             assert!(paths.all(|path| world.body(&path).is_none()));
         }
     }
-}
-
-/// Ways in which another object comes to stand for a response in memory.
-type Copying = fn(&World, &Key, &Arc<StoredResponse>);
-
-#[test]
-fn what_is_withdrawn_or_replaced_is_not_written_when_a_copy_of_it_waits() {
-    let coded: Copying = |world, key, stored| {
-        let body = StoredBody::new(vec![Bytes::from_static(b"coded")]);
-        let added = world.store.add_coded(key, stored, ContentCoding::Br, &body);
-        assert!(added.is_some());
-    };
-    let stale: Copying = |world, _, _| world.purge("/a", PurgeMode::Soft);
-    let evicted: Copying = |world, _, _| world.evict("/a");
-    for (copying, is_withdrawn) in [coded, stale, evicted]
-        .into_iter()
-        .flat_map(|copying| [(copying, true), (copying, false)])
-    {
-        let (world, key) = (World::new(), key("/a", None));
-        world.hold_writer();
-        let head = StoredHead {
-            may_be_coded: true,
-            ..head_with(&["tag"])
-        };
-        let stored = world.put("/a", of_head(head, b"old"));
-        world.tier.offer(&key, &stored);
-        copying(&world, &key, &stored);
-        let held = world.store.peek(key.as_bytes());
-        let id = held.map_or(stored.id, |held| held.all()[0].id);
-        if is_withdrawn {
-            world.store.drop_response(&key, id);
-        } else {
-            world.put("/a", response(b"new"));
-        }
-        world.disk.set(|faults| faults.hangs = false);
-        world.tier.settle();
-        // One that comes again after it has left memory is written.
-        let found = world.killed().body("/a");
-        let is_sound = found.is_none() || !is_withdrawn && found == Some(b"new".to_vec());
-        assert!(is_sound, "{found:?}");
-    }
-}
-
-#[test]
-fn a_response_that_was_coded_while_it_waited_is_written_all_the_same() {
-    let (world, key) = (World::new(), key("/a", None));
-    world.hold_writer();
-    let head = StoredHead {
-        may_be_coded: true,
-        ..head_with(&["tag"])
-    };
-    let stored = world.put("/a", of_head(head, b"body"));
-    world.tier.offer(&key, &stored);
-    let body = StoredBody::new(vec![Bytes::from_static(b"coded")]);
-    let added = world
-        .store
-        .add_coded(&key, &stored, ContentCoding::Br, &body);
-    world.disk.set(|faults| faults.hangs = false);
-    world.tier.settle();
-    // The next 304 finds its content there.
-    world.freshen("/a", &added.unwrap());
-    world.tier.settle();
-    assert_eq!(world.figures().written_heads, 2);
-    assert_eq!(world.killed().body("/a"), Some(b"body".to_vec()));
-}
-
-#[test]
-fn a_response_that_gets_a_new_head_while_it_waits_is_written_with_it() {
-    let (world, key) = (World::new(), key("/a", None));
-    world.hold_writer();
-    let stored = world.put("/a", response(b"body"));
-    world.tier.offer(&key, &stored);
-    world.freshen("/a", &stored);
-    world.disk.set(|faults| faults.hangs = false);
-    world.tier.settle();
-    assert_eq!(world.killed().body("/a"), Some(b"body".to_vec()));
-}
-
-#[test]
-fn a_response_whose_second_use_comes_after_a_304_is_written() {
-    let world = World::new();
-    let stored = world.put("/a", response(b"a"));
-    let wants_disk = |stored: &StoredResponse| {
-        stored.uncounted_hits.swap(0, Ordering::Relaxed) & WANTS_DISK != 0
-    };
-    // The request that revalidates it has counted its hits.
-    assert!(wants_disk(&stored));
-    let new = world.freshen("/a", &stored);
-    assert!(wants_disk(&new));
-    world.write("/a", &new);
-    let newer = world.freshen("/a", &new);
-    assert!(!wants_disk(&newer), "it is written at once");
-    assert_eq!(world.killed().body("/a"), Some(b"a".to_vec()));
-}
-
-#[test]
-fn a_304_of_a_warmed_response_writes_a_head() {
-    let world = World::new();
-    let head = StoredHead {
-        warm_run: crate::run_id::RunId::new(1),
-        ..head_with(&["tag"])
-    };
-    let warmed = world.put("/a", of_head(head, &[7; 100_000]));
-    world.tier.settle();
-    let before = world.figures();
-    assert_eq!((before.written, before.written_heads), (1, 0));
-    world.freshen("/a", &warmed);
-    world.tier.settle();
-    let after = world.figures();
-    assert_eq!((after.written, after.written_heads), (2, 1));
-    assert!(after.bytes - before.bytes < 400);
-    assert_eq!(world.killed().body("/a"), Some(vec![7; 100_000]));
 }

@@ -287,10 +287,10 @@ impl DiskTier {
         self.disk_of(key).map_or(0, |disk| disk.max_object())
     }
 
-    /// Takes content of this length, which is too large for memory, as it comes; `None` if the disk of
-    /// the key can't.
-    pub fn spool(&self, key: &[u8], length: u64) -> Option<DiskSpool> {
-        self.disk_of(key)?.spool(length)
+    /// Takes content of a key that is too large for memory, as it comes: of this length, or of one that
+    /// isn't known. `None` if the disk of the key can't, or takes other content of the key just now.
+    pub fn spool(&self, key: &[u8], length: Option<u64>) -> Option<DiskSpool> {
+        self.disk_of(key)?.spool(key, length)
     }
 
     /// Offers a response for writing. Returns whether it had room; one that was written before needs

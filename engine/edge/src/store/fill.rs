@@ -23,7 +23,7 @@ use bytes::Bytes;
 
 use state::FillState;
 
-pub use budget::FillBudget;
+pub use budget::{BudgetShare, FillBudget};
 pub use reader::FillReader;
 
 /// How far a fill that no longer retains may run ahead of its quickest reader, in bytes.
@@ -70,12 +70,15 @@ pub struct Fill {
 }
 
 /// What a fill does with the bytes that it gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Retention {
     /// It keeps all of them.
     Whole,
     /// It keeps a window, and waits for its quickest reader.
     Window,
+    /// With these bytes, content of unknown length has become too large to be kept: a window from now on.
+    /// These are all of its bytes so far.
+    Outgrown(Vec<Bytes>),
 }
 
 impl Fill {
@@ -89,6 +92,11 @@ impl Fill {
             limits,
             state: Mutex::new(FillState::new(retains, head_bytes)),
         })
+    }
+
+    /// The memory that all fills share.
+    pub fn budget(&self) -> &Arc<FillBudget> {
+        &self.limits.budget
     }
 
     /// The announced length, in bytes.
@@ -133,20 +141,25 @@ impl Fill {
                     budget.take(length)
                 }
         };
-        if !(state.retains && has_room()) {
+        let retained = state.retains;
+        if !(retained && has_room()) {
             state.retains = false;
             self.limits.budget.add(length);
         }
         state.reserved += length;
         state.received = received;
         state.append(&piece);
+        let is_too_large = self.length.is_none() && received > self.limits.max_object;
+        let retention = match state.retains {
+            true => Retention::Whole,
+            false if retained && is_too_large => {
+                Retention::Outgrown(state.pieces.iter().cloned().collect())
+            }
+            false => Retention::Window,
+        };
         state.drop_unneeded(&self.limits);
         state.wake_readers();
-        Ok(if state.retains {
-            Retention::Whole
-        } else {
-            Retention::Window
-        })
+        Ok(retention)
     }
 
     /// Ends the body. Returns its pieces for the store if the fill retained them. Readers learn of

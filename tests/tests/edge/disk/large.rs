@@ -73,6 +73,30 @@ fn what_is_too_large_for_memory_streams_to_the_disk_and_from_it() {
 }
 
 #[test]
+fn content_of_unknown_length_goes_to_the_disk_once_it_is_too_large_for_memory() {
+    let (origin, folder) = (Origin::start(), folder());
+    origin.otherwise(|asked| Reply::fresh(3_600, large(&asked.target)).chunked());
+    let builder = with_small_memory(&origin, folder.path());
+    let mut edge = builder.start();
+    let whole = large("/film");
+    let first = edge.get("/film");
+    assert!(first.body == whole && first.whole);
+    eventually("it is stored", || edge.is_quiet());
+    edge.settle_disks();
+    for _ in 0..2 {
+        let answer = edge.get("/film");
+        assert_status(&answer, "tero; hit; ttl=3600; detail=\"disk\"");
+        assert!(answer.body == whole && answer.whole);
+        let part = edge.send(&get("/film").header("Range", "bytes=1000000-2200000"));
+        assert_eq!(part.status, 206);
+        assert!(part.body == whole[1_000_000..2_200_001]);
+        drop(edge);
+        edge = builder.start();
+    }
+    assert_eq!(origin.total(), 1);
+}
+
+#[test]
 fn a_304_gives_large_content_a_new_head() {
     let (origin, folder) = (large_origin(), folder());
     let builder = with_small_memory(&origin, folder.path());

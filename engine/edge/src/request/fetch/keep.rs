@@ -59,8 +59,10 @@ impl Fetch {
             .filter(|length| *length > limits.max_object)
             .and_then(|length| {
                 let disk = visit.edge.store.disk()?;
-                disk.spool(&visit.exchange.key, length)
+                disk.spool(&visit.exchange.key, Some(length))
             });
+        let may_outgrow_memory =
+            received.length.is_none() && self.goes_to_disk(limits.max_object + 1);
         let fill = Fill::new(received.length, limits, head.weight());
         // The first reader is there before the first byte, so that the fill does not take itself
         // for abandoned.
@@ -83,6 +85,7 @@ impl Fetch {
             beginning,
             fill,
             spool,
+            may_outgrow_memory,
             goal: StoreGoal::Whole(filling),
         };
         (news, Some(body))
@@ -141,6 +144,7 @@ impl Fetch {
             beginning: Vec::new(),
             fill,
             spool: None,
+            may_outgrow_memory: false,
             goal: StoreGoal::Part(Box::new(part)),
         };
         (news, Some(body))

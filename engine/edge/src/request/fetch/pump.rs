@@ -14,7 +14,7 @@ use crate::request::failure::ErrorChain;
 use crate::request::news::ResponseInFlight;
 use crate::request::visit::Visit;
 use crate::store::disk::DiskSpool;
-use crate::store::fill::{Fill, FillError, Retention};
+use crate::store::fill::{BudgetShare, Fill, FillError, Retention};
 use crate::store::stored::{StoredBody, StoredHead, StoredResponse};
 use crate::store::{Key, PurgeWatch};
 use tero_semantics::range::Partial;
@@ -30,6 +30,8 @@ pub(super) struct BodyToStore {
     pub(super) fill: Arc<Fill>,
     /// Where content goes that is too large for memory.
     pub(super) spool: Option<DiskSpool>,
+    /// Whether content of unknown length goes there once it is too large for memory.
+    pub(super) may_outgrow_memory: bool,
     pub(super) goal: StoreGoal,
 }
 
@@ -216,8 +218,24 @@ async fn push(visit: Visit<'_>, body: &mut BodyToStore, piece: Bytes) -> Result<
     if let Some(spool) = &mut body.spool {
         spool.push(&piece);
     }
-    if body.fill.push(piece).await? == Retention::Window {
-        body.permit.lend(visit.now());
+    match body.fill.push(piece).await? {
+        Retention::Whole => return Ok(()),
+        Retention::Window => {}
+        Retention::Outgrown(pieces) => {
+            if body.may_outgrow_memory {
+                body.spool = spool_with(visit, body, pieces);
+            }
+        }
     }
+    body.permit.lend(visit.now());
     Ok(())
+}
+
+/// Takes content to a disk that has become too large for memory; `None` if the disk can't take it.
+fn spool_with(visit: Visit<'_>, body: &BodyToStore, pieces: Vec<Bytes>) -> Option<DiskSpool> {
+    let mut spool = visit.edge.store.disk()?.spool(&visit.exchange.key, None)?;
+    let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+    let memory = BudgetShare::keep(body.fill.budget(), length);
+    spool.begin_with(pieces, memory);
+    Some(spool)
 }

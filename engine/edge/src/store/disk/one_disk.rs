@@ -72,8 +72,8 @@ pub(super) struct Disk {
     writers: Mutex<Vec<JoinHandle<()>>>,
     /// Withdrawals that it lacks, since it failed or too much waited.
     missed: Mutex<Vec<Key>>,
-    /// Content that streams to it.
-    spools: Mutex<Vec<Weak<SpooledParts>>>,
+    /// Content that streams to it, with the hashes of its keys.
+    spools: Mutex<Vec<(u64, Weak<SpooledParts>)>>,
     /// Whether records are being erased.
     is_erasing: AtomicBool,
     is_closing: AtomicBool,

@@ -4,10 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use foldhash::quality::RandomState;
 use tero_state::segments::layout::Extent;
 
 use crate::store::Key;
+use crate::store::fill::BudgetShare;
 use crate::store::stored::StoredResponse;
 
 /// What the writer is to do.
@@ -24,6 +26,14 @@ pub(super) enum WriteJob {
     Part {
         spool: Arc<SpooledParts>,
         bytes: Vec<u8>,
+    },
+    /// Writes the beginning of such content, which has come while memory kept it.
+    Beginning {
+        spool: Arc<SpooledParts>,
+        pieces: Vec<Bytes>,
+        /// The memory that it uses: not the queue's.
+        #[expect(dead_code, reason = "it is given back with the job")]
+        memory: BudgetShare,
     },
     /// Writes the response whose content has come in parts.
     End {
@@ -51,7 +61,10 @@ impl WriteJob {
             WriteJob::Response { key, stored } | WriteJob::End { key, stored, .. } => {
                 Some((key, stored))
             }
-            WriteJob::Removal { .. } | WriteJob::Part { .. } | WriteJob::Probe => None,
+            WriteJob::Removal { .. }
+            | WriteJob::Part { .. }
+            | WriteJob::Beginning { .. }
+            | WriteJob::Probe => None,
         }
     }
 
@@ -62,7 +75,7 @@ impl WriteJob {
             WriteJob::Removal { key } => key.weight(),
             WriteJob::Part { bytes, .. } => bytes.len() as u64,
             WriteJob::End { stored, .. } => stored.weight(),
-            WriteJob::Probe => 0,
+            WriteJob::Beginning { .. } | WriteJob::Probe => 0,
         }
     }
 }

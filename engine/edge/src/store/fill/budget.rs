@@ -74,6 +74,30 @@ impl FillBudget {
     }
 }
 
+/// Bytes of a budget. They are given back when it is dropped.
+#[derive(Debug)]
+pub struct BudgetShare {
+    budget: Arc<FillBudget>,
+    bytes: u64,
+}
+
+impl BudgetShare {
+    /// Goes on counting bytes that a fill had and is about to give back.
+    pub fn keep(budget: &Arc<FillBudget>, bytes: u64) -> BudgetShare {
+        budget.add(bytes);
+        BudgetShare {
+            budget: Arc::clone(budget),
+            bytes,
+        }
+    }
+}
+
+impl Drop for BudgetShare {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
+    }
+}
+
 impl std::fmt::Debug for FillBudget {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter

@@ -35,7 +35,12 @@ async fn a_body_beyond_max_object_reaches_its_reader_and_is_not_retained() {
     let fill = Fill::new(None, limits(10, 1_000), 0);
     let reader = fill.reader().unwrap();
     fill.push(Bytes::from_static(b"12345678")).await.unwrap();
-    fill.push(Bytes::from_static(b"9012")).await.unwrap();
+    let Ok(Retention::Outgrown(pieces)) = fill.push(Bytes::from_static(b"9012")).await else {
+        panic!("it is retained still");
+    };
+    assert_eq!(pieces.concat(), b"123456789012");
+    let pushed = fill.push(Bytes::new()).await;
+    assert_eq!(pushed, Ok(Retention::Window));
     assert_eq!(fill.finish().unwrap(), None);
     assert_eq!(
         fill.limits.budget.used(),

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+
 use super::super::queue::{SpooledParts, WriteJob};
 use super::{Disk, LARGEST_SHARE, lock};
 use crate::store::Key;
+use crate::store::fill::BudgetShare;
 use crate::store::stored::{StoredBody, StoredHead, StoredResponse};
 use tero_state::segments::layout::{MAX_EXTENTS, PIECE_BYTES};
 
@@ -14,7 +17,7 @@ const SHORTEST_PART: u64 = 256 << 10;
 const LONGEST_PART: u64 = 4 << 20;
 
 /// Content on its way to a disk, in parts. Nothing waits for it: if the disk is slower than the next
-/// hop, it gives up.
+/// hop, it gives up. Of content of unknown length, memory keeps the beginning until that is too large.
 #[derive(Debug)]
 pub struct DiskSpool {
     disk: Arc<Disk>,
@@ -22,9 +25,11 @@ pub struct DiskSpool {
     buffer: Vec<u8>,
     /// The bytes of a part.
     part_bytes: usize,
-    /// The announced length of all content, and what has come of it.
-    length: u64,
+    /// The announced length of all content, if there is one, and what has come of it.
+    length: Option<u64>,
     received: u64,
+    /// The most that is taken.
+    most: u64,
     has_given_up: bool,
 }
 
@@ -39,24 +44,34 @@ impl Disk {
             .min(self.settings.size / LARGEST_SHARE)
     }
 
-    /// Takes content of this length as it comes; `None` if it is too long, or the disk has no room
-    /// for a buffer of it.
-    pub(in crate::store::disk) fn spool(self: &Arc<Disk>, length: u64) -> Option<DiskSpool> {
-        if length > self.max_object() {
+    /// Takes content of a key as it comes; `None` if it is too long, if other content of the key is on its
+    /// way, or if the disk has no room for a buffer of it.
+    pub(in crate::store::disk) fn spool(
+        self: &Arc<Disk>,
+        key: &[u8],
+        length: Option<u64>,
+    ) -> Option<DiskSpool> {
+        let max_object = self.max_object();
+        let most = length.unwrap_or(max_object);
+        if most > max_object || most == 0 {
             return None;
         }
-        let part = part_bytes(length)
+        let part = part_bytes(most)
             .min(self.queue.max_bytes() / 4)
             .min(u64::from(self.records.segment_bytes()) / 4);
         let part = part - part % PIECE_BYTES as u64;
-        if length.div_ceil(part) > MAX_EXTENTS as u64 || !self.queue.reserve(part) {
+        let (hash, parts) = (self.records.hash(key), Arc::default());
+        let mut spools = lock(&self.spools);
+        spools.retain(|(_, spool)| spool.strong_count() > 0);
+        if spools.iter().any(|(of, _)| *of == hash) {
+            return None;
+        }
+        let is_too_long = length.is_some() && most.div_ceil(part) > MAX_EXTENTS as u64;
+        if is_too_long || !self.queue.reserve(part) {
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        let parts = Arc::default();
-        let mut spools = lock(&self.spools);
-        spools.retain(|spool| spool.strong_count() > 0);
-        spools.push(Arc::downgrade(&parts));
+        spools.push((hash, Arc::downgrade(&parts)));
         drop(spools);
         Some(DiskSpool {
             disk: Arc::clone(self),
@@ -65,15 +80,29 @@ impl Disk {
             part_bytes: part as usize,
             length,
             received: 0,
+            most,
             has_given_up: false,
         })
     }
 }
 
 impl DiskSpool {
+    /// Takes the beginning of the content, which memory has kept until now. Call it before anything is
+    /// pushed.
+    pub fn begin_with(&mut self, pieces: Vec<Bytes>, memory: BudgetShare) {
+        self.received = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let has_room = self.disk.enqueue(WriteJob::Beginning {
+            spool: Arc::clone(&self.parts),
+            pieces,
+            memory,
+        });
+        self.has_given_up |= !has_room;
+    }
+
     /// Takes bytes.
     pub fn push(&mut self, mut bytes: &[u8]) {
         self.received += bytes.len() as u64;
+        self.has_given_up |= self.received > self.most;
         while !self.has_given_up && !bytes.is_empty() {
             let room = self.part_bytes - self.buffer.len();
             let (now, later) = bytes.split_at(bytes.len().min(room));
@@ -88,10 +117,11 @@ impl DiskSpool {
     /// Stores the response, all of whose content has come, under a key. Returns whether the disk
     /// takes it: it is found once that is written.
     pub fn finish(mut self, key: &Key, head: StoredHead, purge_mark: u64) -> bool {
-        if !self.buffer.is_empty() {
+        if !self.has_given_up && !self.buffer.is_empty() {
             self.write_part();
         }
-        if self.has_given_up || self.received != self.length {
+        let is_whole = self.length.is_none_or(|length| self.received == length);
+        if self.has_given_up || !is_whole {
             return false;
         }
         let head = StoredHead {
@@ -105,7 +135,7 @@ impl DiskSpool {
             spool: Arc::clone(&self.parts),
             key: key.clone(),
             stored: Arc::new(stored),
-            length: self.length,
+            length: self.received,
         })
     }
 
@@ -115,7 +145,7 @@ impl DiskSpool {
             spool: Arc::clone(&self.parts),
             bytes,
         });
-        self.has_given_up = !has_room || self.parts.has_failed.load(Ordering::Relaxed);
+        self.has_given_up |= !has_room || self.parts.has_failed.load(Ordering::Relaxed);
     }
 }
 

@@ -82,7 +82,7 @@ impl Disk {
     /// Whether parts of content that no record names may be kept: their records may be on their way.
     fn loose_parts(&self) -> RecordFate {
         let mut spools = lock(&self.spools);
-        spools.retain(|spool| spool.strong_count() > 0);
+        spools.retain(|(_, spool)| spool.strong_count() > 0);
         if spools.is_empty() {
             RecordFate::Goes
         } else {

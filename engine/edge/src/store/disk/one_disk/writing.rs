@@ -40,7 +40,7 @@ impl Disk {
         match job {
             WriteJob::Response { key, stored } => {
                 // It may be better later, or under another head.
-                if self.write(key, stored)? == Written::No {
+                if self.write(key, stored)? == WriteOutcome::LeftOut {
                     stored.disk.give_up();
                 }
                 Ok(())
@@ -53,6 +53,20 @@ impl Disk {
                     Err(_) => spool.has_failed.store(true, Ordering::Relaxed),
                 }
                 part.map(drop)
+            }
+            WriteJob::Beginning { spool, pieces, .. } => {
+                let pieces: Vec<&[u8]> = pieces.iter().map(|piece| &piece[..]).collect();
+                let parts = self.append_parts(&pieces);
+                match parts {
+                    Ok(extents) => {
+                        lock(&spool.extents).extend(extents);
+                        Ok(())
+                    }
+                    Err(error) => {
+                        spool.has_failed.store(true, Ordering::Relaxed);
+                        Err(error)
+                    }
+                }
             }
             WriteJob::End {
                 spool,
@@ -70,7 +84,10 @@ impl Disk {
         match job {
             WriteJob::Response { stored, .. } => stored.disk.give_up(),
             WriteJob::Removal { key } => self.note_missed(key),
-            WriteJob::Part { .. } | WriteJob::End { .. } | WriteJob::Probe => {}
+            WriteJob::Part { .. }
+            | WriteJob::Beginning { .. }
+            | WriteJob::End { .. }
+            | WriteJob::Probe => {}
         }
     }
 
@@ -81,15 +98,15 @@ impl Disk {
         }
     }
 
-    fn write(&self, key: &Key, stored: &Arc<StoredResponse>) -> Result<Written, AppendError> {
+    fn write(&self, key: &Key, stored: &Arc<StoredResponse>) -> Result<WriteOutcome, AppendError> {
         let fields = stored.head.fields.to_headers(0);
         let now = self.shared.clock.now();
         // Without use for a restart: it would have to be fetched again.
         if stored.disk.is_replaced() || !stored.head.freshness.is_worth_keeping(&fields, now) {
-            return Ok(Written::No);
+            return Ok(WriteOutcome::LeftOut);
         }
         if stored.body.len() > self.max_object() {
-            return Ok(Written::No);
+            return Ok(WriteOutcome::LeftOut);
         }
         if let Some(extents) = self.content_on_disk(key, stored) {
             self.counts.written_heads.fetch_add(1, Ordering::Relaxed);
@@ -97,7 +114,7 @@ impl Disk {
         }
         if stored.body.is_outside() {
             // Its content is about to be removed, and is too large to be moved.
-            return Ok(Written::No);
+            return Ok(WriteOutcome::LeftOut);
         }
         let content = stored.body.pieces().iter();
         let content: Vec<&[u8]> = content.map(|piece| &piece[..]).collect();
@@ -134,7 +151,7 @@ impl Disk {
         key: &Key,
         stored: &Arc<StoredResponse>,
         length: u64,
-    ) -> Result<Written, AppendError> {
+    ) -> Result<WriteOutcome, AppendError> {
         let extents = std::mem::take(&mut *lock(&spool.extents));
         let written: u64 = extents.iter().map(|extent| extent.content_len).sum();
         // What could not be written has been told.
@@ -142,7 +159,7 @@ impl Disk {
             || written != length
             || stored.disk.is_replaced()
         {
-            return Ok(Written::No);
+            return Ok(WriteOutcome::LeftOut);
         }
         self.append_entry(key, stored, &[], &extents)
     }
@@ -154,9 +171,9 @@ impl Disk {
         stored: &StoredResponse,
         content: &[&[u8]],
         extents: &[Extent],
-    ) -> Result<Written, AppendError> {
+    ) -> Result<WriteOutcome, AppendError> {
         let Some(site) = self.site_name(stored.head.site) else {
-            return Ok(Written::No);
+            return Ok(WriteOutcome::LeftOut);
         };
         let head = head::save(&stored.head, &site, self.clocks());
         // Without a secondary key, it takes the place of all others.
@@ -175,7 +192,7 @@ impl Disk {
         match self.records.append(&record) {
             Ok(_) => {}
             // It stays in memory alone.
-            Err(AppendError::TooLarge) => return Ok(Written::No),
+            Err(AppendError::TooLarge) => return Ok(WriteOutcome::LeftOut),
             Err(error) => return Err(error),
         }
         self.counts.written.fetch_add(1, Ordering::Relaxed);
@@ -185,7 +202,7 @@ impl Disk {
             self.records.forget_all(self.records.hash(key.as_bytes()));
             self.append_removal(key)?;
         }
-        Ok(Written::Yes)
+        Ok(WriteOutcome::Written)
     }
 
     /// Notes that all responses of a key are gone.
@@ -301,9 +318,9 @@ impl Disk {
 
 /// Whether a response was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Written {
-    Yes,
-    No,
+enum WriteOutcome {
+    Written,
+    LeftOut,
 }
 
 /// Whether the first piece of a record's content is that of a response in memory; `None` if it can't

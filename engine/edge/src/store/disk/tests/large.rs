@@ -1,6 +1,7 @@
 //! Content that is too large for memory: it streams to the disk, and from it.
 
 use super::*;
+use crate::store::fill::{BudgetShare, FillBudget};
 use crate::store::stored::{ContentError, OutsideContent};
 
 fn bytes(length: usize) -> Vec<u8> {
@@ -19,7 +20,7 @@ fn spool(world: &World, path: &str, content: &[u8]) -> bool {
     let key = key(path, None);
     let watch = world.watch(&key);
     let length = content.len() as u64;
-    let Some(mut spool) = world.tier.spool(key.as_bytes(), length) else {
+    let Some(mut spool) = world.tier.spool(key.as_bytes(), Some(length)) else {
         return false;
     };
     for piece in content.chunks(9_000) {
@@ -82,18 +83,24 @@ fn content_is_taken_up_to_the_bound_of_the_disk() {
     let path = key("/a", None);
     // An eighth of 64 MiB.
     assert_eq!(world.tier.max_object(path.as_bytes()), 8 << 20);
-    assert!(world.tier.spool(path.as_bytes(), 8 << 20).is_some());
-    assert!(world.tier.spool(path.as_bytes(), (8 << 20) + 1).is_none());
+    assert!(world.tier.spool(path.as_bytes(), Some(8 << 20)).is_some());
+    assert!(
+        world
+            .tier
+            .spool(path.as_bytes(), Some((8 << 20) + 1))
+            .is_none()
+    );
 }
 
 #[test]
 fn content_that_ends_early_is_not_stored() {
     let world = World::new();
     let (path, content) = (key("/a", None), bytes(1_000_000));
-    let mut spool = world.tier.spool(path.as_bytes(), 1_000_001).unwrap();
+    let mut spool = world.tier.spool(path.as_bytes(), Some(1_000_001)).unwrap();
     spool.push(&content);
     assert!(!spool.finish(&path, head_with(&[]), 0));
-    let spool = world.tier.spool(path.as_bytes(), 1_000_001).unwrap();
+    world.tier.settle();
+    let spool = world.tier.spool(path.as_bytes(), Some(1_000_001)).unwrap();
     drop(spool);
     world.tier.settle();
     assert!(world.look_up("/a").is_none());
@@ -102,14 +109,59 @@ fn content_that_ends_early_is_not_stored() {
 #[test]
 fn buffers_of_many_streams_stay_within_the_queue() {
     let world = World::new();
-    let path = key("/a", None);
-    let spools: Vec<_> = (0..100)
-        .filter_map(|_| world.tier.spool(path.as_bytes(), 4 << 20))
-        .collect();
+    let spool = |number: usize| {
+        let path = key(&format!("/{number}"), None);
+        world.tier.spool(path.as_bytes(), Some(4 << 20))
+    };
+    let spools: Vec<_> = (0..100).filter_map(spool).collect();
     // 8 MiB for buffers of 256 KiB.
     assert_eq!(spools.len(), 32);
     drop(spools);
-    assert!(world.tier.spool(path.as_bytes(), 4 << 20).is_some());
+    assert!(spool(0).is_some());
+}
+
+#[test]
+fn only_one_response_of_a_key_streams_to_the_disk_at_a_time() {
+    let world = World::new();
+    let (a, b) = (key("/a", None), key("/b", None));
+    let of = |key: &Key| world.tier.spool(key.as_bytes(), Some(1_000_000));
+    let mut first = of(&a).unwrap();
+    assert!(of(&a).is_none() && of(&b).is_some());
+    let content = bytes(1_000_000);
+    first.push(&content);
+    assert!(first.finish(&a, head_with(&["tag"]), 0));
+    world.tier.settle();
+    assert!(of(&a).is_some());
+}
+
+#[test]
+fn content_of_unknown_length_streams_to_the_disk_after_what_memory_kept() {
+    let world = World::new();
+    let (path, content) = (key("/a", None), bytes(1_000_000));
+    let budget = FillBudget::new(1 << 20);
+    for most in [false, true] {
+        let mut spool = world.tier.spool(path.as_bytes(), None).unwrap();
+        let (first, rest) = content.split_at(200_001);
+        let pieces = vec![
+            Bytes::copy_from_slice(&first[..7]),
+            Bytes::copy_from_slice(&first[7..]),
+        ];
+        let memory = BudgetShare::keep(&budget, 200_001);
+        spool.begin_with(pieces, memory);
+        rest.chunks(100_000).for_each(|piece| spool.push(piece));
+        if most {
+            // More than the disk takes of one response.
+            spool.push(&vec![0; 8 << 20]);
+        }
+        assert_eq!(spool.finish(&path, head_with(&["tag"]), 0), !most);
+        world.tier.settle();
+        assert_eq!(budget.used(), 0, "the memory is given back");
+        let outside = outside(&world, "/a").expect("it is stored");
+        assert!(read(&*outside, 0).unwrap() == content);
+    }
+    let world = world.killed();
+    let outside = outside(&world, "/a").expect("it outlives a start");
+    assert!(read(&*outside, 65_530).unwrap() == content[65_530..]);
 }
 
 #[test]

@@ -95,17 +95,15 @@ pub(super) fn open_files(
     Ok((opened, next))
 }
 
-/// The entries of a segment, by its footer or else by a search.
+/// The entries of a segment, by its footer or else by a search, and whether it was searched.
 pub(super) fn entries_of(
     segment: &Segment,
     secret: &StoreSecret,
     access: Access,
-    report: &mut OpenReport,
-) -> io::Result<Vec<FooterEntry>> {
+) -> io::Result<(Vec<FooterEntry>, bool)> {
     if let Some(entries) = segment.footer()? {
-        return Ok(entries);
+        return Ok((entries, false));
     }
-    report.searched += 1;
     let mut entries = Vec::new();
     let end = segment.scan(secret, |record| {
         if record.is_listed() {
@@ -114,10 +112,11 @@ pub(super) fn entries_of(
     })?;
     segment.set_end(end);
     if access == Access::Own {
-        // The next start needn't search it. If that can't be written, it searches again.
-        let _ = segment.seal(&entries);
+        // The next start needn't search it. If that can't be written, or is lost with the power, it
+        // searches again. So nothing waits for the disk, which may have a whole segment to write.
+        let _ = segment.write_footer(&entries);
     }
-    Ok(entries)
+    Ok((entries, true))
 }
 
 /// Locks the folder until the returned value is dropped.

@@ -4,10 +4,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashTable;
 
-use super::layout::ALIGNMENT;
+use super::layout::{ALIGNMENT, RecordKind};
 
 /// Parts of the index, each with a lock of its own: a part that grows holds up few look-ups.
-const PARTS: usize = 64;
+pub(super) const INDEX_PARTS: usize = 64;
 /// The most records that are kept for one hash; the oldest go. They are variants of one key.
 pub(super) const MAX_PER_HASH: usize = 64;
 
@@ -65,10 +65,10 @@ impl RecordIndex {
     /// An empty index with room for so many records.
     pub(super) fn with_capacity(records: usize) -> RecordIndex {
         // Hashes spread unevenly: an eighth more, so that hardly any part grows.
-        let each = records.div_ceil(PARTS) * 9 / 8;
+        let each = records.div_ceil(INDEX_PARTS) * 9 / 8;
         let part = |_| Mutex::new(HashTable::with_capacity(each));
         RecordIndex {
-            parts: (0..PARTS).map(part).collect(),
+            parts: (0..INDEX_PARTS).map(part).collect(),
         }
     }
 
@@ -88,21 +88,20 @@ impl RecordIndex {
         part.find(hash, |entry| entry.hash() == hash).is_some()
     }
 
-    /// Adds a record. If there are too many of its hash, the oldest goes.
-    pub(super) fn insert(&self, hash: u64, place: RecordPlace) {
-        let mut part = self.part(hash);
-        let same = part.iter_hash(hash).filter(|entry| entry.hash() == hash);
-        let (mut count, mut oldest) = (0, None::<RecordPlace>);
-        for place in same.map(IndexEntry::place) {
-            count += 1;
-            oldest = Some(oldest.map_or(place, |oldest| oldest.min(place)));
-        }
-        if count >= MAX_PER_HASH
-            && let Some(oldest) = oldest
-        {
-            remove(&mut part, hash, oldest);
-        }
-        part.insert_unique(hash, IndexEntry::new(hash, place), IndexEntry::hash);
+    /// Has it know a record, which may end earlier ones of its hash. If there are too many of its hash, the
+    /// oldest goes.
+    pub(super) fn put(&self, kind: RecordKind, hash: u64, place: RecordPlace) {
+        put(&mut self.part(hash), kind, hash, place);
+    }
+
+    /// The same for records of one part, the oldest first.
+    pub(super) fn fill_part(
+        &self,
+        part: usize,
+        records: impl Iterator<Item = (RecordKind, u64, RecordPlace)>,
+    ) {
+        let mut part = lock(&self.parts[part]);
+        records.for_each(|(kind, hash, place)| put(&mut part, kind, hash, place));
     }
 
     /// Removes a record. Returns whether it was there.
@@ -112,14 +111,7 @@ impl RecordIndex {
 
     /// Removes all records of a hash. Returns how many those were.
     pub(super) fn remove_all(&self, hash: u64) -> usize {
-        let mut part = self.part(hash);
-        let is_it = |entry: &IndexEntry| entry.hash() == hash;
-        let mut removed = 0;
-        while let Ok(entry) = part.find_entry(hash, is_it) {
-            entry.remove();
-            removed += 1;
-        }
-        removed
+        remove_all(&mut self.part(hash), hash)
     }
 
     /// Whether a record at this place may have a key with this hash.
@@ -150,12 +142,43 @@ impl RecordIndex {
     /// The number of the part that has a hash.
     pub(super) fn part_of(hash: u64) -> usize {
         // The table takes its place from the low bits and its tag from the high ones.
-        (hash >> 40) as usize % PARTS
+        (hash >> 40) as usize % INDEX_PARTS
     }
 
     fn part(&self, hash: u64) -> MutexGuard<'_, HashTable<IndexEntry>> {
         lock(&self.parts[RecordIndex::part_of(hash)])
     }
+}
+
+fn put(part: &mut HashTable<IndexEntry>, kind: RecordKind, hash: u64, place: RecordPlace) {
+    if kind.ends_earlier() {
+        remove_all(part, hash);
+    }
+    if !kind.is_found() {
+        return;
+    }
+    let same = part.iter_hash(hash).filter(|entry| entry.hash() == hash);
+    let (mut count, mut oldest) = (0, None::<RecordPlace>);
+    for place in same.map(IndexEntry::place) {
+        count += 1;
+        oldest = Some(oldest.map_or(place, |oldest| oldest.min(place)));
+    }
+    if count >= MAX_PER_HASH
+        && let Some(oldest) = oldest
+    {
+        remove(part, hash, oldest);
+    }
+    part.insert_unique(hash, IndexEntry::new(hash, place), IndexEntry::hash);
+}
+
+fn remove_all(part: &mut HashTable<IndexEntry>, hash: u64) -> usize {
+    let is_it = |entry: &IndexEntry| entry.hash() == hash;
+    let mut removed = 0;
+    while let Ok(entry) = part.find_entry(hash, is_it) {
+        entry.remove();
+        removed += 1;
+    }
+    removed
 }
 
 fn remove(part: &mut HashTable<IndexEntry>, hash: u64, place: RecordPlace) -> bool {
@@ -189,9 +212,13 @@ mod tests {
     fn records_of_a_hash_are_found_newest_first_and_the_oldest_of_too_many_go() {
         let index = RecordIndex::with_capacity(0);
         for number in 0..MAX_PER_HASH as u32 + 3 {
-            index.insert(7, place(number / 10, 64 + number % 10 * 128));
+            index.put(
+                RecordKind::Entry,
+                7,
+                place(number / 10, 64 + number % 10 * 128),
+            );
         }
-        index.insert(7 + (1 << 33), place(0, 64));
+        index.put(RecordKind::Entry, 7 + (1 << 33), place(0, 64));
         let found = index.find(7);
         assert_eq!(found.len(), MAX_PER_HASH);
         assert!(found.is_sorted_by(|newer, older| newer > older));
@@ -202,7 +229,13 @@ mod tests {
     #[test]
     fn removed_records_and_those_of_removed_segments_are_gone() {
         let index = RecordIndex::with_capacity(10);
-        (0..6).for_each(|segment| index.insert(u64::from(segment % 2), place(segment, 64)));
+        (0..6).for_each(|segment| {
+            index.put(
+                RecordKind::Entry,
+                u64::from(segment % 2),
+                place(segment, 64),
+            )
+        });
         assert!(index.remove(1, place(5, 64)) && !index.remove(1, place(5, 64)));
         index.remove_before(2);
         assert_eq!(index.find(0), [place(4, 64), place(2, 64)]);
@@ -223,7 +256,7 @@ mod tests {
                     // Like a hash.
                     let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
                         ^ number.wrapping_mul(0xd134_2543_de82_ef95);
-                    index.insert(hash, place(1, 64));
+                    index.put(RecordKind::Entry, hash, place(1, 64));
                 }
                 assert_eq!(index.len() as u64, records);
                 let each = index.memory() as f64 / records as f64;

@@ -139,6 +139,12 @@ impl Segment {
 
     /// Writes a footer with these entries, and has all of it on disk. Nothing is appended afterwards.
     pub(super) fn seal(&self, entries: &[FooterEntry]) -> io::Result<()> {
+        self.write_footer(entries)?;
+        self.sync()
+    }
+
+    /// Writes a footer with these entries. Nothing is appended afterwards.
+    pub(super) fn write_footer(&self, entries: &[FooterEntry]) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(entries.len() * ENTRY_BYTES + TRAILER_BYTES);
         for entry in entries {
             bytes.extend_from_slice(&entry.encode());
@@ -155,7 +161,7 @@ impl Segment {
         // Behind it may be the rest of a record that was cut off.
         self.file.set_length(end)?;
         self.set_end(end);
-        self.sync()
+        Ok(())
     }
 
     /// Fills `bytes` from `offset` on.

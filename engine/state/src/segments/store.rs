@@ -5,13 +5,13 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::appender::{Appender, content_len, length_of};
 use super::files::{FileSystem, SystemFiles};
 use super::folder::{Access, OpenedFile, entries_of, lock, open_files, path_of, secret_of};
-use super::index::{RecordIndex, RecordPlace};
+use super::index::{INDEX_PARTS, RecordIndex, RecordPlace};
 use super::layout::{
     ENTRY_BYTES, Extent, FooterEntry, HEADER_BYTES, RecordKind, SegmentHeader, StoreSecret,
     TRAILER_BYTES,
@@ -23,8 +23,10 @@ use crate::lock_file::LockFile;
 
 /// How often the oldest segment is removed to append a record to a full disk.
 const MAKE_ROOM_AT_MOST: usize = 4;
-/// Threads that fill the index when a store is opened, and the records that are worth them.
-const INDEXERS: usize = 4;
+/// Threads that read footers and fill the index when a store is opened, and the segments and records that
+/// are worth them.
+const OPENERS: usize = 4;
+const FEW_SEGMENTS: usize = 8;
 const FEW_RECORDS: usize = 50_000;
 
 /// How a store keeps its segments.
@@ -102,11 +104,22 @@ impl SegmentStore {
     /// # Errors
     /// [`OpenError`] if the folder can't be read.
     pub fn look_at(path: &Path) -> Result<(SegmentStore, OpenReport), OpenError> {
+        SegmentStore::look_at_with(path, Arc::new(SystemFiles))
+    }
+
+    /// The same with something else that works on the segments.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the folder can't be read.
+    pub fn look_at_with(
+        path: &Path,
+        files: Arc<dyn FileSystem>,
+    ) -> Result<(SegmentStore, OpenReport), OpenError> {
         let settings = SegmentSettings {
             path: path.to_owned(),
             size: u64::MAX,
             segment_bytes: 0,
-            files: Arc::new(SystemFiles),
+            files,
         };
         SegmentStore::load(settings, None)
     }
@@ -129,24 +142,36 @@ impl SegmentStore {
         let (opened, next) = open_files(&path, &*settings.files, access, &mut report)?;
         let in_segments = opened.iter().rev().find_map(|opened| opened.secret);
         let secret = secret_of(&path, in_segments, access).map_err(at(&path))?;
-        let mut segments = BTreeMap::new();
-        let mut listed = Vec::new();
-        for OpenedFile {
-            path,
-            segment,
-            secret: own,
-        } in opened
-        {
-            if own.is_some_and(|own| own != secret) {
-                report.foreign.push(path);
-                continue;
-            }
-            let entries = entries_of(&segment, &secret, access, &mut report).map_err(at(&path))?;
-            listed.push((segment.number, entries));
-            segments.insert(segment.number, Arc::new(segment));
+        let is_own = |opened: &OpenedFile| opened.secret.is_none_or(|own| own == secret);
+        let (opened, foreign): (Vec<_>, Vec<_>) = opened.into_iter().partition(is_own);
+        report
+            .foreign
+            .extend(foreign.into_iter().map(|opened| opened.path));
+        let read = |OpenedFile { path, segment, .. }: &OpenedFile| {
+            entries_of(segment, &secret, access)
+                .map(|(entries, is_searched)| {
+                    (ListedSegment::new(segment.number, &entries), is_searched)
+                })
+                .map_err(at(path))
+        };
+        let threads = if opened.len() < FEW_SEGMENTS {
+            1
+        } else {
+            OPENERS
+        };
+        let read = in_parallel(&opened, threads, read);
+        let mut listed = Vec::with_capacity(opened.len());
+        for read in read {
+            let (entries, is_searched) = read?;
+            report.searched += usize::from(is_searched);
+            listed.push(entries);
         }
+        let segments = opened.into_iter().map(|opened| opened.segment);
+        let segments: BTreeMap<u32, Arc<Segment>> = segments
+            .map(|segment| (segment.number, Arc::new(segment)))
+            .collect();
         report.segments = segments.len();
-        let index = index_of(listed);
+        let index = index_of(&listed);
         report.records = index.len();
         let store = SegmentStore {
             settings,
@@ -295,7 +320,7 @@ impl SegmentStore {
                 offset: place.offset,
                 length: place.length,
             });
-            put(&self.index, record.kind, hash, place);
+            self.index.put(record.kind, hash, place);
         }
         Ok(place)
     }
@@ -453,46 +478,80 @@ impl SegmentStore {
     }
 }
 
-/// The index of the entries of all segments, the oldest first.
-fn index_of(listed: Vec<(u32, Vec<FooterEntry>)>) -> RecordIndex {
-    let records = listed.iter().map(|(_, entries)| entries.len()).sum();
-    let index = RecordIndex::with_capacity(records);
-    // Each thread has parts of the index to itself, so that the order of a key's entries stays.
-    let fill = |share: usize, of: usize| {
-        for (segment, entries) in &listed {
-            for entry in entries {
-                if RecordIndex::part_of(entry.hash) % of == share {
-                    let place = RecordPlace {
-                        segment: *segment,
-                        offset: entry.offset,
-                        length: entry.length,
-                    };
-                    put(&index, entry.kind, entry.hash, place);
-                }
-            }
+/// The entries of a segment, by the parts of the index that have them.
+struct ListedSegment {
+    number: u32,
+    parts: Vec<Vec<FooterEntry>>,
+}
+
+impl ListedSegment {
+    fn new(number: u32, entries: &[FooterEntry]) -> ListedSegment {
+        // Hashes spread unevenly: some more, so that hardly any part grows.
+        let each = entries.len() / INDEX_PARTS * 5 / 4 + 4;
+        let mut parts = vec![Vec::new(); INDEX_PARTS];
+        parts.iter_mut().for_each(|part| part.reserve_exact(each));
+        for entry in entries {
+            parts[RecordIndex::part_of(entry.hash)].push(*entry);
         }
-    };
-    if records < FEW_RECORDS {
-        fill(0, 1);
-    } else {
-        std::thread::scope(|scope| {
-            for share in 0..INDEXERS {
-                let fill = &fill;
-                scope.spawn(move || fill(share, INDEXERS));
-            }
-        });
+        ListedSegment { number, parts }
     }
+
+    fn records(&self) -> usize {
+        self.parts.iter().map(Vec::len).sum()
+    }
+}
+
+/// The index of the entries of all segments, the oldest first. It is filled part by part: a part has
+/// room in a core's cache, all of them have not.
+fn index_of(listed: &[ListedSegment]) -> RecordIndex {
+    let records = listed.iter().map(ListedSegment::records).sum();
+    let index = RecordIndex::with_capacity(records);
+    let fill = |part: &usize| {
+        let entries = listed.iter().flat_map(|segment| {
+            let entries = segment.parts[*part].iter();
+            entries.map(|entry| (entry, segment.number))
+        });
+        index.fill_part(
+            *part,
+            entries.map(|(entry, segment)| {
+                let place = RecordPlace {
+                    segment,
+                    offset: entry.offset,
+                    length: entry.length,
+                };
+                (entry.kind, entry.hash, place)
+            }),
+        );
+    };
+    let threads = if records < FEW_RECORDS { 1 } else { OPENERS };
+    in_parallel(&(0..INDEX_PARTS).collect::<Vec<_>>(), threads, fill);
     index
 }
 
-/// Has the index know a record.
-fn put(index: &RecordIndex, kind: RecordKind, hash: u64, place: RecordPlace) {
-    if kind.ends_earlier() {
-        index.remove_all(hash);
-    }
-    if kind.is_found() {
-        index.insert(hash, place);
-    }
+/// What a function makes of each of some things, in their order. So many threads do it.
+fn in_parallel<T: Sync, R: Send>(
+    things: &[T],
+    threads: usize,
+    make: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let numbered = std::iter::from_fn(|| {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            things.get(number).map(|thing| (number, make(thing)))
+        });
+        numbered.collect::<Vec<_>>()
+    };
+    let mut made = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut made = work();
+        for other in others {
+            made.extend(other.join().expect("it doesn't panic"));
+        }
+        made
+    });
+    made.sort_unstable_by_key(|(number, _)| *number);
+    made.into_iter().map(|(_, made)| made).collect()
 }
 
 /// Whether the disk has no room.

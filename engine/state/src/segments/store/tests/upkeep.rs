@@ -205,14 +205,16 @@ fn many_entries_are_indexed_in_their_order() {
             offset: 64,
             length: 128,
         };
-        (segment, (0..FEW_RECORDS as u64).map(entry).collect())
+        let entries: Vec<FooterEntry> = (0..FEW_RECORDS as u64).map(entry).collect();
+        ListedSegment::new(segment, &entries)
     };
     let later = |number: u64| match number % 3 {
         0 => RecordKind::Entry,
         1 => RecordKind::Sole,
         _ => RecordKind::Removal,
     };
-    let index = index_of(vec![of(1, |_| RecordKind::Sole), of(2, later)]);
+    let listed = [of(1, |_| RecordKind::Sole), of(2, later)];
+    let index = index_of(&listed);
     for number in 0..FEW_RECORDS as u64 {
         let found = index.find(hash(number)).into_iter();
         let segments: Vec<u32> = found.map(|place| place.segment).collect();
@@ -223,4 +225,14 @@ fn many_entries_are_indexed_in_their_order() {
         };
         assert_eq!(segments, expected, "{number}");
     }
+}
+
+#[test]
+fn what_several_threads_make_has_the_order_of_what_it_is_made_of() {
+    let things: Vec<usize> = (0..500).collect();
+    for threads in [1, 4] {
+        let made = in_parallel(&things, threads, |thing| thing * 2);
+        assert!(made.into_iter().eq((0..500).map(|thing| thing * 2)));
+    }
+    assert!(in_parallel(&[0; 0], 4, |thing| *thing).is_empty());
 }

@@ -260,7 +260,9 @@ rate_classes = ["search"]
         told,
         [
             "/search miss after 2",
-            "/search rule after 0",
+            // Over the limit.
+            "/search error after 0",
+            // Without a password.
             "/search rule after 0"
         ]
     );

@@ -116,7 +116,8 @@ impl Rehearsing {
         }
         let sent = SentAnswer {
             status: StatusCode::OK,
-            bytes: 100,
+            bytes: Some(100),
+            is_own: false,
         };
         let source = RequestSource {
             peer: Some([192, 0, 2, 1].into()),

@@ -56,8 +56,11 @@ pub trait RehearsalWorld: Send {
 pub struct SentAnswer {
     /// The status.
     pub status: StatusCode,
-    /// Bytes of content.
-    pub bytes: u64,
+    /// Bytes of content; `None` if that is not known.
+    pub bytes: Option<u64>,
+    /// Whether the server answered by itself, with a redirect, a refusal or an error: the answer says
+    /// nothing about a next hop.
+    pub is_own: bool,
 }
 
 /// A request to a next hop.

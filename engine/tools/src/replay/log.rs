@@ -53,6 +53,14 @@ pub struct LogOptions {
     pub now: Option<Timestamp>,
 }
 
+impl LogOptions {
+    /// Whether a line's time lies in the future.
+    fn is_future(&self, at: Timestamp) -> bool {
+        self.now
+            .is_some_and(|now| at > now.saturating_add(MAX_AHEAD))
+    }
+}
+
 /// Requests of one or more access logs in the order of time.
 ///
 /// The iterator gives a request, or a line that can't be used; the latter are also counted in
@@ -228,7 +236,6 @@ impl<'l> LogReader<'l> {
             let counted = lines::CountedInput::new(input, Arc::clone(&self.read_bytes));
             let options = Arc::clone(&self.options);
             let mut stream = LogStream::new(Box::new(counted), name, file, options);
-            self.report.files_opened += 1;
             stream.fill(self.window(), &mut self.report);
             self.open.push(stream);
         }
@@ -288,7 +295,7 @@ impl Iterator for LogReader<'_> {
     }
 }
 
-/// The time of a file's first request; `None` if its first lines have none.
+/// The time of a file's first request that can be used; `None` if its first lines have none.
 fn first_time(file: File, options: &LogOptions) -> io::Result<Option<Timestamp>> {
     let mut lines = lines::LogLines::new(Box::new(file));
     let mut parser = LineParser::new(&options.syntax);
@@ -298,7 +305,9 @@ fn first_time(file: File, options: &LogOptions) -> io::Result<Option<Timestamp>>
             Err(_) | Ok(None) => break,
             Ok(Some(lines::ReadLine::TooLong)) => {}
             Ok(Some(lines::ReadLine::Whole(line))) => {
-                if let ParsedLine::Request(_, record) = parser.parse(&line) {
+                if let ParsedLine::Request(_, record) = parser.parse(&line)
+                    && !options.is_future(record.at)
+                {
                     return Ok(Some(record.at));
                 }
             }

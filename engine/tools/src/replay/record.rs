@@ -185,28 +185,6 @@ impl LogRecord {
     }
 }
 
-impl LoggedCache {
-    /// Whether the client waited for the origin.
-    pub fn waited(self) -> bool {
-        match self {
-            LoggedCache::Hit | LoggedCache::Stale | LoggedCache::Own => false,
-            LoggedCache::Revalidated | LoggedCache::Miss | LoggedCache::Pass => true,
-        }
-    }
-
-    /// The name in reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            LoggedCache::Hit => "hit",
-            LoggedCache::Stale => "stale",
-            LoggedCache::Revalidated => "revalidated",
-            LoggedCache::Miss => "miss",
-            LoggedCache::Pass => "pass",
-            LoggedCache::Own => "own",
-        }
-    }
-}
-
 impl LineFault {
     /// The name in reports.
     pub fn as_str(&self) -> &'static str {

@@ -19,7 +19,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::record::{BadLine, LogRecord};
+use super::log::LogReport;
+use super::record::{BadLine, LogRecord, LoggedCache};
 use assumptions::Assumptions;
 use curve::HitCurve;
 use head::request_of;
@@ -76,8 +77,21 @@ pub struct LogSummary {
     pub without_host: u64,
     /// Requests whose line does not say how many bytes were sent.
     pub without_bytes: u64,
+    /// Requests that the server which wrote the log answered by itself.
+    pub own_answers: u64,
     /// The longest time in which nothing was asked for.
     pub longest_quiet: Duration,
+    /// What the reader of the log doubts, in sentences.
+    pub doubts: Vec<String>,
+}
+
+impl LogSummary {
+    /// Takes over what the reader of the log says: it counts every line that can't be used, and hands
+    /// over the first ones.
+    pub fn take_report(&mut self, report: &LogReport) {
+        self.bad_lines.clone_from(&report.faults);
+        self.doubts = report.doubts();
+    }
 }
 
 /// What came of a simulation.
@@ -132,7 +146,9 @@ pub fn simulate<E>(
     let shared = SharedWorld(Arc::clone(&world));
     let mut stage = stage(log.first, Box::new(shared)).map_err(SimulationError::Stage)?;
     while !second.is_empty() {
-        for record in spread(&mut second) {
+        for mut record in spread(&mut second) {
+            // The rest of a crowded second comes at its end.
+            record.at = record.at.max(log.last);
             log.longest_quiet = log.longest_quiet.max(record.at.since(log.last));
             log.last = record.at;
             rehearse(&mut *stage, &world, &record, settings, &mut log);
@@ -176,9 +192,11 @@ fn rehearse(
     log.requests += 1;
     log.without_host += u64::from(record.host.is_none());
     log.without_bytes += u64::from(record.bytes.is_none());
+    log.own_answers += u64::from(record.cache == Some(LoggedCache::Own));
     let sent = SentAnswer {
         status: record.status,
-        bytes: record.content_bytes().unwrap_or_default(),
+        bytes: record.content_bytes(),
+        is_own: record.cache == Some(LoggedCache::Own),
     };
     lock(world).hear(record, &settings.assumptions);
     stage.send(head, source, sent);

@@ -1,7 +1,6 @@
 //! What was read of a log, and what it can't tell.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::super::formats::LogFormat;
 use super::super::record::{BadLine, LogRecord};
@@ -20,16 +19,12 @@ const DAY_SECS: u64 = 86_400;
 pub struct LogReport {
     /// Files that were named.
     pub files: usize,
-    /// Files that were opened so far.
-    pub files_opened: usize,
     /// Lines that were read, empty ones and directives among them.
     pub lines: u64,
     /// Requests that were handed over.
     pub requests: u64,
     /// Requests that were sorted into the lines before them.
     pub moved: u64,
-    /// Requests by the format of their line.
-    pub formats: BTreeMap<LogFormat, u64>,
     /// Files with lines of more than one format.
     pub mixed_files: u64,
     /// Lines that could not be used, by what is wrong with them.
@@ -44,14 +39,10 @@ pub struct LogReport {
     pub last: Option<Timestamp>,
     /// Requests whose line has no host.
     pub without_host: u64,
-    /// Requests whose line has no scheme.
-    pub without_scheme: u64,
     /// Requests whose line has no length.
     pub without_bytes: u64,
     /// Requests whose line has no `User-Agent`.
     pub without_user_agent: u64,
-    /// Requests whose line doesn't say what the server's cache did.
-    pub without_cache: u64,
     /// The formats of each file's lines, as bits.
     formats_of_files: BTreeMap<u32, u8>,
 }
@@ -73,7 +64,6 @@ impl LogReport {
     }
 
     pub(super) fn add_format(&mut self, format: LogFormat, file: u32) {
-        *self.formats.entry(format).or_default() += 1;
         let bit = 1_u8 << format as u8;
         let seen = self.formats_of_files.entry(file).or_default();
         if *seen & bit == 0 {
@@ -87,10 +77,8 @@ impl LogReport {
         self.first.get_or_insert(record.at);
         self.last = Some(record.at);
         self.without_host += u64::from(record.host.is_none());
-        self.without_scheme += u64::from(record.scheme.is_none());
         self.without_bytes += u64::from(record.bytes.is_none());
         self.without_user_agent += u64::from(record.user_agent().is_none());
-        self.without_cache += u64::from(record.cache.is_none());
     }
 
     /// How many lines could not be used.
@@ -98,19 +86,13 @@ impl LogReport {
         self.faults.values().sum()
     }
 
-    /// What makes a result that is drawn from this log doubtful, in sentences.
+    /// What makes a result that is drawn from this log doubtful, in sentences: how it was read, and what
+    /// it covers.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
         if self.requests == 0 {
-            warnings.push("The log has no request.".to_owned());
-            return warnings;
+            return vec!["The log has no request.".to_owned()];
         }
-        if self.broken_files > 0 {
-            warnings.push(format!(
-                "{} of {} files could not be read to the end: their other requests are missing.",
-                self.broken_files, self.files
-            ));
-        }
+        let mut warnings = self.doubts();
         let bad = self.bad_lines() - self.broken_files;
         if bad > 0 && bad as f64 > MAX_BAD_SHARE * (self.requests + bad) as f64 {
             let faults: Vec<String> = self
@@ -122,6 +104,30 @@ impl LogReport {
                 "{bad} of {} lines could not be used ({}).",
                 self.lines,
                 faults.join(", ")
+            ));
+        }
+        if let (Some(first), Some(last)) = (self.first, self.last)
+            && last.since(first).as_secs() < 2 * DAY_SECS
+        {
+            warnings.push(
+                "The log covers less than two days: it can't tell how days differ, and the cache begins it empty."
+                    .to_owned(),
+            );
+        }
+        if self.without_bytes == self.requests {
+            warnings.push("The log has no lengths: bytes can't be told.".to_owned());
+        }
+        warnings
+    }
+
+    /// What may be missing or mixed up in what was handed over: files that broke off, lines out of order,
+    /// several formats, no devices. Part of [`LogReport::warnings`].
+    pub fn doubts(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.broken_files > 0 {
+            warnings.push(format!(
+                "{} of {} files could not be read to the end: their other requests are missing.",
+                self.broken_files, self.files
             ));
         }
         if self.faults.contains_key("out of order") {
@@ -137,31 +143,9 @@ impl LogReport {
                 self.mixed_files, self.files
             ));
         }
-        if let (Some(first), Some(last)) = (self.first, self.last)
-            && last.since(first).as_secs() < 2 * DAY_SECS
-        {
-            warnings.push(
-                "The log covers less than two days: it can't tell how days differ, and the cache begins it empty."
-                    .to_owned(),
-            );
-        }
-        let all = |count: u64| count == self.requests;
-        if all(self.without_user_agent) {
+        if self.without_user_agent == self.requests {
             warnings.push("The log has no `User-Agent`: all devices count as unknown.".to_owned());
         }
-        if all(self.without_bytes) {
-            warnings.push("The log has no lengths: bytes can't be told.".to_owned());
-        }
         warnings
-    }
-}
-
-impl fmt::Display for LogReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} requests in {} lines", self.requests, self.lines)?;
-        for (fault, count) in &self.faults {
-            write!(f, "; {fault}: {count}")?;
-        }
-        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::lines::{LogLines, ReadLine};
-use super::{LogOptions, LogReport, MAX_AHEAD};
+use super::{LogOptions, LogReport};
 use crate::replay::formats::{LineParser, ParsedLine};
 use crate::replay::record::{BadLine, LineFault, LinePlace, LogRecord};
 use tero_semantics::timestamp::Timestamp;
@@ -81,7 +81,9 @@ impl<'l> LogStream<'l> {
             let fault = match parsed {
                 ParsedLine::Nothing => continue,
                 ParsedLine::Fault(fault) => fault,
-                ParsedLine::Request(_, record) if self.is_future(record.at) => LineFault::Future,
+                ParsedLine::Request(_, record) if self.options.is_future(record.at) => {
+                    LineFault::Future
+                }
                 ParsedLine::Request(format, mut record) => {
                     report.add_format(format, self.place.file);
                     record.place = self.place;
@@ -97,12 +99,6 @@ impl<'l> LogStream<'l> {
             return Some(Err(bad));
         }
         None
-    }
-
-    fn is_future(&self, at: Timestamp) -> bool {
-        self.options
-            .now
-            .is_some_and(|now| at > now.saturating_add(MAX_AHEAD))
     }
 
     /// Reads until this many requests wait, or the file ends.

@@ -121,6 +121,32 @@ fn a_line_later_than_the_window_is_left_out_and_named() {
 }
 
 #[test]
+fn a_file_that_begins_in_the_future_is_read_in_its_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let day = 86_400;
+    let paths = [
+        write("a", line(5 * day, "/ahead") + &line(1, "/first")),
+        write("b", line(day, "/second")),
+    ];
+    let options = LogOptions {
+        now: Some(Timestamp::from_unix_secs(TIME + 2 * day)),
+        ..LogOptions::default()
+    };
+    let mut reader = LogReader::open(&paths, options).unwrap();
+    let read: Vec<String> = (&mut reader)
+        .flatten()
+        .map(|record| record.path().to_owned())
+        .collect();
+    assert_eq!(read, ["/first", "/second"]);
+    assert_eq!(reader.report().faults["in the future"], 1);
+}
+
+#[test]
 fn a_time_in_the_future_is_bad() {
     let options = LogOptions {
         now: Some(Timestamp::from_unix_secs(TIME)),

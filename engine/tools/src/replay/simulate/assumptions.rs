@@ -182,7 +182,7 @@ impl Assumptions {
                 "--assume latency=200ms",
             ),
             note(
-                "the length of content that was never sent",
+                "the length of content where a line doesn't say it",
                 format!(
                     "the length that its URL had last, or {}",
                     units::show_size(self.size)

@@ -16,9 +16,14 @@ const COLOURS: [&str; 6] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
 ];
 
+/// How lines are broken when the colours come round again, in pixels.
+const DASHES: [&str; 4] = ["", "8 4", "2 4", "8 4 2 4"];
+
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;\
 color:#1a1a1a;background:#fff}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}\
 pre{overflow-x:auto;background:#f6f6f6;padding:1rem;font-size:.8rem}svg{max-width:100%;height:auto}\
+.legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;list-style:none;padding:0;margin:.3rem 0}\
+.legend svg{width:2rem;height:.6rem;margin-right:.4rem}\
 .warning{border-left:4px solid #d55e00;padding-left:.8rem}\
 @media(prefers-color-scheme:dark){body{color:#eee;background:#161616}pre{background:#222}\
 text{fill:#ccc}}";
@@ -88,7 +93,7 @@ pub fn page(report: &ForecastReport) -> String {
     }
     let _ = write!(
         page,
-        "<h2>RequestFigures</h2><pre>{}</pre></html>",
+        "<h2>Figures</h2><pre>{}</pre></html>",
         escaped(&tables(report))
     );
     page
@@ -122,7 +127,8 @@ fn chart(
     let y = |value: f64| HEIGHT - 24.0 - (HEIGHT - 44.0) * value / top;
     let _ = write!(
         page,
-        "<h2>{title}</h2><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\" font-size=\"11\">"
+        "<h2>{title}</h2>{}<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\" font-size=\"11\">",
+        legend(series)
     );
     for step in 0..=4 {
         let value = top * f64::from(step) / 4.0;
@@ -146,7 +152,7 @@ fn chart(
         );
     }
     for (number, one) in series.iter().enumerate() {
-        let colour = COLOURS[number % COLOURS.len()];
+        let stroke = stroke(number);
         let points = one.values.iter().enumerate();
         let points = points.filter_map(|(place, value)| Some((place, (*value)?)));
         let points: Vec<String> = points
@@ -154,13 +160,34 @@ fn chart(
             .collect();
         let _ = write!(
             page,
-            "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"><title>{name}</title></polyline><text x=\"{:.1}\" y=\"12\" style=\"fill:{colour}\">{name}</text>",
+            "<polyline fill=\"none\" {stroke} points=\"{}\"><title>{name}</title></polyline>",
             points.join(" "),
-            MARGIN + 150.0 * number as f64,
             name = escaped(one.name),
         );
     }
     page.push_str("</svg>");
+}
+
+/// How the line of a series is drawn.
+fn stroke(number: usize) -> String {
+    let colour = COLOURS[number % COLOURS.len()];
+    let dashes = DASHES[number / COLOURS.len() % DASHES.len()];
+    format!("stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dashes}\"")
+}
+
+/// The names of the series, each with a piece of its line.
+fn legend(series: &[ChartSeries<'_>]) -> String {
+    let mut legend = String::from("<ul class=\"legend\">");
+    for (number, one) in series.iter().enumerate() {
+        let _ = write!(
+            legend,
+            "<li><svg viewBox=\"0 0 32 10\" aria-hidden=\"true\"><line x1=\"0\" x2=\"32\" y1=\"5\" y2=\"5\" {}/></svg>{}</li>",
+            stroke(number),
+            escaped(one.name)
+        );
+    }
+    legend.push_str("</ul>");
+    legend
 }
 
 /// Text within HTML: logs bring what clients send.

@@ -10,7 +10,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::assumptions::{Assumptions, MAX_LATENCY, ValidatorRule};
-use crate::replay::record::LogRecord;
+use crate::replay::record::{LogRecord, LoggedCache};
 use tero_edge::request::rehearsal::{OriginQuestion, OriginReply};
 use tero_semantics::path::PathPattern;
 
@@ -80,7 +80,8 @@ impl LogOrigin {
 
     /// Takes account of what a line says of its URL.
     pub(super) fn hear(&mut self, record: &LogRecord, assumptions: &Assumptions) {
-        if !matches!(record.method, Method::GET | Method::HEAD) {
+        let is_of_origin = record.cache != Some(LoggedCache::Own);
+        if !is_of_origin || !matches!(record.method, Method::GET | Method::HEAD) {
             return;
         }
         let url = url_hash(record.host_or(&assumptions.host), &record.target);
@@ -118,9 +119,12 @@ impl LogOrigin {
             .urls
             .get(&url_hash(exchange.authority.host(), target))
             .cloned();
-        // What the client was sent, unless that was about its own conditions or range.
+        // What the client was sent, unless that was about its own conditions or range, or came from the
+        // server that wrote the log.
         let sent = question.sent.filter(|sent| {
-            told_status(sent.status).is_some() && exchange.parts.method != Method::HEAD
+            !sent.is_own
+                && told_status(sent.status).is_some()
+                && exchange.parts.method != Method::HEAD
         });
         let of_url = known.as_ref();
         let status = sent
@@ -128,7 +132,7 @@ impl LogOrigin {
             .or(of_url.map(|known| known.status))
             .unwrap_or(StatusCode::OK);
         let bytes = sent
-            .map(|sent| sent.bytes)
+            .and_then(|sent| sent.bytes)
             .or(of_url.and_then(|known| known.bytes))
             .unwrap_or(self.assumptions.size);
         let mut headers = match of_url.and_then(|known| known.fields.as_deref()) {
@@ -241,6 +245,32 @@ mod tests {
             origin.hear(record, &assumptions);
         }
         origin.urls.into_values().next()
+    }
+
+    #[test]
+    fn what_the_server_answers_by_itself_says_nothing_of_the_origin() {
+        let own = LogRecord {
+            cache: Some(LoggedCache::Own),
+            status: StatusCode::MOVED_PERMANENTLY,
+            ..record(2_000, "/a")
+        };
+        assert!(known_after(std::slice::from_ref(&own)).is_none());
+        let known = known_after(&[record(1_000, "/a"), own]).unwrap();
+        assert_eq!((known.status, known.bytes), (StatusCode::OK, Some(100)));
+    }
+
+    #[test]
+    fn a_line_without_a_length_leaves_the_known_one() {
+        let untold = LogRecord {
+            bytes: None,
+            ..record(2_000, "/a")
+        };
+        assert_eq!(
+            known_after(std::slice::from_ref(&untold)).unwrap().bytes,
+            None
+        );
+        let known = known_after(&[record(1_000, "/a"), untold]).unwrap();
+        assert_eq!(known.bytes, Some(100));
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub struct NamedCount {
     pub count: u64,
 }
 
-/// RequestFigures of some requests.
+/// Figures of some requests.
 #[derive(Clone, Debug, Serialize)]
 pub struct RequestFigures {
     /// Which.
@@ -227,7 +227,7 @@ fn log_report(log: &LogSummary, tally: Option<&Tally>) -> ForecastLog {
 /// Why a forecast may be wrong.
 fn warnings(simulation: &Simulation, opening: Option<u8>) -> Vec<String> {
     let (log, tally) = (&simulation.log, &simulation.tally);
-    let mut warnings = Vec::new();
+    let mut warnings = log.doubts.clone();
     let days = tally.days.len();
     if days < MIN_DAYS {
         warnings.push(format!(
@@ -249,8 +249,14 @@ fn warnings(simulation: &Simulation, opening: Option<u8>) -> Vec<String> {
     }
     if log.without_bytes > 0 {
         warnings.push(format!(
-            "{} lines don't say how many bytes were sent: they count as none",
+            "{} lines don't say how many bytes were sent: they count as none, and their content weighs in memory what is assumed of it",
             log.without_bytes
+        ));
+    }
+    if log.own_answers > 0 {
+        warnings.push(format!(
+            "{} lines are of redirects, refusals and errors of the server that wrote the log: they say nothing of the origin, which is taken to answer as it did before, or with 200",
+            log.own_answers
         ));
     }
     if log.without_host > 0 {
@@ -352,7 +358,7 @@ fn plan(figures: &PlanFigures) -> PlanGain {
     }
 }
 
-/// RequestFigures of a cell, with intervals over the same of each day.
+/// Figures of a cell, with intervals over the same of each day.
 fn figures(name: &str, cell: &TrafficCell, days: &[TrafficCell]) -> RequestFigures {
     let OriginLoad { bytes, .. } = cell.origin;
     let outcomes = Outcome::ALL.iter().map(|outcome| NamedCount {

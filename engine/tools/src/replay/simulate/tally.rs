@@ -7,9 +7,11 @@ use chrono::{Datelike, NaiveDate, Timelike};
 use chrono_tz::Tz;
 
 use tero_edge::request::exchange::Exchange;
+use tero_edge::request::provenance::Provenance;
 use tero_edge::request::rehearsal::{OriginAsker, OriginQuestion, RehearsedAnswer};
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::counters::Traffic;
+use tero_semantics::cache_status::Forward;
 use tero_semantics::key;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::zones;
@@ -33,6 +35,45 @@ pub struct TrafficCell {
     pub traffic: Traffic,
     /// Requests to the origin.
     pub origin: OriginLoad,
+    /// Requests whose visitors waited for the origin, by why.
+    pub waits: WaitCounts,
+}
+
+/// Requests whose visitors waited for the origin, by why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WaitCounts {
+    /// The answer is not stored: of other methods, private, passed by a rule or a policy.
+    pub not_stored: u64,
+    /// Nothing was stored for the URL and the variant: not yet, or not any more.
+    pub first: u64,
+    /// The stored response was stale, and could not be used while it was revalidated.
+    pub expired: u64,
+    /// The answer is an error.
+    pub failed: u64,
+}
+
+impl WaitCounts {
+    fn count(&mut self, came: &Provenance) {
+        let is_kept = came.collapsed || came.storing.is_stored();
+        let requests = match (came.outcome, came.forward) {
+            (Outcome::Hit | Outcome::Stale | Outcome::Rule, _) => return,
+            (Outcome::Error, _) => &mut self.failed,
+            (Outcome::Pass, _) | (_, Some(Forward::Bypass | Forward::Method)) => {
+                &mut self.not_stored
+            }
+            _ if !is_kept => &mut self.not_stored,
+            (_, Some(Forward::Stale | Forward::Request | Forward::Partial)) => &mut self.expired,
+            (_, Some(Forward::UriMiss | Forward::VaryMiss) | None) => &mut self.first,
+        };
+        *requests += 1;
+    }
+
+    fn add(&mut self, other: &WaitCounts) {
+        self.not_stored += other.not_stored;
+        self.first += other.first;
+        self.expired += other.expired;
+        self.failed += other.failed;
+    }
 }
 
 /// Requests to the origin.
@@ -81,6 +122,7 @@ impl TrafficCell {
     pub fn add(&mut self, other: &TrafficCell) {
         self.traffic.add(&other.traffic);
         self.origin.add(&other.origin);
+        self.waits.add(&other.waits);
     }
 
     /// The share of visitors' requests that did not wait for the origin; `None` without requests.
@@ -136,6 +178,8 @@ pub struct Tally {
     pub urls: Option<HashMap<Box<str>, UrlFigures>>,
     /// The zone of the site that was asked first.
     pub zone: Tz,
+    /// The zone of each site.
+    pub zones: BTreeMap<Arc<str>, Tz>,
     /// URLs of which only their own lines tell something, since there are so many.
     pub forgotten_urls: u64,
     minute: BusiestMinute,
@@ -166,6 +210,7 @@ impl Tally {
             busiest: BusiestMinute::default(),
             urls: by_url.then(HashMap::new),
             zone: Tz::UTC,
+            zones: BTreeMap::new(),
             forgotten_urls: 0,
             minute: BusiestMinute::default(),
             place: LocalPlace {
@@ -212,8 +257,11 @@ impl Tally {
     /// Counts an answer.
     pub fn answered(&mut self, answer: &RehearsedAnswer<'_>) {
         let (exchange, outcome) = (answer.exchange, answer.provenance.outcome);
-        let bytes = answer.sent.bytes;
-        let count = |cell: &mut TrafficCell| cell.traffic.count(outcome, 1, bytes);
+        let bytes = answer.sent.bytes.unwrap_or_default();
+        let count = |cell: &mut TrafficCell| {
+            cell.traffic.count(outcome, 1, bytes);
+            cell.waits.count(answer.provenance);
+        };
         count(self.cell_at(exchange, exchange.wall()));
         count(
             self.sites
@@ -302,6 +350,10 @@ impl Tally {
         let zone = exchange.site.counters.zone();
         if !self.has_zone {
             (self.zone, self.has_zone) = (zone, true);
+        }
+        let site = &exchange.site.settings.name;
+        if !self.zones.contains_key(site) {
+            self.zones.insert(Arc::clone(site), zone);
         }
         let minute = at.unix_secs().div_euclid(60);
         if self.place.minute != minute || self.place.zone != zone {

@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::*;
+use crate::replay::log::{LogOptions, LogReader};
 use crate::replay::record::{LineFault, LinePlace};
 use tero_edge::request::admit::RequestSource;
 
@@ -102,6 +103,31 @@ fn requests_of_a_second_are_spread_over_it() {
 }
 
 #[test]
+fn a_crowded_second_does_not_turn_time_back() {
+    let crowd = (0..MAX_SPREAD + 3).map(|_| Ok(record(1_000, "/a")));
+    let (_, stage) = run(crowd.chain([Ok(record(2_000, "/b"))]).collect()).unwrap();
+    let times: Vec<i64> = stage.sent.borrow().iter().map(|(at, ..)| *at).collect();
+    assert!(times.is_sorted() && times.len() == MAX_SPREAD + 4);
+    assert_eq!(times.last(), Some(&2_000));
+}
+
+#[test]
+fn what_the_reader_of_a_log_doubts_is_told() {
+    let text = b"10.0.0.1 - - [24/Nov/2026:09:00:01 -0300] \"GET /a HTTP/1.1\" 200 5 \"-\" \"x\"\n\
+        {\"at\":\"2026-11-24T12:00:02Z\",\"method\":\"GET\",\"target\":\"/b\",\"status\":200,\"bytes\":5}\n\
+        nonsense\n";
+    let mut reader = LogReader::over(vec![("a.log", Box::new(&text[..]))], LogOptions::default());
+    let records: Vec<_> = (&mut reader).collect();
+    let (mut simulation, _) = run(records).unwrap();
+    simulation.log.take_report(reader.report());
+    assert_eq!(simulation.log.bad_lines["unknown format"], 1);
+    let all = [("base".to_owned(), simulation)];
+    let warnings = report::report(&all, &Assumptions::default(), Some(9)).warnings;
+    let told = |part: &str| warnings.iter().any(|warning| warning.contains(part));
+    assert!(told("lines of several formats"), "{warnings:?}");
+}
+
+#[test]
 fn bad_lines_are_counted_and_the_first_are_told_by_their_place() {
     let (simulation, _) = run(vec![
         Err(bad(LineFault::Format)),
@@ -188,6 +214,9 @@ fn a_page_has_no_script_and_no_text_of_clients_as_markup() {
     let page = page(&report);
     assert!(!page.contains("<script") && !page.contains("<b>"), "{page}");
     assert!(page.contains("&lt;script&gt;") && page.contains("<svg"));
+    assert!(
+        page.contains("<h2>Figures</h2>") && page.contains("</svg>&lt;b&gt;base&lt;/b&gt;</li>")
+    );
     assert!(
         ["src=", "href=", "url("]
             .iter()

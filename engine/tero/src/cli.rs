@@ -20,6 +20,7 @@ mod demo;
 mod disk;
 mod explain;
 mod import;
+mod log_args;
 mod maintenance;
 mod man;
 mod new;

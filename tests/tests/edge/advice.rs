@@ -68,6 +68,10 @@ fn advice_spares_visitors_the_wait_and_is_not_applied() {
     assert!(restless.contains("/api/v1/disponibilidad/*"), "{restless}");
     let never_stored = told["never_stored"].as_f64().unwrap();
     assert!((0.02..0.15).contains(&never_stored), "{never_stored}");
+    // Who still waits is told by why.
+    let waits = told["after"]["waits"].as_object().unwrap();
+    let waits: f64 = waits.values().map(|share| share.as_f64().unwrap()).sum();
+    assert!((unwaited("after") + waits - 1.0).abs() < 1e-9, "{told}");
     // The difference leads from the one file to the other, and neither is applied.
     assert_eq!(std::fs::read_to_string(&config).unwrap(), before);
     let after = std::fs::read_to_string(&better).unwrap();
@@ -85,6 +89,73 @@ fn advice_spares_visitors_the_wait_and_is_not_applied() {
                 .all(|line| after.lines().any(|other| other == *line)),
         "{added:?}"
     );
+}
+
+#[test]
+fn advice_is_about_one_site_and_tells_why_a_proposal_can_not_be_simulated() {
+    let folder = tero_tests::folder();
+    let (log, config) = (
+        folder.path().join("access.log"),
+        folder.path().join("tero.toml"),
+    );
+    let mut lines = String::new();
+    for round in 0..400 {
+        let query = if round % 2 == 0 {
+            String::new()
+        } else {
+            format!("?ref={round}")
+        };
+        for host in ["a", "b"] {
+            lines.push_str(&format!(
+                "{{\"at\":{},\"method\":\"GET\",\"host\":\"{host}.example\",\"target\":\"/{host}/page{query}\",\"status\":200,\"bytes\":5,\"etag\":\"\\\"1\\\"\"}}\n",
+                1_795_607_940 + round * 16
+            ));
+        }
+    }
+    std::fs::write(&log, lines).unwrap();
+    // Its `query` is written as a table, so that a key of this name can't be added.
+    let site = |name: &str| {
+        format!(
+            "[[site]]\nname = \"{name}\"\nhosts = [\"{name}.example\"]\norigins = [\"http://127.0.0.1:1\"]\n[site.query]\ndrop = [\"x\"]\n"
+        )
+    };
+    std::fs::write(&config, site("a") + &site("b")).unwrap();
+    let (config, log) = (text(&config), text(&log));
+    let arguments = ["advise", &config, "--log", &log, "--site", "b"];
+    let advised = run(&[&arguments[..], &["--json"]].concat());
+    assert_code(&advised, 0);
+    let told: Value = serde_json::from_str(&out(&advised)).unwrap();
+    assert_eq!(
+        (&told["site"], &told["requests"]),
+        (&"b".into(), &400.into())
+    );
+    assert_eq!(told["before"]["origin_requests"], 400);
+    let proposals = told["proposals"].as_array().unwrap();
+    let titles: Vec<&str> = proposals
+        .iter()
+        .map(|proposal| proposal["title"].as_str().unwrap())
+        .collect();
+    assert!(
+        titles.iter().any(|title| title.starts_with("/b/*: ")),
+        "{titles:?}"
+    );
+    assert!(!titles.iter().any(|title| title.contains("/a/*")));
+    let refused = proposals
+        .iter()
+        .find(|proposal| proposal["title"].as_str().unwrap().contains(": ref"))
+        .unwrap();
+    assert!(
+        refused["refused"]
+            .as_str()
+            .unwrap()
+            .contains("duplicate key"),
+        "{refused}"
+    );
+    let advised = run(&arguments);
+    assert_code(&advised, 0);
+    for part in ["400 requests of b.", "can't be simulated", "What bounds it"] {
+        assert!(out(&advised).contains(part), "{part}: {}", out(&advised));
+    }
 }
 
 #[test]

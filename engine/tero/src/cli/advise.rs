@@ -5,23 +5,24 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use chrono_tz::Tz;
 use clap::Args;
 use serde::Serialize;
 
 use super::compile::compiler;
 use super::config_args::ConfigArgs;
+use super::log_args::LogArgs;
 use super::report::report as mistakes;
 use super::serve::with_causes;
-use super::simulate::assumed_by;
 use super::{colours, fail, print, print_json, used_wrongly};
-use tero_config::Config;
+use tero_config::{Config, Site};
 use tero_control::rehearsal::EdgeRehearsal;
 use tero_policy_host::device::classify;
 use tero_time::clock::Clock;
 use tero_time::zones;
 use tero_tools::replay::advice::{ConfigText, LogStudy, Proposal, difference};
-use tero_tools::replay::formats::{FieldMap, LogFormat, LogSyntax};
-use tero_tools::replay::log::{LogOptions, LogReader, LogReport};
+use tero_tools::replay::log::{LogOptions, LogReport};
+use tero_tools::replay::simulate::tally::TrafficCell;
 use tero_tools::replay::simulate::{Simulation, SimulationSettings, simulate};
 
 const EXAMPLE: &str = "\
@@ -53,21 +54,11 @@ const MOST_RISE_OF_ORIGIN: f64 = 0.10;
 pub(super) struct AdviseCommand {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Access logs, plain or compressed (gzip, Zstandard)
-    #[arg(long, required = true, value_name = "FILE", num_args = 1..)]
-    log: Vec<PathBuf>,
-    /// The format of the log: combined, w3c or json [default: each line tells]
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
-    /// What keys of JSON lines mean: tero, cloudflare, fastly, or FACT=KEY; split by commas
-    #[arg(long, value_name = "MAP")]
-    fields: Option<String>,
+    #[command(flatten)]
+    log: LogArgs,
     /// The site that is advised [default: the first]
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
-    /// States an assumption, as for `tero simulate`: NAME=VALUE; may be repeated
-    #[arg(long, value_name = "NAME=VALUE")]
-    assume: Vec<String>,
     /// Writes the configuration with all that helps to another file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -79,10 +70,25 @@ pub(super) struct AdviseCommand {
 /// What a simulation says of a configuration.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct AdviceFigures {
-    /// The share of looked-up requests whose visitor did not wait for the origin.
+    /// The share of requests whose visitor did not wait for the origin.
     unwaited: f64,
     /// Requests to the origin.
     origin_requests: u64,
+    /// What bounds `unwaited`.
+    waits: WaitShares,
+}
+
+/// The shares of requests whose visitors wait for the origin, by why.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct WaitShares {
+    /// The answer is not stored.
+    not_stored: f64,
+    /// Nothing is stored for the page and the variant: not yet, or not any more.
+    first: f64,
+    /// The stored response has expired, and so has its stale window.
+    expired: f64,
+    /// The answer is an error.
+    failed: f64,
 }
 
 /// A proposal with its gain.
@@ -90,8 +96,10 @@ struct AdviceFigures {
 struct AdviceItem {
     title: String,
     reason: String,
-    /// With it alone; `None` where it can't be written into the configuration.
+    /// With it alone; `None` where it can't be written into the configuration, or not simulated.
     figures: Option<AdviceFigures>,
+    /// Why it can't be simulated, alone or beside the others: a policy may refuse its settings.
+    refused: Option<String>,
     /// It helps, and is part of the difference.
     helps: bool,
 }
@@ -99,12 +107,16 @@ struct AdviceItem {
 /// What is advised.
 #[derive(Debug, Serialize)]
 struct AdviceReport {
+    site: String,
+    /// Requests of the site.
     requests: u64,
     before: AdviceFigures,
     after: AdviceFigures,
     proposals: Vec<AdviceItem>,
     /// The share of requests whose answers are not stored: their visitors wait in any case.
     never_stored: f64,
+    /// The share of requests that were not studied: their paths can't be written as patterns.
+    not_plain: f64,
     /// Patterns that bound the gain, with their share of the requests.
     restless: Vec<(String, f64)>,
     warnings: Vec<String>,
@@ -117,7 +129,7 @@ impl AdviseCommand {
         if self.out.as_deref() == Some(&path) {
             return used_wrongly("--out names the configuration itself: nothing is applied to it");
         }
-        if self.log.iter().any(|log| log.as_os_str() == "-") {
+        if self.log.has_standard_input() {
             return used_wrongly("the log is read several times: it can't be standard input");
         }
         let config = match Config::load(&path) {
@@ -161,32 +173,11 @@ impl AdviseCommand {
     }
 
     fn settings(&self, config: &Config) -> Result<(LogOptions, SimulationSettings), String> {
-        let format = match &self.format {
-            None => None,
-            Some(name) => Some(
-                LogFormat::from_name(name)
-                    .ok_or_else(|| "--format is combined, w3c or json".to_owned())?,
-            ),
-        };
-        let fields = match &self.fields {
-            None => FieldMap::default(),
-            Some(map) => FieldMap::parse(map).map_err(|error| error.to_string())?,
-        };
-        let mut assumptions = assumed_by(config);
-        for assumption in &self.assume {
-            assumptions
-                .state(assumption)
-                .map_err(|error| error.to_string())?;
-        }
         let settings = SimulationSettings {
-            assumptions,
+            assumptions: self.log.assumptions(config)?,
             ..SimulationSettings::default()
         };
-        let options = LogOptions {
-            syntax: LogSyntax { format, fields },
-            now: Some(Clock::real().now()),
-        };
-        Ok((options, settings))
+        Ok((self.log.options()?, settings))
     }
 }
 
@@ -213,9 +204,10 @@ impl Advisor<'_> {
         let base = ConfigText::new(text, &site.name);
         self.tell("the configuration as it is");
         let simulation = self.simulation(&base)?;
-        let before = AdviceFigures::of(&simulation);
-        let mut study = LogStudy::new(simulation.tally.zone);
-        let log = self.study(&mut study)?;
+        let before = AdviceFigures::of(&simulation, &site.name);
+        let zone = simulation.tally.zones.get(&site.name).copied();
+        let mut study = LogStudy::new(zone.unwrap_or(Tz::UTC));
+        let log = self.study(&mut study, config, site)?;
         let mut better = BetterConfig {
             text: base.clone(),
             figures: before,
@@ -229,11 +221,13 @@ impl Advisor<'_> {
         }
         let name = self.command.config.path().display().to_string();
         let report = AdviceReport {
-            requests: log.requests,
+            site: site.name.to_string(),
+            requests: study.requests(),
             before,
             after: better.figures,
             proposals: items,
             never_stored: study.never_stored(),
+            not_plain: study.not_plain(),
             restless: study.bounds(),
             warnings: log.warnings(),
             difference: difference(&name, text, better.text.as_str()),
@@ -241,19 +235,28 @@ impl Advisor<'_> {
         Ok((report, better.text))
     }
 
-    fn study(&self, study: &mut LogStudy) -> Result<LogReport, String> {
-        let mut reader = self.open()?;
+    /// Studies the requests of a site.
+    fn study(
+        &self,
+        study: &mut LogStudy,
+        config: &Config,
+        site: &Site,
+    ) -> Result<LogReport, String> {
+        let mut reader = self.command.log.open(self.options.clone())?;
+        let assumed = &self.settings.assumptions.host;
         for record in (&mut reader).flatten() {
-            study.add(&record, classify(&record.request).as_str());
+            let of = config.site_of(record.host_or(assumed));
+            if of.is_some_and(|of| of.name == site.name) {
+                study.add(&record, classify(&record.request).as_str());
+            }
         }
         match study.requests() {
-            0 => Err("the log has no request that can be used".to_owned()),
+            0 => Err(format!(
+                "the log has no request for the site {} that can be used",
+                site.name
+            )),
             _ => Ok(reader.report().clone()),
         }
-    }
-
-    fn open(&self) -> Result<LogReader<'static>, String> {
-        LogReader::open(&self.command.log, self.options.clone()).map_err(|error| error.to_string())
     }
 
     /// Simulates a proposal alone, and adds it to what is better if it helps there too.
@@ -264,28 +267,36 @@ impl Advisor<'_> {
         before: AdviceFigures,
         better: &mut BetterConfig,
     ) -> AdviceItem {
-        // A policy may refuse what is written into its settings: the proposal is then for a person.
-        let figures = |config: ConfigText| self.simulate(&config).ok();
-        let alone = edited(base, &proposal).and_then(figures);
+        let alone = edited(base, &proposal).map(|text| self.simulate(&text));
+        let (figures, mut refused) = match alone {
+            None => (None, None),
+            Some(Ok(figures)) => (Some(figures), None),
+            Some(Err(error)) => (None, Some(error)),
+        };
         let mut helps = false;
-        if alone.is_some_and(|alone| alone.is_better_than(before))
+        if figures.is_some_and(|alone| alone.is_better_than(before))
             && let Some(text) = edited(&better.text, &proposal)
-            && let Ok(figures) = self.simulate(&text)
-            && figures.is_better_than(better.figures)
         {
-            *better = BetterConfig { text, figures };
-            helps = true;
+            match self.simulate(&text) {
+                Ok(figures) if figures.is_better_than(better.figures) => {
+                    *better = BetterConfig { text, figures };
+                    helps = true;
+                }
+                Ok(_) => {}
+                Err(error) => refused = Some(format!("beside the others: {error}")),
+            }
         }
         AdviceItem {
             title: proposal.title,
             reason: proposal.reason,
-            figures: alone,
+            figures,
+            refused,
             helps,
         }
     }
 
     fn simulate(&self, text: &ConfigText) -> Result<AdviceFigures, String> {
-        Ok(AdviceFigures::of(&self.simulation(text)?))
+        Ok(AdviceFigures::of(&self.simulation(text)?, text.site()))
     }
 
     fn simulation(&self, text: &ConfigText) -> Result<Simulation, String> {
@@ -295,7 +306,7 @@ impl Advisor<'_> {
         let config =
             Config::parse(text.as_str(), &name, folder).map_err(|errors| errors.to_string())?;
         let compiler = compiler();
-        let records = self.open()?;
+        let records = self.command.log.open(self.options.clone())?;
         let stage = |begin, world| EdgeRehearsal::boxed(&config, &compiler, begin, world, true);
         // What plans and origins do on a real edge is worth a line in its log. Here it isn't real.
         let quiet = tracing::subscriber::NoSubscriber::default();
@@ -324,11 +335,23 @@ fn edited(config: &ConfigText, proposal: &Proposal) -> Option<ConfigText> {
 }
 
 impl AdviceFigures {
-    fn of(simulation: &Simulation) -> AdviceFigures {
-        let total = simulation.tally.total();
+    fn of(simulation: &Simulation, site: &str) -> AdviceFigures {
+        let of_site = simulation.tally.sites.get(site).copied();
+        let TrafficCell {
+            traffic,
+            origin,
+            waits,
+        } = of_site.unwrap_or_default();
+        let share = |count: u64| count as f64 / traffic.requests.total().max(1) as f64;
         AdviceFigures {
-            unwaited: total.unwaited().unwrap_or(0.0),
-            origin_requests: total.origin.requests(),
+            unwaited: of_site.unwrap_or_default().unwaited().unwrap_or(0.0),
+            origin_requests: origin.requests(),
+            waits: WaitShares {
+                not_stored: share(waits.not_stored),
+                first: share(waits.first),
+                expired: share(waits.expired),
+                failed: share(waits.failed),
+            },
         }
     }
 
@@ -351,8 +374,9 @@ impl AdviceReport {
         // A string takes all that is written to it.
         let _ = writeln!(
             text,
-            "{} requests. No wait: {:.1} % as it is, {:.1} % with what helps. Origin: {} and {} requests.",
+            "{} requests of {}. No wait: {:.1} % as it is, {:.1} % with what helps. Origin: {} and {} requests.",
             self.requests,
+            self.site,
             100.0 * self.before.unwaited,
             100.0 * self.after.unwaited,
             self.before.origin_requests,
@@ -362,11 +386,12 @@ impl AdviceReport {
             let _ = writeln!(text, "warning: {warning}");
         }
         for item in &self.proposals {
-            let gain = match item.figures {
-                None => {
+            let gain = match (item.figures, &item.refused) {
+                (None, None) => {
                     "not written here: the configuration says it already, or elsewhere".to_owned()
                 }
-                Some(figures) => format!(
+                (_, Some(error)) => format!("left out, can't be simulated: {error}"),
+                (Some(figures), None) => format!(
                     "{}: no wait {:+.2} points, origin {:+.1} %",
                     if item.helps { "helps" } else { "left out" },
                     100.0 * (figures.unwaited - self.before.unwaited),
@@ -375,21 +400,45 @@ impl AdviceReport {
             };
             let _ = write!(text, "\n{}\n  {}\n  {gain}\n", item.title, item.reason);
         }
-        let _ = write!(
-            text,
-            "\n{:.1} % of the requests are for what is not stored (private, other methods, errors): their visitors wait.\n",
-            100.0 * self.never_stored
-        );
+        self.write_bounds(&mut text);
         for (pattern, share) in &self.restless {
-            let _ = write!(
+            let _ = writeln!(
                 text,
-                "\n{pattern}, {:.1} % of the requests, changes so often that 15 s are too long: its visitors wait.\n",
+                "  {pattern}, {:.1} % of all, changes so often that 15 s are too long",
                 100.0 * share
+            );
+        }
+        if self.not_plain > 0.0 {
+            let _ = writeln!(
+                text,
+                "{:.1} % of the requests were not studied: their paths are long, or have signs that mean something in a configuration.",
+                100.0 * self.not_plain
             );
         }
         if !self.difference.is_empty() {
             let _ = write!(text, "\n{}", self.difference);
         }
         text
+    }
+
+    /// Says why visitors still wait, and what no lifetime changes.
+    fn write_bounds(&self, text: &mut String) {
+        let waits = self.after.waits;
+        let most = 1.0 - waits.not_stored - waits.first - waits.failed;
+        let _ = write!(
+            text,
+            "\nWhat bounds it: with what helps, {:.1} % of the requests still wait.\n\
+            \x20 {:.1} %: the answer is not stored (private, other methods, passed, an error of the site)\n\
+            \x20 {:.1} %: nothing is stored for the page and the variant, not yet or not any more\n\
+            \x20 {:.1} %: what is stored has expired, and its stale window too\n\
+            \x20 {:.1} %: the answer is an error of the edge\n\
+            Lifetimes and stale windows change the third only: they bring {:.1} % without a wait at most. More needs warming, memory, fewer variants, or answers that may be stored.\n",
+            100.0 * (1.0 - self.after.unwaited),
+            100.0 * waits.not_stored,
+            100.0 * waits.first,
+            100.0 * waits.expired,
+            100.0 * waits.failed,
+            100.0 * most,
+        );
     }
 }

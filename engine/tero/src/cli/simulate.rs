@@ -11,19 +11,18 @@ use clap::Args;
 
 use super::compile::compiler;
 use super::config_args::ConfigArgs;
+use super::log_args::LogArgs;
+use super::serve::with_causes;
 use super::{colours, fail, print, print_json, report as mistakes, used_wrongly};
 use tero_config::units;
 use tero_config::{Config, ModuleSource};
 use tero_control::rehearsal::EdgeRehearsal;
 use tero_policy_host::check::check_file;
-use tero_semantics::authority::Scheme;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 use tero_time::zones;
-use tero_tools::replay::formats::{FieldMap, LogFormat, LogSyntax};
 use tero_tools::replay::log::{LogOptions, LogReader};
 use tero_tools::replay::record::{BadLine, LogRecord};
-use tero_tools::replay::simulate::assumptions::Assumptions;
 use tero_tools::replay::simulate::report::report;
 use tero_tools::replay::simulate::text::tables;
 use tero_tools::replay::simulate::{
@@ -57,15 +56,8 @@ const NO_BOUND: u64 = 1 << 42;
 pub(super) struct SimulateCommand {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Access logs, plain or compressed (gzip, Zstandard); `-` is standard input
-    #[arg(long, required = true, value_name = "FILE", num_args = 1..)]
-    log: Vec<PathBuf>,
-    /// The format of the log: combined, w3c or json [default: each line tells]
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
-    /// What keys of JSON lines mean: tero, cloudflare, fastly, or FACT=KEY; split by commas
-    #[arg(long, value_name = "MAP")]
-    fields: Option<String>,
+    #[command(flatten)]
+    log: LogArgs,
     /// Another configuration to compare with
     #[arg(long, value_name = "FILE")]
     against: Vec<PathBuf>,
@@ -81,9 +73,6 @@ pub(super) struct SimulateCommand {
     /// Tells the hit rate for every size of the memory
     #[arg(long)]
     curve: bool,
-    /// States an assumption: NAME=VALUE; may be repeated
-    #[arg(long, value_name = "NAME=VALUE")]
-    assume: Vec<String>,
     /// The local hour in which the site opens: 0 to 23 [default: when requests rise most]
     #[arg(long, value_name = "HOUR")]
     opening: Option<u8>,
@@ -120,9 +109,7 @@ impl SimulateCommand {
             Ok(settings) => settings,
             Err(message) => return used_wrongly(&message),
         };
-        if scenarios.len() + usize::from(self.curve) > 1
-            && self.log.iter().any(|path| path.as_os_str() == "-")
-        {
+        if scenarios.len() + usize::from(self.curve) > 1 && self.log.has_standard_input() {
             return used_wrongly(
                 "standard input is read once: only one simulation can be made of it",
             );
@@ -199,32 +186,15 @@ impl SimulateCommand {
 
     /// How the log is read and rehearsed.
     fn settings(&self, config: &Config) -> Result<(SimulationSettings, LogOptions), String> {
-        let mut assumptions = assumed_by(config);
-        for text in &self.assume {
-            assumptions.state(text).map_err(|error| error.to_string())?;
-        }
-        let format = self.format.as_deref().map(|name| {
-            LogFormat::from_name(name)
-                .ok_or_else(|| format!("--format {name}: there are combined, w3c and json"))
-        });
-        let fields = self.fields.as_deref().map(FieldMap::parse);
-        let fields = fields.transpose().map_err(|error| error.to_string())?;
-        let options = LogOptions {
-            syntax: LogSyntax {
-                format: format.transpose()?,
-                fields: fields.unwrap_or_default(),
-            },
-            now: Some(Clock::real().wall()),
-        };
         let is_compared = !(self.against.is_empty() && self.policy.is_empty())
             || self.without_warming
             || !self.memory.is_empty();
         let settings = SimulationSettings {
-            assumptions,
+            assumptions: self.log.assumptions(config)?,
             curve: false,
             by_url: is_compared,
         };
-        Ok((settings, options))
+        Ok((settings, self.log.options()?))
     }
 
     /// The simulation in which nothing is evicted, for the curve.
@@ -256,10 +226,9 @@ impl SimulateCommand {
         options: LogOptions,
         title: &str,
     ) -> Result<Simulation, String> {
-        let reader = LogReader::open(&self.log, options).map_err(|error| error.to_string())?;
         let read = Rc::new(Cell::new(None));
-        let records = WatchedLog {
-            reader,
+        let mut records = WatchedLog {
+            reader: self.log.open(options)?,
             read: Rc::clone(&read),
         };
         let mut progress = ProgressBar::new(title, read);
@@ -270,35 +239,14 @@ impl SimulateCommand {
         // What plans and origins do on a real edge is worth a line in its log. Here it isn't real.
         let quiet = tracing::subscriber::NoSubscriber::default();
         let simulation = tracing::subscriber::with_default(quiet, || {
-            simulate(records, settings, stage, &mut |so_far| {
+            simulate(&mut records, settings, stage, &mut |so_far| {
                 progress.tell(so_far)
             })
         });
         progress.clear();
-        simulation.map_err(|error| match std::error::Error::source(&error) {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        })
-    }
-}
-
-/// What a configuration lets assume: the first host that it names, and https where it redirects to it.
-pub(super) fn assumed_by(config: &Config) -> Assumptions {
-    let hosts = config.sites.iter().flat_map(|site| &site.hosts);
-    let host = hosts.into_iter().find(|host| !host.contains('*'));
-    let redirects = config
-        .sites
-        .iter()
-        .any(|site| site.redirect_to_https != tero_config::HttpsRedirect::Off);
-    let assumed = Assumptions::default();
-    Assumptions {
-        host: host.cloned().unwrap_or(assumed.host),
-        scheme: if redirects {
-            Scheme::Https
-        } else {
-            Scheme::Http
-        },
-        ..assumed
+        let mut simulation = simulation.map_err(|error| with_causes(&error))?;
+        simulation.log.take_report(records.reader.report());
+        Ok(simulation)
     }
 }
 

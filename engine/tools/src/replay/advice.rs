@@ -8,6 +8,7 @@
 mod changes;
 mod edit;
 mod patch;
+mod plain;
 mod query;
 mod rush;
 mod siblings;
@@ -50,6 +51,7 @@ pub struct LogStudy {
     rush: RushStudy,
     requests: u64,
     never_stored: u64,
+    not_plain: u64,
 }
 
 /// A request, as the studies see it.
@@ -76,12 +78,17 @@ impl LogStudy {
             rush: RushStudy::new(zone),
             requests: 0,
             never_stored: 0,
+            not_plain: 0,
         }
     }
 
     /// Hears a request of the log. `device` is the class of its device.
     pub fn add(&mut self, record: &LogRecord, device: &str) {
         self.requests += 1;
+        // What the server answered by itself tells nothing of the site's content.
+        if record.cache == Some(LoggedCache::Own) {
+            return;
+        }
         if !may_be_stored(record) {
             self.never_stored += 1;
             return;
@@ -91,9 +98,13 @@ impl LogStudy {
             (None, Some(bytes)) => (hashed(&bytes), false),
             (None, None) => return,
         };
+        let Some(pattern) = plain::pattern_of(record.path()) else {
+            self.not_plain += 1;
+            return;
+        };
         let answer = StudiedAnswer {
             record,
-            pattern: &pattern_of(record.path()),
+            pattern: &pattern,
             device,
             content,
             has_tag,
@@ -113,6 +124,12 @@ impl LogStudy {
     /// GET, and statuses other than 200.
     pub fn never_stored(&self) -> f64 {
         self.never_stored as f64 / self.requests.max(1) as f64
+    }
+
+    /// The share of requests that were not studied: no pattern is made of their path, since it is long, or
+    /// has signs that mean something in a configuration.
+    pub fn not_plain(&self) -> f64 {
+        self.not_plain as f64 / self.requests.max(1) as f64
     }
 
     /// What it proposes for this configuration, the greatest expected gain first.
@@ -135,7 +152,7 @@ impl LogStudy {
 
 /// Proposes revalidation ahead where the site has none.
 fn refresh_ahead(config: &ConfigText) -> Option<Proposal> {
-    (!config.has_table("site.refresh_ahead")).then(|| Proposal {
+    (!config.site_has_table("refresh_ahead")).then(|| Proposal {
         title: "revalidate popular responses before they expire".to_owned(),
         reason: "the site has no [site.refresh_ahead]: the first visitor after each expiry waits, or gets a stale response"
             .to_owned(),
@@ -157,14 +174,6 @@ fn may_be_stored(record: &LogRecord) -> bool {
         && record.cache != Some(LoggedCache::Pass)
         && !directives.no_store
         && !directives.private.is_all()
-}
-
-/// The pattern of a path: everything in its folder, or the path itself at the top.
-fn pattern_of(path: &str) -> String {
-    match path.rsplit_once('/') {
-        Some(("", _)) | None => path.to_owned(),
-        Some((folder, _)) => format!("{folder}/*"),
-    }
 }
 
 fn hashed(value: &impl Hash) -> u64 {

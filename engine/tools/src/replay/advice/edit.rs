@@ -1,8 +1,10 @@
 //! Proposals in the text of a configuration: what is changed is written where a person would write it,
 //! and all else stays as it is.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::plain::{is_plain_name, is_plain_pattern};
 use tero_config::units;
 
 /// A change of a configuration.
@@ -63,29 +65,58 @@ impl ConfigText {
         }
     }
 
+    /// The name of the site that is advised.
+    pub fn site(&self) -> &str {
+        &self.site
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether there is a table of this name, such as `site.refresh_ahead`.
-    pub fn has_table(&self, name: &str) -> bool {
-        self.text
-            .lines()
-            .any(|line| header(line).is_some_and(|header| header == name))
+    /// Whether the site has a table of this name, such as `refresh_ahead`.
+    pub fn site_has_table(&self, name: &str) -> bool {
+        let Some((start, _)) = self.site_keys() else {
+            return false;
+        };
+        let lines = self.text.lines().take(self.site_end()).skip(start);
+        lines.filter_map(header).any(|header| {
+            header
+                .strip_prefix("site.")
+                .is_some_and(|table| table == name)
+        })
+    }
+
+    /// Whether a warming plan is for the site.
+    pub fn has_plan(&self) -> bool {
+        let named = quoted(&self.site);
+        let mut table = "";
+        self.text.lines().any(|line| {
+            table = header(line).unwrap_or(table);
+            table == "warm" && key_of(line) == Some("site") && line.contains(&named)
+        })
     }
 
     /// The configuration with a change; `None` where it has nothing to change: it says so already, or
-    /// says it in a way that can't be changed here, such as settings in a file of their own.
+    /// says it in a way that can't be changed here, such as settings in a file of their own. Patterns and
+    /// names with signs that mean something in a configuration are not written.
     pub fn with(&self, edit: &ConfigEdit) -> Option<ConfigText> {
         let text = match edit {
             ConfigEdit::Lifetime {
                 pattern,
                 ttl,
                 stale,
-            } => self.with_lifetime(pattern, *ttl, *stale),
-            ConfigEdit::DropParameters { names } => self.with_dropped(names),
-            ConfigEdit::NoVariants { pattern } => self.without_variants(pattern),
+            } if is_plain_pattern(pattern) => self.with_lifetime(pattern, *ttl, *stale),
+            ConfigEdit::DropParameters { names } if names.iter().all(|name| is_droppable(name)) => {
+                self.with_dropped(names)
+            }
+            ConfigEdit::NoVariants { pattern } if is_plain_pattern(pattern) => {
+                self.without_variants(pattern)
+            }
+            ConfigEdit::Lifetime { .. }
+            | ConfigEdit::DropParameters { .. }
+            | ConfigEdit::NoVariants { .. } => None,
             ConfigEdit::SiteTable { name, keys } => self.with_table(name, keys),
             ConfigEdit::Plan {
                 name,
@@ -93,9 +124,12 @@ impl ConfigText {
                 zone,
                 pages,
             } => Some(format!(
-                "{}\n[[warm]]\nname = \"{name}\"\nsite = \"{}\"\nschedule = \"{schedule}\"\nzone = \"{zone}\"\npopular = {pages}\nrate = {:.1}\n",
+                "{}\n[[warm]]\nname = {}\nsite = {}\nschedule = {}\nzone = {}\npopular = {pages}\nrate = {:.1}\n",
                 ended(&self.text),
-                self.site,
+                quoted(&self.free_name(name)),
+                quoted(&self.site),
+                quoted(schedule),
+                quoted(zone),
                 plan_rate(*pages)
             )),
         }?;
@@ -132,7 +166,7 @@ impl ConfigText {
                 &self.text[end..]
             ));
         }
-        let quoted = format!("\"{pattern}\"");
+        let quoted = quoted(pattern);
         let is_route = self.text.lines().any(|line| line.contains(&quoted));
         // Another table names the pattern: what it means is for a person to weigh.
         if is_route {
@@ -170,7 +204,7 @@ impl ConfigText {
                 all.push(name.clone());
             }
         }
-        let quoted: Vec<String> = all.iter().map(|name| format!("\"{name}\"")).collect();
+        let quoted: Vec<String> = all.iter().map(|name| quoted(name)).collect();
         let written = format!("query = {{ drop = [{}] }}", quoted.join(", "));
         let mut out: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
         match existing {
@@ -190,7 +224,7 @@ impl ConfigText {
     }
 
     fn with_table(&self, name: &str, keys: &[(String, String)]) -> Option<String> {
-        (!self.has_table(&format!("site.{name}")))
+        (!self.site_has_table(name))
             .then(|| self.with_lines_after_site(&format!("[site.{name}]"), keys))
     }
 
@@ -212,10 +246,19 @@ impl ConfigText {
         joined(&out)
     }
 
+    /// A name for a plan that no other has.
+    fn free_name(&self, name: &str) -> String {
+        let is_taken = |name: &str| self.text.contains(&quoted(name));
+        match is_taken(name) {
+            true => format!("{}-{name}", self.site),
+            false => name.to_owned(),
+        }
+    }
+
     /// The lines with the site's own keys: after its header, before the first other table.
     fn site_keys(&self) -> Option<(usize, usize)> {
         let lines: Vec<&str> = self.text.lines().collect();
-        let named = format!("\"{}\"", self.site);
+        let named = quoted(&self.site);
         let mut starts = (0..lines.len()).filter(|line| header(lines[*line]) == Some("site"));
         starts.find_map(|start| {
             let mut end = start + 1;
@@ -246,7 +289,7 @@ impl ConfigText {
     /// The place of the first inline table of a policy's settings that names a pattern, and for which
     /// `fits` says so.
     fn rule(&self, pattern: &str, fits: impl Fn(&str) -> bool) -> Option<(usize, usize)> {
-        let quoted = format!("\"{pattern}\"");
+        let quoted = quoted(pattern);
         let mut from = 0;
         while let Some(at) = self.text[from..].find(&quoted).map(|at| from + at) {
             from = at + quoted.len();
@@ -258,6 +301,29 @@ impl ConfigText {
         }
         None
     }
+}
+
+/// A text as TOML writes it.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            // A string takes all that is written to it.
+            control if control.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(control));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Whether a parameter may be named: plainly, or as `utm_*`, which is not taken from a log.
+fn is_droppable(name: &str) -> bool {
+    name == "utm_*" || is_plain_name(name)
 }
 
 /// Fetches a second with which a plan is done some minutes before its half hour is over, with four
@@ -405,7 +471,7 @@ fn with_pattern_alone(rule: &str, pattern: &str) -> String {
     }
     debug_assert!(rule.contains(key));
     let mut own = rule.to_owned();
-    own.replace_range(start..end, &format!("[\"{pattern}\"]"));
+    own.replace_range(start..end, &format!("[{}]", quoted(pattern)));
     if let Some((start, end)) = value_of(&own, "name") {
         let name = own[start..end].trim_matches('"').to_owned();
         let part: String = pattern
@@ -425,7 +491,7 @@ fn with_pattern_alone(rule: &str, pattern: &str) -> String {
 
 /// A rule without one of its patterns; the rule itself if it has no other.
 fn without_pattern(rule: &str, pattern: &str) -> String {
-    let quoted = format!("\"{pattern}\"");
+    let quoted = quoted(pattern);
     let shorter = rule.replacen(&format!("{quoted}, "), "", 1);
     if shorter == rule {
         rule.replacen(&format!(", {quoted}"), "", 1)

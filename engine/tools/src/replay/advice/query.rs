@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::plain::is_plain_name;
 use super::{ConfigEdit, Proposal, StudiedAnswer, hashed, is_tracking, parameters, percent};
 use tero_semantics::timestamp::Timestamp;
 
@@ -25,6 +26,9 @@ const MAX_NAMES: usize = 1_000;
 
 /// How many URLs are remembered. When they are full, all are forgotten: only close ones count.
 const MAX_REMEMBERED: usize = 100_000;
+
+/// The name under which tracking parameters are counted; no parameter has it.
+const TRACKING: &str = "tracking parameters";
 
 #[derive(Debug, Default)]
 pub(super) struct QueryStudy {
@@ -118,7 +122,7 @@ impl QueryStudy {
             // Tracking parameters come together: they are studied as one.
             now.left_out = hashed(&query);
             now.name = 1;
-            self.compare(whole, "tracking parameters", now);
+            self.compare(whole, TRACKING, now);
         } else {
             (now.left_out, now.name) = (0, 0);
             let earlier = self.seen.insert(whole, now);
@@ -138,7 +142,8 @@ impl QueryStudy {
     }
 
     fn compare(&mut self, key: u64, name: &str, now: SeenRest) {
-        if !self.names.contains_key(name) && self.names.len() >= MAX_NAMES {
+        let is_known = self.names.contains_key(name);
+        if !is_known && (self.names.len() >= MAX_NAMES || !is_studied(name)) {
             return;
         }
         let count = self.names.entry(name.to_owned()).or_default();
@@ -165,7 +170,7 @@ impl QueryStudy {
         let mut reasons = Vec::new();
         for (name, count) in idle {
             match name.as_str() {
-                "tracking parameters" => {
+                TRACKING => {
                     drop.extend(["utm_*", "fbclid", "gclid"].map(str::to_owned));
                 }
                 name => drop.push(name.to_owned()),
@@ -182,6 +187,11 @@ impl QueryStudy {
             edits: vec![ConfigEdit::DropParameters { names: drop }],
         })
     }
+}
+
+/// Whether a name is counted: one that may be written into a configuration.
+fn is_studied(name: &str) -> bool {
+    name == TRACKING || is_plain_name(name)
 }
 
 fn is_close(earlier: &SeenRest, now: &SeenRest) -> bool {

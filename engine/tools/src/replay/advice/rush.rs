@@ -73,7 +73,7 @@ impl RushStudy {
 
     pub(super) fn proposal(&self, config: &ConfigText) -> Option<Proposal> {
         let (hour, factor) = self.rise()?;
-        if config.has_table("warm") {
+        if config.has_plan() {
             return None;
         }
         let usual = self.hours.iter().map(|day| day[hour]).max().unwrap_or(0);

@@ -267,6 +267,105 @@ fn an_edit_changes_what_it_says_and_nothing_else() {
     assert_eq!(refresh_ahead(&config.with(&ahead.edits[0]).unwrap()), None);
 }
 
+/// A request of the log, answered with the same content.
+fn asked(at: i64, target: &str) -> LogRecord {
+    let line = format!(
+        "{{\"at\":{at},\"method\":\"GET\",\"host\":\"www.example\",\"status\":200,\"bytes\":5,\"etag\":\"\\\"a\\\"\",\"target\":{}}}",
+        serde_json::to_string(target).unwrap()
+    );
+    crate::replay::log::parse(&line).unwrap()
+}
+
+#[test]
+fn clients_do_not_choose_what_is_written() {
+    let mut study = LogStudy::new(Buenos_Aires);
+    let hostile = ["/*/", "/a'\"]/b", "/{x}/b", "/a,b/c", "/../b", "//b"];
+    for round in 0..600 {
+        let at = 1_795_607_940 + round * 16;
+        for path in hostile {
+            study.add(&asked(at, path), "desktop");
+        }
+        study.add(&asked(at, "/plain/page"), "desktop");
+        for name in ["*", "a%5B%5D", "x']", "ref"] {
+            let target = format!("/plain/page?{name}={round}");
+            study.add(&asked(at, &target), "desktop");
+        }
+    }
+    let proposals = study.proposals(&config());
+    let told = format!("{proposals:?}");
+    assert!(lifetime(&proposals, "/plain/*").is_some(), "{told}");
+    let is_plain = |edit: &ConfigEdit| match edit {
+        ConfigEdit::Lifetime { pattern, .. } | ConfigEdit::NoVariants { pattern } => {
+            pattern == "/plain/*"
+        }
+        ConfigEdit::DropParameters { names } => *names == ["ref"],
+        ConfigEdit::SiteTable { .. } | ConfigEdit::Plan { .. } => true,
+    };
+    let mut edits = proposals.iter().flat_map(|proposal| &proposal.edits);
+    assert!(edits.all(is_plain), "{told}");
+    let not_plain = hostile.len() as f64 / (hostile.len() + 5) as f64;
+    assert!((study.not_plain() - not_plain).abs() < 1e-9);
+    // An edit that was made elsewhere is not written either.
+    let hour = std::time::Duration::from_secs(3_600);
+    for pattern in ["*", "/*/b", "/a\"]\n[server]"] {
+        let pattern = pattern.to_owned();
+        let edit = ConfigEdit::Lifetime {
+            pattern,
+            ttl: hour,
+            stale: hour,
+        };
+        assert_eq!(config().with(&edit), None);
+    }
+    for name in ["*", "a\"", "a]"] {
+        let names = vec![name.to_owned()];
+        assert_eq!(config().with(&ConfigEdit::DropParameters { names }), None);
+    }
+}
+
+#[test]
+fn what_the_server_answered_by_itself_is_not_studied() {
+    let mut study = LogStudy::new(Buenos_Aires);
+    for round in 0..600 {
+        let own = LogRecord {
+            cache: Some(LoggedCache::Own),
+            ..asked(1_795_607_940 + round * 16, "/plain/page")
+        };
+        study.add(&own, "desktop");
+    }
+    assert_eq!(lifetime(&study.proposals(&config()), "/plain/*"), None);
+}
+
+#[test]
+fn tables_and_plans_of_other_sites_are_not_the_sites_own() {
+    let text = "[[site]]\nname = \"a\"\n[[site]]\nname = \"b\"\n[site.refresh_ahead]\nbefore = \"10s\"\n\
+        [[warm]]\nname = \"before-09\"\nsite = \"b\"\n";
+    let (a, b) = (ConfigText::new(text, "a"), ConfigText::new(text, "b"));
+    assert_eq!((a.has_plan(), b.has_plan()), (false, true));
+    let ahead = refresh_ahead(&a).unwrap();
+    assert_eq!(refresh_ahead(&b), None);
+    let better = a.with(&ahead.edits[0]).unwrap();
+    assert!(better.site_has_table("refresh_ahead"));
+    assert!(
+        better
+            .as_str()
+            .starts_with("[[site]]\nname = \"a\"\n\n[site.refresh_ahead]\n"),
+        "{}",
+        better.as_str()
+    );
+    let plan = ConfigEdit::Plan {
+        name: "before-09".to_owned(),
+        schedule: "30 8 * * MON".to_owned(),
+        zone: "UTC".to_owned(),
+        pages: 5,
+    };
+    let planned = a.with(&plan).unwrap();
+    assert!(
+        planned
+            .as_str()
+            .contains("name = \"a-before-09\"\nsite = \"a\"\n")
+    );
+}
+
 #[test]
 fn parameters_join_those_that_are_dropped_already() {
     let text = "[[site]]\nname = \"a\"\nquery = { drop = [\"utm_*\"] }\n";

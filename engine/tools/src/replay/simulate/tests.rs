@@ -116,7 +116,8 @@ fn what_the_reader_of_a_log_doubts_is_told() {
     let text = b"10.0.0.1 - - [24/Nov/2026:09:00:01 -0300] \"GET /a HTTP/1.1\" 200 5 \"-\" \"x\"\n\
         {\"at\":\"2026-11-24T12:00:02Z\",\"method\":\"GET\",\"target\":\"/b\",\"status\":200,\"bytes\":5}\n\
         nonsense\n";
-    let mut reader = LogReader::over(vec![("a.log", Box::new(&text[..]))], LogOptions::default());
+    let input: Box<dyn std::io::Read> = Box::new(&text[..]);
+    let mut reader = LogReader::over(vec![("a.log", input)], LogOptions::default());
     let records: Vec<_> = (&mut reader).collect();
     let (mut simulation, _) = run(records).unwrap();
     simulation.log.take_report(reader.report());

@@ -17,6 +17,7 @@ pub mod write;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use chrono::{Datelike, NaiveDate, NaiveTime, Timelike, Weekday};
 use chrono_tz::Tz;
@@ -37,6 +38,9 @@ pub const MAX_SCALE: f64 = 1_000.0;
 /// The most days of a plan.
 pub const MAX_DAYS: u32 = 400;
 
+/// The days of a plan lie in these years: no zone takes an instant of them out of the calendar.
+pub const YEARS: RangeInclusive<i32> = 1970..=9_000;
+
 /// The kind of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SiteKind {
@@ -51,7 +55,7 @@ pub enum SiteKind {
 pub struct TrafficPlan {
     /// The kind of the site.
     pub kind: SiteKind,
-    /// The first local day.
+    /// The first local day, in one of [`YEARS`].
     pub first: NaiveDate,
     /// The number of days, at most [`MAX_DAYS`].
     pub days: u32,
@@ -187,15 +191,19 @@ impl TrafficPlan {
     }
 
     /// Its requests. A day may have some of visits that began on the day before; the last day ends
-    /// with the last visit that began in it.
+    /// with the last visit that began in it. A plan that begins outside [`YEARS`] has none.
     pub fn requests(&self) -> TrafficRequests {
         let midnight = |day: NaiveDate| moment::instant_of(day.and_time(NaiveTime::MIN), self.zone);
-        let days = self.days.min(MAX_DAYS);
-        let after = self.first + chrono::Days::new(days.into());
+        let is_in_range = YEARS.contains(&self.first.year());
+        let (first, days) = match is_in_range {
+            true => (self.first, self.days.min(MAX_DAYS)),
+            false => (NaiveDate::default(), 0),
+        };
+        let after = first + chrono::Days::new(days.into());
         TrafficRequests {
             model: SiteModel::new(self.kind),
             dice: Dice::seeded(self.seed),
-            minute: midnight(self.first),
+            minute: midnight(first),
             end: midnight(after),
             pending: BinaryHeap::new(),
             drawn: 0,

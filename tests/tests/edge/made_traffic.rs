@@ -42,6 +42,9 @@ fn traffic_that_cannot_be_made_is_wrong_usage() {
         (&["--days", "401"], "401"),
         (&["--zone", "Mars/Olympus"], "Mars/Olympus"),
         (&["--from", "tomorrow"], "tomorrow"),
+        (&["--from", "+262142-12-31"], "1970 to 9000"),
+        (&["--from=-262143-01-01"], "1970 to 9000"),
+        (&["--from", "1969-12-31"], "1970 to 9000"),
         (&["--format", "xml"], "xml"),
     ] {
         let refused = run(&[&["traffic"], arguments].concat());

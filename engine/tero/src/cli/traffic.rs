@@ -3,13 +3,13 @@
 use std::io::{self, BufWriter, Write as _};
 use std::process::ExitCode;
 
-use chrono::NaiveDate;
+use chrono::{Datelike as _, NaiveDate};
 use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
 
 use super::{fail, used_wrongly};
 use tero_config::AccessLogFormat;
-use tero_tools::traffic::{MAX_DAYS, MAX_SCALE, SiteKind, TrafficPlan, write};
+use tero_tools::traffic::{MAX_DAYS, MAX_SCALE, SiteKind, TrafficPlan, YEARS, write};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -102,6 +102,10 @@ impl TrafficCommand {
         })?;
         if !(self.scale > 0.0 && self.scale <= MAX_SCALE) {
             return Err(format!("--scale is above 0, and at most {MAX_SCALE}"));
+        }
+        if !YEARS.contains(&self.from.year()) {
+            let (first, last) = (YEARS.start(), YEARS.end());
+            return Err(format!("--from is a day of the years {first} to {last}"));
         }
         let usual = TrafficPlan::week(kind);
         let holidays = match self.holiday.is_empty() {

@@ -43,6 +43,28 @@ fn the_same_seed_gives_the_same_requests_in_order() {
 }
 
 #[test]
+fn a_plan_of_any_day_ends() {
+    for first in [NaiveDate::MIN, NaiveDate::MAX, NaiveDate::default()] {
+        let plan = TrafficPlan {
+            first,
+            days: MAX_DAYS,
+            scale: 0.001,
+            ..TrafficPlan::week(SiteKind::Booking)
+        };
+        let is_in_range = YEARS.contains(&first.year());
+        assert_eq!(plan.requests().next().is_some(), is_in_range);
+    }
+    let last = NaiveDate::from_ymd_opt(*YEARS.end(), 12, 31).unwrap();
+    let plan = TrafficPlan {
+        first: last,
+        days: 2,
+        scale: 0.01,
+        ..TrafficPlan::week(SiteKind::News)
+    };
+    assert!(plan.requests().count() > 0);
+}
+
+#[test]
 fn doors_make_a_rush_on_working_days_alone() {
     let plan = TrafficPlan::week(SiteKind::Booking);
     let rush = between(&plan, "2026-08-13T09:00:00", "2026-08-13T09:05:00");

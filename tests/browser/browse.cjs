@@ -185,6 +185,10 @@ async function views(page) {
   await go(page, "policies");
   await page.waitForFunction(() => /Canary/.test(document.getElementById("policies").textContent), null, WAIT);
   assert.match(await page.textContent("#policies"), /versions that were pushed/);
+  const foreseen = page.locator('article:has(h3:has-text("rules")) table:has(caption:has-text("forecast from 1,000 requests of 7 days"))');
+  assert.equal(await foreseen.locator("tbody tr").count(), 25);
+  assert.match(await foreseen.locator("tbody tr").first().textContent(), /^all62\.5 %/);
+  assert.match(await foreseen.locator("tbody tr").nth(4).textContent(), /^03:00–/);
   await picture(page, "dashboard-policies");
   const back = page.locator('article:has(h3:has-text("rules")) button:text-is("Roll back")');
   await back.click();

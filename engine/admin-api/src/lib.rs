@@ -28,6 +28,7 @@ pub mod endpoints;
 mod events;
 mod exchange;
 mod explain;
+mod forecast;
 mod live;
 mod maintenance;
 mod module;
@@ -70,6 +71,7 @@ pub use explain::{
     HookTrace, KeyParts, PolicyTrace, RequestTerms, RequestWords, ResponseInput, ResponseTerms,
     ResponseTrace, ResponseWords, StoredVariant,
 };
+pub use forecast::VersionForecast;
 pub use live::{
     LiveEvent, LiveFigures, LiveQuestion, LiveSite, LiveStream, NDJSON, RequestReport,
     TrafficReport,

@@ -6,6 +6,7 @@ use crate::module::ModuleReport;
 use crate::signature;
 use crate::{
     CanarySummary, FleetNote, JsonQuestion, Problem, Question, RollbackReport, ShadowSummary,
+    VersionForecast,
 };
 
 /// What the configuration's own version of a policy is called.
@@ -80,7 +81,7 @@ pub struct PolicyReport {
 }
 
 /// A version that was pushed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VersionReport {
     /// Its number.
@@ -95,10 +96,13 @@ pub struct VersionReport {
     pub settings: bool,
     /// How many test cases it brought and passed; null if it brought none.
     pub cases: Option<u32>,
+    /// The forecast that it brought; null if it brought none.
+    pub forecast: Option<VersionForecast>,
 }
 
 /// A module, as it is pushed. Settings and test cases may come along as the custom sections
-/// `tero:settings` (JSON) and `tero:cases` (TOML).
+/// `tero:settings` (JSON) and `tero:cases` (TOML), a forecast as `tero:forecast` (JSON of
+/// [`VersionForecast`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyModule {

@@ -206,7 +206,12 @@ const REFRESH = {
       views.noFleet(error.message);
     }
   }],
-  policies: [5000, async () => views.policies(await ask("GET", "policies"), page.site, ACTIONS)],
+  policies: [5000, async () => {
+    const answer = await ask("GET", "policies");
+    // What came true is asked for where something was foreseen.
+    const week = answer.policies.some(views.forecastOf) ? await ask("GET", "stats/week") : null;
+    views.policies(answer, week, page.site, ACTIONS);
+  }],
   warming: [3000, async () => {
     const [plans, runs] = await Promise.all([ask("GET", "warm"), ask("GET", "warm/runs")]);
     views.warming(plans, runs, page.site, ACTIONS);

@@ -230,7 +230,37 @@ function trial(title, rows) {
   return [el("h4", {}, title), el("div", { class: "scroll" }, table(null, ["", "requests #", "hit rate #", "errors #", "to the origin #"], rows))];
 }
 
-function policy(one, actions) {
+/** The forecast of the version that decides, if it brought one. */
+export const forecastOf = (one) => one.versions.find((version) => version.digest === one.version)?.forecast;
+
+/** What became of the requests of the week's hours that began since a version decides, by local hour. */
+function truth(one, week) {
+  const hours = Array.from({ length: 24 }, () => Object.fromEntries(OUTCOMES.map((name) => [name, 0])));
+  for (const site of week.sites.filter((site) => one.sites.includes(site.site))) {
+    const offset = site.local.match(/(Z|[+-]\d\d:\d\d)$/)[0];
+    for (const hour of site.hours) {
+      const began = Date.parse(`${hour.date}T${String(hour.hour).padStart(2, "0")}:00:00${offset}`);
+      if (began < one.active_since_unix_secs * 1000) continue;
+      for (const name of OUTCOMES) hours[hour.hour][name] += hour.outcomes[name];
+    }
+  }
+  return hours;
+}
+
+function forecast(one, week) {
+  const foreseen = forecastOf(one);
+  if (!foreseen || !week) return null;
+  const hours = truth(one, week);
+  const all = Object.fromEntries(OUTCOMES.map((name) => [name, hours.reduce((sum, hour) => sum + hour[name], 0)]));
+  const row = (name, rate, counts) => [name, percent(rate), percent(hitRate(counts)), count(total(counts))];
+  const title = `hit rate: forecast from ${count(foreseen.requests)} requests of ${count(foreseen.days)} days, and what came true in the hours of the last seven days since the version decides`;
+  return el("div", { class: "scroll" }, table(title, ["local hour", "forecast #", "came true #", "requests #"], [
+    row("all", foreseen.hit_rate, all),
+    ...hours.map((counts, hour) => row(`${String(hour).padStart(2, "0")}:00`, foreseen.hours[hour], counts)),
+  ]));
+}
+
+function policy(one, week, actions) {
   const group = (name, figures) => (figures ? [name, count(figures.requests), percent(figures.hit_rate), count(figures.errors), count(figures.origin_requests)] : [name, "–", "–", "–", "–"]);
   const hooks = Object.entries(one.hooks).map(([hook, of]) => [hook, ...["ok", "trap", "deadline", "memory", "bad_answer"].map((name) => count(of[name])), `${of.seconds.toFixed(3)} s`]);
   const isOff = one.status !== "active";
@@ -251,12 +281,13 @@ function policy(one, actions) {
       when(version.pushed_unix_secs),
       count(version.bytes),
       version.cases ?? "–",
-    ]))) : null);
+    ]))) : null,
+    forecast(one, week));
 }
 
-export function policies(answer, site, actions) {
+export function policies(answer, week, site, actions) {
   const all = answer.policies.filter((one) => !site || one.sites.includes(site));
-  put("policies", ...(all.length > 0 ? all.map((one) => policy(one, actions)) : [el("p", {}, "No policy is configured.")]));
+  put("policies", ...(all.length > 0 ? all.map((one) => policy(one, week, actions)) : [el("p", {}, "No policy is configured.")]));
 }
 
 // Warming.

@@ -10,6 +10,7 @@ mod activation;
 mod added;
 mod adding;
 mod error;
+mod forecast;
 pub mod guard;
 mod limits;
 mod loaded;

@@ -61,7 +61,7 @@ pub use module::compiler::{Compiler, CompilerCommand};
 pub use module::component::{Import, ImportBinding};
 pub use module::digest::digest;
 pub use module::load::Inspection;
-pub use module::package::{NotTextError, Package};
+pub use module::package::{NotTextError, Package, attached_forecast, with_forecast};
 pub use module::wrap::{FixedAnswer, WrapError, WrappedModule, wrap};
 pub use names::check_names;
 pub use policy::Policy;

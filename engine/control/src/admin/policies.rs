@@ -92,5 +92,6 @@ fn version(record: &PushedRecord) -> VersionReport {
         bytes: record.bytes,
         settings: record.settings,
         cases: record.cases,
+        forecast: record.forecast.clone(),
     }
 }

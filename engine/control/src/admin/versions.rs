@@ -246,6 +246,10 @@ pub(super) fn refusal(error: &RolloutError) -> AdminRefusal {
         }
         RolloutError::Policy(PolicyError::Engine { .. }) => AdminRefusal::failed(),
         RolloutError::Policy(error) => AdminRefusal::unprocessable(text, check::cure(error)),
+        RolloutError::BadForecast => AdminRefusal::unprocessable(
+            text,
+            "attach what `tero simulate --json` printed (tero policy push --forecast FILE)",
+        ),
         RolloutError::BadCases(errors) => AdminRefusal::unprocessable(
             text,
             "correct the cases; `tero policy test` shows every mistake",

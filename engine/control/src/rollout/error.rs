@@ -171,6 +171,11 @@ pub enum RolloutError {
         /// How long it is.
         bytes: usize,
     },
+    /// The forecast that came with the version is not one.
+    #[error(
+        "the forecast that came with the version is malformed, or a figure of it is out of range"
+    )]
+    BadForecast,
     /// The version does not pass a test case that came with it.
     #[error("`{policy}` does not pass its case `{case}` (line {line}): {problem}", case = outcome.case, line = outcome.line,
         problem = outcome.problems.first().map(|problem| format!("{}: expected {}, got {}", problem.field, problem.expected, problem.got)).unwrap_or_default())]

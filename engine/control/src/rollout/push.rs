@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Rollout;
 use super::error::RolloutError;
+use super::forecast;
 use super::limits::MAX_CASES;
 use super::record::PushedRecord;
 use tero_config as config;
@@ -90,6 +91,7 @@ impl Rollout {
             bytes: content.len() as u64,
             settings: package.settings.is_some(),
             cases,
+            forecast: forecast::of_version(content).map_err(|_| RolloutError::BadForecast)?,
         })
     }
 }

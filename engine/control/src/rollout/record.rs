@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use tero_admin_api::VersionForecast;
 use tero_config::units::Share;
 use tero_semantics::timestamp::Timestamp;
 
@@ -37,7 +38,7 @@ impl std::fmt::Display for Version {
 }
 
 /// A version that was pushed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PushedRecord {
     /// Its number: the first one has 1, and none is used twice. [`PolicyRecord::push`] gives it.
@@ -53,6 +54,9 @@ pub struct PushedRecord {
     pub settings: bool,
     /// How many test cases came with it, all of them passed; `None` if none came.
     pub cases: Option<u32>,
+    /// The forecast that came with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<VersionForecast>,
 }
 
 /// A version in shadow.
@@ -455,6 +459,7 @@ mod tests {
             bytes: 2,
             settings: false,
             cases: None,
+            forecast: None,
         }
     }
 

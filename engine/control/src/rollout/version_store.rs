@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::added::AddedPolicy;
+use super::forecast;
 use super::record::{PolicyRecord, PushedRecord, RecordError, file_of, version_of};
 use crate::version_files::{VersionFileError, VersionFiles};
 use tero_policy_host::Package;
@@ -75,6 +76,7 @@ impl VersionStore {
                 bytes: file.bytes,
                 settings: Package::of(&content).is_ok_and(|it| it.settings.is_some()),
                 cases: None,
+                forecast: forecast::of_version(&content).ok().flatten(),
             })
         });
         let mut found: Vec<PushedRecord> = found.collect();

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 const SETTINGS: &str = "tero:settings";
 const CASES: &str = "tero:cases";
+const FORECAST: &str = "tero:forecast";
 const HEADER_BYTES: usize = 8;
 const CUSTOM: u8 = 0;
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -79,16 +80,44 @@ impl<'a> Package<'a> {
         let mut bytes = self.module.to_vec();
         for (name, text) in [(SETTINGS, &self.settings), (CASES, &self.cases)] {
             let Some(text) = text else { continue };
-            let mut content = Vec::new();
-            push_leb(&mut content, name.len());
-            content.extend_from_slice(name.as_bytes());
-            content.extend_from_slice(text.as_bytes());
-            bytes.push(CUSTOM);
-            push_leb(&mut bytes, content.len());
-            bytes.extend_from_slice(&content);
+            push_section(&mut bytes, name, text);
         }
         bytes
     }
+}
+
+/// The forecast that is attached to a version, as its text; `None` if none is, or it is not UTF-8.
+pub fn attached_forecast(version: &[u8]) -> Option<&str> {
+    let mut sections = sections(version)?.into_iter();
+    let forecast = sections.find(|section| section.name == FORECAST)?;
+    std::str::from_utf8(forecast.content).ok()
+}
+
+/// A version with a forecast attached to it, in place of an earlier one. Bytes that are not a module
+/// are returned unchanged.
+pub fn with_forecast(version: &[u8], forecast: &str) -> Vec<u8> {
+    let Some(sections) = sections(version) else {
+        return version.to_vec();
+    };
+    let mut bytes = version[..HEADER_BYTES].to_vec();
+    for section in sections {
+        if section.name != FORECAST {
+            bytes.extend_from_slice(&version[section.at]);
+        }
+    }
+    push_section(&mut bytes, FORECAST, forecast);
+    bytes
+}
+
+/// Adds a custom section at the end.
+fn push_section(bytes: &mut Vec<u8>, name: &str, text: &str) {
+    let mut content = Vec::new();
+    push_leb(&mut content, name.len());
+    content.extend_from_slice(name.as_bytes());
+    content.extend_from_slice(text.as_bytes());
+    bytes.push(CUSTOM);
+    push_leb(bytes, content.len());
+    bytes.extend_from_slice(&content);
 }
 
 struct CustomSection<'a> {
@@ -184,6 +213,29 @@ mod tests {
     use super::*;
 
     const MODULE: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\0\x05\x03abcd";
+
+    #[test]
+    fn a_forecast_is_attached_in_place_of_an_earlier_one() {
+        assert_eq!(attached_forecast(MODULE), None);
+        let one = with_forecast(MODULE, "{\"hit\":1}");
+        assert_eq!(attached_forecast(&one), Some("{\"hit\":1}"));
+        let other = with_forecast(&one, "é");
+        assert_eq!(attached_forecast(&other), Some("é"));
+        assert_eq!(
+            other.len(),
+            MODULE.len() + 2 + 1 + FORECAST.len() + "é".len()
+        );
+        // Settings and cases are found beside it.
+        let package = Package {
+            module: one.as_slice().into(),
+            settings: Some("{}".into()),
+            cases: None,
+        };
+        let bytes = package.to_bytes();
+        assert_eq!(attached_forecast(&bytes), attached_forecast(&one));
+        assert_eq!(Package::of(&bytes).unwrap(), package);
+        assert_eq!(with_forecast(b"no module", "x"), b"no module");
+    }
 
     #[test]
     fn a_package_is_split_into_the_parts_it_was_made_of() {

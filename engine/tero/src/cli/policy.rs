@@ -4,6 +4,7 @@
 mod build;
 mod change;
 mod diff;
+mod forecast;
 mod fuzz;
 mod inspect;
 mod list;

@@ -140,7 +140,7 @@ pub(super) fn signature_to_send(path: &Path, is_changed: bool) -> Result<Option<
         signature_beside(path).map_err(|error| format!("{}: {error}", path.display()))?;
     if is_changed && signature.is_some() {
         return Err(format!(
-            "{} is signed, and settings or cases would change what was signed; sign the whole with `tero policy sign KEY FILE --settings … --out PACKAGE`, and push that",
+            "{} is signed, and settings, cases or a forecast would change what was signed; sign the whole with `tero policy sign KEY FILE --settings … --out PACKAGE`, and push that",
             path.display()
         ));
     }

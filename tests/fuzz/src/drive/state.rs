@@ -182,6 +182,7 @@ fn record(bytes: &[u8]) {
         bytes: 2,
         settings: false,
         cases: None,
+        forecast: None,
     });
     record.activate(Version::Pushed(digest.clone()), NOW);
     assert!(record.previous.len() <= MAX_PREVIOUS && record.canary.is_none());

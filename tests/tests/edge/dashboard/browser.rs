@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tero_policy_host::{Package, builtin};
+use tero_policy_host::{Package, builtin, with_forecast};
 use tero_time::clock::Clock;
 
 use super::{PHONE, TOKEN};
@@ -183,7 +183,12 @@ urls = ["/opening/1", "/opening/2", "/opening/3"]
                 settings: Some(settings.to_string().into()),
                 cases: None,
             };
-            let request = Request::new("POST", "/policies/rules/versions").body(package.to_bytes());
+            let mut hours = [Some(0.5); 24];
+            hours[3] = None;
+            let forecast = json!({ "requests": 1_000, "days": 7, "hit_rate": 0.625, "unwaited": 0.75,
+                "origin_requests_a_day": 40.5, "hours": hours });
+            let version = with_forecast(&package.to_bytes(), &forecast.to_string());
+            let request = Request::new("POST", "/policies/rules/versions").body(version);
             self.admin(request)["version"].clone()
         };
         let (active, canary) = (push(900), push(300));

@@ -7,7 +7,7 @@ use super::{activate, edge, listed, origin, push, pushed, roll_back, rules, vers
 use serde_json::{Value, json};
 use tero_admin_api::endpoints::Stats;
 use tero_admin_api::{CONFIGURATION, Mistake, Problem, PurgeResponse, PushResponse, StatsRequest};
-use tero_policy_host::{Package, builtin};
+use tero_policy_host::{Package, builtin, with_forecast};
 use tero_tests::{Client, Edge, eventually, folder, get, guests};
 
 #[test]
@@ -220,6 +220,36 @@ fn bad_policies_are_refused_and_not_kept() {
         .assert_refused(409, &["active already"]);
     assert_eq!(listed(&edge).versions, []);
     edge.get("/x").assert_detail("zero: ttl");
+}
+
+#[test]
+fn a_forecast_comes_with_a_version_and_is_kept() {
+    let (origin, state) = (origin(), folder());
+    let builder = edge(&origin, state.path());
+    let edge = builder.start();
+    let forecast = |hit_rate: f64| {
+        let hours = [hit_rate; 24];
+        json!({ "requests": 7, "days": 2, "hit_rate": hit_rate, "unwaited": null,
+            "origin_requests_a_day": 3.5, "hours": hours })
+    };
+    let with =
+        |forecast: &Value| with_forecast(&version(&rules("one", 600)), &forecast.to_string());
+    let refused = push(&edge, "rules", &with(&forecast(1.5)));
+    refused.assert_refused(422, &["forecast", "tero simulate"]);
+    push(&edge, "rules", &with(&json!({ "hits": 1 }))).assert_refused(422, &["forecast"]);
+    let digest = push(&edge, "rules", &with(&forecast(0.5)))
+        .read::<PushResponse>()
+        .version;
+    let kept = |edge: &Edge| {
+        let version = listed(edge).versions.remove(0);
+        let hit_rate = version.forecast.and_then(|forecast| forecast.hit_rate);
+        (version.digest, hit_rate)
+    };
+    assert_eq!(kept(&edge), (digest.clone(), Some(0.5)));
+    activate(&edge, &digest);
+    edge.get("/x").assert_detail("one: ttl");
+    drop(edge);
+    assert_eq!(kept(&builder.start()), (digest, Some(0.5)));
 }
 
 #[test]

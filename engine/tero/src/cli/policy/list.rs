@@ -202,6 +202,7 @@ mod tests {
             bytes: 5,
             settings: true,
             cases: Some(3),
+            forecast: None,
         }];
         policy.canary.as_mut().unwrap().version = "fedcba9876543210".to_owned();
         policy.rolled_back = Some(RollbackReport {

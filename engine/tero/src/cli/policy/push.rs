@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::short;
+use super::{forecast, short};
 use crate::cli::admin_client::{AdminArgs, AdminClient, show};
 use crate::cli::shown::fleet_note;
 use crate::cli::signing::signature_to_send;
@@ -14,7 +14,7 @@ use crate::cli::{fail, used_wrongly};
 use tero_admin_api::endpoints::{Activate, PushVersion};
 use tero_admin_api::{ActivateRequest, PolicyModule, PushResponse};
 use tero_config::read_text;
-use tero_policy_host::{Package, builtin};
+use tero_policy_host::{Package, builtin, with_forecast};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -22,6 +22,8 @@ Examples:
   tero policy push seo.wasm --name seo --site shop --after hours
   tero policy push hours.wasm --name hours --cases hours.cases.toml
   tero policy push builtin:business-hours --name hours --settings a.json
+  tero simulate --log a.log --policy hours=hours.wasm --json > forecast.json &&
+    tero policy push hours.wasm --name hours --forecast forecast.json
 
 The edge compiles and configures it, runs its cases, and keeps it. It decides
 nothing until it is activated. With --site, a policy that the configuration
@@ -46,6 +48,9 @@ pub(super) struct PushCommand {
     /// Test cases (TOML) that the version must pass
     #[arg(long, value_name = "FILE")]
     cases: Option<PathBuf>,
+    /// A forecast, as `tero simulate --json` printed it, for the dashboard to show beside what comes true
+    #[arg(long, value_name = "FILE")]
+    forecast: Option<PathBuf>,
     /// Activates the version at once
     #[arg(long)]
     activate: bool,
@@ -113,8 +118,16 @@ impl PushCommand {
         for name in self.site.iter().chain(&self.after) {
             tero_config::forms::name(name).map_err(|mistake| mistake.problem)?;
         }
-        let content = package(&self.file, self.settings.as_deref(), self.cases.as_deref())?;
-        let is_changed = self.settings.is_some() || self.cases.is_some();
+        let mut content = package(&self.file, self.settings.as_deref(), self.cases.as_deref())?;
+        if let Some(path) = &self.forecast {
+            content = with_forecast(&content, &forecast::read(path, &self.name)?);
+        }
+        let parts = [
+            self.settings.is_some(),
+            self.cases.is_some(),
+            self.forecast.is_some(),
+        ];
+        let is_changed = parts.contains(&true);
         Ok(PolicyModule {
             signature: signature_to_send(&self.file, is_changed)?,
             sites: self.site.clone(),

@@ -314,9 +314,11 @@ fn keys_that_wait_for_a_restart_are_named_and_all_others_apply() {
 
 /// The address in the last line of the log with these words.
 fn last_address(serving: &Serving, words: &str) -> std::net::SocketAddr {
+    tero_tests::eventually(words, || serving.log().contains(words));
     let log = serving.log();
-    let line = log.lines().rfind(|line| line.contains(words));
-    address_in(line.unwrap_or_else(|| panic!("{words} is not in:\n{log}")))
+    let mut lines = log.lines();
+    let last = lines.rfind(|line| line.contains(words));
+    address_in(last.expect("it was there"))
 }
 
 #[test]

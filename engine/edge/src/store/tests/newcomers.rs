@@ -361,7 +361,7 @@ fn a_newcomer_is_found_while_a_newer_response_takes_its_place() {
     let is_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for weight in 0..20_000 {
+            for weight in 0..4_000 {
                 store
                     .newcomers
                     .insert(&key, variants.clone(), 500 + weight % 2);

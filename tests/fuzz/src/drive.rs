@@ -9,6 +9,7 @@
 //! - `answers`: the answers of policies
 //! - `files`: files that operators write, send or fetch, and files of the state directory; the
 //!   first line says which kind
+//! - `disk`: the files of a disk, arbitrary ones and changed ones
 //!
 //! Not covered: WebAssembly, which wasmtime and wit-component read, and compiled modules on disk,
 //! which are used only if their checksum is right.
@@ -16,6 +17,7 @@
 //! Inputs for text formats are text, so that a corpus can be read and written by hand.
 
 mod contents;
+mod disk;
 mod exchange;
 mod fields;
 mod files;
@@ -25,6 +27,7 @@ mod state;
 mod urls;
 mod wire;
 
+pub use disk::disk;
 pub use exchange::exchange;
 pub use fields::fields;
 pub use files::files;
@@ -42,8 +45,9 @@ pub fn answers(bytes: &[u8]) {
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their corpus folder.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("answers", answers),
+    ("disk", disk),
     ("exchange", exchange),
     ("fields", fields),
     ("files", files),

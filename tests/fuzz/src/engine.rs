@@ -68,6 +68,26 @@ mod request_path {
     pub mod telemetry;
 }
 
+#[path = "../../../engine/edge/src/store"]
+pub mod store {
+    pub mod fields;
+    mod key;
+    pub mod stored;
+    mod weight;
+
+    pub use key::Key;
+
+    pub mod disk {
+        pub mod fuzzing;
+        mod head;
+        mod ledger;
+    }
+
+    pub mod purge {
+        pub mod scope;
+    }
+}
+
 #[path = "../../../engine/control/src"]
 mod control {
     pub mod admin {

@@ -12,6 +12,7 @@
 //! and those of purges in [`ledger`].
 
 mod early;
+pub mod fuzzing;
 mod head;
 mod health;
 mod ledger;

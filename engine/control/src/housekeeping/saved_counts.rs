@@ -140,8 +140,8 @@ fn bound(weeks: &mut BTreeMap<String, SavedWeek>, max_bytes: u64) -> Option<usiz
 
 /// How many bytes weeks take in a file.
 fn size(weeks: &BTreeMap<String, SavedWeek>) -> u64 {
-    struct Count(u64);
-    impl io::Write for Count {
+    struct ByteCount(u64);
+    impl io::Write for ByteCount {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0 += bytes.len() as u64;
             Ok(bytes.len())
@@ -150,7 +150,7 @@ fn size(weeks: &BTreeMap<String, SavedWeek>) -> u64 {
             Ok(())
         }
     }
-    let mut count = Count(0);
+    let mut count = ByteCount(0);
     serde_json::to_writer(&mut count, weeks).expect("texts and numbers are JSON");
     count.0
 }

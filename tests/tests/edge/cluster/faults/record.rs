@@ -221,3 +221,54 @@ impl fmt::Display for SharedRecord {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[test]
+fn the_record_notices_answers_that_are_late_and_claims_nothing_of_nodes_that_ended() {
+    let record = SharedRecord::default();
+    let at = Instant::now();
+    let bound = Duration::from_secs(10);
+    let purge = |page: usize, version: u64, is_logged: bool| {
+        let node = 0;
+        let purge = DonePurge {
+            node,
+            page,
+            at,
+            version,
+            is_logged,
+        };
+        record.purged(purge, 0);
+    };
+    let seen = |page: usize, version: u64, after: Duration| {
+        let begun = at + after;
+        record.seen(SeenVersion {
+            node: 1,
+            page,
+            begun,
+            version,
+        });
+    };
+    purge(0, 2, true);
+    purge(1, 2, false);
+    assert_eq!([record.valid(0), record.valid(1)], [2, 2]);
+    seen(0, 1, bound);
+    seen(0, 2, 2 * bound);
+    seen(1, 2, 2 * bound);
+    record.check(0, bound, "in time");
+    record.assert_nothing_lost();
+    // Its answer said that it was not logged, and its node ended.
+    record.ends(0);
+    purge(2, 2, false);
+    assert_eq!(
+        [record.valid(0), record.valid(1), record.valid(2)],
+        [2, 0, 0]
+    );
+    seen(1, 1, 2 * bound);
+    record.check(0, bound, "not claimed");
+    record.assert_nothing_lost();
+    seen(0, 1, 2 * bound);
+    record.check(0, bound, "late");
+    let late = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        record.assert_nothing_lost();
+    }));
+    assert!(late.is_err());
+}

@@ -83,18 +83,15 @@ impl NatsCluster {
 
     /// Makes the streams, with three copies each.
     pub(super) fn prepare(&self) {
-        let mut told = String::new();
-        let is_made = || {
-            match try_init_at(&self.url(0), "") {
-                Ok(streams) if streams.iter().all(|it| it.replicas == SERVERS) => return true,
+        patiently("the streams", || match try_init_at(&self.url(0), "") {
+            Ok(streams) if streams.iter().all(|it| it.replicas == SERVERS) => true,
+            Ok(streams) => {
                 // One server knew too few others yet.
-                Ok(streams) => self.delete(&streams),
-                Err(error) => told = error,
+                self.delete(&streams);
+                false
             }
-            false
-        };
-        patiently("the streams", is_made);
-        drop(told);
+            Err(_) => false,
+        });
     }
 
     fn delete(&self, streams: &[PreparedStream]) {

@@ -154,7 +154,10 @@ fn warming_is_proposed_before_the_doors_open() {
         "{schedule}"
     );
     assert!((10..=MAX_PATTERNS).contains(&pages), "{pages}");
-    let with_plan = ConfigText::new(&format!("{CONFIG}\n[[warm]]\nname = \"a\"\n"), "site");
+    let with_plan = ConfigText::new(
+        &format!("{CONFIG}\n[[warm]]\nname = \"a\"\nsite = \"site\"\n"),
+        "site",
+    );
     let proposals = study(SiteKind::Booking).proposals(&with_plan);
     assert!(
         !proposals

@@ -382,14 +382,24 @@ fn commands_of_the_operators_page_run_as_written() {
             .replace("3f9a1c", &version)
             .replace("www.example.org", "www.example")
             .replace("--site shop", "--site site");
+        let (written, redirected) = match written.split_once(" > ") {
+            Some((command, file)) => (command, Some(file)),
+            None => (&*written, None),
+        };
         let mut arguments: Vec<&str> = written.split(' ').skip(1).collect();
-        let at_the_desk = matches!(arguments.get(1), Some(&"test" | &"diff"));
+        let at_the_desk = matches!(
+            arguments[..],
+            ["policy", "test" | "diff", ..] | ["simulate", ..]
+        );
         if !at_the_desk {
             arguments.extend(["--admin", &admin]);
         }
         let output = crate::program::run_in(&folder, &arguments);
         // The two versions differ, so `diff` exits with 1.
         assert_code(&output, i32::from(arguments.get(1) == Some(&"diff")));
+        if let Some(file) = redirected {
+            std::fs::write(folder.join(file), out(&output)).unwrap();
+        }
         if arguments.get(1) == Some(&"push") && !arguments.contains(&"--site") {
             version = out(&output).trim().rsplit(' ').next().unwrap().to_owned();
         }

@@ -178,7 +178,7 @@ impl DiskTier {
             opening: Mutex::default(),
             early: Mutex::default(),
             opened: Condvar::new(),
-            unused: RecentKeys::new(),
+            unused: RecentKeys::new(cache.disks.iter().map(|disk| disk.size).sum()),
         })
     }
 

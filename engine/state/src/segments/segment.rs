@@ -456,40 +456,63 @@ impl StoredRecord {
     /// # Errors
     /// [`ReadError`]; `Damaged` too if there is no such piece.
     pub fn piece(&self, piece: u64, mode: ReadMode) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = Vec::new();
+        self.append_piece(piece, mode, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The same, behind the bytes of `to`. Those are as before if it fails.
+    ///
+    /// # Errors
+    /// As [`StoredRecord::piece`].
+    pub fn append_piece(
+        &self,
+        piece: u64,
+        mode: ReadMode,
+        to: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
         let mut number = piece;
         for part in &self.content {
             if number < part.pieces() {
-                return self.piece_of(part, number, mode);
+                let before = to.len();
+                let appended = self.append_piece_of(part, number, mode, to);
+                return appended.inspect_err(|_| to.truncate(before));
             }
             number -= part.pieces();
         }
         Err(ReadError::Damaged)
     }
 
-    fn piece_of(
+    fn append_piece_of(
         &self,
         part: &ContentPart,
         number: u64,
         mode: ReadMode,
-    ) -> Result<Vec<u8>, ReadError> {
+        to: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
         let length = part.piece_length(number);
         let skipped = number * (PIECE_BYTES + CHECKSUM_BYTES) as u64;
-        let mut bytes = match self.read_already(number, length) {
-            Some(bytes) => bytes.to_vec(),
-            None => {
-                let mut bytes = vec![0; length + CHECKSUM_BYTES];
-                part.segment
-                    .read_at(&mut bytes, part.start + skipped, mode)?;
-                bytes
-            }
+        let check = |bytes: &[u8]| {
+            let (content, checksum) = bytes.split_at(length);
+            let expected = piece_checksum(&part.header, number as u32, content);
+            let is_sound = checksum == expected.to_le_bytes();
+            is_sound.then_some(()).ok_or(ReadError::Damaged)
         };
-        let (content, checksum) = bytes.split_at(length);
-        let expected = piece_checksum(&part.header, number as u32, content);
-        if checksum != expected.to_le_bytes() {
-            return Err(ReadError::Damaged);
+        match self.read_already(number, length) {
+            Some(bytes) => {
+                check(bytes)?;
+                to.extend_from_slice(&bytes[..length]);
+            }
+            None => {
+                let before = to.len();
+                to.resize(before + length + CHECKSUM_BYTES, 0);
+                let bytes = &mut to[before..];
+                part.segment.read_at(bytes, part.start + skipped, mode)?;
+                check(bytes)?;
+                to.truncate(before + length);
+            }
         }
-        bytes.truncate(length);
-        Ok(bytes)
+        Ok(())
     }
 
     /// A piece with its checksum, if it was read together with the head.

@@ -14,6 +14,7 @@ use super::read_job::ReadJob;
 use super::{Disk, lock, start_thread, subject};
 use crate::store::stored::{StoredBody, StoredResponse};
 use crate::store::variants::{is_out_of_reach, is_same_variant};
+use tero_state::segments::layout::CHECKSUM_BYTES;
 use tero_state::segments::{ReadError, ReadMode, RecordPlace, StoredRecord};
 
 /// Threads that read from a disk and may wait for it.
@@ -198,12 +199,23 @@ impl Disk {
     }
 }
 
-/// All content of a record.
+/// All content of a record. What memory holds in one piece is read into one.
 pub(in crate::store::disk) fn whole_content(
     record: &StoredRecord,
     mode: ReadMode,
 ) -> Result<Vec<Bytes>, ReadError> {
-    let pieces = 0..record.pieces();
-    let read = pieces.map(|piece| record.piece(piece, mode).map(Bytes::from));
-    read.collect()
+    let mut pieces = 0..record.pieces();
+    let length = record.content_len();
+    if length > StoredBody::ONE_PIECE {
+        let read = pieces.map(|piece| record.piece(piece, mode).map(Bytes::from));
+        return read.collect();
+    }
+    // The last piece brings its checksum along.
+    let mut content = Vec::with_capacity(length as usize + CHECKSUM_BYTES);
+    pieces.try_for_each(|piece| record.append_piece(piece, mode, &mut content))?;
+    content.shrink_to_fit();
+    Ok(match content.is_empty() {
+        true => Vec::new(),
+        false => vec![Bytes::from(content)],
+    })
 }

@@ -26,6 +26,10 @@ pub(crate) struct Arguments {
     /// The seconds of one measurement.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
+    /// Where the disks are: a folder on the file system to be measured [default: the system's folder for
+    /// temporary files].
+    #[arg(long)]
+    folder: Option<PathBuf>,
     /// The tero binary [default: built with `cargo build --profile dist`].
     #[arg(long)]
     tero: Option<PathBuf>,
@@ -47,8 +51,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     let origin = Origin::start().map_err(|error| format!("the origin did not start: {error}"))?;
     let tero = servers::tero_binary(arguments.tero.as_deref(), true, servers::PRODUCTION)?;
     let (load_core, core) = (1, 0);
+    let folder = arguments.folder.clone().unwrap_or_else(std::env::temp_dir);
     let start = Start {
         core,
+        parent: Some(&folder),
         memory_mib: arguments.bodies_mib * 6,
         ..Start::new(&tero, origin.port())
     };

@@ -223,6 +223,8 @@ pub(crate) struct Start<'a> {
     /// The end of tero's configuration after the common part, in place of the policies of
     /// [`Server::Tero`].
     pub(crate) config: Option<&'a str>,
+    /// Where the folder of the server is made; `None` for one in memory, if the system has a place for it.
+    pub(crate) parent: Option<&'a Path>,
     /// Whether nginx and HAProxy also listen with TLS, and compress texts. tero does so by `config`.
     pub(crate) tls: bool,
     /// The answer of [`Server::Epoll`] and [`Server::Hyper`].
@@ -246,6 +248,7 @@ impl<'a> Start<'a> {
             core: 0,
             memory_mib: 256,
             config: None,
+            parent: None,
             tls: false,
             floor,
         }
@@ -345,10 +348,10 @@ pub(crate) fn start(server: Server, start: &Start<'_>) -> Result<Running, String
     let failed = |error: std::io::Error| format!("{}: {error}", server.as_str());
     // nginx keeps its cache in files, so the folder is in memory if the system has a place for it.
     let memory = Path::new("/dev/shm");
-    let parent = if memory.is_dir() {
-        memory.to_owned()
-    } else {
-        std::env::temp_dir()
+    let parent = match start.parent {
+        Some(parent) => parent.to_owned(),
+        None if memory.is_dir() => memory.to_owned(),
+        None => std::env::temp_dir(),
     };
     let folder = tempfile::Builder::new()
         .prefix("tero-bench-")

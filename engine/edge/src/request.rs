@@ -38,6 +38,7 @@ pub mod maintenance;
 mod miss;
 mod news;
 mod next_hop_request;
+mod next_hops;
 pub mod open_record;
 mod outside_body;
 mod pass;

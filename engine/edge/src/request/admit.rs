@@ -208,7 +208,7 @@ pub(super) fn admit_to<T>(
     fields.content |= source.has_content;
     // Nodes that share the work say whom they ask as a shield. What else is in their networks, such as a
     // load balancer, brings visitors.
-    let told = match &site.shields {
+    let told = match &site.settings.shield {
         None => identity.edge,
         Some(_) => identity.edge.filter(|edge| edge.to_shield),
     };

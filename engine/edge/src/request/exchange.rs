@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Response, StatusCode, Version};
 
 use super::basic_auth::ProvenCredentials;
 use super::canary::Canary;
@@ -17,9 +17,7 @@ use super::rate_limits::{ExceededLimit, LimitClass, LimitedRequest};
 use super::request_id::RequestId;
 use super::route_table::{CompiledRoute, RouteIndex};
 use super::site::Site;
-use crate::origin::{
-    ContentSource, Origin, OriginError, OriginResponse, RequestBody, RequestCopy, Shields,
-};
+use crate::origin::{OriginError, OriginResponse};
 use crate::run_id::RunId;
 use crate::telemetry::spans::RequestTrace;
 use tero_config::{Compress, RouteCompress};
@@ -294,64 +292,6 @@ impl Exchange {
     pub fn route(&self) -> Option<&CompiledRoute> {
         let index = self.route?;
         Some(self.site.routes.as_ref()?.at(index))
-    }
-
-    /// The next hops that it goes to: those of its route, or of its site.
-    pub fn origin(&self) -> &Arc<Origin> {
-        let of_route = self.route().and_then(|route| route.origin.as_ref());
-        let own = of_route.unwrap_or(&self.site.origin);
-        match self.extended().and_then(|it| it.origin.origin.as_ref()) {
-            None => own,
-            Some(name) => self.origin_named(name, own),
-        }
-    }
-
-    /// The next hops with the one that a policy has chosen, which may be any of the site.
-    #[cold]
-    fn origin_named<'e>(&'e self, name: &str, own: &'e Arc<Origin>) -> &'e Arc<Origin> {
-        let others = std::iter::once(&self.site.origin).chain(&self.site.origin_by_name);
-        let mut all = std::iter::once(own).chain(others);
-        all.find(|origin| origin.has(name)).unwrap_or(own)
-    }
-
-    /// Sends a request to its next hop: a shield of the site, or one of [`Exchange::origin`].
-    pub(super) async fn fetch(
-        &self,
-        request: Request<RequestBody>,
-        source: ContentSource,
-        again: Option<&mut RequestCopy<'_>>,
-    ) -> Result<OriginResponse, OriginError> {
-        let (origin, url) = (self.origin(), key::url_of(&self.key));
-        match self.shields() {
-            // Larger than a fetch without shields.
-            Some(shields) => Box::pin(shields.fetch(origin, (request, source), url, again)).await,
-            None => origin.fetch(request, source, url, again).await,
-        }
-    }
-
-    /// The shields that stand between this node and the origins for it: none if this node is asked as a
-    /// shield, or if a policy has chosen an origin, since a shield doesn't know of that choice.
-    pub(super) fn shields(&self) -> Option<&Shields> {
-        let shields = self.site.shields.as_deref()?;
-        let is_chosen = || self.extended().is_some_and(|it| it.origin.origin.is_some());
-        (!self.is_as_shield() && !is_chosen()).then_some(shields)
-    }
-
-    /// Whether another node asks this one as the shield of the URL. That node has the same configuration:
-    /// it has carried out the rules of the site, and changes the fields of what its visitor gets.
-    #[inline]
-    pub(super) fn is_as_shield(&self) -> bool {
-        self.edge.as_ref().is_some_and(|edge| edge.to_shield) && self.site.shields.is_some()
-    }
-
-    /// The name of a hop that has answered it.
-    pub(super) fn hop_name(&self, place: usize) -> Option<&str> {
-        let origin = self.origin();
-        let of_shield = || {
-            let place = place.checked_sub(origin.names().count())?;
-            self.site.shields.as_ref()?.name_at(place)
-        };
-        origin.name_at(place).or_else(of_shield)
     }
 
     /// How its stored response is compressed; `None` if it isn't.

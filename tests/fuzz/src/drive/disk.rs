@@ -48,7 +48,10 @@ pub fn disk(bytes: &[u8]) {
         how if how & CHANGES != 0 => changed(bytes),
         how if how & HEAD != 0 => tero_edge::store::disk::fuzzing::head(bytes),
         how if how & PURGES != 0 => {
-            tero_edge::store::disk::fuzzing::purges(&purges(bytes, how & SEALED != 0));
+            let path = PathBuf::from("purges");
+            let bytes = purges(bytes, how & SEALED != 0);
+            let files = MemoryFiles::of(BTreeMap::from([(path.clone(), bytes)]));
+            tero_edge::store::disk::fuzzing::purges(&files, &path);
         }
         how => arbitrary(*how, bytes),
     }
@@ -329,12 +332,8 @@ fn crc(before: u32, bytes: &[u8]) -> u32 {
 }
 
 fn store_of(files: BTreeMap<PathBuf, Vec<u8>>) -> Option<SegmentStore> {
-    let files = files.into_iter();
-    let files = files.map(|(path, bytes)| (path, bytes.into())).collect();
-    let opened = SegmentStore::look_at_with(
-        Path::new("/there/is/no/such/folder"),
-        Arc::new(MemoryFiles(files)),
-    );
+    let folder = Path::new("/there/is/no/such/folder");
+    let opened = SegmentStore::look_at_with(folder, MemoryFiles::of(files));
     // The secret may be lost with the headers.
     opened.ok().map(|(store, _)| store)
 }
@@ -342,6 +341,14 @@ fn store_of(files: BTreeMap<PathBuf, Vec<u8>>) -> Option<SegmentStore> {
 /// Files in memory.
 #[derive(Debug)]
 struct MemoryFiles(BTreeMap<PathBuf, Arc<[u8]>>);
+
+impl MemoryFiles {
+    fn of(files: BTreeMap<PathBuf, Vec<u8>>) -> Arc<dyn FileSystem> {
+        let files = files.into_iter();
+        let files = files.map(|(path, bytes)| (path, bytes.into()));
+        Arc::new(MemoryFiles(files.collect()))
+    }
+}
 
 #[derive(Debug)]
 struct MemoryFile(Arc<[u8]>);

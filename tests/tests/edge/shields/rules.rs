@@ -1,6 +1,7 @@
 //! The rules of a site hold for the visitors of a node, and for no other node.
 
-use tero_tests::get;
+use tero_tests::{A_TUESDAY_MORNING, ART, Edge, get, instant};
+use tero_time::clock::Clock;
 
 use super::{Nodes, origin};
 
@@ -52,4 +53,32 @@ fn a_visitor_is_counted_once_whichever_shield_a_page_has() {
         assert_eq!(nodes.at(1).get(page).status, 200);
     }
     assert_eq!(nodes.at(1).get(&own).status, 429);
+}
+
+#[test]
+fn a_node_that_has_not_heard_of_the_shields_of_its_fleet_does_the_same() {
+    let origin = origin();
+    let route =
+        format!("[[site.route]]\nmatch = [\"/page-*\"]\nauth = {{ realm = \"Staging\", {USERS} }}");
+    // Nothing listens there.
+    let cluster = "[cluster]\nnode = \"one\"\nnats = [\"nats://127.0.0.1:9\"]";
+    let text = Edge::before(&origin)
+        .server("trusted_edges = [\"127.0.0.1\"]")
+        .section(&route)
+        .section(cluster)
+        .to_toml()
+        .replace("hosts = [", "shield = { from = \"cluster\" }\nhosts = [");
+    let zone = ART.parse().unwrap();
+    let edge = Edge::on_clock(
+        &text,
+        Clock::by_hand(instant(A_TUESDAY_MORNING, zone)),
+        zone,
+    );
+    let of_node = get("/page-1").header("Tero-Tier", "shield");
+    edge.send(&of_node).assert_forwarded("uri-miss", "/page-1");
+    // A load balancer in the network of the nodes brings visitors, whose words on variants don't count.
+    assert_eq!(edge.get("/page-1").status, 401);
+    edge.send(&get("/other").header("Tero-Variant", "mobile"))
+        .assert_forwarded("uri-miss", "/other");
+    edge.get("/other").assert_hit("/other");
 }

@@ -1,14 +1,13 @@
 //! What the fuzz targets ask of the readers of a disk that are not public: those of heads and of the file
 //! of purges.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::head::{self, ClockPair};
 use super::ledger::{PurgeLedger, PurgeMark, PurgeSubject, PurgeVerdict};
 use tero_semantics::timestamp::Timestamp;
-use tero_state::segments::files::{FileSystem, OpenFile};
+use tero_state::segments::files::FileSystem;
 
 /// Reads a head, and one that was written from it: they say the same.
 ///
@@ -41,9 +40,8 @@ pub fn head(bytes: &[u8]) {
 ///
 /// # Panics
 /// If it is not so.
-pub fn purges(bytes: &[u8]) {
-    let files: Arc<dyn FileSystem> = Arc::new(OneFile(bytes.into()));
-    let read = PurgeLedger::look_at(Path::new("purges"), &files);
+pub fn purges(files: &Arc<dyn FileSystem>, path: &Path) {
+    let read = PurgeLedger::look_at(path, files);
     let Some(ledger) = read.expect("memory can be read") else {
         return;
     };
@@ -57,59 +55,4 @@ pub fn purges(bytes: &[u8]) {
     assert_ne!(verdict(!ledger.log(), u64::MAX), PurgeVerdict::Current);
     let after_all = verdict(ledger.log(), ledger.last());
     assert_eq!(after_all, PurgeVerdict::Current);
-}
-
-/// One file, of these bytes.
-#[derive(Clone, Debug)]
-struct OneFile(Arc<[u8]>);
-
-impl FileSystem for OneFile {
-    fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
-        Ok(Vec::new())
-    }
-
-    fn open(&self, _: &Path) -> io::Result<Box<dyn OpenFile>> {
-        Ok(Box::new(self.clone()))
-    }
-
-    fn create(&self, _: &Path) -> io::Result<Box<dyn OpenFile>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn remove(&self, _: &Path) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
-
-impl OpenFile for OneFile {
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.0.len() as u64)
-    }
-
-    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        let from = usize::try_from(offset).ok().and_then(|at| self.0.get(at..));
-        let from = from.and_then(|from| from.get(..bytes.len()));
-        bytes.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-
-    fn read_at_once(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.read_exact_at(bytes, offset).map(|()| bytes.len())
-    }
-
-    fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn set_length(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -319,7 +319,7 @@ fn add_footer(segment: &mut Vec<u8>) {
     segment.extend_from_slice(&trailer);
 }
 
-/// CRC-32C that goes on from an earlier one.
+/// CRC-32C that goes on from an earlier one: by its definition, and not by the library that the store has.
 fn crc(before: u32, bytes: &[u8]) -> u32 {
     let mut crc = !before;
     for byte in bytes {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tero_admin_api::endpoints::Rollback;
 
+use super::Trio;
 use super::versions::{Fleet, activate, active, has, pushed, rules};
 
 #[test]
@@ -27,4 +28,20 @@ fn a_version_decides_on_ten_nodes_and_is_rolled_back() {
         let back = begun.elapsed();
         eprintln!("ten nodes: activated in {activated:.0?}, rolled back in {back:.0?}");
     }
+}
+
+#[test]
+#[ignore = "it measures; CONTRIBUTING.md says how to run it"]
+fn a_purge_is_at_all_nodes() {
+    let Some(trio) = Trio::start() else { return };
+    let mut waits: Vec<_> = (0..100)
+        .map(|_| {
+            let begun = Instant::now();
+            trio.purge();
+            begun.elapsed()
+        })
+        .collect();
+    waits.sort_unstable();
+    let (median, p99) = (waits[50], waits[98]);
+    eprintln!("a purge at all nodes: median {median:.0?}, p99 {p99:.0?}");
 }

@@ -716,7 +716,7 @@ fn stale_or_error(visit: Visit<'_>, miss: &Miss, failure: Failure) -> Answer {
 async fn forward_head(visit: Visit<'_>, miss: Miss) -> Answer {
     let asked_at = visit.now();
     let purges = miss.stale.as_ref().map(|_| visit.watch_purges());
-    match pass::pass(visit, None).await {
+    match pass::pass(visit, None, miss.forward).await {
         Ok(response) if is_bridged(visit, &miss, response.status()) => {
             stale_or_error(visit, &miss, Failure::status(reply_of(visit, &response)))
         }
@@ -746,7 +746,7 @@ async fn pass_through(
     storing: Storing,
 ) -> Answer {
     let asked_at = visit.now();
-    let mut passed = match pass::ask(visit, content).await {
+    let mut passed = match pass::ask(visit, content, why).await {
         Ok(passed) => passed,
         Err(failure) => return respond::failed(visit, Some(why), failure),
     };

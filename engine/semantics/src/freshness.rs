@@ -438,7 +438,8 @@ impl Freshness {
         self
     }
 
-    /// Ends freshness at another instant. The one from which it is of no use at all stays.
+    /// Ends freshness at another instant. The one from which it is of no use at all stays, or comes up to
+    /// a second earlier: it is kept in whole seconds.
     fn end_at(&mut self, at: Timestamp) {
         let over_at = self.over_at();
         self.fresh_until = at;

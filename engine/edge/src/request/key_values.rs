@@ -68,10 +68,11 @@ impl KeyValues {
         let value = self.hasher.hash_one(parts);
         let admitted = self.lock();
         let values = &admitted.last_request;
+        if values.contains_key(&value) || values.len() < most {
+            return true;
+        }
         let is_kept = |last: &&Timestamp| last.saturating_add(KEPT_FOR) > now;
-        values.contains_key(&value)
-            || values.len() < most
-            || values.values().filter(is_kept).count() < most
+        !admitted.has_none_to_forget(now) && values.values().filter(is_kept).count() < most
     }
 
     /// The number of values that are admitted, and of requests that passed because theirs was not.
@@ -86,10 +87,14 @@ impl KeyValues {
 }
 
 impl AdmittedValues {
+    fn has_none_to_forget(&self, now: Timestamp) -> bool {
+        self.next_sweep.is_some_and(|next| now < next)
+    }
+
     /// Forgets the values without a recent request. Goes through all of them, but no more
     /// often than one can have become idle.
     fn forget_idle(&mut self, now: Timestamp) {
-        if self.next_sweep.is_some_and(|next| now < next) {
+        if self.has_none_to_forget(now) {
             return;
         }
         self.last_request

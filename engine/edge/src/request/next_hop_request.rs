@@ -13,6 +13,7 @@ use super::tier;
 use super::verdict;
 use super::visit::Visit;
 use crate::origin::{ChosenOrigin, ContentLeave, FetchTimes, RequestBody};
+use tero_semantics::cache_status::Forward;
 use tero_semantics::forwarded::{
     ForwardedHops, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
 };
@@ -55,7 +56,7 @@ pub(super) fn for_storing(
     let exchange = visit.exchange;
     let (path, query) = exchange.asked_target();
     let query = key::canonical_query(query, exchange.query_rule());
-    let mut request = build(visit, body, (path, query.as_deref()));
+    let mut request = build(visit, body, (path, query.as_deref()), false);
     let headers = request.headers_mut();
     validation::strip_conditions(headers);
     match wanted {
@@ -83,11 +84,13 @@ pub(super) fn for_storing(
     request
 }
 
-/// A request that the edge has no part in: as the client sent it, content included, but for what
-/// policies change.
-pub(super) fn as_sent(visit: Visit<'_>, body: RequestBody) -> Request<RequestBody> {
+/// A request that the edge has no part in, for this reason: as the client sent it, content included, but
+/// for what policies change.
+pub(super) fn as_sent(visit: Visit<'_>, body: RequestBody, why: Forward) -> Request<RequestBody> {
     let parts = &visit.exchange.parts;
-    let mut request = build(visit, body, visit.exchange.asked_target());
+    // The cache of the next hop has no part in it either.
+    let passes = why == Forward::Bypass;
+    let mut request = build(visit, body, visit.exchange.asked_target(), passes);
     // HTTP/2 has trailers for those who ask (RFC 9110 §6.5.1); over HTTP/1.1 none are passed on.
     if parts.version == Version::HTTP_2 && parts.headers.contains_key(TE) {
         let headers = request.headers_mut();
@@ -101,6 +104,7 @@ fn build(
     visit: Visit<'_>,
     body: RequestBody,
     (path, query): (&str, Option<&str>),
+    passes: bool,
 ) -> Request<RequestBody> {
     let Visit { edge, exchange } = visit;
     let mut request = Request::new(body);
@@ -127,7 +131,7 @@ fn build(
         extended.origin.fields.apply(headers);
     }
     say_identity(headers, visit);
-    tier::tell_next_hop(visit, headers);
+    tier::tell_next_hop(visit, passes, headers);
     forwarding::append_via(headers, exchange.parts.version, &edge.name);
     forwarding::append_cdn_loop(headers, &edge.loop_entry);
     request

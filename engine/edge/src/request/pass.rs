@@ -19,6 +19,7 @@ use super::url_keys::keys_of_url;
 use super::visit::Visit;
 use crate::origin::{self, ContentSource, OriginResponse, RequestBody, RequestCopy};
 use crate::store::{PurgeMode, PurgeProgress, PurgeScope, PurgeWatch};
+use tero_semantics::cache_status::Forward;
 use tero_semantics::request_fields::{RequestFieldKind, kind_of};
 use tero_semantics::trailers::announced_trailers;
 use tero_semantics::{forwarding, invalidation, storability, validation};
@@ -61,12 +62,13 @@ impl PassedResponse {
     }
 }
 
-/// Sends the request on and brings its answer, without our own fields.
+/// Sends the request on, for this reason, and brings its answer, without our own fields.
 pub(super) async fn pass(
     visit: Visit<'_>,
     content: Option<RequestContent>,
+    why: Forward,
 ) -> Result<Response<EdgeBody>, Failure> {
-    ask(visit, content)
+    ask(visit, content, why)
         .await
         .map(|passed| streamed(visit, passed.answer))
 }
@@ -75,6 +77,7 @@ pub(super) async fn pass(
 pub(super) async fn ask(
     visit: Visit<'_>,
     content: Option<RequestContent>,
+    why: Forward,
 ) -> Result<PassedResponse, Failure> {
     let exchange = visit.exchange;
     let has_content = content
@@ -88,7 +91,7 @@ pub(super) async fn ask(
     } = upload::content(visit, content).await?;
     let is_post = exchange.parts.method == Method::POST;
     let purges = is_post.then(|| visit.watch_purges());
-    let mut request = next_hop_request::as_sent(visit, body);
+    let mut request = next_hop_request::as_sent(visit, body, why);
     if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
         // Unless it is told, hyper leaves out the content of a GET whose length is not known.
         let headers = request.headers_mut();

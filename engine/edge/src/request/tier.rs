@@ -16,8 +16,8 @@ use tero_semantics::storability::Refusal;
 use tero_semantics::tier::{TERO_TIER, TierRefusal, TierRequest, TierResponse};
 use tero_semantics::timestamp::Timestamp;
 
-/// Tells the next hop what was decided here.
-pub(super) fn tell_next_hop(visit: Visit<'_>, headers: &mut HeaderMap) {
+/// Tells the next hop what was decided here, and whether the request passes.
+pub(super) fn tell_next_hop(visit: Visit<'_>, passes: bool, headers: &mut HeaderMap) {
     let Visit { edge, exchange } = visit;
     let told = TierRequest {
         variant: exchange.decision.variant.clone(),
@@ -25,20 +25,10 @@ pub(super) fn tell_next_hop(visit: Visit<'_>, headers: &mut HeaderMap) {
         key: key(exchange),
         purges: edge.fleet.number().map(|number| *number),
         to_shield: exchange.shields().is_some(),
-        passes: is_passed(visit),
+        passes,
         at_most: exchange.floor.at_most,
     };
     told.set(headers);
-}
-
-/// Whether the request passes by what this tier knows of it: by its rules, its policies, or since the
-/// parts of its key have a new value for which the site has no room.
-fn is_passed(visit: Visit<'_>) -> bool {
-    let exchange = visit.exchange;
-    exchange.floor.never
-        || exchange.fields.pass_cookie
-        || exchange.decision.lookup == LookupDecision::Pass
-        || visit.would_pass_new_value()
 }
 
 /// A digest of what the response depends on beyond URL and variant, by a decision of this tier or of

@@ -25,6 +25,7 @@ use super::{next_hop_request, pass};
 use crate::origin::{self, ContentSource};
 use crate::telemetry::Outcome;
 use crate::telemetry::counters::{CountedPlace, SiteCounters};
+use tero_semantics::cache_status::Forward;
 use tero_semantics::timestamp::Timestamp;
 use tero_semantics::upgrade::only_protocol;
 use tero_time::clock::Clock;
@@ -46,7 +47,7 @@ pub(super) async fn upgrade(visit: Visit<'_>) -> Result<Response<EdgeBody>, Fail
     let Ok(permit) = Arc::clone(&site.tunnels).try_acquire_owned() else {
         return Err(Failure::too_many_tunnels());
     };
-    let mut request = next_hop_request::as_sent(visit, origin::empty());
+    let mut request = next_hop_request::as_sent(visit, origin::empty(), Forward::Bypass);
     say_upgrade(request.headers_mut(), protocol);
     // A WebSocket over HTTP/2 has no key (RFC 8441 §5), and one over HTTP/1.1 needs one (RFC 6455
     // §4.1).

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tero_tests::{EdgeBuilder, Origin, Reply};
+use tero_tests::{EdgeBuilder, Origin, Reply, get, guests};
 
 use super::{before, behind, clock, tier};
 
@@ -41,4 +41,25 @@ fn the_operators_bound_of_an_edge_holds_at_the_shield() {
     clock.advance(Duration::from_secs(61));
     edge.get("/api/a").assert_forwarded("stale", "a");
     assert_eq!(origin.requests("/api/a"), 2);
+}
+
+#[test]
+fn a_value_for_which_an_edge_has_no_room_is_stored_by_no_shield() {
+    let origin = Origin::start();
+    origin.on("/a", Reply::fresh(3_600, "a"));
+    let module = guests::deciding_path().display().to_string();
+    let settings = "[policy.settings]\ncookies = [\"market\"]\non_request = [{ path = \"/\", key_parts = { market = \"{cookie:market}\" } }]";
+    let clock = clock();
+    let shield = tier("shield", &clock, before(&origin));
+    let edge = behind(&shield)
+        .policy("p", &module, settings)
+        .site("max_key_values = 1");
+    let edge = tier("edge", &clock, edge);
+    let ask = |market: &str| edge.send(&get("/a").header("Cookie", format!("market={market}")));
+    ask("ar").assert_forwarded("uri-miss", "a");
+    for asked in [2, 3] {
+        ask("made-up").assert_forwarded("bypass", "a");
+        assert_eq!(origin.requests("/a"), asked);
+    }
+    ask("ar").assert_hit("a");
 }

@@ -231,10 +231,12 @@ fn truth(records: &[LogRecord]) -> Truth {
             client = edge.client();
             day += 1;
         }
-        if record.at.since(edge.clock().now()) > Duration::from_secs(600) {
+        let pause = record.at.since(edge.clock().now());
+        edge.clock().turn_to(record.at.max(edge.clock().now()));
+        if pause > Duration::from_secs(600) {
+            // After the turn: a connection that the edge has before it could be idle for too long.
             client = edge.client();
         }
-        edge.clock().turn_to(record.at.max(edge.clock().now()));
         visit(&mut client, record, &origin, &mut truth);
     }
     truth.origin = origin.total() as u64;

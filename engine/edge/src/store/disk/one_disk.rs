@@ -266,15 +266,27 @@ impl Disk {
         join_all(&self.writers);
         if self.health.is_in_use() {
             self.sync_purges();
-            if let Err(error) = self.records.close() {
-                self.fail(&error);
-            }
         }
+        self.write_late_withdrawals();
         if !lock(&self.missed).is_empty() {
             self.end_all_records(|| self.ledger.remove());
         }
         self.health.retire();
         self.records.release();
+    }
+
+    /// Writes the withdrawals that have come since the queue takes no more, and seals the newest
+    /// segment: once more if others come meanwhile.
+    fn write_late_withdrawals(&self) {
+        for round in 0..2 {
+            let is_due = round == 0 || !lock(&self.missed).is_empty();
+            if !is_due || !self.health.is_in_use() {
+                return;
+            }
+            if let Err(error) = self.catch_up().and_then(|()| self.records.close()) {
+                self.fail(&error);
+            }
+        }
     }
 
     /// Leaves the disk, and ends all its threads.

@@ -297,7 +297,7 @@ impl Disk {
     }
 
     /// Writes the withdrawals that it lacks.
-    fn catch_up(&self) -> io::Result<()> {
+    pub(super) fn catch_up(&self) -> io::Result<()> {
         let mut missed = lock(&self.missed);
         if missed.len() >= MAX_MISSED {
             return Err(io::Error::other(

@@ -1,0 +1,110 @@
+//! Disks that one process leaves to the next, and what comes before they are open there.
+
+use super::*;
+
+#[test]
+fn a_process_leaves_its_disk_to_the_next_one() {
+    let world = World::new();
+    world.put_and_write("/a", response(b"a"));
+    world.put_and_write("/b", response(b"b"));
+    let (clock, folder) = (world.clock.clone(), Arc::clone(&world.folder));
+    let next = not_open(&folder, &world.disk, &clock);
+    let store = store_over(&folder, &next);
+    assert!(next.open_now().unwrap_err().is_taken());
+    assert!(!next.may_have(key("/a", None).as_bytes()));
+    // A purge comes before the disk is there, and what is stored meanwhile.
+    let scope = PurgeScope::Keys(vec![key("/a", None).as_bytes().to_vec()]);
+    store.purge(&scope, PurgeMode::Hard, NOW);
+    let early = Arc::new(response(b"early"));
+    let watch = store.watch_purges(key("/c", None).as_bytes(), 0);
+    store.insert(&key("/c", None), Arc::clone(&early), &watch);
+    let late = world.put("/late", response(b"late"));
+    world.tier.offer(&key("/late", None), &late);
+    world.tier.hand_over();
+    next.open_now().unwrap();
+    next.offer(&key("/c", None), &early);
+    next.settle();
+    let next = World {
+        folder,
+        disk: world.disk.clone(),
+        clock,
+        tier: next,
+        store,
+    };
+    // What was offered before is there; later nothing is written, and nothing found.
+    world.put_and_write("/d", response(b"d"));
+    world.evict("/b");
+    assert_eq!(world.body("/b"), None);
+    drop(world);
+    let next = next.killed();
+    assert_eq!(next.body("/a"), None, "purged");
+    assert_eq!(next.body("/b"), Some(b"b".to_vec()));
+    assert_eq!(next.body("/late"), Some(b"late".to_vec()));
+    assert_eq!(next.body("/c"), Some(b"early".to_vec()));
+    assert_eq!(next.body("/d"), None);
+}
+
+#[test]
+fn what_was_replaced_or_withdrawn_before_the_disk_was_open_stays_away() {
+    for is_withdrawn in [true, false] {
+        let world = World::new();
+        world.put_and_write("/a", response(b"old"));
+        world.put_and_write("/b", response(b"b"));
+        let (clock, folder) = (world.clock.clone(), Arc::clone(&world.folder));
+        let next = not_open(&folder, &world.disk, &clock);
+        let store = store_over(&folder, &next);
+        let (key, other) = (key("/a", None), key("/b", None));
+        let watch = store.watch_purges(key.as_bytes(), 0);
+        let new = Arc::new(response(b"new"));
+        store.insert(&key, Arc::clone(&new), &watch);
+        if is_withdrawn {
+            store.drop_response(&key, new.id);
+        }
+        // Memory makes room before it can be written.
+        store.main.invalidate(&key);
+        world.tier.hand_over();
+        next.open_now().unwrap();
+        assert!(!next.may_have(key.as_bytes()) && next.may_have(other.as_bytes()));
+        let disk = world.disk.copy();
+        drop((world, store, next));
+        let world = World::on(&folder, &disk, clock);
+        assert_eq!(world.body("/a"), None);
+        assert_eq!(world.body("/b"), Some(b"b".to_vec()));
+    }
+}
+
+#[test]
+fn purges_that_a_disk_never_takes_count_for_everything_on_it() {
+    let world = World::new();
+    world.put_and_write("/a", response(b"a"));
+    let (clock, folder) = (world.clock.clone(), Arc::clone(&world.folder));
+    let next = not_open(&folder, &world.disk, &clock);
+    let store = store_over(&folder, &next);
+    next.give_up();
+    let scope = PurgeScope::Keys(vec![key("/a", None).as_bytes().to_vec()]);
+    store.purge(&scope, PurgeMode::Hard, NOW);
+    next.sync_purges();
+    drop((store, next));
+    assert_eq!(world.killed().body("/a"), None);
+}
+
+#[test]
+fn withdrawals_during_a_hand_over_are_written() {
+    let world = World::new();
+    let stored = world.put_and_write("/a", response(b"a"));
+    world.put_and_write("/b", response(b"b"));
+    world.hold_writer();
+    std::thread::scope(|scope| {
+        scope.spawn(|| world.tier.hand_over());
+        // The queue gives no room once it is closed.
+        let other = key("/other", None);
+        while world.tier.spool(other.as_bytes(), Some(1_000)).is_some() {
+            std::thread::yield_now();
+        }
+        world.store.drop_response(&key("/a", None), stored.id);
+        world.disk.set(|faults| faults.hangs = false);
+    });
+    let world = world.restarted(ShimDisk::clone);
+    assert_eq!(world.body("/a"), None);
+    assert_eq!(world.body("/b"), Some(b"b".to_vec()), "it was not meant");
+}

@@ -182,7 +182,8 @@ impl DiskTier {
         })
     }
 
-    /// Opens the disks, if they aren't open, and carries out there what came before.
+    /// Opens the disks, if they aren't open and were not given up, and carries out there what came
+    /// before.
     ///
     /// # Errors
     /// [`DiskError`] if one can't be used.
@@ -190,7 +191,7 @@ impl DiskTier {
         let _only = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut disks, mut reports, mut shares) = (Vec::new(), Vec::new(), Vec::new());
         let mut sum = 0;
-        if self.open.get().is_some() {
+        if self.open.get().is_some() || self.early().is_given_up() {
             return Ok(reports);
         }
         for settings in &self.settings {
@@ -388,7 +389,7 @@ impl DiskTier {
         *self.early() = EarlyChanges::default();
     }
 
-    /// The disks can't be opened, and are not waited for. Once a response was purged or withdrawn, their
+    /// The disks won't be opened, and are not waited for. Once a response was purged or withdrawn, their
     /// records count as purged after the next start.
     pub fn give_up(&self) {
         self.early().give_up();
@@ -444,10 +445,15 @@ impl DiskTier {
     }
 
     /// Waits until what was offered has been written, and seals the newest segments. Nothing is
-    /// read or written afterwards.
+    /// read or written afterwards. Disks that were never opened are given up; only a process that
+    /// has served calls this: what one that never served has seen doesn't count.
     pub fn close(&self) {
-        if self.open.get().is_none() {
-            self.end_what_lacks_changes();
+        {
+            // They may be about to be opened.
+            let _only = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.open.get().is_none() {
+                self.give_up();
+            }
         }
         self.all().iter().for_each(|disk| disk.close());
     }
@@ -505,7 +511,8 @@ impl OpenDisks {
 
 impl Drop for DiskTier {
     fn drop(&mut self) {
-        self.close();
+        self.end_what_lacks_changes();
+        self.all().iter().for_each(|disk| disk.close());
     }
 }
 

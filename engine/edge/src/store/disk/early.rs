@@ -69,7 +69,7 @@ impl EarlyChanges {
             !self.purges.is_empty() || self.of_everything.is_some() || self.has_withdrawn;
         *self = EarlyChanges {
             is_given_up: true,
-            lacks_changes: has_changes,
+            lacks_changes: self.lacks_changes || has_changes,
             ..EarlyChanges::default()
         };
     }
@@ -118,7 +118,10 @@ mod tests {
         early.withdraw(&Key::new(b"a"));
         assert!(early.take_lack() && !early.take_lack());
         early.purge(7, &PurgeScope::Site(0), PurgeMode::Soft);
+        early.give_up();
         assert!(early.take_lack());
+        early.give_up();
+        assert!(!early.take_lack(), "it was told");
         let mut early = EarlyChanges::default();
         early.withdraw(&Key::new(b"a"));
         early.give_up();

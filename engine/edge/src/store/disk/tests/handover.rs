@@ -108,3 +108,47 @@ fn withdrawals_during_a_hand_over_are_written() {
     assert_eq!(world.body("/a"), None);
     assert_eq!(world.body("/b"), Some(b"b".to_vec()), "it was not meant");
 }
+
+#[test]
+fn changes_count_if_a_process_ends_before_it_has_its_disks() {
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Change {
+        Purge,
+        Withdrawal,
+        Replacement,
+    }
+    for (change, has_served) in [
+        (Change::Purge, true),
+        (Change::Withdrawal, true),
+        (Change::Replacement, true),
+        (Change::Withdrawal, false),
+    ] {
+        let world = World::new();
+        world.put_and_write("/a", response(b"a"));
+        let (clock, folder) = (world.clock.clone(), Arc::clone(&world.folder));
+        let next = not_open(&folder, &world.disk, &clock);
+        let (store, key) = (store_over(&folder, &next), key("/a", None));
+        let scope = PurgeScope::Keys(vec![key.as_bytes().to_vec()]);
+        if change == Change::Purge {
+            store.purge(&scope, PurgeMode::Hard, NOW);
+        } else {
+            let (watch, new) = (store.watch_purges(key.as_bytes(), 0), response(b"new"));
+            let new = Arc::new(new);
+            store.insert(&key, Arc::clone(&new), &watch);
+            if change == Change::Withdrawal {
+                store.drop_response(&key, new.id);
+            }
+        }
+        if has_served {
+            next.close();
+        }
+        world.tier.close();
+        if has_served {
+            assert!(next.open_now().unwrap().is_empty(), "it has ended");
+        }
+        drop((store, next));
+        let found = world.restarted(ShimDisk::clone).body("/a");
+        let may_stay = change == Change::Replacement || !has_served;
+        assert_eq!(found.is_some(), may_stay);
+    }
+}

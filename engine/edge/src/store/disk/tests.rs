@@ -219,6 +219,24 @@ fn response(body: &[u8]) -> StoredResponse {
     of_head(head_with(&["tag"]), body)
 }
 
+/// A variant whose content is the name of its language. It may be coded.
+fn in_language(language: &'static str) -> StoredResponse {
+    let fields = |name: &'static str, value| {
+        let value = http::HeaderValue::from_static(value);
+        HeaderMap::from_iter([(http::HeaderName::from_static(name), value)])
+    };
+    let (vary, request) = (
+        fields("vary", "accept-language"),
+        fields("accept-language", language),
+    );
+    let head = StoredHead {
+        secondary_key: SecondaryKey::of(&vary, &request),
+        may_be_coded: true,
+        ..head_with(&["tag"])
+    };
+    of_head(head, language.as_bytes())
+}
+
 fn of_head(head: StoredHead, body: &[u8]) -> StoredResponse {
     StoredResponse::new(head, StoredBody::new(vec![Bytes::copy_from_slice(body)]))
 }
@@ -324,21 +342,6 @@ fn a_response_counts_as_purged_from_when_it_was_fetched() {
 #[test]
 fn responses_that_come_back_stand_behind_those_that_came_later() {
     let world = World::new();
-    let in_language = |language: &'static str| {
-        let fields = |name: &'static str, value| {
-            let value = http::HeaderValue::from_static(value);
-            HeaderMap::from_iter([(http::HeaderName::from_static(name), value)])
-        };
-        let (vary, request) = (
-            fields("vary", "accept-language"),
-            fields("accept-language", language),
-        );
-        let head = StoredHead {
-            secondary_key: SecondaryKey::of(&vary, &request),
-            ..head_with(&["tag"])
-        };
-        of_head(head, language.as_bytes())
-    };
     for language in ["fr", "en"] {
         world.put_and_write("/a", in_language(language));
     }

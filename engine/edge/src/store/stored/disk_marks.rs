@@ -8,6 +8,10 @@ const CLAIMED: u8 = 1;
 const CONTENT: u8 = 2;
 /// Another one has replaced it, or it was withdrawn: it must not be found there any more.
 const REPLACED: u8 = 4;
+/// It is there with this head and its content: nothing of it is on its way.
+const WRITTEN: u8 = 8;
+/// A copy has taken its place in memory: it isn't written any more, but may be found there.
+const SUPERSEDED: u8 = 16;
 
 /// The marks.
 #[derive(Debug, Default)]
@@ -19,9 +23,9 @@ impl DiskMarks {
         self.0.fetch_or(CLAIMED, Ordering::SeqCst) & CLAIMED != 0
     }
 
-    /// It isn't on its way any more.
+    /// It isn't on its way any more, and isn't there with this head.
     pub(in crate::store) fn give_up(&self) {
-        self.0.fetch_and(!CLAIMED, Ordering::SeqCst);
+        self.0.fetch_and(!(CLAIMED | WRITTEN), Ordering::SeqCst);
     }
 
     /// Whether it is on a disk, or on its way there.
@@ -33,13 +37,16 @@ impl DiskMarks {
     /// what it has written is its own. Returns whether `old` was on its way, so that the copy has to be
     /// offered.
     pub(in crate::store) fn take_over(&self, old: &DiskMarks) -> bool {
-        let marks = old.0.fetch_or(REPLACED, Ordering::SeqCst);
-        let kept = match marks & CONTENT {
-            0 => 0,
-            _ => marks & (CLAIMED | CONTENT),
-        };
+        let marks = old.0.fetch_or(SUPERSEDED, Ordering::SeqCst);
+        let mut kept = 0;
+        if marks & REPLACED == 0 {
+            kept = marks & CONTENT;
+            if marks & WRITTEN != 0 {
+                kept |= marks & (CLAIMED | WRITTEN);
+            }
+        }
         self.0.store(kept, Ordering::SeqCst);
-        marks & CLAIMED != 0 && kept == 0
+        marks & CLAIMED != 0 && kept & CLAIMED == 0
     }
 
     /// As [`DiskMarks::take_over`], under a new head, which isn't written yet.
@@ -49,9 +56,9 @@ impl DiskMarks {
         was_on_its_way
     }
 
-    /// Its content is on the disk. Returns whether it was replaced meanwhile.
+    /// It is on the disk with its content. Returns whether it was replaced or withdrawn meanwhile.
     pub(in crate::store) fn wrote_content(&self) -> bool {
-        self.0.fetch_or(CONTENT, Ordering::SeqCst) & REPLACED != 0
+        self.0.fetch_or(CONTENT | WRITTEN, Ordering::SeqCst) & REPLACED != 0
     }
 
     /// Whether its content is on the disk, perhaps under an older head.
@@ -67,6 +74,11 @@ impl DiskMarks {
     /// Whether it must not be found on a disk any more.
     pub(in crate::store) fn is_replaced(&self) -> bool {
         self.has(REPLACED)
+    }
+
+    /// Whether a copy of it is written in its place.
+    pub(in crate::store) fn is_superseded(&self) -> bool {
+        self.has(SUPERSEDED)
     }
 
     /// The marks of the same content under a new head.

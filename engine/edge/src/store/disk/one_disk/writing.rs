@@ -101,8 +101,11 @@ impl Disk {
     fn write(&self, key: &Key, stored: &Arc<StoredResponse>) -> Result<WriteOutcome, AppendError> {
         let fields = stored.head.fields.to_headers(0);
         let now = self.shared.clock.now();
+        if stored.disk.is_replaced() || stored.disk.is_superseded() {
+            return Ok(WriteOutcome::LeftOut);
+        }
         // Without use for a restart: it would have to be fetched again.
-        if stored.disk.is_replaced() || !stored.head.freshness.is_worth_keeping(&fields, now) {
+        if !stored.head.freshness.is_worth_keeping(&fields, now) {
             return Ok(WriteOutcome::LeftOut);
         }
         if stored.body.len() > self.max_object() {

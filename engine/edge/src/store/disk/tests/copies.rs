@@ -70,6 +70,85 @@ fn a_response_that_was_coded_while_it_waited_is_written_all_the_same() {
     assert_eq!(world.killed().body("/a"), Some(b"body".to_vec()));
 }
 
+/// A stored response gets its content in another coding.
+fn code(world: &World, path: &str, stored: &StoredResponse) {
+    let body = StoredBody::new(vec![Bytes::from_static(b"coded")]);
+    let key = key(path, None);
+    let added = world
+        .store
+        .add_coded(&key, stored, ContentCoding::Br, &body);
+    assert!(added.is_some());
+}
+
+#[test]
+fn a_variant_that_is_coded_while_it_is_written_leaves_the_others() {
+    let world = World::new();
+    world.put_and_write("/a", in_language("fr"));
+    let stored = world.put_and_write("/a", in_language("en"));
+    world.disk.set(|faults| faults.hangs = true);
+    // The writer looks at the content that is there.
+    let new = world.freshen("/a", &stored);
+    let is_being_written = || {
+        let mut is_read = false;
+        world.disk.set(|faults| is_read = faults.hanging > 0);
+        is_read
+    };
+    while !is_being_written() {
+        std::thread::yield_now();
+    }
+    code(&world, "/a", &new);
+    world.disk.set(|faults| faults.hangs = false);
+    world.tier.settle();
+    let found = |world: &World| {
+        let loaded = world.load(&key("/a", None)).into_iter();
+        let mut found: Vec<_> = loaded
+            .map(|loaded| loaded.response.body.pieces().concat())
+            .collect();
+        found.sort_unstable();
+        found
+    };
+    assert_eq!(found(&world), [b"en", b"fr"]);
+    assert_eq!(found(&world.killed()), [b"en", b"fr"]);
+}
+
+#[test]
+fn a_new_head_that_waits_is_written_if_its_response_is_coded_meanwhile() {
+    let (world, key) = (World::new(), key("/a", None));
+    let head = |tag| StoredHead {
+        may_be_coded: true,
+        ..head_with(&[tag])
+    };
+    let stored = world.put_and_write("/a", of_head(head("old"), b"body"));
+    world.hold_writer();
+    let (new, watch) = (Arc::new(stored.with_head(head("new"))), world.watch(&key));
+    world
+        .store
+        .replace(&key, stored.id, Arc::clone(&new), &watch);
+    code(&world, "/a", &new);
+    world.disk.set(|faults| faults.hangs = false);
+    world.tier.settle();
+    let held = world.store.peek(key.as_bytes()).unwrap();
+    assert!(held.all()[0].disk.is_claimed());
+    assert_eq!(world.figures().written_heads, 2, "of both pages");
+    let found = world.killed().look_up("/a").unwrap();
+    assert!(found.head.fields.tags().eq(["new"]));
+    assert_eq!(found.body.pieces().concat(), b"body");
+}
+
+#[test]
+fn a_copy_of_what_is_written_is_not_written_again() {
+    let world = World::new();
+    let head = StoredHead {
+        may_be_coded: true,
+        ..head_with(&["tag"])
+    };
+    let stored = world.put_and_write("/a", of_head(head, b"body"));
+    code(&world, "/a", &stored);
+    world.tier.settle();
+    assert_eq!(world.figures().written, 1);
+    assert_eq!(world.killed().body("/a"), Some(b"body".to_vec()));
+}
+
 #[test]
 fn a_response_that_gets_a_new_head_while_it_waits_is_written_with_it() {
     let (world, key) = (World::new(), key("/a", None));

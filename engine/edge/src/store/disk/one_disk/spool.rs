@@ -15,6 +15,9 @@ use tero_state::segments::layout::{MAX_EXTENTS, PIECE_BYTES};
 /// The shortest and the longest part that is written at once.
 const SHORTEST_PART: u64 = 256 << 10;
 const LONGEST_PART: u64 = 4 << 20;
+/// The parts of content at most: one fewer than a record can name, since the beginning of content of
+/// unknown length is in parts of its own.
+const MOST_PARTS: u64 = MAX_EXTENTS as u64 - 1;
 
 /// Content on its way to a disk, in parts. Nothing waits for it: if the disk is slower than the next
 /// hop, it gives up. Of content of unknown length, memory keeps the beginning until that is too large.
@@ -42,6 +45,15 @@ impl Disk {
         self.settings
             .max_object
             .min(self.settings.size / LARGEST_SHARE)
+            .min(self.longest_part() * MOST_PARTS)
+    }
+
+    /// The longest part that is written at once, in bytes: whole pieces, and several wait in the queue.
+    fn longest_part(&self) -> u64 {
+        let part = LONGEST_PART
+            .min(self.queue.max_bytes() / 4)
+            .min(u64::from(self.records.segment_bytes()) / 4);
+        part - part % PIECE_BYTES as u64
     }
 
     /// Takes content of a key as it comes; `None` if it is too long, if other content of the key is on its
@@ -56,18 +68,14 @@ impl Disk {
         if most > max_object || most == 0 {
             return None;
         }
-        let part = part_bytes(most)
-            .min(self.queue.max_bytes() / 4)
-            .min(u64::from(self.records.segment_bytes()) / 4);
-        let part = part - part % PIECE_BYTES as u64;
+        let part = part_bytes(most).min(self.longest_part());
         let (hash, parts) = (self.records.hash(key), Arc::default());
         let mut spools = lock(&self.spools);
         spools.retain(|(_, spool)| spool.strong_count() > 0);
         if spools.iter().any(|(of, _)| *of == hash) {
             return None;
         }
-        let is_too_long = length.is_some() && most.div_ceil(part) > MAX_EXTENTS as u64;
-        if is_too_long || !self.queue.reserve(part) {
+        if !self.queue.reserve(part) {
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
             return None;
         }
@@ -91,6 +99,10 @@ impl DiskSpool {
     /// pushed.
     pub fn begin_with(&mut self, pieces: Vec<Bytes>, memory: BudgetShare) {
         self.received = pieces.iter().map(|piece| piece.len() as u64).sum();
+        self.has_given_up |= self.received > self.most;
+        if self.has_given_up {
+            return;
+        }
         let has_room = self.disk.enqueue(WriteJob::Beginning {
             spool: Arc::clone(&self.parts),
             pieces,
@@ -115,13 +127,14 @@ impl DiskSpool {
     }
 
     /// Stores the response, all of whose content has come, under a key. Returns whether the disk
-    /// takes it: it is found once that is written.
+    /// takes it: it is found once that is written. It doesn't if a part could not be written.
     pub fn finish(mut self, key: &Key, head: StoredHead, purge_mark: u64) -> bool {
         if !self.has_given_up && !self.buffer.is_empty() {
             self.write_part();
         }
         let is_whole = self.length.is_none_or(|length| self.received == length);
-        if self.has_given_up || !is_whole {
+        let has_failed = self.has_given_up || self.parts.has_failed.load(Ordering::Relaxed);
+        if has_failed || !is_whole {
             return false;
         }
         let head = StoredHead {
@@ -157,7 +170,7 @@ impl Drop for DiskSpool {
 
 /// How long the parts of content are: as short as their number allows.
 fn part_bytes(length: u64) -> u64 {
-    let fewest = length.div_ceil(MAX_EXTENTS as u64);
+    let fewest = length.div_ceil(MOST_PARTS);
     let part = fewest.next_multiple_of(PIECE_BYTES as u64);
     part.clamp(SHORTEST_PART, LONGEST_PART)
 }

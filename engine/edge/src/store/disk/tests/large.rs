@@ -164,6 +164,58 @@ fn content_of_unknown_length_streams_to_the_disk_after_what_memory_kept() {
     assert!(read(&*outside, 65_530).unwrap() == content[65_530..]);
 }
 
+/// A disk with a queue for four pieces: parts have one piece each.
+fn with_short_parts(folder: &tempfile::TempDir) -> DiskTier {
+    let mut settings = settings(folder, 1);
+    settings.disks[0] = config::CacheDisk {
+        size: 64 << 30,
+        max_object: 4 << 30,
+        write_queue: 256 << 10,
+        ..settings.disks[0].clone()
+    };
+    let files = Arc::new(ShimDisk::default());
+    let tier = DiskTier::to_be_opened(&settings, &Clock::by_hand(NOW), files).unwrap();
+    tier.name_sites(vec!["site".into()]);
+    tier.open_now().unwrap();
+    tier
+}
+
+#[test]
+fn content_has_no_more_parts_than_a_record_can_name() {
+    const PIECE: u64 = 64 << 10;
+    let folder = tempfile::tempdir().unwrap();
+    let (tier, key) = (with_short_parts(&folder), key("/a", None));
+    // One part is for the beginning.
+    let most = 4_095 * PIECE;
+    assert_eq!(tier.max_object(key.as_bytes()), most);
+    assert!(tier.spool(key.as_bytes(), Some(most)).is_some());
+    assert!(tier.spool(key.as_bytes(), Some(most + 1)).is_none());
+    // Its length isn't known, and its beginning is too long.
+    let before = tier.figures().remove(0).bytes;
+    let piece = Bytes::from(vec![7; PIECE as usize]);
+    let mut spool = tier.spool(key.as_bytes(), None).unwrap();
+    let budget = FillBudget::new(1 << 30);
+    let pieces = vec![piece; 4_096];
+    spool.begin_with(pieces, BudgetShare::keep(&budget, 4_096 * PIECE));
+    assert_eq!(budget.used(), 0, "the memory is given back");
+    assert!(!spool.finish(&key, head_with(&["tag"]), 0));
+    tier.settle();
+    assert_eq!(tier.figures().remove(0).bytes, before);
+}
+
+#[test]
+fn content_of_which_a_part_could_not_be_written_is_not_stored() {
+    let world = World::new();
+    let (path, part) = (key("/a", None), 256 << 10);
+    let mut spool = world.tier.spool(path.as_bytes(), Some(part)).unwrap();
+    world
+        .disk
+        .set(|faults| faults.file_writes = Some(std::io::ErrorKind::Other));
+    spool.push(&bytes(part as usize));
+    world.tier.settle();
+    assert!(!spool.finish(&path, head_with(&["tag"]), 0));
+}
+
 #[test]
 fn a_damaged_first_piece_is_a_miss_and_a_later_one_an_error() {
     let content = bytes(1_000_000);

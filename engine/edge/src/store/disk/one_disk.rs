@@ -1,6 +1,7 @@
 //! One disk: its records, its purges, its threads.
 
 mod content;
+mod missed;
 mod read_job;
 mod reading;
 mod spool;
@@ -28,6 +29,8 @@ use tero_config as config;
 use tero_state::segments::files::FileSystem;
 use tero_state::segments::{AppendError, OpenReport, SegmentSettings, SegmentStore};
 use tero_time::clock::Clock;
+
+use self::missed::MissedKeys;
 
 pub(super) use self::read_job::ReadJob;
 pub(super) use self::subjects::subject;
@@ -71,7 +74,7 @@ pub(super) struct Disk {
     /// Those that change something.
     writers: Mutex<Vec<JoinHandle<()>>>,
     /// Withdrawals that it lacks, since it failed or too much waited.
-    missed: Mutex<Vec<Key>>,
+    missed: MissedKeys,
     /// Content that streams to it, with the hashes of its keys.
     spools: Mutex<Vec<(u64, Weak<SpooledParts>)>>,
     /// Whether records are being erased.
@@ -127,7 +130,7 @@ impl Disk {
             reads: Mutex::new(Some(sender)),
             threads: Mutex::default(),
             writers: Mutex::default(),
-            missed: Mutex::default(),
+            missed: MissedKeys::default(),
             spools: Mutex::default(),
             is_erasing: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
@@ -191,14 +194,14 @@ impl Disk {
         if self.records.forget_all(self.records.hash(key.as_bytes())) > 0
             && !self.enqueue(WriteJob::Removal { key: key.clone() })
         {
-            self.note_missed(key);
+            self.missed.note(key);
         }
     }
 
     /// Has nothing of a key be found any more that was there when it was opened.
     pub(super) fn end_outdated(&self, key: &Key) {
         if self.records.forget_all(self.records.hash(key.as_bytes())) > 0
-            && let Err(AppendError::Io(error)) = self.append_removal(key)
+            && let Err(AppendError::Io(error)) = self.withdraw(key)
         {
             self.fail(&error);
         }
@@ -268,7 +271,7 @@ impl Disk {
             self.sync_purges();
         }
         self.write_late_withdrawals();
-        if !lock(&self.missed).is_empty() {
+        if !self.missed.is_empty() {
             self.end_all_records(|| self.ledger.remove());
         }
         self.health.retire();
@@ -279,7 +282,7 @@ impl Disk {
     /// segment: once more if others come meanwhile.
     fn write_late_withdrawals(&self) {
         for round in 0..2 {
-            let is_due = round == 0 || !lock(&self.missed).is_empty();
+            let is_due = round == 0 || !self.missed.is_empty();
             if !is_due || !self.health.is_in_use() {
                 return;
             }

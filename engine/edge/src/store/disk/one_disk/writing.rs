@@ -16,8 +16,6 @@ use tero_state::segments::{AppendError, NewRecord, ReadMode, StoredRecord};
 /// piece.
 const PART_BYTES: usize = 4 << 20;
 const WAIT: ReadMode = ReadMode::Wait;
-/// Withdrawals that a disk may lack, since it failed, before it is left out until the next start.
-const MAX_MISSED: usize = 100_000;
 
 impl Disk {
     /// Does what is offered, until the queue is closed.
@@ -45,7 +43,7 @@ impl Disk {
                 }
                 Ok(())
             }
-            WriteJob::Removal { key } => self.append_removal(key),
+            WriteJob::Removal { key } => self.withdraw(key),
             WriteJob::Part { spool, bytes } => {
                 let part = self.append_part(&[bytes]);
                 match part {
@@ -83,18 +81,11 @@ impl Disk {
     fn leave_out(&self, job: &WriteJob) {
         match job {
             WriteJob::Response { stored, .. } => stored.disk.give_up(),
-            WriteJob::Removal { key } => self.note_missed(key),
+            WriteJob::Removal { key } => self.missed.note(key),
             WriteJob::Part { .. }
             | WriteJob::Beginning { .. }
             | WriteJob::End { .. }
             | WriteJob::Probe => {}
-        }
-    }
-
-    pub(super) fn note_missed(&self, key: &Key) {
-        let mut missed = lock(&self.missed);
-        if missed.len() < MAX_MISSED && missed.last() != Some(key) {
-            missed.push(key.clone());
         }
     }
 
@@ -203,13 +194,21 @@ impl Disk {
         if is_replaced {
             // It was replaced or withdrawn while it was written.
             self.records.forget_all(self.records.hash(key.as_bytes()));
-            self.append_removal(key)?;
+            self.withdraw(key)?;
         }
         Ok(WriteOutcome::Written)
     }
 
-    /// Notes that all responses of a key are gone.
-    pub(super) fn append_removal(&self, key: &Key) -> Result<(), AppendError> {
+    /// Notes on the disk that all responses of a key are gone; later, if it fails now.
+    pub(super) fn withdraw(&self, key: &Key) -> Result<(), AppendError> {
+        let appended = self.append_removal(key);
+        if appended.is_err() {
+            self.missed.note(key);
+        }
+        appended
+    }
+
+    fn append_removal(&self, key: &Key) -> Result<(), AppendError> {
         let record = NewRecord {
             kind: RecordKind::Removal,
             key: key.as_bytes(),
@@ -218,11 +217,7 @@ impl Disk {
             content: &[],
             extents: &[],
         };
-        let appended = self.records.append(&record).map(drop);
-        if appended.is_err() {
-            self.note_missed(key);
-        }
-        appended
+        self.records.append(&record).map(drop)
     }
 
     /// Appends content in parts that are whole pieces, but for the last one.
@@ -301,21 +296,7 @@ impl Disk {
 
     /// Writes the withdrawals that it lacks.
     pub(super) fn catch_up(&self) -> io::Result<()> {
-        let mut missed = lock(&self.missed);
-        if missed.len() >= MAX_MISSED {
-            return Err(io::Error::other(
-                "too many responses were withdrawn meanwhile; it is used again after the next start",
-            ));
-        }
-        let keys = std::mem::take(&mut *missed);
-        drop(missed);
-        for (done, key) in keys.iter().enumerate() {
-            if let Err(AppendError::Io(error)) = self.append_removal(key) {
-                lock(&self.missed).extend_from_slice(&keys[done..]);
-                return Err(error);
-            }
-        }
-        Ok(())
+        self.missed.write_all(|key| self.append_removal(key))
     }
 }
 

@@ -231,7 +231,7 @@ impl DiskTier {
             for (number, scope, mode) in &early.purges {
                 disk.write_purge(&disk.note(*number, scope, *mode));
             }
-            if let Some(number) = early.of_everything {
+            if let Some(number) = early.of_everything() {
                 disk.write_purge(&disk.note_everything(number));
             }
         }
@@ -384,9 +384,9 @@ impl DiskTier {
     }
 
     /// Forgets the purges that came before the disks were open: another process has carried them out
-    /// there.
+    /// there. What was replaced or withdrawn is still carried out: only this process has seen it.
     pub fn drop_early_purges(&self) {
-        *self.early() = EarlyChanges::default();
+        self.early().drop_purges();
     }
 
     /// The disks won't be opened, and are not waited for. Once a response was purged or withdrawn, their

@@ -16,10 +16,12 @@ const MAX_KEYS: usize = 100_000;
 #[derive(Debug, Default)]
 pub(super) struct EarlyChanges {
     pub(super) purges: Vec<(u64, PurgeScope, PurgeMode)>,
-    /// The last purge, or 0, if there was too much to remember: it means everything.
-    pub(super) of_everything: Option<u64>,
+    /// The last purge, if there were too many to remember: it means everything.
+    purged_everything: Option<u64>,
     /// Keys of which the disks may have older responses, which must not be found any more.
     outdated: HashSet<Key, RandomState>,
+    /// Whether there were too many of them to remember.
+    has_too_many_keys: bool,
     /// Whether responses of some of them were withdrawn.
     has_withdrawn: bool,
     is_given_up: bool,
@@ -35,7 +37,7 @@ impl EarlyChanges {
         } else if self.purges.len() < MAX_PURGES {
             self.purges.push((number, scope.clone(), mode));
         } else {
-            self.of_everything = Some(number);
+            self.purged_everything = Some(number);
         }
     }
 
@@ -47,7 +49,7 @@ impl EarlyChanges {
         if self.outdated.len() < MAX_KEYS {
             self.outdated.insert(key.clone());
         } else {
-            self.of_everything.get_or_insert(0);
+            self.has_too_many_keys = true;
         }
     }
 
@@ -58,6 +60,18 @@ impl EarlyChanges {
         self.replace(key);
     }
 
+    /// The number of the purge that means everything, if there was too much to remember.
+    pub(super) fn of_everything(&self) -> Option<u64> {
+        self.purged_everything
+            .or_else(|| self.has_too_many_keys.then_some(0))
+    }
+
+    /// Forgets the purges, and nothing else.
+    pub(super) fn drop_purges(&mut self) {
+        self.purges.clear();
+        self.purged_everything = None;
+    }
+
     /// The keys so far.
     pub(super) fn take_outdated(&mut self) -> HashSet<Key, RandomState> {
         std::mem::take(&mut self.outdated)
@@ -66,7 +80,7 @@ impl EarlyChanges {
     /// The disks won't be opened.
     pub(super) fn give_up(&mut self) {
         let has_changes =
-            !self.purges.is_empty() || self.of_everything.is_some() || self.has_withdrawn;
+            !self.purges.is_empty() || self.purged_everything.is_some() || self.has_withdrawn;
         *self = EarlyChanges {
             is_given_up: true,
             lacks_changes: self.lacks_changes || has_changes,
@@ -96,15 +110,18 @@ mod tests {
         for number in 0..MAX_KEYS + 1 {
             early.replace(&Key::new(&number.to_le_bytes()));
             early.replace(&Key::new(&0_usize.to_le_bytes()));
-            assert_eq!(early.of_everything, (number == MAX_KEYS).then_some(0));
+            assert_eq!(early.of_everything(), (number == MAX_KEYS).then_some(0));
         }
         assert_eq!(early.take_outdated().len(), MAX_KEYS);
         let scope = PurgeScope::Site(0);
         for number in 0..MAX_PURGES as u64 + 2 {
             early.purge(number, &scope, PurgeMode::Hard);
         }
-        assert_eq!(early.of_everything, Some(MAX_PURGES as u64 + 1));
+        assert_eq!(early.of_everything(), Some(MAX_PURGES as u64 + 1));
         assert_eq!(early.purges.len(), MAX_PURGES);
+        early.drop_purges();
+        assert!(early.purges.is_empty());
+        assert_eq!(early.of_everything(), Some(0), "there were too many keys");
     }
 
     #[test]

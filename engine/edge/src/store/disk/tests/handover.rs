@@ -152,3 +152,23 @@ fn changes_count_if_a_process_ends_before_it_has_its_disks() {
         assert_eq!(found.is_some(), may_stay);
     }
 }
+
+#[test]
+fn withdrawals_outlive_the_purges_that_another_process_has_carried_out() {
+    let world = World::new();
+    world.put_and_write("/a", response(b"a"));
+    world.put_and_write("/b", response(b"b"));
+    let (clock, folder) = (world.clock.clone(), Arc::clone(&world.folder));
+    let next = not_open(&folder, &world.disk, &clock);
+    let (store, key, other) = (store_over(&folder, &next), key("/a", None), key("/b", None));
+    let (watch, new) = (store.watch_purges(key.as_bytes(), 0), response(b"new"));
+    let new = Arc::new(new);
+    store.insert(&key, Arc::clone(&new), &watch);
+    store.drop_response(&key, new.id);
+    store.purge(&PurgeScope::Site(0), PurgeMode::Hard, NOW);
+    next.drop_early_purges();
+    world.tier.hand_over();
+    next.open_now().unwrap();
+    assert!(!next.may_have(key.as_bytes()));
+    assert_eq!(next.load_at_once(other.as_bytes()).unwrap().len(), 1);
+}

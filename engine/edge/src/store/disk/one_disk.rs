@@ -198,11 +198,15 @@ impl Disk {
         }
     }
 
-    /// Has nothing of a key be found any more that was there when it was opened.
+    /// Has nothing of a key be found any more that was there when it was opened. A disk that has failed
+    /// isn't tried again for each key: requests may wait.
     pub(super) fn end_outdated(&self, key: &Key) {
-        if self.records.forget_all(self.records.hash(key.as_bytes())) > 0
-            && let Err(AppendError::Io(error)) = self.withdraw(key)
-        {
+        if self.records.forget_all(self.records.hash(key.as_bytes())) == 0 {
+            return;
+        }
+        if !self.health.is_in_use() {
+            self.missed.note(key);
+        } else if let Err(AppendError::Io(error)) = self.withdraw(key) {
             self.fail(&error);
         }
     }

@@ -172,3 +172,37 @@ fn withdrawals_outlive_the_purges_that_another_process_has_carried_out() {
     assert!(!next.may_have(key.as_bytes()));
     assert_eq!(next.load_at_once(other.as_bytes()).unwrap().len(), 1);
 }
+
+#[test]
+fn a_disk_that_fails_when_it_is_opened_is_tried_once() {
+    let world = World::new();
+    let paths = ["/a", "/b", "/c"];
+    for path in paths {
+        world.put_and_write(path, response(b"old"));
+    }
+    let (clock, folder) = (world.clock.clone(), Arc::clone(&world.folder));
+    let next = not_open(&folder, &world.disk, &clock);
+    let store = store_over(&folder, &next);
+    for path in paths {
+        let key = key(path, None);
+        let watch = store.watch_purges(key.as_bytes(), 0);
+        store.insert(&key, Arc::new(response(b"new")), &watch);
+    }
+    world.tier.hand_over();
+    let disk = world.disk.clone();
+    disk.set(|faults| faults.file_writes = Some(std::io::ErrorKind::Other));
+    next.open_now().unwrap();
+    let figures = next.figures().remove(0);
+    assert!(figures.has_failed && figures.failures == 1, "{figures:?}");
+    disk.set(|faults| *faults = Default::default());
+    clock.advance(Duration::from_secs(20));
+    next.keep();
+    next.settle();
+    assert!(!next.figures()[0].has_failed);
+    drop((world, store));
+    let world = World::on(&folder, &disk.copy(), clock);
+    for path in paths {
+        assert_eq!(world.body(path), None, "the withdrawal was written later");
+    }
+    drop(next);
+}

@@ -1,6 +1,7 @@
 //! One disk: its records, its purges, its threads.
 
 mod content;
+mod hidden;
 mod missed;
 mod read_job;
 mod reading;
@@ -30,6 +31,7 @@ use tero_state::segments::files::FileSystem;
 use tero_state::segments::{AppendError, OpenReport, SegmentSettings, SegmentStore};
 use tero_time::clock::Clock;
 
+use self::hidden::HiddenKeys;
 use self::missed::MissedKeys;
 
 pub(super) use self::read_job::ReadJob;
@@ -75,6 +77,8 @@ pub(super) struct Disk {
     writers: Mutex<Vec<JoinHandle<()>>>,
     /// Withdrawals that it lacks, since it failed or too much waited.
     missed: MissedKeys,
+    /// Keys with records that would be found after the next start alone.
+    hidden: HiddenKeys,
     /// Content that streams to it, with the hashes of its keys.
     spools: Mutex<Vec<(u64, Weak<SpooledParts>)>>,
     /// Whether records are being erased.
@@ -131,6 +135,7 @@ impl Disk {
             threads: Mutex::default(),
             writers: Mutex::default(),
             missed: MissedKeys::default(),
+            hidden: HiddenKeys::default(),
             spools: Mutex::default(),
             is_erasing: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
@@ -185,15 +190,18 @@ impl Disk {
     /// Has nothing of a key be found any more until the next start: a newer response has come.
     pub(super) fn forget(&self, key: &[u8]) {
         self.queue.withdraw(key);
-        self.records.forget_all(self.records.hash(key));
+        let hash = self.records.hash(key);
+        if self.records.forget_all(hash) > 0 {
+            self.hidden.hide(hash);
+        }
     }
 
     /// Has nothing of a key be found any more, after the next start too.
     pub(super) fn remove(&self, key: &Key) {
         self.queue.withdraw(key.as_bytes());
-        if self.records.forget_all(self.records.hash(key.as_bytes())) > 0
-            && !self.enqueue(WriteJob::Removal { key: key.clone() })
-        {
+        let hash = self.records.hash(key.as_bytes());
+        let has_records = self.records.forget_all(hash) > 0 || self.hidden.may_have(hash);
+        if has_records && !self.enqueue(WriteJob::Removal { key: key.clone() }) {
             self.missed.note(key);
         }
     }

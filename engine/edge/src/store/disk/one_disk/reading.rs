@@ -105,6 +105,7 @@ impl Disk {
                 // Which variant the damaged one was is not known: an older one may be its
                 // predecessor.
                 self.drop_record(hash, place);
+                self.hidden.hide(hash);
                 continue;
             }
             match self.read_response(key, hash, place, mode, may_take) {

@@ -190,6 +190,10 @@ impl Disk {
             Err(error) => return Err(error),
         }
         self.counts.written.fetch_add(1, Ordering::Relaxed);
+        if kind == RecordKind::Sole {
+            // Before it is looked at whether it was replaced meanwhile: that hides this record too.
+            self.hidden.end(self.records.hash(key.as_bytes()));
+        }
         let is_replaced = stored.disk.wrote_content();
         if is_replaced {
             // It was replaced or withdrawn while it was written.
@@ -217,7 +221,9 @@ impl Disk {
             content: &[],
             extents: &[],
         };
-        self.records.append(&record).map(drop)
+        self.records.append(&record)?;
+        self.hidden.end(self.records.hash(key.as_bytes()));
+        Ok(())
     }
 
     /// Appends content in parts that are whole pieces, but for the last one.

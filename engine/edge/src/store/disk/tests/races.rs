@@ -266,6 +266,34 @@ fn all_short_stories_of_a_page_end_well() {
     }
 }
 
+#[test]
+fn a_withdrawn_response_takes_older_ones_on_the_disk_along() {
+    let ends = [
+        Event::Evict(0),
+        Event::Use(0),
+        Event::Store(0),
+        Event::Withdraw(0),
+        Event::Kill,
+        Event::Close,
+    ];
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    for first in ends {
+        for second in ends {
+            for third in ends {
+                // The first one is on the disk when the second one comes.
+                let begin = [
+                    Event::Store(0),
+                    Event::Use(0),
+                    Event::Evict(0),
+                    Event::Store(0),
+                ];
+                let story = [&begin[..], &[first, second, third]].concat();
+                Model::new(1, &folder).run(&story);
+            }
+        }
+    }
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let page = 0_u8..3;
     let mode = || prop_oneof![Just(PurgeMode::Hard), Just(PurgeMode::Soft)];

@@ -272,11 +272,115 @@ fn an_edit_changes_what_it_says_and_nothing_else() {
 
 /// A request of the log, answered with the same content.
 fn asked(at: i64, target: &str) -> LogRecord {
+    answered(at, target, "a")
+}
+
+/// A request of the log, answered with this content.
+fn answered(at: i64, target: &str, content: &str) -> LogRecord {
     let line = format!(
-        "{{\"at\":{at},\"method\":\"GET\",\"host\":\"www.example\",\"status\":200,\"bytes\":5,\"etag\":\"\\\"a\\\"\",\"target\":{}}}",
+        "{{\"at\":{at},\"method\":\"GET\",\"host\":\"www.example\",\"status\":200,\"bytes\":5,\"etag\":\"\\\"{content}\\\"\",\"target\":{}}}",
         serde_json::to_string(target).unwrap()
     );
     crate::replay::log::parse(&line).unwrap()
+}
+
+/// The time of the first request of a made log.
+const START: i64 = 1_795_607_940;
+
+/// The names that are proposed to be dropped after these rounds, 16 s apart, of targets with their
+/// content.
+fn dropped_after(rounds: i64, requests: impl Fn(i64) -> Vec<(String, String)>) -> Vec<String> {
+    let mut study = LogStudy::new(Buenos_Aires);
+    for round in 0..rounds {
+        for (target, content) in requests(round) {
+            let record = answered(START + round * 16, &target, &content);
+            study.add(&record, "desktop");
+        }
+    }
+    let proposals = study.proposals(&config());
+    let edits = proposals.into_iter().flat_map(|proposal| proposal.edits);
+    edits
+        .filter_map(|edit| match edit {
+            ConfigEdit::DropParameters { names } => Some(names),
+            _ => None,
+        })
+        .flatten()
+        .collect()
+}
+
+fn same(target: String) -> (String, String) {
+    (target, "a".to_owned())
+}
+
+#[test]
+fn a_parameter_that_counts_on_one_page_is_kept() {
+    // It is idle on a popular page, and counts on another one, which is asked for now and then.
+    let dropped = |products: i64| {
+        dropped_after(1_000, |round| {
+            let mut requests = vec![
+                same(format!("/?id={round}")),
+                same(format!("/news?ref={round}")),
+            ];
+            if round < products {
+                requests.push((format!("/product?id={round}"), round.to_string()));
+            }
+            requests
+        })
+    };
+    assert_eq!(dropped(0), ["id", "ref"]);
+    assert_eq!(dropped(10), ["ref"]);
+}
+
+#[test]
+fn a_path_of_a_folder_does_not_speak_for_the_others() {
+    // A client asks one page of the folder again and again.
+    let dropped = dropped_after(2_000, |round| {
+        let mut requests = vec![same(format!("/shop/home?page={round}"))];
+        if round < 20 {
+            requests.push((format!("/shop/list?page={round}"), round.to_string()));
+        }
+        requests
+    });
+    assert!(dropped.is_empty(), "{dropped:?}");
+    // Many idle pages don't either.
+    let dropped = dropped_after(60, |round| {
+        let mut requests: Vec<_> = (0..60)
+            .map(|page| same(format!("/shop/{page}?page={round}")))
+            .collect();
+        if round < 20 {
+            requests.push((format!("/shop/list?page={round}"), round.to_string()));
+        }
+        requests
+    });
+    assert!(dropped.is_empty(), "{dropped:?}");
+}
+
+#[test]
+fn a_parameter_is_kept_where_most_of_its_pages_are_unknown() {
+    // The other pages are asked for too seldom to be compared.
+    let dropped = dropped_after(200, |round| {
+        let mut requests = vec![same(format!("/about?page={round}"))];
+        if round % 50 == 0 {
+            requests.push((format!("/list-{}?page={round}", round / 50), "b".to_owned()));
+        }
+        requests
+    });
+    assert!(dropped.is_empty(), "{dropped:?}");
+    // Pages that have few pairs each are judged together.
+    for (content, expected) in [(None, vec!["page"]), (Some(()), Vec::new())] {
+        let dropped = dropped_after(3, |round| {
+            (0..60)
+                .map(|page| {
+                    let target = format!("/p{page}/x?page={round}");
+                    match content {
+                        Some(()) => (target, round.to_string()),
+                        None => same(target),
+                    }
+                })
+                .collect()
+        });
+        assert_eq!(dropped, expected);
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use tero_control::rehearsal::EdgeRehearsal;
 use tero_policy_host::device::classify;
 use tero_time::clock::Clock;
 use tero_time::zones;
-use tero_tools::replay::advice::{ConfigText, LogStudy, Proposal, difference};
+use tero_tools::replay::advice::{ConfigText, EditRefusal, LogStudy, Proposal, difference};
 use tero_tools::replay::log::{LogOptions, LogReport};
 use tero_tools::replay::simulate::tally::TrafficCell;
 use tero_tools::replay::simulate::{Simulation, SimulationSettings, simulate};
@@ -96,9 +96,10 @@ struct WaitShares {
 struct AdviceItem {
     title: String,
     reason: String,
-    /// With it alone; `None` where it can't be written into the configuration, or not simulated.
+    /// With it alone; `None` where it isn't written into the configuration, or not simulated.
     figures: Option<AdviceFigures>,
-    /// Why it can't be simulated, alone or beside the others: a policy may refuse its settings.
+    /// Why it isn't written, or can't be simulated, alone or beside the others: a policy may refuse its
+    /// settings.
     refused: Option<String>,
     /// It helps, and is part of the difference.
     helps: bool,
@@ -267,15 +268,17 @@ impl Advisor<'_> {
         before: AdviceFigures,
         better: &mut BetterConfig,
     ) -> AdviceItem {
-        let alone = edited(base, &proposal).map(|text| self.simulate(&text));
-        let (figures, mut refused) = match alone {
-            None => (None, None),
-            Some(Ok(figures)) => (Some(figures), None),
-            Some(Err(error)) => (None, Some(error)),
+        let (figures, mut refused) = match edited(base, &proposal) {
+            Err(EditRefusal::Elsewhere) => (None, None),
+            Err(refusal) => (None, Some(refusal.to_string())),
+            Ok(text) => match self.simulate(&text) {
+                Ok(figures) => (Some(figures), None),
+                Err(error) => (None, Some(error)),
+            },
         };
         let mut helps = false;
         if figures.is_some_and(|alone| alone.is_better_than(before))
-            && let Some(text) = edited(&better.text, &proposal)
+            && let Ok(text) = edited(&better.text, &proposal)
         {
             match self.simulate(&text) {
                 Ok(figures) if figures.is_better_than(better.figures) => {
@@ -296,7 +299,10 @@ impl Advisor<'_> {
     }
 
     fn simulate(&self, text: &ConfigText) -> Result<AdviceFigures, String> {
-        Ok(AdviceFigures::of(&self.simulation(text)?, text.site()))
+        let simulation = self
+            .simulation(text)
+            .map_err(|error| format!("can't be simulated: {error}"))?;
+        Ok(AdviceFigures::of(&simulation, text.site()))
     }
 
     fn simulation(&self, text: &ConfigText) -> Result<Simulation, String> {
@@ -324,12 +330,15 @@ impl Advisor<'_> {
     }
 }
 
-/// A configuration with all edits of a proposal; `None` if none of them changes it.
-fn edited(config: &ConfigText, proposal: &Proposal) -> Option<ConfigText> {
-    let mut edited = None;
+/// A configuration with all edits of a proposal, or why none of them changes it.
+fn edited(config: &ConfigText, proposal: &Proposal) -> Result<ConfigText, EditRefusal> {
+    let mut edited = Err(EditRefusal::Elsewhere);
     for edit in &proposal.edits {
         let base = edited.as_ref().unwrap_or(config);
-        edited = base.with(edit).or(edited);
+        edited = base.with(edit).or_else(|refusal| match edited {
+            Ok(text) => Ok(text),
+            Err(_) => Err(refusal),
+        });
     }
     edited
 }
@@ -388,9 +397,9 @@ impl AdviceReport {
         for item in &self.proposals {
             let gain = match (item.figures, &item.refused) {
                 (None, None) => {
-                    "not written here: the configuration says it already, or elsewhere".to_owned()
+                    format!("not written here: {}", EditRefusal::Elsewhere)
                 }
-                (_, Some(error)) => format!("left out, can't be simulated: {error}"),
+                (_, Some(error)) => format!("left out, {error}"),
                 (Some(figures), None) => format!(
                     "{}: no wait {:+.2} points, origin {:+.1} %",
                     if item.helps { "helps" } else { "left out" },

@@ -10,6 +10,7 @@ mod edit;
 mod patch;
 mod plain;
 mod query;
+mod rules;
 mod rush;
 mod siblings;
 
@@ -25,7 +26,7 @@ use rush::RushStudy;
 use siblings::DeviceStudy;
 use tero_semantics::cache_control::ResponseDirectives;
 
-pub use edit::{ConfigEdit, ConfigText};
+pub use edit::{ConfigEdit, ConfigText, EditRefusal};
 pub use patch::difference;
 
 /// How many path patterns are studied. Those that come first in the log are.

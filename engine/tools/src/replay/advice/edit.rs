@@ -1,10 +1,12 @@
 //! Proposals in the text of a configuration: what is changed is written where a person would write it,
 //! and all else stays as it is.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::ops::Range;
 use std::time::Duration;
 
 use super::plain::{is_plain_name, is_plain_pattern};
+use super::rules::SiteInText;
 use tero_config::units;
 
 /// A change of a configuration.
@@ -47,6 +49,35 @@ pub enum ConfigEdit {
         /// How many of the most popular pages it fetches.
         pages: usize,
     },
+}
+
+/// Why an edit isn't written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EditRefusal {
+    /// The configuration says it already, or says it in a way that can't be changed here, such as settings
+    /// in a file of their own.
+    Elsewhere,
+    /// The rule is in a policy that another site has too.
+    Shared {
+        /// The policy.
+        policy: String,
+        /// The other site.
+        site: String,
+    },
+}
+
+impl fmt::Display for EditRefusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EditRefusal::Elsewhere => {
+                formatter.write_str("the configuration says it already, or elsewhere")
+            }
+            EditRefusal::Shared { policy, site } => write!(
+                formatter,
+                "the rule is in the policy `{policy}`, which the site `{site}` has too: give the site a policy of its own"
+            ),
+        }
+    }
 }
 
 /// The text of a configuration, and the site in it that is advised.
@@ -98,21 +129,23 @@ impl ConfigText {
         })
     }
 
-    /// The configuration with a change; `None` where it has nothing to change: it says so already, or
-    /// says it in a way that can't be changed here, such as settings in a file of their own. Patterns and
-    /// names with signs that mean something in a configuration are not written.
-    pub fn with(&self, edit: &ConfigEdit) -> Option<ConfigText> {
+    /// The configuration with a change. Patterns and names with signs that mean something in a
+    /// configuration are not written.
+    ///
+    /// # Errors
+    /// Why nothing is changed.
+    pub fn with(&self, edit: &ConfigEdit) -> Result<ConfigText, EditRefusal> {
         let text = match edit {
             ConfigEdit::Lifetime {
                 pattern,
                 ttl,
                 stale,
-            } if is_plain_pattern(pattern) => self.with_lifetime(pattern, *ttl, *stale),
+            } if is_plain_pattern(pattern) => self.with_lifetime(pattern, *ttl, *stale)?,
             ConfigEdit::DropParameters { names } if names.iter().all(|name| is_droppable(name)) => {
                 self.with_dropped(names)
             }
             ConfigEdit::NoVariants { pattern } if is_plain_pattern(pattern) => {
-                self.without_variants(pattern)
+                self.without_variants(pattern)?
             }
             ConfigEdit::Lifetime { .. }
             | ConfigEdit::DropParameters { .. }
@@ -132,25 +165,30 @@ impl ConfigText {
                 quoted(zone),
                 plan_rate(*pages)
             )),
-        }?;
-        (text != self.text).then(|| ConfigText {
-            text,
-            site: self.site.clone(),
-        })
+        };
+        let text = text.filter(|text| *text != self.text);
+        let text = text.ok_or(EditRefusal::Elsewhere)?;
+        let site = self.site.clone();
+        Ok(ConfigText { text, site })
     }
 
-    /// Raises a policy's rule, or gives the origin's responses another `Cache-Control` where no policy
-    /// has a rule.
-    fn with_lifetime(&self, pattern: &str, ttl: Duration, stale: Duration) -> Option<String> {
-        if let Some((start, end)) = self.rule(pattern, |rule| {
+    /// Raises a rule of the site's policies, or gives the origin's responses another `Cache-Control`
+    /// where no policy has a rule.
+    fn with_lifetime(
+        &self,
+        pattern: &str,
+        ttl: Duration,
+        stale: Duration,
+    ) -> Result<Option<String>, EditRefusal> {
+        if let Some(Range { start, end }) = self.rule(pattern, |rule| {
             has_key(rule, "stale_while_revalidate")
                 || has_key(rule, "ttl")
                 || has_key(rule, "inside")
-        }) {
+        })? {
             let rule = &self.text[start..end];
             let raised = raised(rule, ttl, stale);
             if raised == rule {
-                return None;
+                return Ok(None);
             }
             // The pattern gets a rule of its own, and the others keep what they have.
             let own = with_pattern_alone(&raised, pattern);
@@ -160,18 +198,17 @@ impl ConfigText {
             } else {
                 format!(",\n{indent}{}", without_pattern(rule, pattern))
             };
-            return Some(format!(
+            return Ok(Some(format!(
                 "{}{own}{separator}{}",
                 &self.text[..start],
                 &self.text[end..]
-            ));
+            )));
+        }
+        // Another table of the site names the pattern: what it means is for a person to weigh.
+        if SiteInText::of(&self.text, &self.site).names(pattern) {
+            return Ok(None);
         }
         let quoted = quoted(pattern);
-        let is_route = self.text.lines().any(|line| line.contains(&quoted));
-        // Another table names the pattern: what it means is for a person to weigh.
-        if is_route {
-            return None;
-        }
         let keys = [
             ("match".to_owned(), format!("[{quoted}]")),
             (
@@ -183,7 +220,7 @@ impl ConfigText {
                 ),
             ),
         ];
-        Some(self.with_lines_after_site("[[site.route]]", &keys))
+        Ok(Some(self.with_lines_after_site("[[site.route]]", &keys)))
     }
 
     fn with_dropped(&self, names: &[String]) -> Option<String> {
@@ -214,13 +251,17 @@ impl ConfigText {
         Some(joined(&out))
     }
 
-    /// Takes a pattern out of a policy's rule about devices.
-    fn without_variants(&self, pattern: &str) -> Option<String> {
-        let (start, end) = self.rule(pattern, |rule| has_key(rule, "devices"))?;
+    /// Takes a pattern out of a rule about devices of the site's policies.
+    fn without_variants(&self, pattern: &str) -> Result<Option<String>, EditRefusal> {
+        let rule = self.rule(pattern, |rule| has_key(rule, "devices"))?;
+        let Some(Range { start, end }) = rule else {
+            return Ok(None);
+        };
         let rule = &self.text[start..end];
         let changed = without_pattern(rule, pattern);
         // The only pattern of a rule: to remove the rule is for a person.
-        (changed != rule).then(|| format!("{}{changed}{}", &self.text[..start], &self.text[end..]))
+        Ok((changed != rule)
+            .then(|| format!("{}{changed}{}", &self.text[..start], &self.text[end..])))
     }
 
     fn with_table(&self, name: &str, keys: &[(String, String)]) -> Option<String> {
@@ -286,20 +327,23 @@ impl ConfigText {
             .unwrap_or(lines.len())
     }
 
-    /// The place of the first inline table of a policy's settings that names a pattern, and for which
-    /// `fits` says so.
-    fn rule(&self, pattern: &str, fits: impl Fn(&str) -> bool) -> Option<(usize, usize)> {
-        let quoted = quoted(pattern);
-        let mut from = 0;
-        while let Some(at) = self.text[from..].find(&quoted).map(|at| from + at) {
-            from = at + quoted.len();
-            if let Some((start, end)) = braces_around(&self.text, at)
-                && fits(&self.text[start..end])
-            {
-                return Some((start, end));
-            }
+    /// The place of the first rule of the site's policies that names a pattern, and for which `fits` says
+    /// so.
+    fn rule(
+        &self,
+        pattern: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<Option<Range<usize>>, EditRefusal> {
+        match SiteInText::of(&self.text, &self.site).rule(pattern, fits) {
+            None => Ok(None),
+            Some(rule) => match rule.other_site {
+                None => Ok(Some(rule.place)),
+                Some(site) => Err(EditRefusal::Shared {
+                    policy: rule.policy,
+                    site,
+                }),
+            },
         }
-        None
     }
 }
 
@@ -346,35 +390,6 @@ fn header(line: &str) -> Option<&str> {
 fn key_of(line: &str) -> Option<&str> {
     let (key, _) = line.split_once('=')?;
     Some(key.trim())
-}
-
-/// The innermost inline table around a byte.
-fn braces_around(text: &str, at: usize) -> Option<(usize, usize)> {
-    let bytes = text.as_bytes();
-    let mut depth = 0_i32;
-    let start = (0..at).rev().find(|index| {
-        match bytes[*index] {
-            b'}' => depth += 1,
-            b'{' => depth -= 1,
-            _ => {}
-        }
-        depth < 0
-    })?;
-    let mut depth = 0_i32;
-    let end = (start..bytes.len()).find(|index| {
-        match bytes[*index] {
-            b'{' => depth += 1,
-            b'}' => depth -= 1,
-            _ => {}
-        }
-        depth == 0
-    })?;
-    // A header between them: the brace belongs to another table.
-    let is_torn = text[start..at]
-        .lines()
-        .skip(1)
-        .any(|line| header(line).is_some());
-    (!is_torn).then_some((start, end + 1))
 }
 
 /// Whether an inline table has a key.

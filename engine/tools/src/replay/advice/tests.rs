@@ -209,7 +209,7 @@ fn an_edit_changes_what_it_says_and_nothing_else() {
         ttl: hour / 60,
         stale: hour / 60,
     };
-    assert_eq!(config.with(&low), None);
+    assert_eq!(config.with(&low), Err(EditRefusal::Elsewhere));
     // Its only pattern: in place.
     let diff = changed(&ConfigEdit::Lifetime {
         pattern: "/api/v1/disponibilidad/*".to_owned(),
@@ -255,7 +255,7 @@ fn an_edit_changes_what_it_says_and_nothing_else() {
         config.with(&ConfigEdit::NoVariants {
             pattern: "/turnos/*".to_owned()
         }),
-        None
+        Err(EditRefusal::Elsewhere)
     );
     let ahead = refresh_ahead(&config).unwrap();
     let diff = changed(&ahead.edits[0]);
@@ -268,6 +268,67 @@ fn an_edit_changes_what_it_says_and_nothing_else() {
         ]
     );
     assert_eq!(refresh_ahead(&config.with(&ahead.edits[0]).unwrap()), None);
+}
+
+/// Two sites, each with its policy; `policies` are those of the second.
+fn two_sites(policies: &str) -> String {
+    let policy = |name: &str| {
+        format!(
+            "[[policy]]\nname = \"{name}\"\nmodule = \"{name}.wasm\"\n# As \"/img/*\" of {{ old = 1 }}.\n[policy.settings]\n\
+            rules = [{{ paths = [\"/img/*\"], inside = \"1min\", outside = \"1min\", stale_while_revalidate = \"1min\" }}]\n\
+            devices = [{{ devices = [\"mobile\"], paths = [\"/\", \"/img/*\"] }}]\n\n"
+        )
+    };
+    format!(
+        "{}{}[[site]]\nname = \"a\"\npolicies = [\"one\"]\n\n[[site]]\nname = \"b\"\npolicies = [{policies}]\n",
+        policy("one"),
+        policy("two")
+    )
+}
+
+#[test]
+fn the_rule_of_another_site_is_not_changed() {
+    let hour = std::time::Duration::from_secs(3_600);
+    let edits = [
+        ConfigEdit::Lifetime {
+            pattern: "/img/*".to_owned(),
+            ttl: hour,
+            stale: hour,
+        },
+        ConfigEdit::NoVariants {
+            pattern: "/img/*".to_owned(),
+        },
+    ];
+    let text = two_sites("\"two\"");
+    for edit in &edits {
+        let of = |site| ConfigText::new(&text, site).with(edit).unwrap();
+        let border = text.find("name = \"two\"").unwrap();
+        let (a, b) = (of("a"), of("b"));
+        assert!(a.as_str().ends_with(&text[border..]), "{}", a.as_str());
+        assert!(b.as_str().starts_with(&text[..border]), "{}", b.as_str());
+    }
+    // Its own policy is the one that the other site has too.
+    let shared = two_sites("\"two\", \"one\"");
+    for edit in &edits {
+        let refusal = ConfigText::new(&shared, "a").with(edit).unwrap_err();
+        let expected = EditRefusal::Shared {
+            policy: "one".to_owned(),
+            site: "b".to_owned(),
+        };
+        assert_eq!(refusal, expected);
+        assert!(ConfigText::new(&shared, "b").with(edit).is_ok());
+    }
+    // A site without a policy gets a route of its own, whatever the others' rules name.
+    let none = ConfigText::new(&two_sites(""), "b");
+    let routed = none.with(&edits[0]).unwrap();
+    assert!(
+        routed
+            .as_str()
+            .contains("[[site.route]]\nmatch = [\"/img/*\"]")
+    );
+    assert_eq!(none.with(&edits[1]), Err(EditRefusal::Elsewhere));
+    // Its own route names the pattern already.
+    assert_eq!(routed.with(&edits[0]), Err(EditRefusal::Elsewhere));
 }
 
 /// A request of the log, answered with the same content.
@@ -421,11 +482,12 @@ fn clients_do_not_choose_what_is_written() {
             ttl: hour,
             stale: hour,
         };
-        assert_eq!(config().with(&edit), None);
+        assert_eq!(config().with(&edit), Err(EditRefusal::Elsewhere));
     }
     for name in ["*", "a\"", "a]"] {
         let names = vec![name.to_owned()];
-        assert_eq!(config().with(&ConfigEdit::DropParameters { names }), None);
+        let edit = ConfigEdit::DropParameters { names };
+        assert_eq!(config().with(&edit), Err(EditRefusal::Elsewhere));
     }
 }
 
@@ -481,7 +543,7 @@ fn parameters_join_those_that_are_dropped_already() {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         config.with(&ConfigEdit::DropParameters { names })
     };
-    assert_eq!(with(&["utm_*"]), None);
+    assert_eq!(with(&["utm_*"]), Err(EditRefusal::Elsewhere));
     assert_eq!(
         with(&["ref"]).unwrap().as_str(),
         text.replace("\"utm_*\"", "\"utm_*\", \"ref\"")
@@ -491,14 +553,19 @@ fn parameters_join_those_that_are_dropped_already() {
         kept.with(&ConfigEdit::DropParameters {
             names: vec!["x".to_owned()]
         }),
-        None
+        Err(EditRefusal::Elsewhere)
     );
 }
 
 #[test]
 fn seconds_and_tables_of_lifetimes_are_raised() {
-    let text = "rules = [{ match = [\"/a/*\"], ttl = { business_hours = 120, otherwise = 1800 }, stale_while_revalidate = 300 }]\n";
-    let config = ConfigText::new(text, "a");
+    let rules = |inside: u32, stale: u32| {
+        format!(
+            "[[policy]]\nname = \"p\"\n[policy.settings]\nrules = [{{ match = [\"/a/*\"], ttl = {{ business_hours = {inside}, \
+            otherwise = 1800 }}, stale_while_revalidate = {stale} }}]\n[[site]]\nname = \"a\"\npolicies = [\"p\"]\n"
+        )
+    };
+    let config = ConfigText::new(&rules(120, 300), "a");
     let ttl = std::time::Duration::from_secs(900);
     let new = config
         .with(&ConfigEdit::Lifetime {
@@ -507,10 +574,7 @@ fn seconds_and_tables_of_lifetimes_are_raised() {
             stale: ttl,
         })
         .unwrap();
-    assert_eq!(
-        new.as_str(),
-        "rules = [{ match = [\"/a/*\"], ttl = { business_hours = 900, otherwise = 1800 }, stale_while_revalidate = 900 }]\n"
-    );
+    assert_eq!(new.as_str(), rules(900, 900));
 }
 
 /// Applies a difference to the old text.
@@ -566,7 +630,7 @@ proptest! {
             ConfigEdit::DropParameters { names: vec!["x".to_owned()] },
             ConfigEdit::SiteTable { name: "x".to_owned(), keys: Vec::new() },
         ] {
-            if let Some(new) = config.with(&edit) {
+            if let Ok(new) = config.with(&edit) {
                 prop_assert_ne!(new.as_str(), text.as_str());
             }
         }

@@ -492,6 +492,51 @@ fn clients_do_not_choose_what_is_written() {
 }
 
 #[test]
+fn one_client_does_not_decide_the_lifetime_of_a_folder() {
+    // Ten pages change with every visitor. A client asks another one with queries that it invents.
+    let study = |invented: i64| {
+        let mut study = LogStudy::new(Buenos_Aires);
+        for round in 0..600 {
+            let at = START + round * 16;
+            if round % 4 == 0 {
+                let page = round / 4 % 10;
+                let target = format!("/shop/{page}");
+                study.add(&answered(at, &target, &round.to_string()), "desktop");
+                study.add(
+                    &answered(at + 15, &target, &(round + 1).to_string()),
+                    "desktop",
+                );
+            }
+            for query in 0..invented {
+                study.add(
+                    &asked(at + 15, &format!("/shop/still?x={query}")),
+                    "desktop",
+                );
+            }
+        }
+        study
+    };
+    for invented in [0, 40] {
+        let study = study(invented);
+        assert_eq!(lifetime(&study.proposals(&config()), "/shop/*"), None);
+        assert_eq!(study.bounds().len(), 1);
+    }
+}
+
+#[test]
+fn invented_queries_leave_room_for_other_pages() {
+    let mut study = LogStudy::new(Buenos_Aires);
+    for query in 0..110_000 {
+        study.add(&asked(START, &format!("/still?x={query}")), "desktop");
+    }
+    for round in 0..300 {
+        let at = START + round * 16;
+        study.add(&asked(at, "/shop/page"), "desktop");
+    }
+    assert!(lifetime(&study.proposals(&config()), "/shop/*").is_some());
+}
+
+#[test]
 fn what_the_server_answered_by_itself_is_not_studied() {
     let mut study = LogStudy::new(Buenos_Aires);
     for round in 0..600 {

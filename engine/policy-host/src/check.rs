@@ -35,7 +35,7 @@ pub fn check_file(path: &Path, compiler: &Compiler) -> Result<Config, ConfigErro
     let config = Config::load(path)?;
     // The file could be read a moment ago. Without its text, mistakes have no excerpt.
     let text = read_text(path).unwrap_or_default();
-    check_with(&config, &text, compiler)?;
+    check_policies_with(&config, &text, compiler)?;
     Ok(config)
 }
 
@@ -45,10 +45,18 @@ pub fn check_file(path: &Path, compiler: &Compiler) -> Result<Config, ConfigErro
 /// # Errors
 /// Every mistake that comes to light, with the place of its entry.
 pub fn check_policies(config: &Config, text: &str) -> Result<(), ConfigErrors> {
-    check_with(config, text, &Compiler::InProcess)
+    check_policies_with(config, text, &Compiler::InProcess)
 }
 
-fn check_with(config: &Config, text: &str, compiler: &Compiler) -> Result<(), ConfigErrors> {
+/// As [`check_policies`]. Modules are compiled as `compiler` says.
+///
+/// # Errors
+/// As [`check_policies`].
+pub fn check_policies_with(
+    config: &Config,
+    text: &str,
+    compiler: &Compiler,
+) -> Result<(), ConfigErrors> {
     let mistakes = Mistakes::of(&config.file, text);
     let add = |place: FilePosition, key: &str, mistake: Mistake| {
         mistakes.add(&line_at(text, place), key, mistake)

@@ -92,7 +92,7 @@ fn advice_spares_visitors_the_wait_and_is_not_applied() {
 }
 
 #[test]
-fn advice_is_about_one_site_and_tells_why_a_proposal_can_not_be_simulated() {
+fn advice_is_about_one_site_and_tells_why_a_proposal_is_refused() {
     let folder = tero_tests::folder();
     let (log, config) = (
         folder.path().join("access.log"),
@@ -153,9 +153,56 @@ fn advice_is_about_one_site_and_tells_why_a_proposal_can_not_be_simulated() {
     );
     let advised = run(&arguments);
     assert_code(&advised, 0);
-    for part in ["400 requests of b.", "can't be simulated", "What bounds it"] {
+    for part in ["400 requests of b.", "would refuse it", "What bounds it"] {
         assert!(out(&advised).contains(part), "{part}: {}", out(&advised));
     }
+}
+
+#[test]
+fn what_is_advised_for_a_site_of_any_host_passes_the_check() {
+    let folder = tero_tests::folder();
+    let (log, config) = (
+        folder.path().join("access.log"),
+        folder.path().join("tero.toml"),
+    );
+    // Requests rise at 09:00 UTC on four days. Each page is asked for at eight, and expires until nine.
+    let mut lines = String::new();
+    for hour in (0..4).flat_map(|day| [(day, 8, 20), (day, 9, 100)]) {
+        let (day, hour, requests) = hour;
+        for request in 0..requests {
+            let at = 1_795_564_800 + day * 86_400 + hour * 3_600 + request * 30;
+            lines.push_str(&format!(
+                "{{\"at\":{at},\"method\":\"GET\",\"host\":\"shop.example\",\"target\":\"/p/{}\",\"status\":200,\"bytes\":5,\"etag\":\"\\\"1\\\"\"}}\n",
+                request % 20
+            ));
+        }
+    }
+    std::fs::write(&log, lines).unwrap();
+    let site = "[[site]]\nname = \"any\"\nhosts = [\"*\"]\norigins = [\"http://127.0.0.1:1\"]\ncache_control = \"public, max-age=1800\"\n";
+    std::fs::write(&config, site).unwrap();
+    let better = folder.path().join("better.toml");
+    let (config, log, better) = (text(&config), text(&log), text(&better));
+    let advised = run(&["advise", &config, "--log", &log, "--out", &better, "--json"]);
+    assert_code(&advised, 0);
+    let told: Value = serde_json::from_str(&out(&advised)).unwrap();
+    let proposals = told["proposals"].as_array().unwrap();
+    let plan = proposals
+        .iter()
+        .find(|proposal| proposal["title"].as_str().unwrap().starts_with("warm "))
+        .unwrap();
+    assert_eq!(plan["refused"], Value::Null, "{told}");
+    assert!(plan["figures"].is_object(), "{told}");
+    assert_code(&run(&["check", &better]), 0);
+    // Without a host in the log, the plan has none, and the check's words are told.
+    let lines = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, lines.replace("\"host\":\"shop.example\",", "")).unwrap();
+    let advised = run(&["advise", &config, "--log", &log]);
+    assert_code(&advised, 0);
+    let told = out(&advised);
+    assert!(
+        told.contains("`tero check` would refuse it") && told.contains("has no host name"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -15,8 +15,9 @@ use super::log_args::LogArgs;
 use super::report::report as mistakes;
 use super::serve::with_causes;
 use super::{colours, fail, print, print_json, used_wrongly};
-use tero_config::{Config, Site};
+use tero_config::{Config, ConfigError, Site};
 use tero_control::rehearsal::EdgeRehearsal;
+use tero_policy_host::check::check_policies_with;
 use tero_policy_host::device::classify;
 use tero_time::clock::Clock;
 use tero_time::zones;
@@ -98,8 +99,8 @@ struct AdviceItem {
     reason: String,
     /// With it alone; `None` where it isn't written into the configuration, or not simulated.
     figures: Option<AdviceFigures>,
-    /// Why it isn't written, or can't be simulated, alone or beside the others: a policy may refuse its
-    /// settings.
+    /// Why it isn't written, or can't be simulated, alone or beside the others: `tero check` may refuse
+    /// it, and so may a policy its settings.
     refused: Option<String>,
     /// It helps, and is part of the difference.
     helps: bool,
@@ -156,6 +157,7 @@ impl AdviseCommand {
             command: &self,
             options,
             settings,
+            known: mistakes_of(&config, &text),
         }
         .advise(&config, &text);
         let (report, better) = match advised {
@@ -193,6 +195,8 @@ struct Advisor<'c> {
     command: &'c AdviseCommand,
     options: LogOptions,
     settings: SimulationSettings,
+    /// Mistakes that the configuration has as it is.
+    known: Vec<ConfigError>,
 }
 
 impl Advisor<'_> {
@@ -204,7 +208,7 @@ impl Advisor<'_> {
         let site = site.ok_or("the configuration has no such site")?;
         let base = ConfigText::new(text, &site.name);
         self.tell("the configuration as it is");
-        let simulation = self.simulation(&base)?;
+        let simulation = self.simulation(config)?;
         let before = AdviceFigures::of(&simulation, &site.name);
         let zone = simulation.tally.zones.get(&site.name).copied();
         let mut study = LogStudy::new(zone.unwrap_or(Tz::UTC));
@@ -298,22 +302,34 @@ impl Advisor<'_> {
         }
     }
 
+    /// Simulates an edited configuration, if `tero check` accepts it.
     fn simulate(&self, text: &ConfigText) -> Result<AdviceFigures, String> {
+        let config = self.parsed(text)?;
+        let is_known = |mistake: &ConfigError| {
+            let mut known = self.known.iter();
+            known.any(|known| known.key == mistake.key && known.problem == mistake.problem)
+        };
+        let mistakes = mistakes_of(&config, text.as_str());
+        if let Some(mistake) = mistakes.iter().find(|mistake| !is_known(mistake)) {
+            return Err(refused_by_check(mistake));
+        }
         let simulation = self
-            .simulation(text)
+            .simulation(&config)
             .map_err(|error| format!("can't be simulated: {error}"))?;
         Ok(AdviceFigures::of(&simulation, text.site()))
     }
 
-    fn simulation(&self, text: &ConfigText) -> Result<Simulation, String> {
+    fn parsed(&self, text: &ConfigText) -> Result<Config, String> {
         let path = self.command.config.path();
         let folder = path.parent().unwrap_or(Path::new(""));
         let name = path.display().to_string();
-        let config =
-            Config::parse(text.as_str(), &name, folder).map_err(|errors| errors.to_string())?;
+        Config::parse(text.as_str(), &name, folder).map_err(|errors| refused_by_check(&errors))
+    }
+
+    fn simulation(&self, config: &Config) -> Result<Simulation, String> {
         let compiler = compiler();
         let records = self.command.log.open(self.options.clone())?;
-        let stage = |begin, world| EdgeRehearsal::boxed(&config, &compiler, begin, world, true);
+        let stage = |begin, world| EdgeRehearsal::boxed(config, &compiler, begin, world, true);
         // What plans and origins do on a real edge is worth a line in its log. Here it isn't real.
         let quiet = tracing::subscriber::NoSubscriber::default();
         tracing::subscriber::with_default(quiet, || {
@@ -328,6 +344,16 @@ impl Advisor<'_> {
             let _ = writeln!(std::io::stderr(), "simulating {what}");
         }
     }
+}
+
+/// The mistakes that `tero check` tells of a valid configuration once its policies are loaded.
+fn mistakes_of(config: &Config, text: &str) -> Vec<ConfigError> {
+    let checked = check_policies_with(config, text, &compiler());
+    checked.err().map_or_else(Vec::new, |errors| errors.errors)
+}
+
+fn refused_by_check(mistakes: &impl std::fmt::Display) -> String {
+    format!("`tero check` would refuse it: {mistakes}")
 }
 
 /// A configuration with all edits of a proposal, or why none of them changes it.

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::time::Duration;
 
-use super::plain::{is_plain_name, is_plain_pattern};
+use super::plain::{is_plain_host, is_plain_name, is_plain_pattern};
 use super::rules::SiteInText;
 use tero_config::units;
 
@@ -42,6 +42,9 @@ pub enum ConfigEdit {
     Plan {
         /// Its name.
         name: String,
+        /// The host under which it fetches pages; `None` for the one that visitors of the site request
+        /// most.
+        host: Option<String>,
         /// Its schedule: five fields.
         schedule: String,
         /// The zone of the schedule.
@@ -119,6 +122,11 @@ impl ConfigText {
         })
     }
 
+    /// Whether the site names a host, and not patterns such as `*` alone.
+    pub fn site_has_host(&self) -> bool {
+        SiteInText::of(&self.text, &self.site).has_host()
+    }
+
     /// Whether a warming plan is for the site.
     pub fn has_plan(&self) -> bool {
         let named = quoted(&self.site);
@@ -153,14 +161,16 @@ impl ConfigText {
             ConfigEdit::SiteTable { name, keys } => self.with_table(name, keys),
             ConfigEdit::Plan {
                 name,
+                host,
                 schedule,
                 zone,
                 pages,
             } => Some(format!(
-                "{}\n[[warm]]\nname = {}\nsite = {}\nschedule = {}\nzone = {}\npopular = {pages}\nrate = {:.1}\n",
+                "{}\n[[warm]]\nname = {}\nsite = {}\n{}schedule = {}\nzone = {}\npopular = {pages}\nrate = {:.1}\n",
                 ended(&self.text),
                 quoted(&self.free_name(name)),
                 quoted(&self.site),
+                host_line(host.as_deref()),
                 quoted(schedule),
                 quoted(zone),
                 plan_rate(*pages)
@@ -368,6 +378,14 @@ fn quoted(text: &str) -> String {
 /// Whether a parameter may be named: plainly, or as `utm_*`, which is not taken from a log.
 fn is_droppable(name: &str) -> bool {
     name == "utm_*" || is_plain_name(name)
+}
+
+/// The line of a plan for its host, if it is plain.
+fn host_line(host: Option<&str>) -> String {
+    match host.filter(|host| is_plain_host(host)) {
+        Some(host) => format!("host = {}\n", quoted(host)),
+        None => String::new(),
+    }
 }
 
 /// Fetches a second with which a plan is done some minutes before its half hour is over, with four

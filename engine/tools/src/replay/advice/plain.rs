@@ -39,6 +39,13 @@ pub(super) fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= MAX_BYTES && name.bytes().all(is_plain)
 }
 
+/// Whether a host is plain: a short name or IPv4 address, without a port.
+pub(super) fn is_plain_host(host: &str) -> bool {
+    let is_good =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    !host.is_empty() && host.len() <= MAX_BYTES && host.bytes().all(is_good)
+}
+
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~@:+".contains(&byte)
 }
@@ -76,6 +83,25 @@ mod tests {
         assert_eq!(pattern_of(&format!("/{}", "a".repeat(MAX_BYTES))), None);
         for pattern in ["*", "/a*b", "/a\"*", "a/*"] {
             assert!(!is_plain_pattern(pattern), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn hosts_with_signs_are_not_plain() {
+        for host in [
+            "",
+            "*",
+            "*.a.example",
+            "a\"b",
+            "a.example:81",
+            "[::1]",
+            "A.example",
+            "ñ.example",
+        ] {
+            assert!(!is_plain_host(host), "{host}");
+        }
+        for host in ["a.example", "xn--a.b-c.example", "127.0.0.1"] {
+            assert!(is_plain_host(host), "{host}");
         }
     }
 

@@ -6,6 +6,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use tero_semantics::host_pattern::is_pattern;
+
 /// A rule of one of a site's policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PolicyRule {
@@ -64,11 +66,20 @@ impl<'t> SiteInText<'t> {
         })
     }
 
+    /// Whether the site names a host, and not patterns alone.
+    pub(super) fn has_host(&self) -> bool {
+        let hosts = self.texts(self.site, "hosts");
+        hosts.into_iter().any(|host| !is_pattern(host))
+    }
+
     /// The names of a site's policies.
     fn policies(&self, site: &str) -> Vec<&str> {
-        let names = self
-            .named("site", site)
-            .and_then(|site| site.get("policies"));
+        self.texts(site, "policies")
+    }
+
+    /// The texts in a list of a site.
+    fn texts(&self, site: &str, key: &str) -> Vec<&str> {
+        let names = self.named("site", site).and_then(|site| site.get(key));
         let names = names.and_then(|names| names.get_ref().as_array());
         names
             .into_iter()

@@ -1,11 +1,12 @@
 //! When warming helps: the local hour in which requests rise most, and how many pages its visitors
 //! want.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{Datelike, Timelike};
 use chrono_tz::Tz;
 
+use super::plain::is_plain_host;
 use super::{ConfigEdit, ConfigText, Proposal, hashed};
 use crate::replay::record::LogRecord;
 use tero_time::zones;
@@ -22,6 +23,9 @@ const MAX_PAGES: usize = 500;
 /// How many pages are counted.
 const MAX_COUNTED: usize = 100_000;
 
+/// How many hosts are counted.
+const MAX_HOSTS: usize = 1_000;
+
 /// Names of weekdays in schedules, Monday first.
 const DAYS: [&str; 7] = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"];
 
@@ -32,6 +36,8 @@ pub(super) struct RushStudy {
     hours: [[u64; 24]; 7],
     /// Requests for pages by local hour and URL.
     pages: HashMap<(u8, u64), u64>,
+    /// Requests by plain host.
+    hosts: BTreeMap<Box<str>, u64>,
 }
 
 impl RushStudy {
@@ -40,6 +46,7 @@ impl RushStudy {
             zone,
             hours: [[0; 24]; 7],
             pages: HashMap::new(),
+            hosts: BTreeMap::new(),
         }
     }
 
@@ -47,6 +54,7 @@ impl RushStudy {
         let local = zones::local(record.at, self.zone);
         let (day, hour) = (local.weekday().num_days_from_monday(), local.hour());
         self.hours[day as usize % 7][hour as usize % 24] += 1;
+        self.add_host(record);
         let is_page = record
             .content_type()
             .is_none_or(|kind| kind.as_bytes().starts_with(b"text/html"));
@@ -57,6 +65,23 @@ impl RushStudy {
         if self.pages.len() < MAX_COUNTED || self.pages.contains_key(&key) {
             *self.pages.entry(key).or_default() += 1;
         }
+    }
+
+    fn add_host(&mut self, record: &LogRecord) {
+        let Some(host) = record.host.as_deref().filter(|host| is_plain_host(host)) else {
+            return;
+        };
+        if let Some(requests) = self.hosts.get_mut(host) {
+            *requests += 1;
+        } else if self.hosts.len() < MAX_HOSTS {
+            self.hosts.insert(host.into(), 1);
+        }
+    }
+
+    /// The host that is requested most.
+    fn host(&self) -> Option<String> {
+        let most = self.hosts.iter().max_by_key(|(_, requests)| **requests);
+        most.map(|(host, _)| host.to_string())
     }
 
     /// The hour of the greatest rise, with its factor.
@@ -109,6 +134,8 @@ impl RushStudy {
             ),
             edits: vec![ConfigEdit::Plan {
                 name: format!("before-{hour:02}"),
+                // A site of patterns alone doesn't say under which host its pages are requested.
+                host: self.host().filter(|_| !config.site_has_host()),
                 schedule: format!("30 {} * * {}", hour - 1, days.join(",")),
                 zone: self.zone.name().to_owned(),
                 pages,

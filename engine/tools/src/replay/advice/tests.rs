@@ -167,6 +167,36 @@ fn warming_is_proposed_before_the_doors_open() {
 }
 
 #[test]
+fn a_plan_of_a_site_without_a_host_names_the_one_that_is_requested_most() {
+    let mut study = LogStudy::new(chrono_tz::UTC);
+    let mut host_of = |host: &str, times: i64, from: i64| {
+        for round in 0..times {
+            let record = LogRecord {
+                host: Some(host.into()),
+                ..asked(from + round, "/page")
+            };
+            study.add(&record, "desktop");
+        }
+    };
+    // 2026-11-25 08:00 and 09:00 UTC.
+    let (eight, nine) = (1_795_593_600, 1_795_597_200);
+    host_of("seldom.example", 10, eight);
+    host_of("most.example", 100, nine);
+    host_of("a\"b", 300, nine);
+    let host = |hosts: &str| {
+        let text = format!("[[site]]\nname = \"a\"\nhosts = [{hosts}]\n");
+        let proposals = study.proposals(&ConfigText::new(&text, "a"));
+        let mut edits = proposals.into_iter().flat_map(|proposal| proposal.edits);
+        let plan = edits.find(|edit| matches!(edit, ConfigEdit::Plan { .. }));
+        let written = ConfigText::new(&text, "a").with(&plan.unwrap()).unwrap();
+        let mut lines = written.as_str().lines();
+        lines.find_map(|line| line.strip_prefix("host = ").map(str::to_owned))
+    };
+    assert_eq!(host("\"*\"").as_deref(), Some("\"most.example\""));
+    assert_eq!(host("\"*\", \"own.example\""), None);
+}
+
+#[test]
 fn an_edit_changes_what_it_says_and_nothing_else() {
     let config = config();
     let hour = std::time::Duration::from_secs(3_600);
@@ -568,6 +598,7 @@ fn tables_and_plans_of_other_sites_are_not_the_sites_own() {
     );
     let plan = ConfigEdit::Plan {
         name: "before-09".to_owned(),
+        host: None,
         schedule: "30 8 * * MON".to_owned(),
         zone: "UTC".to_owned(),
         pages: 5,

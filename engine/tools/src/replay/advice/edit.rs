@@ -9,6 +9,15 @@ use super::plain::{is_plain_host, is_plain_name, is_plain_pattern};
 use super::rules::SiteInText;
 use tero_config::units;
 
+/// The keys of a rule's lifetimes.
+const LIFETIMES: [&str; 3] = ["ttl", "inside", "outside"];
+
+/// The keys of a lifetime's parts, where it is a table.
+const PARTS: [&str; 4] = ["business_hours", "otherwise", "inside", "outside"];
+
+/// The key of a rule's stale window, and of a site's.
+const STALE: &str = "stale_while_revalidate";
+
 /// A change of a configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConfigEdit {
@@ -190,13 +199,14 @@ impl ConfigText {
         ttl: Duration,
         stale: Duration,
     ) -> Result<Option<String>, EditRefusal> {
-        if let Some(Range { start, end }) = self.rule(pattern, |rule| {
-            has_key(rule, "stale_while_revalidate")
-                || has_key(rule, "ttl")
-                || has_key(rule, "inside")
-        })? {
+        let is_lifetime = |rule: &str| LIFETIMES.iter().any(|key| has_key(rule, key));
+        if let Some(Range { start, end }) = self.rule(pattern, is_lifetime)? {
             let rule = &self.text[start..end];
-            let raised = raised(rule, ttl, stale);
+            // Words such as `never` are for a person to weigh.
+            let Some(raised) = raised(rule, ttl) else {
+                return Ok(None);
+            };
+            let raised = self.with_stale(&raised, stale);
             if raised == rule {
                 return Ok(None);
             }
@@ -259,6 +269,35 @@ impl ConfigText {
             None => out.insert(last, written),
         }
         Some(joined(&out))
+    }
+
+    /// A rule whose stale window is at least so long. Where it has none, the site's counts.
+    fn with_stale(&self, rule: &str, stale: Duration) -> String {
+        let mut rule = rule.to_owned();
+        if let Some((start, end)) = value_of(&rule, STALE) {
+            let value = raised_value(&rule[start..end], stale);
+            rule.replace_range(start..end, &value);
+            return rule;
+        }
+        let of_site = SiteInText::of(&self.text, &self.site).duration(STALE);
+        // A table of `ttl` may have the other keys in it.
+        let others = || {
+            LIFETIMES
+                .iter()
+                .filter_map(|key| value_of(&rule, key))
+                .max()
+        };
+        let last = value_of(&rule, "ttl").or_else(others);
+        if let Some((start, end)) = last
+            && of_site.is_none_or(|of_site| of_site < stale)
+        {
+            let value = match rule[start..end].contains('"') {
+                true => format!("\"{}\"", shown(stale)),
+                false => stale.as_secs().to_string(),
+            };
+            rule.insert_str(end, &format!(", {STALE} = {value}"));
+        }
+        rule
     }
 
     /// Takes a pattern out of a rule about devices of the site's policies.
@@ -445,21 +484,27 @@ fn value_of(rule: &str, key: &str) -> Option<(usize, usize)> {
     None
 }
 
-/// A rule whose lifetimes and stale window are at least these.
-fn raised(rule: &str, ttl: Duration, stale: Duration) -> String {
+/// A rule whose lifetimes are at least so long; `None` if none of them is a duration.
+fn raised(rule: &str, ttl: Duration) -> Option<String> {
     let mut rule = rule.to_owned();
-    for (key, least) in [
-        ("ttl", ttl),
-        ("inside", ttl),
-        ("outside", ttl),
-        ("stale_while_revalidate", stale),
-    ] {
+    let mut has_duration = false;
+    for key in LIFETIMES {
         if let Some((start, end)) = value_of(&rule, key) {
-            let value = raised_value(&rule[start..end], least);
+            has_duration |= has_durations(&rule[start..end]);
+            let value = raised_value(&rule[start..end], ttl);
             rule.replace_range(start..end, &value);
         }
     }
-    rule
+    has_duration.then_some(rule)
+}
+
+/// Whether a lifetime is a duration in quotes, seconds, or a table with one of these.
+fn has_durations(value: &str) -> bool {
+    if value.starts_with('{') {
+        let mut values = PARTS.iter().filter_map(|key| value_of(value, key));
+        return values.any(|(start, end)| has_durations(&value[start..end]));
+    }
+    units::duration(value.trim_matches('"')).is_some() || value.parse::<u64>().is_ok()
 }
 
 /// A lifetime that is at least so long: a duration in quotes, seconds, or a table of these.
@@ -479,7 +524,7 @@ fn raised_value(value: &str, least: Duration) -> String {
     }
     if value.starts_with('{') {
         let mut table = value.to_owned();
-        for key in ["business_hours", "otherwise", "inside", "outside"] {
+        for key in PARTS {
             if let Some((start, end)) = value_of(&table, key) {
                 let raised = raised_value(&table[start..end], least);
                 table.replace_range(start..end, &raised);

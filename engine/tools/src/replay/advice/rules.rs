@@ -2,10 +2,12 @@
 //! belong to the sites whose `policies` name the policy.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use tero_config::units;
 use tero_semantics::host_pattern::is_pattern;
 
 /// A rule of one of a site's policies.
@@ -70,6 +72,12 @@ impl<'t> SiteInText<'t> {
     pub(super) fn has_host(&self) -> bool {
         let hosts = self.texts(self.site, "hosts");
         hosts.into_iter().any(|host| !is_pattern(host))
+    }
+
+    /// The value of a key of the site, a duration.
+    pub(super) fn duration(&self, key: &str) -> Option<Duration> {
+        let value = self.named("site", self.site)?.get(key)?;
+        units::duration(value.get_ref().as_str()?)
     }
 
     /// The names of a site's policies.

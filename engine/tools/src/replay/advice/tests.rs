@@ -653,6 +653,64 @@ fn seconds_and_tables_of_lifetimes_are_raised() {
     assert_eq!(new.as_str(), rules(900, 900));
 }
 
+#[test]
+fn a_rule_gets_the_stale_window_that_the_title_tells() {
+    let hour = std::time::Duration::from_secs(3_600);
+    let raised = |rule: &str, of_site: &str| {
+        let text = |rule: &str| {
+            format!(
+                "[[policy]]\nname = \"p\"\n[policy.settings]\nrules = [{{ paths = [\"/a/*\"], {rule} }}]\n\
+                [[site]]\nname = \"a\"\npolicies = [\"p\"]\n{of_site}"
+            )
+        };
+        let edit = ConfigEdit::Lifetime {
+            pattern: "/a/*".to_owned(),
+            ttl: hour,
+            stale: 12 * hour,
+        };
+        let new = ConfigText::new(&text(rule), "a").with(&edit);
+        new.map(|new| {
+            let line = new.as_str().lines().find(|line| line.starts_with("rules"));
+            let line = line
+                .unwrap()
+                .strip_prefix("rules = [{ paths = [\"/a/*\"], ");
+            line.unwrap().strip_suffix(" }]").unwrap().to_owned()
+        })
+    };
+    for (rule, of_site, expected) in [
+        (
+            r#"inside = "2min", outside = "2h""#,
+            "",
+            r#"inside = "1h", outside = "2h", stale_while_revalidate = "12h""#,
+        ),
+        (
+            r#"inside = "2h", outside = "until-open", tags = ["a"]"#,
+            "stale_while_revalidate = \"1h\"\n",
+            r#"inside = "2h", outside = "until-open", stale_while_revalidate = "12h", tags = ["a"]"#,
+        ),
+        (
+            "ttl = { business_hours = 120, otherwise = 7200 }",
+            "",
+            "ttl = { business_hours = 3600, otherwise = 7200 }, stale_while_revalidate = 43200",
+        ),
+        // The site's own window is longer.
+        (
+            "ttl = 120",
+            "stale_while_revalidate = \"1d\"\n",
+            "ttl = 3600",
+        ),
+    ] {
+        assert_eq!(raised(rule, of_site).as_deref(), Ok(expected));
+    }
+    // What has no duration is for a person.
+    for rule in [
+        r#"inside = "never", outside = "never""#,
+        r#"stale_while_revalidate = "1min""#,
+    ] {
+        assert_eq!(raised(rule, ""), Err(EditRefusal::Elsewhere), "{rule}");
+    }
+}
+
 /// Applies a difference to the old text.
 fn patched(old: &str, diff: &str) -> String {
     let old: Vec<&str> = old.lines().collect();

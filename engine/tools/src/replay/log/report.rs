@@ -23,8 +23,6 @@ pub struct LogReport {
     pub lines: u64,
     /// Requests that were handed over.
     pub requests: u64,
-    /// Requests that were sorted into the lines before them.
-    pub moved: u64,
     /// Files with lines of more than one format.
     pub mixed_files: u64,
     /// Lines that could not be used, by what is wrong with them.

@@ -110,7 +110,6 @@ impl<'l> LogStream<'l> {
                     if self.waiting.back().is_none_or(|last| last.at <= record.at) {
                         self.waiting.push_back(record);
                     } else {
-                        report.moved += 1;
                         let place = self
                             .waiting
                             .partition_point(|earlier| earlier.at <= record.at);

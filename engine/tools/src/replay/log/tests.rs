@@ -44,7 +44,7 @@ fn files_are_merged_by_time() {
         LogOptions::default(),
     );
     assert_eq!(paths, ["/1", "/2", "/3", "/4", "/5", "/6"]);
-    assert!(bad.is_empty() && report.moved == 0);
+    assert!(bad.is_empty());
     assert_eq!((report.requests, report.lines, report.files), (6, 6, 2));
     assert_eq!(report.last, Some(Timestamp::from_unix_secs(TIME + 50)));
 }
@@ -92,8 +92,7 @@ fn lines_out_of_order_are_sorted_within_the_window() {
     .concat();
     let (paths, bad, report) = read(vec![("a", text.into_bytes())], LogOptions::default());
     assert_eq!(paths, ["/1", "/1b", "/2", "/3"]);
-    assert!(bad.is_empty());
-    assert_eq!(report.moved, 3);
+    assert!(bad.is_empty() && report.doubts().is_empty(), "{report:?}");
 }
 
 #[test]

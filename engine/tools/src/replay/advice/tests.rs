@@ -554,6 +554,51 @@ fn one_client_does_not_decide_the_lifetime_of_a_folder() {
 }
 
 #[test]
+fn one_page_does_not_decide_that_devices_get_the_same_content() {
+    let proposed = |others: i64| {
+        let mut study = LogStudy::new(Buenos_Aires);
+        for round in 0..1_000 {
+            let at = START + round * 16;
+            for (secs, device) in [(0, "mobile"), (1, "desktop")] {
+                study.add(&asked(at + secs, "/shop/still"), device);
+                if round < others {
+                    let target = format!("/shop/{}", round % 5);
+                    study.add(&answered(at + secs, &target, device), device);
+                }
+            }
+        }
+        let proposals = study.proposals(&config());
+        let mut edits = proposals.iter().flat_map(|proposal| &proposal.edits);
+        edits.any(|edit| matches!(edit, ConfigEdit::NoVariants { .. }))
+    };
+    assert!(proposed(0));
+    assert!(!proposed(15));
+}
+
+#[test]
+fn a_pattern_keeps_its_variants_for_one_page_that_differs_by_device() {
+    let proposed = |different: i64| {
+        let mut study = LogStudy::new(Buenos_Aires);
+        for round in 0..60 {
+            let at = START + round * 400;
+            for (secs, device) in [(0, "mobile"), (1, "desktop")] {
+                for page in 0..20 {
+                    study.add(&asked(at + secs, &format!("/shop/{page}")), device);
+                }
+                if round < different {
+                    study.add(&answered(at + secs, "/shop/other", device), device);
+                }
+            }
+        }
+        let proposals = study.proposals(&config());
+        let mut edits = proposals.iter().flat_map(|proposal| &proposal.edits);
+        edits.any(|edit| matches!(edit, ConfigEdit::NoVariants { .. }))
+    };
+    assert!(proposed(9));
+    assert!(!proposed(10));
+}
+
+#[test]
 fn invented_queries_leave_room_for_other_pages() {
     let mut study = LogStudy::new(Buenos_Aires);
     for query in 0..110_000 {

@@ -83,7 +83,8 @@ impl EdgeRehearsal {
             disk: None,
             clock: clock.clone(),
         };
-        let edge = Arc::new(Edge::new(config, parts));
+        // The same log always has the same forecast.
+        let edge = Arc::new(Edge::for_replay(config, parts));
         tell_sites(&edge);
         let rehearsal = Arc::new(Rehearsal::new(edge, world));
         let warming = match with_plans && !config.plans.is_empty() {

@@ -130,17 +130,13 @@ impl Edge {
     /// An edge with this configuration, and an empty store.
     pub fn new(config: &Config, parts: EdgeParts) -> Edge {
         let Config { server, cache, .. } = config;
-        let max_head = HeadLimits {
-            max_bytes: server.max_header_bytes,
-            max_fields: server.max_headers,
-        };
         let via = HeaderValue::try_from(format!("1.1 {}", server.name))
             .unwrap_or_else(|_| HeaderValue::from_static("1.1 tero"));
         Edge {
             loop_entry: LoopEntry::new(&server.name, &identity()),
             name: server.name.clone(),
             clock: parts.clock,
-            store: Store::new(cache, max_head, parts.disk),
+            store: Store::new(cache, head_limits(server), parts.disk),
             sites: ArcSwap::from_pointee(parts.sites),
             popularity: Popularity::new(),
             warm_use: WarmUse::default(),
@@ -170,6 +166,16 @@ impl Edge {
         }
     }
 
+    /// As [`Edge::new`], for a replay without disks: the same requests always get the same answers. Not
+    /// for clients ([`Store::for_replay`]).
+    pub fn for_replay(config: &Config, parts: EdgeParts) -> Edge {
+        Edge {
+            store: Store::for_replay(&config.cache, head_limits(&config.server)),
+            popularity: Popularity::for_replay(),
+            ..Edge::new(config, parts)
+        }
+    }
+
     /// Whether more of a request is told than counters show: in a log, or to those who look on.
     #[inline]
     pub(super) fn is_looked_on(&self) -> bool {
@@ -181,10 +187,7 @@ impl Edge {
         self.max_header_bytes
             .store(server.max_header_bytes, Relaxed);
         self.min_rate.store(server.min_rate, Relaxed);
-        self.store.set_max_head(HeadLimits {
-            max_bytes: server.max_header_bytes,
-            max_fields: server.max_headers,
-        });
+        self.store.set_max_head(head_limits(server));
     }
 
     /// Sets what of `[cache]` can be changed while there is a store.
@@ -211,6 +214,13 @@ impl Edge {
     /// Fetches under way that other requests may follow.
     pub fn fetches_under_way(&self) -> usize {
         self.collapse.len()
+    }
+}
+
+fn head_limits(server: &config::Server) -> HeadLimits {
+    HeadLimits {
+        max_bytes: server.max_header_bytes,
+        max_fields: server.max_headers,
     }
 }
 

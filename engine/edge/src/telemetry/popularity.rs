@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use chrono_tz::Tz;
+use foldhash::quality::SeedableRandomState;
 
 use tero_policy_host::PopularPage;
 use tero_semantics::timestamp::Timestamp;
@@ -49,7 +50,7 @@ const SHARDS: usize = 4;
 pub struct Popularity {
     sites: ArcSwap<Vec<SitePopularity>>,
     max_bytes: usize,
-    hasher: foldhash::quality::RandomState,
+    hasher: SeedableRandomState,
 }
 
 /// Requests for a page.
@@ -91,10 +92,20 @@ impl Popularity {
 
     /// Counters that use at most `max_bytes`.
     pub fn within(max_bytes: usize) -> Popularity {
+        Popularity::hashing(max_bytes, SeedableRandomState::random())
+    }
+
+    /// Counters for a replay: the same requests always leave the same numbers, to the last bit. Not for
+    /// clients: they could choose pages that share one lock.
+    pub fn for_replay() -> Popularity {
+        Popularity::hashing(MAX_BYTES, SeedableRandomState::fixed())
+    }
+
+    fn hashing(max_bytes: usize, hasher: SeedableRandomState) -> Popularity {
         Popularity {
             sites: ArcSwap::default(),
             max_bytes,
-            hasher: foldhash::quality::RandomState::default(),
+            hasher,
         }
     }
 

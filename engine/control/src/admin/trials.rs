@@ -128,28 +128,16 @@ pub(super) fn start_canary(
         nodes,
     } = call.read()?;
     let (share, guard) = (self::share(&written)?, guard_settings(&guard));
-    let state = context.rollout.state();
-    let wanted = state.policy(name).and_then(|it| it.version(&digest));
-    let wanted = wanted.map_err(|error| refusal(&error))?;
-    let forget = || {
-        if let Some(fleet) = &context.fleet {
-            fleet.forget_canary_nodes(name, &wanted);
-        }
+    let of_nodes = nodes.map(|nodes| self::share(&nodes)).transpose()?;
+    let start = || {
+        let started = context.rollout.start_canary(name, &digest, share, guard);
+        started.map_err(|error| refusal(&error))
     };
-    // An earlier choice for this version is not for this canary.
-    forget();
-    let nodes = match nodes {
-        None => None,
-        Some(nodes) => {
-            let nodes = self::share(&nodes)?;
-            Some(cluster::fleet(context)?.choose_canary_nodes(name, &wanted, nodes))
-        }
+    let (version, nodes) = match (&context.fleet, of_nodes) {
+        (None, None) => (start()?, None),
+        // A share of the nodes needs a fleet.
+        _ => cluster::fleet(context)?.start_canary(name, of_nodes, start)?,
     };
-    let started = context.rollout.start_canary(name, &digest, share, guard);
-    let version = started.map_err(|error| {
-        forget();
-        refusal(&error)
-    })?;
     Ok(StartCanaryResponse {
         policy: name.to_owned(),
         version: version.to_string(),

@@ -216,22 +216,25 @@ impl Fleet {
         }
     }
 
-    /// Chooses the nodes for a canary that is started here next, and returns their names.
-    pub fn choose_canary_nodes(
+    /// Starts a canary here for a share of the nodes, or for all if `share` is `None`. Returns its version
+    /// and the names of the chosen nodes. The fleet is told of the canary only with its nodes.
+    ///
+    /// # Errors
+    /// That of `start`; the nodes of a canary that runs stay as they were.
+    pub fn start_canary<E>(
         &self,
         policy: &str,
-        version: &Version,
-        share: Share,
-    ) -> Vec<String> {
+        share: Option<Share>,
+        start: impl FnOnce() -> Result<Version, E>,
+    ) -> Result<(Version, Option<Vec<String>>), E> {
         let names = lock(&self.members).names(self.parts.clock.now());
-        let nodes = canary_nodes(&self.parts.node, &names, version.as_str(), share.fraction());
-        lock(&self.sync).choose_canary_nodes(policy, version, nodes.clone());
-        nodes
-    }
-
-    /// Takes back what was chosen for a canary: it is to be on all nodes, or was not started.
-    pub fn forget_canary_nodes(&self, policy: &str, version: &Version) {
-        lock(&self.sync).forget_canary_nodes(policy, version);
+        let mut sync = lock(&self.sync);
+        let version = start()?;
+        let nodes = share.map(|share| {
+            canary_nodes(&self.parts.node, &names, version.as_str(), share.fraction())
+        });
+        sync.set_canary_nodes(policy, version.clone(), nodes.clone());
+        Ok((version, nodes))
     }
 
     /// Asks all nodes a question, and returns their answers. This node is one of them.

@@ -125,8 +125,8 @@ pub struct VersionSync {
     behind: u32,
     /// Those that can't be followed, by kind and name.
     failed: BTreeMap<(&'static str, String), FailedChange>,
-    /// The nodes that canaries are started on, by policy and version.
-    canary_nodes: BTreeMap<(String, Version), Vec<String>>,
+    /// The nodes of the canaries that this node knows, by policy; `None` means all.
+    canary_nodes: BTreeMap<String, (Version, Option<Vec<String>>)>,
 }
 
 impl VersionSync {
@@ -152,16 +152,10 @@ impl VersionSync {
         }
     }
 
-    /// Says on which nodes a canary is to be, before it is started here.
-    pub fn choose_canary_nodes(&mut self, policy: &str, version: &Version, nodes: Vec<String>) {
+    /// Says on which nodes a canary is that has just been started here; `None` means all.
+    pub fn set_canary_nodes(&mut self, policy: &str, version: Version, nodes: Option<Vec<String>>) {
         self.canary_nodes
-            .insert((policy.to_owned(), version.clone()), nodes);
-    }
-
-    /// Takes back what was chosen for a canary: it is to be on all nodes, or was not started.
-    pub fn forget_canary_nodes(&mut self, policy: &str, version: &Version) {
-        self.canary_nodes
-            .remove(&(policy.to_owned(), version.clone()));
+            .insert(policy.to_owned(), (version, nodes));
     }
 
     /// Tells the fleet what was changed here, and follows what was changed elsewhere.
@@ -194,12 +188,6 @@ impl VersionSync {
             match self.bus.replace_shared(changed.to_bytes()?, revision) {
                 Ok(revision) => {
                     self.seen = revision;
-                    // What was chosen for a canary that is told now is not for the next one.
-                    self.canary_nodes.retain(|(policy, version), _| {
-                        let told = policies.get(policy).and_then(|it| it.local.as_ref());
-                        let canary = told.and_then(|local| local.canary.as_ref());
-                        canary.is_none_or(|canary| canary.version != *version)
-                    });
                     self.policies.extend(policies);
                     self.tables.extend(tables);
                     tracing::info!(revision, "the fleet was told what was changed here");
@@ -260,6 +248,7 @@ impl VersionSync {
                     let of_fleet = of_fleet.expect("a node follows what the fleet has");
                     let follow = |sync: &VersionSync| sync.follow(name, local, of_fleet);
                     if self.try_to(("policy", name, change), report, follow)? {
+                        self.follow_canary_nodes(name, of_fleet);
                         self.agree(name, change);
                     }
                 }
@@ -363,6 +352,7 @@ impl VersionSync {
                 version: canary.version.clone(),
                 share: canary.share,
                 guard: canary.guard,
+                nodes: self.nodes_of_canary(name, &canary.version),
             });
             let added = state
                 .added(name)
@@ -418,7 +408,7 @@ impl VersionSync {
                 version: canary.version.clone(),
                 share: canary.share,
                 guard: canary.guard,
-                nodes: self.nodes_of_canary(name, &canary.version, of_fleet),
+                nodes: canary.nodes.clone(),
             });
         }
         next.added = local
@@ -431,18 +421,21 @@ impl VersionSync {
         Ok(next)
     }
 
-    /// The nodes of a canary that was started here: those that were chosen, or those that it had.
-    fn nodes_of_canary(
-        &self,
-        policy: &str,
-        version: &Version,
-        of_fleet: Option<&SharedPolicy>,
-    ) -> Option<Vec<String>> {
-        let chosen = self.canary_nodes.get(&(policy.to_owned(), version.clone()));
-        chosen.cloned().or_else(|| {
-            let canary = of_fleet?.canary.as_ref()?;
-            (canary.version == *version).then(|| canary.nodes.clone())?
-        })
+    /// The nodes of a canary that this node has; `None` means all.
+    fn nodes_of_canary(&self, policy: &str, version: &Version) -> Option<Vec<String>> {
+        let known = self.canary_nodes.get(policy);
+        let known = known.filter(|(of_version, _)| of_version == version);
+        known.and_then(|(_, nodes)| nodes.clone())
+    }
+
+    /// Notes the nodes of the canary that the fleet has.
+    fn follow_canary_nodes(&mut self, policy: &str, of_fleet: &SharedPolicy) {
+        match &of_fleet.canary {
+            Some(canary) => {
+                self.set_canary_nodes(policy, canary.version.clone(), canary.nodes.clone());
+            }
+            None => drop(self.canary_nodes.remove(policy)),
+        }
     }
 
     fn next_mark(&self, before: &ChangeMark) -> ChangeMark {
@@ -555,18 +548,8 @@ impl VersionSync {
         let state = self.rollout.state();
         let versions = state.policy(name)?;
         let record = versions.record();
-        let wanted = canary.map(|canary| LocalCanary {
-            version: canary.version.clone(),
-            share: canary.share,
-            guard: canary.guard,
-        });
-        let has = record.canary.as_ref().map(|canary| LocalCanary {
-            version: canary.version.clone(),
-            share: canary.share,
-            guard: canary.guard,
-        });
         let is_behind = versions.active_version() != of_fleet.active;
-        if has.is_some() && (is_behind || wanted.is_none()) {
+        if record.canary.is_some() && (is_behind || canary.is_none()) {
             self.rollout.stop_canary(name)?;
         }
         if is_behind {
@@ -577,8 +560,15 @@ impl VersionSync {
                 self.rollout.activate(name, of_fleet.active.as_str())?;
             }
         }
+        let is_as_wanted = |canary: &SharedCanary| {
+            let has = record.canary.as_ref();
+            has.is_some_and(|has| {
+                (&has.version, has.share, has.guard)
+                    == (&canary.version, canary.share, canary.guard)
+            })
+        };
         if let Some(canary) = canary
-            && (is_behind || wanted != has)
+            && (is_behind || !is_as_wanted(canary))
         {
             let version = canary.version.as_str();
             self.rollout

@@ -427,6 +427,82 @@ fn a_canary_is_on_a_share_of_the_nodes_and_ends_everywhere() {
     });
 }
 
+/// Waits until all nodes have followed all that was told, and returns those with the canary.
+#[track_caller]
+fn nodes_with_canary(fleet: &Fleet) -> Vec<String> {
+    eventually("nodes that have followed", || {
+        let nodes = heard(&fleet.nodes[0]);
+        let revision = nodes.iter().map(|node| node.report.revision).max();
+        nodes.len() == fleet.nodes.len()
+            && nodes
+                .iter()
+                .all(|node| Some(node.report.revision) == revision && !node.report.apart)
+    });
+    let named = NAMES.iter().zip(&fleet.nodes);
+    let with = named.filter(|(_, node)| has_canary(node));
+    let mut with: Vec<String> = with.map(|(name, _)| (*name).to_owned()).collect();
+    with.sort();
+    with
+}
+
+#[test]
+fn a_running_canary_moves_to_the_nodes_that_are_named_anew() {
+    let Some(fleet) = Fleet::start(3) else { return };
+    let one = &fleet.nodes[0];
+    let digest = pushed(one, &rules(300));
+    for (share, count) in [
+        (Some("10%"), 1),
+        (Some("50%"), 2),
+        (None, 3),
+        (Some("10%"), 1),
+    ] {
+        let request = canary_request(&digest, share, None);
+        let answer = one.call::<StartCanary>(&["rules"], &request);
+        let note = answer.fleet.expect("it is of a fleet");
+        assert!(note.told, "{note:?}");
+        assert_eq!(answer.nodes.is_some(), share.is_some());
+        let with = nodes_with_canary(&fleet);
+        assert_eq!(with.len(), count, "{share:?}");
+        assert_eq!(answer.nodes.unwrap_or(with.clone()), with);
+    }
+}
+
+#[test]
+fn a_refused_canary_leaves_the_nodes_of_the_running_one_alone() {
+    let Some(mut fleet) = Fleet::start(3) else {
+        return;
+    };
+    let digest = pushed(&fleet.nodes[0], &rules(300));
+    eventually("the version on all nodes", || {
+        fleet.nodes.iter().all(|node| has(node, &digest))
+    });
+    fleet.nats.kill();
+    eventually("no connection", || {
+        let answer: ClusterResponse = fleet.nodes[0].call::<Cluster>(&[], &());
+        answer.nats.server.is_none()
+    });
+    let request = canary_request(&digest, Some("10%"), None);
+    let answer = fleet.nodes[0].call::<StartCanary>(&["rules"], &request);
+    assert_eq!(answer.nodes, Some(vec!["one".to_owned()]));
+    assert!(!answer.fleet.expect("it is of a fleet").told);
+    // The second is refused by the version's own checks.
+    let no_share = canary_request(&digest, Some("many"), None);
+    let too_large = StartCanaryRequest {
+        share: "100%".to_owned(),
+        ..canary_request(&digest, None, None)
+    };
+    for refused in [no_share, too_large] {
+        let answer = fleet.nodes[0].ask::<StartCanary>(&["rules"], &refused);
+        assert!(answer.status >= 400, "{answer:?}");
+    }
+    fleet.nats.run();
+    eventually("a told canary", || {
+        let nodes = heard(&fleet.nodes[0]);
+        nodes.len() == fleet.nodes.len() && nodes.iter().all(|node| !node.report.apart)
+    });
+    assert_eq!(nodes_with_canary(&fleet), ["one"]);
+}
+
 #[test]
 fn the_guard_judges_the_sum_over_the_nodes() {
     let Some(fleet) = Fleet::start(2) else { return };

@@ -21,6 +21,8 @@ pub(super) struct LocalCanary {
     pub(super) version: Version,
     pub(super) share: Share,
     pub(super) guard: GuardSettings,
+    /// The nodes that have it; `None` means all.
+    pub(super) nodes: Option<Vec<String>>,
 }
 
 impl LocalPolicy {
@@ -137,6 +139,24 @@ mod tests {
             step(Some(&agreed), Some(&new), Some(&shared(4))),
             SyncStep::Follow
         );
+    }
+
+    #[test]
+    fn other_nodes_for_a_running_canary_are_told() {
+        let on = |nodes: Option<&[&str]>| LocalPolicy {
+            canary: Some(LocalCanary {
+                version: Version::Pushed("a".to_owned()),
+                share: Share::parse("10%").unwrap(),
+                guard: GuardSettings::default(),
+                nodes: nodes.map(|nodes| nodes.iter().map(|&node| node.to_owned()).collect()),
+            }),
+            ..local("", &["a"])
+        };
+        let agreed = base(3, on(Some(&["one"])));
+        let with = |nodes| step(Some(&agreed), Some(&on(nodes)), Some(&shared(3)));
+        assert_eq!(with(Some(&["one"][..])), SyncStep::Rest);
+        assert_eq!(with(Some(&["one", "two"][..])), SyncStep::Share);
+        assert_eq!(with(None), SyncStep::Share);
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub struct Fleet {
 #[derive(Clone, Debug, Default)]
 struct SyncOutcome {
     report: SyncReport,
+    /// Whether something that was changed here has still to be told.
+    is_apart: bool,
     /// Why it could not be looked at.
     failure: Option<String>,
 }
@@ -195,18 +197,13 @@ impl Fleet {
 
     /// Tells the fleet at once what was changed here, for the operator who did it.
     pub fn tell_change(&self) -> FleetNote {
+        lock(&self.sync).tell_at_once();
         self.look();
         let outcome = lock(&self.latest).clone();
         let report = outcome.report;
-        let why = outcome.failure.or_else(|| {
-            let mut troubles = report.troubles.iter();
-            report.is_apart.then(|| {
-                troubles.next().map_or_else(
-                    || "other nodes changed something at the same time".to_owned(),
-                    |trouble| trouble.why.clone(),
-                )
-            })
-        });
+        let untold: Vec<String> = report.untold.iter().map(ToString::to_string).collect();
+        let untold = (!untold.is_empty()).then(|| untold.join("; "));
+        let why = outcome.failure.or(untold);
         // The others look as soon as they hear of it.
         let _ = self.tell();
         FleetNote {
@@ -279,11 +276,13 @@ impl Fleet {
     /// What this node tells of itself.
     fn report(&self) -> NodeReport {
         let parts = &self.parts;
-        let SyncOutcome { report, failure } = lock(&self.latest).clone();
-        let troubles = report.troubles.iter().map(|trouble| {
-            let (kind, name, why) = (trouble.kind, &trouble.name, &trouble.why);
-            format!("{kind} {name}: {why}")
-        });
+        let SyncOutcome {
+            report,
+            is_apart,
+            failure,
+        } = lock(&self.latest).clone();
+        let troubles = report.troubles.iter().chain(&report.untold);
+        let troubles = troubles.map(ToString::to_string);
         NodeReport {
             node: parts.node.clone(),
             process: self.process.clone(),
@@ -293,7 +292,7 @@ impl Fleet {
             shield: parts.shield.clone(),
             purges: self.purges.get().and_then(|witness| witness()),
             revision: report.revision,
-            apart: report.is_apart,
+            apart: is_apart,
             policies: self.policies(),
             tables: self.tables(),
             troubles: troubles.chain(failure).collect(),
@@ -403,6 +402,7 @@ impl Fleet {
         match looked {
             Ok(report) => {
                 *latest = SyncOutcome {
+                    is_apart: !report.untold.is_empty(),
                     report,
                     failure: None,
                 };
@@ -413,7 +413,7 @@ impl Fleet {
                     tracing::warn!("the versions of the fleet can't be looked at: {why}");
                 }
                 latest.failure = Some(why);
-                latest.report.is_apart = is_apart;
+                latest.is_apart = is_apart;
             }
         }
     }

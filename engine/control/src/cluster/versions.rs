@@ -7,6 +7,7 @@
 //! connection a node goes on with what it has, and changes that are made at it meanwhile are told later.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +19,13 @@ use super::shared_versions::{
 use crate::data::{DataError, DataTables};
 use crate::rollout::record::Version;
 use crate::rollout::{Rollout, RolloutError};
-use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
+mod failures;
 mod step;
 mod tables;
 
+use failures::{FailedChanges, SyncAttempt, SyncWay};
 use step::{LocalCanary, LocalPolicy, PolicyBase, SyncStep, is_only_of_configuration, step};
 use tables::TableBase;
 
@@ -35,8 +37,6 @@ const MAX_TRIES: u32 = 8;
 const COPY_LAG: Duration = Duration::from_millis(50);
 /// Answers in a row that are behind what was seen, after which they count.
 const MAX_BEHIND: u32 = 6 * MAX_TRIES;
-/// How long a change of the fleet is left alone that can't be followed.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// Why this node and the fleet don't agree.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ pub enum FleetVersionsError {
     },
 }
 
-/// A policy of which this node can't follow the fleet.
+/// A policy or table of which this node and the fleet differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncTrouble {
     /// `policy` or `table`.
@@ -83,12 +83,10 @@ pub struct SyncTrouble {
     pub why: String,
 }
 
-/// A change of the fleet that this node can't follow.
-#[derive(Clone, Debug)]
-struct FailedChange {
-    change: u64,
-    why: String,
-    try_again: Timestamp,
+impl fmt::Display for SyncTrouble {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}: {}", self.kind, self.name, self.why)
+    }
 }
 
 /// What came of a look at what the fleet agrees on.
@@ -96,17 +94,10 @@ struct FailedChange {
 pub struct SyncReport {
     /// The revision of what the fleet agrees on; 0 if it has agreed on nothing.
     pub revision: u64,
-    /// Of what this node can't follow it.
+    /// Changes of the fleet that this node can't follow.
     pub troubles: Vec<SyncTrouble>,
-    /// Whether something that was changed here has still to be told.
-    pub is_apart: bool,
-}
-
-impl SyncReport {
-    fn trouble(&mut self, kind: &'static str, name: &str, why: String) {
-        let name = name.to_owned();
-        self.troubles.push(SyncTrouble { kind, name, why });
-    }
+    /// Changes of this node that the fleet can't be told.
+    pub untold: Vec<SyncTrouble>,
 }
 
 /// Keeps the versions of a node and those of the fleet the same.
@@ -123,8 +114,7 @@ pub struct VersionSync {
     seen: u64,
     /// Answers in a row that were behind it.
     behind: u32,
-    /// Those that can't be followed, by kind and name.
-    failed: BTreeMap<(&'static str, String), FailedChange>,
+    failed: FailedChanges,
     /// The nodes of the canaries that this node knows, by policy; `None` means all.
     canary_nodes: BTreeMap<String, (Version, Option<Vec<String>>)>,
 }
@@ -147,7 +137,7 @@ impl VersionSync {
             tables: BTreeMap::new(),
             seen: 0,
             behind: 0,
-            failed: BTreeMap::new(),
+            failed: FailedChanges::default(),
             canary_nodes: BTreeMap::new(),
         }
     }
@@ -156,6 +146,11 @@ impl VersionSync {
     pub fn set_canary_nodes(&mut self, policy: &str, version: Version, nodes: Option<Vec<String>>) {
         self.canary_nodes
             .insert(policy.to_owned(), (version, nodes));
+    }
+
+    /// Has the next look tell at once what the fleet could not be told before.
+    pub fn tell_at_once(&mut self) {
+        self.failed.end_rests(SyncWay::Tell);
     }
 
     /// Tells the fleet what was changed here, and follows what was changed elsewhere.
@@ -247,15 +242,27 @@ impl VersionSync {
                 SyncStep::Follow => {
                     let of_fleet = of_fleet.expect("a node follows what the fleet has");
                     let follow = |sync: &VersionSync| sync.follow(name, local, of_fleet);
-                    if self.try_to(("policy", name, change), report, follow)? {
+                    let attempt = SyncAttempt {
+                        kind: "policy",
+                        name,
+                        change,
+                        way: SyncWay::Follow,
+                    };
+                    if self.attempt(&attempt, report, follow)?.is_some() {
                         self.follow_canary_nodes(name, of_fleet);
                         self.agree(name, change);
                     }
                 }
                 SyncStep::Share => {
                     let before = base.and_then(|base| base.local.as_ref());
-                    let next = self.told(name, of_fleet, before, local);
-                    let Some(next) = self.tellable(("policy", name, change), next, report)? else {
+                    let tell = |sync: &VersionSync| sync.told(name, of_fleet, before, local);
+                    let attempt = SyncAttempt {
+                        kind: "policy",
+                        name,
+                        change,
+                        way: SyncWay::Tell,
+                    };
+                    let Some(next) = self.attempt(&attempt, report, tell)? else {
                         continue;
                     };
                     let base = PolicyBase {
@@ -270,70 +277,18 @@ impl VersionSync {
         Ok(told)
     }
 
-    /// Follows a change of the fleet, unless that has just failed. Returns whether it is done.
-    fn try_to(
+    /// Follows a change or prepares to tell one, unless that has just failed; `None` if it fails.
+    fn attempt<T>(
         &mut self,
-        (kind, name, change): (&'static str, &str, u64),
+        attempt: &SyncAttempt<'_>,
         report: &mut SyncReport,
-        follow: impl FnOnce(&VersionSync) -> Result<(), FleetVersionsError>,
-    ) -> Result<bool, FleetVersionsError> {
-        let key = (kind, name.to_owned());
+        act: impl FnOnce(&VersionSync) -> Result<T, FleetVersionsError>,
+    ) -> Result<Option<T>, FleetVersionsError> {
         let now = self.clock.now();
-        let failed = self.failed.get(&key);
-        let failed = failed.filter(|it| it.change == change && now < it.try_again);
-        if let Some(failed) = failed {
-            report.trouble(kind, name, failed.why.clone());
-            return Ok(false);
-        }
-        let done = follow(self);
-        self.without_trouble((kind, name, change), done, report)
-            .map(|done| done.is_some())
-    }
-
-    /// What the fleet is to be told of one thing; `None` if that can't be had, which is a trouble of this
-    /// thing alone.
-    fn tellable<T>(
-        &mut self,
-        of: (&'static str, &str, u64),
-        next: Result<T, FleetVersionsError>,
-        report: &mut SyncReport,
-    ) -> Result<Option<T>, FleetVersionsError> {
-        let next = self.without_trouble(of, next, report)?;
-        report.is_apart |= next.is_none();
-        Ok(next)
-    }
-
-    /// The result of what was done for one policy or table. Its failure is told, and holds up no other
-    /// one; a lost connection does.
-    fn without_trouble<T>(
-        &mut self,
-        (kind, name, change): (&'static str, &str, u64),
-        result: Result<T, FleetVersionsError>,
-        report: &mut SyncReport,
-    ) -> Result<Option<T>, FleetVersionsError> {
-        let key = (kind, name.to_owned());
-        let error = match result {
-            Ok(done) => {
-                self.failed.remove(&key);
-                return Ok(Some(done));
-            }
-            Err(FleetVersionsError::Bus(error @ BusError::Unreachable(_))) => {
-                return Err(error.into());
-            }
-            Err(error) => error,
-        };
-        let why = error.to_string();
-        if self.failed.get(&key).is_none_or(|failed| failed.why != why) {
-            tracing::error!(kind, name, "this node and the fleet differ: {why}");
-        }
-        let failed = FailedChange {
-            change,
-            why: why.clone(),
-            try_again: self.clock.now().saturating_add(TRY_AGAIN_AFTER),
-        };
-        self.failed.insert(key, failed);
-        report.trouble(kind, name, why);
-        Ok(None)
+        let mut failed = std::mem::take(&mut self.failed);
+        let done = failed.attempt(attempt, now, report, || act(self));
+        self.failed = failed;
+        done
     }
 
     /// Notes that this node has what the fleet had at this change.

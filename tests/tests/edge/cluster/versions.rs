@@ -316,6 +316,10 @@ fn a_content_that_is_damaged_holds_up_no_other() {
         let own = own.iter().find(|node| node.report.node == "one");
         own.is_some_and(|own| own.report.apart && own.report.troubles.len() == 1)
     });
+    // An operator is told what it is that the fleet doesn't know.
+    let table = push(&fleet.nodes[0], "/data/prices/versions", b"a,3\n");
+    let why = table.json()["fleet"]["why"].as_str().map(str::to_owned);
+    assert!(why.is_some_and(|why| why.starts_with("policy rules: ")));
 }
 
 /// Damages the files that are named by a digest. Returns how many there were.

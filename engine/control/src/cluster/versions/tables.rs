@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{FleetVersionsError, SyncReport, VersionSync};
+use super::{FleetVersionsError, SyncAttempt, SyncReport, SyncWay, VersionSync};
 use crate::cluster::shared_versions::{SharedTable, SharedTableVersion, SharedVersions};
 use crate::data::table_record::{TableNumber, TableVersion};
 use tero_config::{TableFormat, TableKind};
@@ -63,9 +63,14 @@ impl VersionSync {
                 None if base.is_some_and(|base| base.local.as_ref() == local) => {}
                 None => self.agree_on_table(name, of_fleet),
                 Some(true) => {
-                    let next = self.told_table(name, of_fleet, local);
-                    let change = of_fleet.map_or(0, |table| table.mark.change);
-                    let Some(next) = self.tellable(("table", name, change), next, report)? else {
+                    let tell = |sync: &VersionSync| sync.told_table(name, of_fleet, local);
+                    let attempt = SyncAttempt {
+                        kind: "table",
+                        name,
+                        change: of_fleet.map_or(0, |table| table.mark.change),
+                        way: SyncWay::Tell,
+                    };
+                    let Some(next) = self.attempt(&attempt, report, tell)? else {
                         continue;
                     };
                     let base = TableBase {
@@ -78,7 +83,13 @@ impl VersionSync {
                 Some(false) => {
                     let table = of_fleet.expect("a node follows what the fleet has");
                     let follow = |sync: &VersionSync| sync.follow_table(name, local, table);
-                    if self.try_to(("table", name, table.mark.change), report, follow)? {
+                    let attempt = SyncAttempt {
+                        kind: "table",
+                        name,
+                        change: table.mark.change,
+                        way: SyncWay::Follow,
+                    };
+                    if self.attempt(&attempt, report, follow)?.is_some() {
                         self.agree_on_table(name, of_fleet);
                     }
                 }

@@ -67,10 +67,10 @@ use tero_edge::request::Edge;
 use tero_edge::server::ShutdownStage;
 use tero_state::dir::StateDir;
 
-/// Threads that carry purges and versions out, and answer other nodes.
+/// Room for threads that carry purges and versions out, and answer other nodes.
 const WORKING_THREADS: usize = 4;
-/// Threads that look names up, of NATS and of peers. A resolver that is silent holds each for half a
-/// minute: without threads of their own, the names of five peers would keep purges waiting.
+/// Room for threads that look names up, of NATS and of peers. A resolver that is silent holds each for half
+/// a minute. It is one pool: without this room, the names of five peers would keep purges waiting.
 const LOOKUP_THREADS: usize = 32;
 
 /// What this process has of its fleet.

@@ -16,7 +16,7 @@ use crate::certificates::CertificateUpkeep;
 use crate::event_watch::EventWatch;
 use crate::warm::Warmer;
 use tero_edge::request::Edge;
-use tero_edge::server::ShutdownStage;
+use tero_edge::server::{ShutdownStage, run_to_end};
 
 pub use saved_counts::SavedCounts;
 
@@ -40,11 +40,11 @@ const FOLD_EVERY: Duration = Duration::from_secs(60);
 /// How often what was counted is saved; a crash loses no more than that.
 const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// Threads that save what was counted, and read certificates.
+/// Room for threads that save what was counted, and read certificates.
 const FILE_THREADS: usize = 2;
 
-/// Threads that look names up, of webhooks and origins. A resolver that is silent holds each for half a
-/// minute; nothing must wait for that, the last saving of an edge that stops least of all.
+/// Room for threads that look names up, of webhooks and origins. A resolver that is silent holds each for
+/// half a minute. It is one pool: only with more names than that at once does the rest wait for them.
 const LOOKUP_THREADS: usize = 16;
 
 /// The parts that the thread looks after.
@@ -74,7 +74,7 @@ impl Housekeeping {
             .build()?;
         std::thread::Builder::new()
             .name("housekeeping".to_owned())
-            .spawn(move || runtime.block_on(self.run(stages)))
+            .spawn(move || run_to_end(runtime, self.run(stages)))
     }
 
     async fn run(self, mut stages: watch::Receiver<ShutdownStage>) {

@@ -157,8 +157,15 @@ fn start_worker(
         .name(format!("worker-{worker}"))
         .spawn(move || {
             set_worker(worker);
-            runtime.block_on(work(&context, queues));
+            run_to_end(runtime, work(&context, queues));
         })
+}
+
+/// Runs a task on this thread to its end. What still blocks a thread of the runtime then, as a look-up does
+/// whose resolver is silent, is left behind: it must not delay the end of the process.
+pub fn run_to_end(runtime: tokio::runtime::Runtime, task: impl Future<Output = ()>) {
+    runtime.block_on(task);
+    runtime.shutdown_background();
 }
 
 /// Accepts connections while the edge runs, then waits for the open ones.
@@ -178,5 +185,27 @@ async fn work(context: &Arc<WorkerContext>, queues: Vec<AcceptQueue>) {
             _ = clock.timeout(context.settings.drain, all_closed.recv()) => {}
             _ = context.reached(ShutdownStage::Stopped) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blocked_thread_does_not_delay_the_end() {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.build().unwrap();
+        let (begun, begins) = tokio::sync::oneshot::channel::<()>();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        run_to_end(runtime, async {
+            tokio::task::spawn_blocking(move || {
+                let _ = begun.send(());
+                // Were it waited for, it would end by itself, and take no message.
+                let _ = released.recv_timeout(Duration::from_secs(60));
+            });
+            begins.await.unwrap();
+        });
+        assert!(release.send(()).is_ok());
     }
 }

@@ -15,7 +15,7 @@ use super::run::{Run, RunStart};
 use super::turns::RunTurns;
 use super::{StartError, Warmer, WarmerEvent};
 use tero_config::MissedRunAction;
-use tero_edge::server::ShutdownStage;
+use tero_edge::server::{ShutdownStage, run_to_end};
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
@@ -32,9 +32,10 @@ const REST: Duration = Duration::from_secs(5);
 /// The longest rest between two tries of a plan that the edge waits for.
 const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
 
-/// Threads for work that waits for a disk, for policies or for other nodes.
+/// Room for threads with work that waits for a disk, for policies or for other nodes.
 const WORKING_THREADS: usize = 4;
-/// Threads that look names of origins up. A resolver that is silent must not keep that work waiting.
+/// Room for threads that look names of origins up. It is one pool: a resolver that is silent keeps that work
+/// waiting only with more names than that at once.
 const LOOKUP_THREADS: usize = 8;
 
 /// Starts the thread, which ends when the edge stops.
@@ -52,7 +53,10 @@ pub fn start(
         .build()?;
     std::thread::Builder::new()
         .name("warmer".to_owned())
-        .spawn(move || runtime.block_on(warmer.follow(stages)))
+        .spawn(move || {
+            let follow = async move { warmer.follow(stages).await };
+            run_to_end(runtime, follow);
+        })
 }
 
 impl Warmer {

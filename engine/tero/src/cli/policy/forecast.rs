@@ -25,7 +25,13 @@ struct ScenarioPart {
     name: String,
     total: FiguresPart,
     hours: Vec<FiguresPart>,
+    sites: Vec<SitePart>,
     origin: OriginPart,
+}
+
+#[derive(Debug, Deserialize)]
+struct SitePart {
+    name: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -39,20 +45,21 @@ struct OriginPart {
     requests_a_day: f64,
 }
 
-/// The forecast of a policy in a file, as JSON.
+/// The forecast of a policy in a file, as JSON. `sites` are those that ask the policy.
 ///
 /// # Errors
 /// Why the file has none, for people.
-pub(super) fn read(path: &Path, policy: &str) -> Result<String, String> {
+pub(super) fn read(path: &Path, policy: &str, sites: &[String]) -> Result<String, String> {
     let text =
         read_text(path).map_err(|mistake| format!("{}: {}", path.display(), mistake.problem))?;
     let forecast =
-        parse(&text, policy).map_err(|problem| format!("{}: {problem}", path.display()))?;
+        parse(&text, policy, sites).map_err(|problem| format!("{}: {problem}", path.display()))?;
     serde_json::to_string(&forecast).map_err(|error| error.to_string())
 }
 
-/// The only scenario of a report, or the one with another module of the policy.
-fn parse(text: &str, policy: &str) -> Result<VersionForecast, String> {
+/// The only scenario of a report, or the one with another module of the policy. Its figures are sums over
+/// all sites of the log, and what comes true is counted of the policy's sites: others must not be in it.
+fn parse(text: &str, policy: &str, sites: &[String]) -> Result<VersionForecast, String> {
     let report: ForecastFile = serde_json::from_str(text)
         .map_err(|error| format!("it is not a report of `tero simulate --json`: {error}"))?;
     let changed = format!("{policy}=");
@@ -68,6 +75,17 @@ fn parse(text: &str, policy: &str) -> Result<VersionForecast, String> {
             ));
         }
     };
+    let named = scenario.sites.iter().map(|site| &site.name);
+    let others: Vec<&str> = named
+        .filter(|name| !sites.contains(name))
+        .map(String::as_str)
+        .collect();
+    if !others.is_empty() {
+        return Err(format!(
+            "it counts requests of sites that don't ask `{policy}`: {}; simulate a log without the requests for them",
+            others.join(", ")
+        ));
+    }
     let forecast = VersionForecast {
         requests: report.log.requests,
         days: report.log.days,
@@ -94,7 +112,7 @@ mod tests {
             .zip(1..)
             .map(|(name, number)| {
                 format!(
-                    r#"{{"name":"{name}","total":{hour},"hours":[{hours}],"origin":{{"requests_a_day":{number}}}}}"#
+                    r#"{{"name":"{name}","total":{hour},"hours":[{hours}],"sites":[{{"name":"shop"}},{{"name":"blog"}}],"origin":{{"requests_a_day":{number}}}}}"#
                 )
             })
             .collect();
@@ -105,7 +123,7 @@ mod tests {
     #[test]
     fn the_scenario_of_the_policy_is_taken() {
         let of = |names: &[&str]| {
-            parse(&report(names), "hours").map(|forecast| forecast.origin_requests_a_day)
+            parse(&report(names), "hours", &sites()).map(|forecast| forecast.origin_requests_a_day)
         };
         assert_eq!(of(&["tero.toml"]), Ok(1.0));
         assert_eq!(of(&["tero.toml", "seo=a.wasm", "hours=a.wasm"]), Ok(3.0));
@@ -117,7 +135,28 @@ mod tests {
             assert!(of(names).unwrap_err().contains("--policy hours=MODULE"));
         }
         let cut = report(&["a"]).replacen("0.5", "1.5", 1);
-        assert!(parse(&cut, "hours").unwrap_err().contains("out of range"));
-        assert!(parse("{}", "hours").unwrap_err().contains("tero simulate"));
+        let refusal = |text: &str| parse(text, "hours", &sites()).unwrap_err();
+        assert!(refusal(&cut).contains("out of range"));
+        assert!(refusal("{}").contains("tero simulate"));
+    }
+
+    fn sites() -> Vec<String> {
+        ["shop", "blog", "quiet"].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn a_report_with_sites_of_other_policies_is_refused() {
+        let report = report(&["tero.toml"]);
+        assert!(parse(&report, "hours", &sites()).is_ok());
+        let refusal = parse(&report, "hours", &["shop".to_owned()]).unwrap_err();
+        assert!(
+            refusal.contains("don't ask `hours`: blog; simulate"),
+            "{refusal}"
+        );
+        assert!(
+            parse(&report, "hours", &[])
+                .unwrap_err()
+                .contains("shop, blog")
+        );
     }
 }

@@ -11,7 +11,7 @@ use crate::cli::admin_client::{AdminArgs, AdminClient, show};
 use crate::cli::shown::fleet_note;
 use crate::cli::signing::signature_to_send;
 use crate::cli::{fail, used_wrongly};
-use tero_admin_api::endpoints::{Activate, PushVersion};
+use tero_admin_api::endpoints::{Activate, Policy, PushVersion};
 use tero_admin_api::{ActivateRequest, PolicyModule, PushResponse};
 use tero_config::read_text;
 use tero_policy_host::{Package, builtin, with_forecast};
@@ -48,7 +48,8 @@ pub(super) struct PushCommand {
     /// Test cases (TOML) that the version must pass
     #[arg(long, value_name = "FILE")]
     cases: Option<PathBuf>,
-    /// A forecast, as `tero simulate --json` printed it, for the dashboard to show beside what comes true
+    /// A forecast, as `tero simulate --json` printed it, for the dashboard to show beside what comes true;
+    /// its log must be of sites that ask the policy
     #[arg(long, value_name = "FILE")]
     forecast: Option<PathBuf>,
     /// Activates the version at once
@@ -69,9 +70,17 @@ pub(super) struct PushCommand {
 
 impl PushCommand {
     pub(super) fn run(self) -> ExitCode {
-        let (client, module) = match (AdminClient::new(&self.admin), self.content()) {
-            (Ok(client), Ok(module)) => (client, module),
-            (Err(message), _) | (_, Err(message)) => return used_wrongly(&message),
+        let client = match AdminClient::new(&self.admin) {
+            Ok(client) => client,
+            Err(message) => return used_wrongly(&message),
+        };
+        let sites = match self.sites_of_forecast(&client) {
+            Ok(sites) => sites,
+            Err(message) => return fail(&message),
+        };
+        let module = match self.content(&sites) {
+            Ok(module) => module,
+            Err(message) => return used_wrongly(&message),
         };
         let mut pushed = match client.call::<PushVersion>(&[&self.name], &module) {
             Ok(pushed) => pushed,
@@ -113,14 +122,23 @@ impl PushCommand {
         format!("{name}: version {number} ({version}){again}{cases}\n{next}\n{fleet}")
     }
 
-    /// The module with its settings and cases, and its signature.
-    fn content(&self) -> Result<PolicyModule, String> {
+    /// The sites of the policy, as far as a forecast needs them.
+    fn sites_of_forecast(&self, client: &AdminClient) -> Result<Vec<String>, String> {
+        if self.forecast.is_none() || !self.site.is_empty() {
+            return Ok(self.site.clone());
+        }
+        let policy = client.call::<Policy>(&[&self.name], &())?;
+        Ok(policy.sites)
+    }
+
+    /// The module with its settings, cases and forecast, and its signature.
+    fn content(&self, sites: &[String]) -> Result<PolicyModule, String> {
         for name in self.site.iter().chain(&self.after) {
             tero_config::forms::name(name).map_err(|mistake| mistake.problem)?;
         }
         let mut content = package(&self.file, self.settings.as_deref(), self.cases.as_deref())?;
         if let Some(path) = &self.forecast {
-            content = with_forecast(&content, &forecast::read(path, &self.name)?);
+            content = with_forecast(&content, &forecast::read(path, &self.name, sites)?);
         }
         let parts = [
             self.settings.is_some(),

@@ -86,11 +86,15 @@ impl<'a> Package<'a> {
     }
 }
 
-/// The forecast that is attached to a version, as its text; `None` if none is, or it is not UTF-8.
-pub fn attached_forecast(version: &[u8]) -> Option<&str> {
-    let mut sections = sections(version)?.into_iter();
-    let forecast = sections.find(|section| section.name == FORECAST)?;
-    std::str::from_utf8(forecast.content).ok()
+/// The forecast that is attached to a version, as its text; `None` if it has none.
+///
+/// # Errors
+/// [`NotTextError`] if the forecast is not UTF-8.
+pub fn attached_forecast(version: &[u8]) -> Result<Option<&str>, NotTextError> {
+    let mut sections = sections(version).into_iter().flatten();
+    let forecast = sections.find(|section| section.name == FORECAST);
+    let text = forecast.map(|section| std::str::from_utf8(section.content));
+    text.transpose().map_err(|_| NotTextError(FORECAST))
 }
 
 /// A version with a forecast attached to it, in place of an earlier one. Bytes that are not a module
@@ -216,11 +220,14 @@ mod tests {
 
     #[test]
     fn a_forecast_is_attached_in_place_of_an_earlier_one() {
-        assert_eq!(attached_forecast(MODULE), None);
+        assert_eq!(attached_forecast(MODULE), Ok(None));
         let one = with_forecast(MODULE, "{\"hit\":1}");
-        assert_eq!(attached_forecast(&one), Some("{\"hit\":1}"));
+        assert_eq!(attached_forecast(&one), Ok(Some("{\"hit\":1}")));
         let other = with_forecast(&one, "é");
-        assert_eq!(attached_forecast(&other), Some("é"));
+        assert_eq!(attached_forecast(&other), Ok(Some("é")));
+        let mut cut = other.clone();
+        *cut.last_mut().unwrap() = b'x';
+        assert_eq!(attached_forecast(&cut), Err(NotTextError(FORECAST)));
         assert_eq!(
             other.len(),
             MODULE.len() + 2 + 1 + FORECAST.len() + "é".len()

@@ -54,8 +54,8 @@ section! {
             OneOf("ticket" => WebhookSeverity::Ticket, "page" => WebhookSeverity::Page);
         /// How often an event that goes on is told again.
         remind: Duration = "4h", Duration("5min", "7d");
-        /// Messages in an hour, at most; a quarter is kept for pages. Further events wait, and come
-        /// together in one message.
+        /// Messages in an hour, at most; a quarter, rounded up, is kept for pages, but not a single one.
+        /// Further events wait, and come together in one message.
         most_per_hour: u32 = 12, Count(1, 1_000);
         /// Hours in which only events of the severity `page` are told, in the local time of `zone`. Others
         /// that go on after them are told then.

@@ -16,7 +16,7 @@ use tero_time::zones;
 const MAX_WAITING: usize = 200;
 /// Notes in one message.
 const MAX_IN_MESSAGE: usize = 20;
-/// Of the messages in an hour, one in so many is kept for pages.
+/// Of the messages in an hour, one in so many is kept for pages, see [`kept_for_pages`].
 const KEPT_FOR_PAGES: usize = 4;
 /// The rest after a failure; twice as long after each further one.
 const FIRST_REST: Duration = Duration::from_secs(10);
@@ -222,7 +222,7 @@ impl WebhookQueue {
         let has_pages = self.waiting.iter().any(EventNote::is_of_page);
         let may_send = match has_pages {
             true => most,
-            false => most - most / KEPT_FOR_PAGES,
+            false => most - kept_for_pages(most),
         };
         if self.sent.len() >= may_send {
             return Vec::new();
@@ -255,6 +255,13 @@ impl WebhookQueue {
             false => hours.from <= time || time < hours.until,
         }
     }
+}
+
+/// How many of the messages in an hour only pages may use: a quarter, rounded up. Of a single message, none
+/// is kept, since tickets would never be told.
+fn kept_for_pages(most_per_hour: usize) -> usize {
+    let quarter = most_per_hour.div_ceil(KEPT_FOR_PAGES);
+    quarter.min(most_per_hour.saturating_sub(1))
 }
 
 /// Whether messages go to the same place, in the same way.
@@ -370,6 +377,19 @@ mod tests {
         }
         assert_eq!(queue.counts.left_out, 5);
         assert_eq!(message(&mut queue, &[], 7_300).len(), MAX_IN_MESSAGE);
+    }
+
+    #[test]
+    fn pages_have_messages_that_tickets_leave() {
+        let kept = [1, 2, 3, 4, 5, 12, 1_000].map(kept_for_pages);
+        assert_eq!(kept, [0, 1, 1, 1, 2, 3, 250]);
+        let mut queue = queue("most_per_hour = 2");
+        queue.take(&told(1, IncidentKind::PolicyOff));
+        assert_eq!(message(&mut queue, &[], 0), [("told", 1)]);
+        queue.take(&told(2, IncidentKind::PolicyOff));
+        assert_eq!(message(&mut queue, &[], 1), []);
+        queue.take(&told(3, IncidentKind::ErrorsRise));
+        assert_eq!(message(&mut queue, &[], 2), [("told", 3), ("told", 2)]);
     }
 
     #[test]

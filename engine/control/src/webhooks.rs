@@ -21,7 +21,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::events::{EventChange, EventLog};
+use crate::events::{EventChange, EventLog, EventRecord};
 use crate::outgoing::tls_connector;
 use queue::WebhookQueue;
 use tero_config::Webhook;
@@ -83,8 +83,9 @@ impl Webhooks {
         }
     }
 
-    /// Goes on with these. One of the same name keeps what waits.
+    /// Goes on with these. One of the same name and URL keeps what waits.
     pub(crate) fn reload(&self, settings: Vec<Webhook>) {
+        let open = self.open_events();
         let mut queues = self.queues();
         let mut before: BTreeMap<Arc<str>, WebhookQueue> = queues
             .drain(..)
@@ -93,7 +94,7 @@ impl Webhooks {
         *queues = settings
             .into_iter()
             .map(|settings| match before.remove(&settings.name) {
-                Some(queue) => queue.with(settings),
+                Some(queue) => queue.with(settings, &open),
                 None => WebhookQueue::new(settings),
             })
             .collect();
@@ -137,8 +138,7 @@ impl Webhooks {
             return Vec::new();
         }
         let (now, wall) = (self.clock.now(), self.clock.wall());
-        let open = self.log.events().into_iter();
-        let open: Vec<_> = open.filter(|event| event.resolved.is_none()).collect();
+        let open = self.open_events();
         let mut due = Vec::new();
         for queue in self.queues().iter_mut() {
             if let Some(notes) = queue.due(&open, now, wall) {
@@ -147,6 +147,11 @@ impl Webhooks {
             }
         }
         due
+    }
+
+    fn open_events(&self) -> Vec<EventRecord> {
+        let events = self.log.events().into_iter();
+        events.filter(|event| event.resolved.is_none()).collect()
     }
 
     fn sent(&self, settings: &Webhook, is_sent: bool) {

@@ -88,26 +88,42 @@ impl WebhookQueue {
         }
     }
 
-    /// The same, with other settings. Another place has not failed yet: it is tried at once.
-    pub(crate) fn with(self, settings: Webhook) -> WebhookQueue {
-        let is_same_place = is_same_place(&self.settings, &settings);
-        let (failures, rests_until) = match is_same_place {
+    /// The same, with other settings. Another place has not failed yet: it is tried at once. One with
+    /// another URL was told nothing: it is told of the events that are open.
+    pub(crate) fn with(self, settings: Webhook, open: &[EventRecord]) -> WebhookQueue {
+        let is_other_url = self.settings.url != settings.url;
+        let (failures, rests_until) = match is_same_place(&self.settings, &settings) {
             true => (self.failures, self.rests_until),
             false => (0, None),
         };
-        WebhookQueue {
+        let mut queue = WebhookQueue {
             settings,
             failures,
             rests_until,
             ..self
+        };
+        if is_other_url {
+            queue.told.clear();
+            queue.under_way.clear();
+            queue.waiting.clear();
+            for event in open {
+                queue.wait(EventNote::Told(event.clone()));
+            }
         }
+        queue
     }
 
     /// Something has changed. What is over before it was told is not told at all, and an end only
     /// where the beginning was told: not to a webhook that came later, nor of what was left out.
     pub(crate) fn take(&mut self, change: &EventChange) {
         match change {
-            EventChange::Told(event) => self.wait(EventNote::Told(event.clone())),
+            EventChange::Told(event) => {
+                let is_of_event = |note: &EventNote| note.event().number == event.number;
+                // A reload may just have had it told to a new place.
+                if !self.waiting.iter().any(is_of_event) {
+                    self.wait(EventNote::Told(event.clone()));
+                }
+            }
             EventChange::Resolved(event) => {
                 let is_of_event = |note: &EventNote| note.event().number == event.number;
                 self.waiting.retain(|note| !is_of_event(note));
@@ -158,7 +174,7 @@ impl WebhookQueue {
         (!self.under_way.is_empty()).then(|| self.under_way.clone())
     }
 
-    /// The message was taken at the place of `settings`, or not. The failure of a place from before a
+    /// The message was taken at the place of `settings`, or not. The answer of a place from before a
     /// reload says nothing of the one that there is now.
     pub(crate) fn sent(&mut self, settings: &Webhook, is_sent: bool, now: Timestamp) {
         if !is_sent {
@@ -173,6 +189,9 @@ impl WebhookQueue {
             return;
         }
         self.counts.sent += 1;
+        if settings.url != self.settings.url {
+            return;
+        }
         (self.failures, self.rests_until) = (0, None);
         self.sent.push_back(now);
         for note in self.under_way.drain(..) {
@@ -518,16 +537,46 @@ mod tests {
         assert_eq!(before.due(&[], at(31), at(31)), None);
         let wrong = before.settings.clone();
         // Other settings of the same place don't end its rest.
-        let mut before = before.with(queue("remind = \"2h\"").settings);
+        let mut before = before.with(queue("remind = \"2h\"").settings, &[]);
         assert_eq!(before.due(&[], at(31), at(31)), None);
         let right = Webhook {
             url: Some("http://127.0.0.1:2/".parse().unwrap()),
             ..wrong.clone()
         };
-        let mut after = before.with(right);
+        let mut after = before.with(right, &[event(1, IncidentKind::PolicyOff)]);
         assert!(after.due(&[], at(31), at(31)).is_some());
         // An answer of the old place that comes now is not one of the new.
         after.sent(&wrong, false, at(31));
         assert_eq!(message(&mut after, &[], 31), [("told", 1)]);
+    }
+
+    #[test]
+    fn a_new_place_is_told_of_all_open_events_and_of_no_end_of_others() {
+        let mut queue = queue("");
+        let kind = IncidentKind::PolicyOff;
+        for number in [1, 2, 3] {
+            queue.take(&told(number, kind));
+        }
+        let open = [event(1, kind), event(3, kind)];
+        assert_eq!(message(&mut queue, &open, 0).len(), 3);
+        queue.take(&resolved(2, kind));
+        // A message to the old place is under way.
+        assert!(queue.due(&open, at(1), at(1)).is_some());
+        let old = queue.settings.clone();
+        let new = Webhook {
+            url: Some("http://127.0.0.1:2/".parse().unwrap()),
+            ..old.clone()
+        };
+        let mut queue = queue.with(new.clone(), &open);
+        queue.sent(&old, true, at(2));
+        queue.take(&told(3, kind));
+        queue.take(&resolved(2, kind));
+        assert_eq!(message(&mut queue, &open, 3), [("told", 1), ("told", 3)]);
+        // Another token of the same place changes nothing.
+        let token = Some("a-secret-of-many-letters".to_owned());
+        let mut queue = queue.with(Webhook { token, ..new }, &open);
+        assert_eq!(message(&mut queue, &open, 4), []);
+        queue.take(&resolved(1, kind));
+        assert_eq!(message(&mut queue, &open[1..], 5), [("resolved", 1)]);
     }
 }

@@ -38,7 +38,7 @@ struct CountFiles {
     popularity: StateFile,
     week: StateFile,
     /// One saves at a time, so that no older counts are written over newer ones.
-    turn: Arc<Mutex<()>>,
+    turn: Arc<Mutex<CutWeeks>>,
 }
 
 impl SavedCounts {
@@ -98,7 +98,7 @@ impl SavedCounts {
 
 impl CountFiles {
     fn save(&self, edge: &Edge) {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cut_weeks = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         request::count_hits(edge);
         let now = edge.clock.wall();
         let sites = edge.sites.load();
@@ -112,13 +112,25 @@ impl CountFiles {
             (site.settings.name.to_string(), saved)
         });
         let mut week = week.collect();
-        if let Some(hours) = bound(&mut week, MAX_FILE_BYTES) {
+        if let Some(hours) = cut_weeks.news(bound(&mut week, MAX_FILE_BYTES)) {
             tracing::warn!(
                 hours,
                 "the figures of the week are too large to be saved whole: a restart keeps so many hours of each site, without variants"
             );
         }
         replace(&self.week, &week);
+    }
+}
+
+/// How many hours of each site the last saved file of weeks has; `None` if it has the weeks whole.
+#[derive(Debug, Default)]
+struct CutWeeks(Option<usize>);
+
+impl CutWeeks {
+    /// Notes how many hours were left this time. Returns what has to be told: the same is told once.
+    fn news(&mut self, hours: Option<usize>) -> Option<usize> {
+        let before = std::mem::replace(&mut self.0, hours);
+        hours.filter(|_| hours != before)
     }
 }
 
@@ -196,6 +208,14 @@ mod tests {
             zone: "UTC".to_owned(),
             hours: (0..HOURS).map(hour).collect(),
         }
+    }
+
+    #[test]
+    fn a_cut_is_told_once_while_it_is_the_same() {
+        let mut weeks = CutWeeks::default();
+        let saved = [None, Some(168), Some(168), Some(84), None, Some(84)];
+        let told = saved.map(|hours| weeks.news(hours));
+        assert_eq!(told, [None, Some(168), None, Some(84), None, Some(84)]);
     }
 
     #[test]

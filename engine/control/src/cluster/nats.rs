@@ -423,14 +423,28 @@ struct Complaints(Mutex<BTreeSet<String>>);
 impl Complaints {
     /// Tells a complaint in the log, unless it was told before. A node tries again every few seconds.
     fn tell(&self, error: &ServerError) {
-        if self.is_new(&error.to_string()) {
+        if !self.is_new(&error.to_string()) {
+            return;
+        }
+        if is_of_rights(error) {
             tracing::error!(%error, "the server of NATS complains; give the user of this node the rights that docs/cluster.md names");
+        } else {
+            tracing::error!(%error, "the server of NATS complains");
         }
     }
 
     fn is_new(&self, error: &str) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         told.len() < MOST_COMPLAINTS && told.insert(error.to_owned())
+    }
+}
+
+/// Whether the user of this node lacks a right.
+fn is_of_rights(error: &ServerError) -> bool {
+    match error {
+        ServerError::AuthorizationViolation => true,
+        ServerError::Other(error) => error.to_ascii_lowercase().contains("permissions violation"),
+        ServerError::SlowConsumer(_) => false,
     }
 }
 
@@ -488,6 +502,16 @@ mod tests {
             assert!(!complaints.is_new(&complaint(number)));
         }
         assert!(!complaints.is_new(&complaint(MOST_COMPLAINTS)));
+    }
+
+    #[test]
+    fn the_cure_of_rights_is_named_for_rights_alone() {
+        let other = |error: &str| is_of_rights(&ServerError::Other(error.to_owned()));
+        assert!(other("Permissions Violation for Publish to \"tero.nodes\""));
+        assert!(is_of_rights(&ServerError::AuthorizationViolation));
+        assert!(!other("Maximum Payload Violation"));
+        assert!(!other("User Authentication Expired"));
+        assert!(!is_of_rights(&ServerError::SlowConsumer(1)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::context::AdminContext;
 use super::samples::{Sample, counters, gauges, seconds};
-use crate::cluster::counters::{ClusterCounters, PurgeWay};
+use crate::cluster::counters::{ClusterCounters, PurgeWay, RelayRefusal};
 use crate::cluster::follower::LogDoubt;
 
 /// A counter without labels: its name, its help, where it is.
@@ -90,6 +90,17 @@ pub(super) fn metrics(context: &AdminContext, encoder: &mut DescriptorEncoder) -
         "tero_cluster_doubts",
         "Times when purges may have been missed, and all that was stored became stale",
         by_reason.collect(),
+    )?;
+    let causes = RelayRefusal::ALL.into_iter();
+    let by_cause = causes.map(|cause| {
+        let label = vec![("cause", cause.as_str().to_owned())];
+        (label, figures.refusals(cause))
+    });
+    counters(
+        encoder,
+        "tero_cluster_purges_refused",
+        "Purges of applications that were carried out here and not told to the fleet",
+        by_cause.collect(),
     )?;
     for (name, help, value) in PLAIN {
         counters(encoder, name, help, alone(value(figures).load(Relaxed)))?;

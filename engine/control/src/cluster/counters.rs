@@ -16,11 +16,23 @@ pub enum PurgeWay {
     Peer,
 }
 
+/// Why a purge of an application is not told to the fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayRefusal {
+    /// Too many wait for the log.
+    Full,
+    /// Nodes would not read its entry.
+    TooLarge,
+    /// No id could be drawn.
+    NoId,
+}
+
 /// The figures of a node of a fleet, since the start.
 #[derive(Debug, Default)]
 pub struct ClusterCounters {
     purges: [AtomicU64; 3],
     doubts: [AtomicU64; LogDoubt::ALL.len()],
+    refused: [AtomicU64; RelayRefusal::ALL.len()],
     /// Responses that became stale by doubts.
     pub doubted_responses: AtomicU64,
     /// Entries of the log that were applied, beats among them.
@@ -55,6 +67,24 @@ impl PurgeWay {
     }
 }
 
+impl RelayRefusal {
+    /// All of them.
+    pub const ALL: [RelayRefusal; 3] = [
+        RelayRefusal::Full,
+        RelayRefusal::TooLarge,
+        RelayRefusal::NoId,
+    ];
+
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RelayRefusal::Full => "full",
+            RelayRefusal::TooLarge => "too_large",
+            RelayRefusal::NoId => "no_id",
+        }
+    }
+}
+
 impl ClusterCounters {
     /// Counts a purge that is new here.
     pub(super) fn purged(&self, way: PurgeWay) {
@@ -64,6 +94,16 @@ impl ClusterCounters {
     /// Purges that came first by this way.
     pub fn purges(&self, way: PurgeWay) -> u64 {
         self.purges[way as usize].load(Relaxed)
+    }
+
+    /// Counts a purge of an application that is not told to the fleet.
+    pub(super) fn refused(&self, cause: RelayRefusal) {
+        self.refused[cause as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Purges of applications that were not told to the fleet for this cause.
+    pub fn refusals(&self, cause: RelayRefusal) -> u64 {
+        self.refused[cause as usize].load(Relaxed)
     }
 
     /// Counts a doubt, and the responses that it made stale.

@@ -2,14 +2,14 @@
 //! peers. It is appended until it has come back by the log, under one id, so that it is logged although
 //! an answer was lost, and again if the log has lost it.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::counters::PurgeWay;
+use super::counters::{PurgeWay, RelayRefusal};
 use super::node::{ClusterNode, millis};
 use super::pause::{FIRST_REST, LONGEST_REST, shortened};
 use super::purge_log::{
@@ -18,6 +18,7 @@ use super::purge_log::{
 use crate::purge::{PurgeError, resolve_order};
 use tero_admin_api::PurgeWait;
 use tero_edge::request::fleet::{PurgeRelay, RelayedPurge, RelayedTarget};
+use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
 /// Purges that wait for the log, at most. Further ones are refused.
@@ -28,6 +29,8 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const COMES_BACK_IN: Duration = Duration::from_secs(10);
 /// How long an answer waits for this node itself to have come as far as the purge.
 const OWN_WAIT: Duration = Duration::from_secs(1);
+/// How often the log is told that purges of applications are refused, by cause.
+const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// Why a purge is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -301,8 +304,23 @@ fn set(told: &mut PurgeDelivery, peer: &str, outcome: Result<Option<u64>, String
 #[derive(Debug)]
 pub(super) struct FleetRelay {
     node: Weak<ClusterNode>,
-    /// Whether the last one was not taken.
-    refuses: AtomicBool,
+    told: Mutex<ToldRefusals>,
+}
+
+/// When the log was told of purges that are not taken, by cause.
+#[derive(Debug, Default)]
+struct ToldRefusals([Option<Timestamp>; RelayRefusal::ALL.len()]);
+
+impl ToldRefusals {
+    /// Whether a refusal is told now. Applications may purge thousands of times a second.
+    fn is_due(&mut self, cause: RelayRefusal, now: Timestamp) -> bool {
+        let told = &mut self.0[cause as usize];
+        let is_due = told.is_none_or(|at| now.since(at) >= REFUSALS_TOLD_EVERY);
+        if is_due {
+            *told = Some(now);
+        }
+        is_due
+    }
 }
 
 impl FleetRelay {
@@ -310,7 +328,22 @@ impl FleetRelay {
     pub(super) fn new(node: &Arc<ClusterNode>) -> FleetRelay {
         FleetRelay {
             node: Arc::downgrade(node),
-            refuses: AtomicBool::new(false),
+            told: Mutex::default(),
+        }
+    }
+
+    /// Counts a purge that is not taken, and tells the log of it.
+    fn refused(&self, node: &ClusterNode, error: &TakeError) {
+        let cause = match error {
+            TakeError::TooLarge => RelayRefusal::TooLarge,
+            TakeError::NoChance(_) => RelayRefusal::NoId,
+            _ => RelayRefusal::Full,
+        };
+        node.counters.refused(cause);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_due(cause, node.edge.clock.now()) {
+            let cause = cause.as_str();
+            tracing::error!(%error, cause, "purges of applications are not told to the fleet");
         }
     }
 }
@@ -320,7 +353,10 @@ impl PurgeRelay for FleetRelay {
         let Some(node) = self.node.upgrade() else {
             return;
         };
-        let Ok(id) = PurgeId::random() else { return };
+        let id = match PurgeId::random() {
+            Ok(id) => id,
+            Err(error) => return self.refused(&node, &error.into()),
+        };
         let target = match purge.target {
             RelayedTarget::Url(url) => OrderTarget::Url(url),
             RelayedTarget::Prefix(prefix) => OrderTarget::Prefix(prefix),
@@ -335,22 +371,16 @@ impl PurgeRelay for FleetRelay {
             target,
             soft,
         };
-        let entered = node.enter_outbox(&order);
-        let refused_before = self.refuses.swap(entered.is_err(), Relaxed);
-        if let Err(error) = entered {
-            // Applications may purge thousands of times a second.
-            if !refused_before {
-                tracing::error!(%error, "purges of applications are not told to the fleet");
-            }
-            return;
+        match node.enter_outbox(&order) {
+            Ok(()) => drop(node.send(order)),
+            Err(error) => self.refused(&node, &error),
         }
-        drop(node.send(order));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use tokio::runtime::{Builder, Runtime};
 
@@ -359,6 +389,16 @@ mod tests {
     fn runtime() -> Runtime {
         let mut builder = Builder::new_current_thread();
         builder.enable_time().build().unwrap()
+    }
+
+    #[test]
+    fn refusals_are_told_by_cause_and_once_a_minute() {
+        let at = |secs: i64| Timestamp::from_unix_secs(1_795_597_200 + secs);
+        let mut told = ToldRefusals::default();
+        assert!(told.is_due(RelayRefusal::Full, at(0)));
+        assert!(!told.is_due(RelayRefusal::Full, at(59)));
+        assert!(told.is_due(RelayRefusal::TooLarge, at(59)));
+        assert!(told.is_due(RelayRefusal::Full, at(60)));
     }
 
     #[test]

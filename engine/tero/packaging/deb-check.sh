@@ -55,9 +55,12 @@ run dpkg --install /tero.deb
 expect "the program works" run /usr/bin/tero --version
 expect "the configuration is right" run tero check /etc/tero/tero.toml
 expect "there is a manual page" test -s "$chroot/usr/share/man/man1/tero.1.gz"
+for named in $(grep -ohE '/usr/share/doc/tero/[a-z./-]*[a-z]' "$chroot/etc/tero/tero.toml" "$chroot/usr/lib/systemd/system/tero.service"); do
+    expect "$named, which the configuration or the unit names, is there" test -s "$chroot$named"
+done
 expect "it can be read" run sh -c 'MANWIDTH=80 man tero | grep -q "caching edge server"'
 expect "commands are completed" run bash -c '. /usr/share/bash-completion/completions/tero && complete -p tero'
-expect "licences are there" grep -q wasmtime "$chroot/usr/share/doc/tero/NOTICES"
+expect "licences are there" zgrep -q wasmtime "$chroot/usr/share/doc/tero/NOTICES.gz"
 expect "the log is rotated" run logrotate --debug /etc/logrotate.d/tero
 expect "the user is there" run id tero
 expect "no other user reads the configuration" test "$(stat -c '%a %U' "$chroot/etc/tero/tero.toml")" = "640 root"
@@ -76,6 +79,14 @@ eventually "the old process ends" sh -c "! kill -0 $first"
 second="$(pids)"
 expect "another process serves" test "$second" != "$first"
 expect "it answers" run tero stats --json
+
+# What an operator has changed or removed stays so.
+run chmod 0600 /etc/tero/tero.toml
+run dpkg --install /tero.deb
+expect "the mode of the configuration stays" test "$(stat -c %a "$chroot/etc/tero/tero.toml")" = 600
+run rm /etc/tero/tero.toml
+run dpkg --install /tero.deb
+expect "a configuration that was removed stays away" test ! -e "$chroot/etc/tero/tero.toml"
 
 run dpkg --remove tero
 expect "the program is gone" test ! -e "$chroot/usr/bin/tero"

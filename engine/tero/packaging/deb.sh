@@ -25,6 +25,7 @@ if [ -n "${3:-}" ]; then
 else
     python3 "$here/notices.py" "$root" >"$built/packaging/NOTICES"
 fi
+gzip -n9 "$built/packaging/NOTICES"
 # Of one time, whenever it is packed.
 : "${SOURCE_DATE_EPOCH:=$(git -C "$root" log -1 --format=%ct)}"
 export SOURCE_DATE_EPOCH

@@ -29,6 +29,25 @@ done
 mkdir -p "${1:?name a folder}"
 out="$(realpath "$1")"
 
+# Before anything is built, which takes long.
+missing=
+need() { # WHAT COMMAND…
+    local what="$1"
+    shift
+    "$@" >/dev/null 2>&1 || missing="$missing${missing:+, }$what"
+}
+need python3 command -v python3
+if [ -n "$pgo" ]; then
+    need "cargo-pgo (cargo install cargo-pgo)" command -v cargo-pgo
+    need "llvm-profdata (rustup component add llvm-tools)" bash -c 'ls "$(rustc --print sysroot)"/lib/rustlib/*/bin/llvm-profdata'
+    need wrk command -v wrk
+fi
+if [ -z "$only" ]; then
+    need "cargo-cyclonedx (cargo install cargo-cyclonedx)" command -v cargo-cyclonedx
+    need "cargo-deb (cargo install cargo-deb)" command -v cargo-deb
+fi
+[ -z "$missing" ] || { echo "release.sh: missing: $missing" >&2 && exit 1; }
+
 if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
     SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)"
 fi
@@ -80,14 +99,18 @@ strip --strip-all -o "$out/tero" "$built/tero"
 touch -d "@$SOURCE_DATE_EPOCH" "$out/tero"
 python3 "$root/engine/tero/packaging/notices.py" "$root" >"$out/NOTICES"
 
-# Neither the program nor the modules in it may tell where they were made.
-for path in "$root" "$cargo_home" "$(rustc --print sysroot)" "$HOME/"; do
-    # A root of one letter is everywhere.
-    if [ "${#path}" -gt 5 ] && grep -qaF -- "$path" "$out/tero"; then
-        echo "release.sh: the program names $path" >&2
-        exit 1
-    fi
-done
+# Nothing of a release may tell where it was made.
+names_no_path() { # FILE…
+    local path
+    for path in "$root" "$target" "$cargo_home" "$(rustc --print sysroot)" "$HOME/"; do
+        # A root of one letter is everywhere.
+        if [ "${#path}" -gt 5 ] && grep -laF -- "$path" "$@"; then
+            echo "release.sh: it names $path" >&2
+            exit 1
+        fi
+    done
+}
+names_no_path "$out/tero" "$out/NOTICES"
 
 if [ -n "$compare" ]; then
     other="$(mktemp -d)/a folder of another length"
@@ -106,7 +129,9 @@ name="tero-$version-$(uname -m)-linux"
 flags_for "$root" "$target"
 cargo cyclonedx --quiet --manifest-path engine/tero/Cargo.toml --format json --spec-version 1.5 --features cluster,otlp \
     --target "$(rustc -vV | sed -n 's/^host: //p')" --override-filename "$name.cdx"
-mv "engine/tero/$name.cdx.json" "$out/"
+# What identifies crates of the workspace is where they lie.
+sed "s|path+file://$root/|path+file:///tero/|g" "engine/tero/$name.cdx.json" >"$out/$name.cdx.json"
+names_no_path "$out/$name.cdx.json"
 find . -name "$name.cdx.json" -not -path './target/*' -delete
 bash engine/tero/packaging/deb.sh "$out/tero" "$out" "$out/NOTICES"
 

@@ -160,6 +160,13 @@ export class Manifest {
   responseEdits: string[] = [];
   storedEdits: string[] = [];
   abilities: i32 = 0;
+  /**
+   * The patterns by which decisions depend on the path, such as `/shops/*`; null if they depend on all of it. The edge asks once for
+   * all pages that the same patterns match, so a decision must hold for each of them.
+   */
+  pathPatterns: string[] | null = null;
+  /** With `pathPatterns`, whether `onResponse` depends on a response's length and key hash too. */
+  eachResponse: bool = false;
 }
 
 export enum Lookup { Open = -1, Cache, Pass }
@@ -710,6 +717,12 @@ export class Writer {
     this.texts(manifest.responseEdits);
     this.texts(manifest.storedEdits);
     this.next<u8>(<u8>manifest.abilities);
+    const patterns = manifest.pathPatterns;
+    this.option(patterns !== null, 4);
+    if (patterns !== null) {
+      this.texts(patterns);
+      this.next<bool>(manifest.eachResponse);
+    }
   }
 
   queryRule(rule: QueryRule): void {

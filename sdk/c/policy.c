@@ -240,6 +240,26 @@ void __wasm_export_exports_policy_configure_post_return(uint8_t * arg0) {
         }
         free(ptr40);
       }
+      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (8+41*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          size_t len42 = *((size_t*) (arg0 + (8+43*sizeof(void*))));
+          if (len42 > 0) {
+            uint8_t *ptr43 = *((uint8_t **) (arg0 + (8+42*sizeof(void*))));
+            for (size_t i44 = 0; i44 < len42; i44++) {
+              uint8_t *base = ptr43 + i44 * (2*sizeof(void*));
+              (void) base;
+              if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+                free(*((uint8_t **) (base + 0)));
+              }
+            }
+            free(ptr43);
+          }
+          break;
+        }
+      }
       break;
     }
     case 1: {
@@ -568,7 +588,7 @@ void *cabi_realloc(void *ptr, size_t old_size, size_t align, size_t new_size) {
 }
 
 __attribute__((__aligned__(8)))
-static uint8_t RET_AREA[(8+41*sizeof(void*))];
+static uint8_t RET_AREA[(8+45*sizeof(void*))];
 
 // Helper Functions
 
@@ -663,6 +683,10 @@ void tero_policy_types_bucket_rule_free(tero_policy_types_bucket_rule_t *ptr) {
   policy_option_string_free(&ptr->cookie);
 }
 
+void tero_policy_types_path_patterns_free(tero_policy_types_path_patterns_t *ptr) {
+  policy_list_string_free(&ptr->patterns);
+}
+
 void tero_policy_types_list_hook_free(tero_policy_types_list_hook_t *ptr) {
   size_t list_len = ptr->len;
   if (list_len > 0) {
@@ -695,6 +719,12 @@ void tero_policy_types_list_query_rule_free(tero_policy_types_list_query_rule_t 
   }
 }
 
+void tero_policy_types_option_path_patterns_free(tero_policy_types_option_path_patterns_t *ptr) {
+  if (ptr->is_some) {
+    tero_policy_types_path_patterns_free(&ptr->val);
+  }
+}
+
 void tero_policy_types_manifest_free(tero_policy_types_manifest_t *ptr) {
   tero_policy_types_list_hook_free(&ptr->hooks);
   policy_list_string_free(&ptr->headers);
@@ -712,6 +742,7 @@ void tero_policy_types_manifest_free(tero_policy_types_manifest_t *ptr) {
   policy_list_string_free(&ptr->request_edits);
   policy_list_string_free(&ptr->response_edits);
   policy_list_string_free(&ptr->stored_edits);
+  tero_policy_types_option_path_patterns_free(&ptr->path_patterns);
 }
 
 void tero_policy_types_option_span_free(tero_policy_types_option_span_t *ptr) {
@@ -1072,9 +1103,9 @@ uint8_t * __wasm_export_exports_policy_configure(uint8_t * arg, size_t arg0) {
   }
   uint8_t *ptr = (uint8_t *) &RET_AREA;
   if ((ret).is_err) {
-    const policy_string_t *payload13 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
-    *((size_t*)(ptr + (2*sizeof(void*)))) = (*payload13).len;
-    *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) (*payload13).ptr;
+    const policy_string_t *payload15 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
+    *((size_t*)(ptr + (2*sizeof(void*)))) = (*payload15).len;
+    *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) (*payload15).ptr;
   } else {
     const policy_manifest_t *payload = &(ret).val.ok;*((int8_t*)(ptr + 0)) = 0;
     *((size_t*)(ptr + (2*sizeof(void*)))) = ((*payload).hooks).len;
@@ -1145,6 +1176,15 @@ uint8_t * __wasm_export_exports_policy_configure(uint8_t * arg, size_t arg0) {
     *((size_t*)(ptr + (8+39*sizeof(void*)))) = ((*payload).stored_edits).len;
     *((uint8_t **)(ptr + (8+38*sizeof(void*)))) = (uint8_t *) ((*payload).stored_edits).ptr;
     *((int8_t*)(ptr + (8+40*sizeof(void*)))) = (*payload).abilities;
+    if (((*payload).path_patterns).is_some) {
+      const tero_policy_types_path_patterns_t *payload14 = &((*payload).path_patterns).val;
+      *((int8_t*)(ptr + (8+41*sizeof(void*)))) = 1;
+      *((size_t*)(ptr + (8+43*sizeof(void*)))) = ((*payload14).patterns).len;
+      *((uint8_t **)(ptr + (8+42*sizeof(void*)))) = (uint8_t *) ((*payload14).patterns).ptr;
+      *((int8_t*)(ptr + (8+44*sizeof(void*)))) = (*payload14).each_response;
+    } else {
+      *((int8_t*)(ptr + (8+41*sizeof(void*)))) = 0;
+    }
   }
   return ptr;
 }

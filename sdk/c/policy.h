@@ -198,6 +198,20 @@ typedef uint8_t tero_policy_types_abilities_t;
 // `on-response` may give an instant at which the stored response ends.
 #define TERO_POLICY_TYPES_ABILITIES_EXPIRY (1 << 5)
 
+// The patterns by which decisions depend on the path. Pages that the same patterns match are of one
+// class, and the engine remembers a decision for the class: it asks once, not once for each page.
+typedef struct tero_policy_types_path_patterns_t {
+  // `*` is any text, slashes and the empty text included; all else stands for itself: `/`,
+  // `/shops/*`, `*.css`. 1 to 1024 bytes that begin with `/` or `*`; at most 256. Two paths must
+  // get the same decisions if the same patterns match both. Paths that servers may read in several
+  // ways (`//`, dot segments, needless percent-encoding) and those above 1 KiB are asked about one
+  // by one.
+  policy_list_string_t   patterns;
+  // Whether `on-response` depends on `length` or `key-hash` too. Then each response is asked
+  // about; otherwise they are not told.
+  bool   each_response;
+} tero_policy_types_path_patterns_t;
+
 typedef struct {
   tero_policy_types_hook_t *ptr;
   size_t len;
@@ -217,6 +231,11 @@ typedef struct {
   tero_policy_types_query_rule_t *ptr;
   size_t len;
 } tero_policy_types_list_query_rule_t;
+
+typedef struct {
+  bool is_some;
+  tero_policy_types_path_patterns_t val;
+} tero_policy_types_option_path_patterns_t;
 
 // The facts that the engine must know before it asks a policy: the inputs that its decisions
 // depend on, the finite set of its variants, and what it may do.
@@ -273,6 +292,8 @@ typedef struct tero_policy_types_manifest_t {
   policy_list_string_t   stored_edits;
   // What else it may do.
   tero_policy_types_abilities_t   abilities;
+  // How decisions depend on the path; no value if they depend on all of it.
+  tero_policy_types_option_path_patterns_t   path_patterns;
 } tero_policy_types_manifest_t;
 
 // How the device class was found.
@@ -352,7 +373,8 @@ typedef struct {
 typedef struct tero_policy_types_response_t {
   uint16_t   status;
   tero_policy_types_list_field_t   headers;
-  // The length from `Content-Length`, in bytes.
+  // The length from `Content-Length`, in bytes. No value if the manifest has `path-patterns` without
+  // `each-response`.
   policy_option_u64_t   length;
   // The freshness lifetime that the response's own fields give a shared cache (RFC 9111 §4.2.1);
   // no value if they give none.
@@ -362,7 +384,8 @@ typedef struct tero_policy_types_response_t {
   policy_option_u32_t   header_browser_ttl_secs;
   // A hash of the key under which the response will be stored: scheme, host, path, the query
   // parameters that count, and the variant. It is the same at every edge. It serves to spread
-  // lifetimes, so that responses that were stored together do not expire together.
+  // lifetimes, so that responses that were stored together do not expire together. 0 if the
+  // manifest has `path-patterns` without `each-response`.
   uint64_t   key_hash;
 } tero_policy_types_response_t;
 
@@ -647,6 +670,8 @@ void tero_policy_types_query_rule_free(tero_policy_types_query_rule_t *ptr);
 
 void tero_policy_types_bucket_rule_free(tero_policy_types_bucket_rule_t *ptr);
 
+void tero_policy_types_path_patterns_free(tero_policy_types_path_patterns_t *ptr);
+
 void tero_policy_types_list_hook_free(tero_policy_types_list_hook_t *ptr);
 
 void tero_policy_types_option_network_prefix_free(tero_policy_types_option_network_prefix_t *ptr);
@@ -654,6 +679,8 @@ void tero_policy_types_option_network_prefix_free(tero_policy_types_option_netwo
 void tero_policy_types_option_bucket_rule_free(tero_policy_types_option_bucket_rule_t *ptr);
 
 void tero_policy_types_list_query_rule_free(tero_policy_types_list_query_rule_t *ptr);
+
+void tero_policy_types_option_path_patterns_free(tero_policy_types_option_path_patterns_t *ptr);
 
 void tero_policy_types_manifest_free(tero_policy_types_manifest_t *ptr);
 

@@ -192,6 +192,14 @@ type BucketRule struct {
 	Network NetworkPrefix
 }
 
+// PathPatterns are the patterns by which decisions depend on the path, such as /shops/*. The edge asks once for all pages that the
+// same patterns match, so a decision must hold for each of them.
+type PathPatterns struct {
+	Patterns []string
+	// EachResponse says that OnResponse depends on a response's length and key hash too.
+	EachResponse bool
+}
+
 // Manifest says what the decisions depend on, and what the policy may do. The hooks are those that Policy has.
 type Manifest struct {
 	Headers, Cookies, ResponseHeaders []string
@@ -208,6 +216,8 @@ type Manifest struct {
 	Origins, RateClasses                     []string
 	RequestEdits, ResponseEdits, StoredEdits []string
 	Abilities                                Abilities
+	// PathPatterns is nil if decisions depend on the whole path.
+	PathPatterns *PathPatterns
 }
 
 // Lookup says whether a request is looked up. The zero value leaves it open.
@@ -407,6 +417,10 @@ type rawBucketRule struct {
 	cookie     rawOption[rawList]
 	network    NetworkPrefix
 }
+type rawPathPatterns struct {
+	patterns     rawList
+	eachResponse bool
+}
 type rawManifest struct {
 	hooks, headers, cookies, responseHeaders rawList
 	query, device, deviceSource              bool
@@ -419,6 +433,7 @@ type rawManifest struct {
 	origins, rateClasses                     rawList
 	requestEdits, responseEdits, storedEdits rawList
 	abilities                                Abilities
+	pathPatterns                             rawOption[rawPathPatterns]
 }
 type rawConfigured struct {
 	failed uint8
@@ -639,6 +654,9 @@ func lowerManifest(manifest Manifest) rawManifest {
 		keyParts: lowerTexts(manifest.KeyParts), origins: lowerTexts(manifest.Origins), rateClasses: lowerTexts(manifest.RateClasses),
 		requestEdits: lowerTexts(manifest.RequestEdits), responseEdits: lowerTexts(manifest.ResponseEdits),
 		storedEdits: lowerTexts(manifest.StoredEdits), abilities: manifest.Abilities,
+		pathPatterns: lowerOption(manifest.PathPatterns, func(paths PathPatterns) rawPathPatterns {
+			return rawPathPatterns{lowerTexts(paths.Patterns), paths.EachResponse}
+		}),
 	}
 }
 

@@ -124,14 +124,17 @@ const manifest = (hooks) =>
       responseEdits: names(32),
       storedEdits: names(32),
       abilities: list(oneOf(...Object.keys(ABILITIES)), 6),
+      pathPatterns: list(text(1024), 256),
+      eachResponse: flag,
     },
-    (given) => ({
+    ({ pathPatterns: patterns, eachResponse = false, ...given }) => ({
       hooks,
       ...Object.fromEntries(
         ['headers', 'cookies', 'responseHeaders', 'tables', 'variants', 'queryRules', 'keyParts', 'origins', 'rateClasses', 'requestEdits', 'responseEdits', 'storedEdits'].map((list) => [list, []]),
       ),
       ...Object.fromEntries(['query', 'device', 'deviceSource', 'country', 'region', 'route'].map((flag) => [flag, false])),
       ...given,
+      ...(patterns && { pathPatterns: { patterns, eachResponse } }),
       abilities: Object.fromEntries(Object.entries(ABILITIES).map(([name, lowered]) => [lowered, (given.abilities ?? []).includes(name)])),
     }),
   );

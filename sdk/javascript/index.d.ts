@@ -177,6 +177,15 @@ export interface Manifest {
   /** Fields that `onResponse` may change in a response before it is stored; at most 32. */
   storedEdits?: string[];
   abilities?: Ability[];
+  /**
+   * The patterns by which decisions depend on the path; at most 256, and none if they do not depend on it. `*` is any text:
+   * `/shops/*`, `*.css`. The edge then asks once for all pages that the same patterns match, so a decision must hold for each
+   * of them. A response's `length` and `keyHash` are not told any more, unless `eachResponse` is true. Default: decisions
+   * depend on the whole path.
+   */
+  pathPatterns?: string[];
+  /** With `pathPatterns`, whether `onResponse` wants to be asked about each response. */
+  eachResponse?: boolean;
 }
 
 /** Changes of fields, by name: the new value, or `null` to remove the field. */

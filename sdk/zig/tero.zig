@@ -121,6 +121,10 @@ pub const Abilities = packed struct(u8) {
     unused: u2 = 0,
 };
 
+/// The patterns by which decisions depend on the path, such as `/shops/*`. The edge asks once for all pages that the same
+/// patterns match, so a decision must hold for each of them. A response's length and key hash are told if `each_response` is set.
+pub const PathPatterns = struct { patterns: []const []const u8, each_response: bool = false };
+
 /// What decisions depend on, and what the policy may do. Its hooks are the functions that it has.
 pub const Manifest = struct {
     headers: []const []const u8 = &.{},
@@ -145,6 +149,8 @@ pub const Manifest = struct {
     response_edits: []const []const u8 = &.{},
     stored_edits: []const []const u8 = &.{},
     abilities: Abilities = .{},
+    /// `null` if decisions depend on the whole path.
+    path_patterns: ?PathPatterns = null,
 };
 
 pub const Lookup = enum(u8) { cache, pass };
@@ -412,6 +418,7 @@ fn Lowered(comptime T: type) type {
         QueryRule => extern struct { tag: u8, names: RawList(RawText), sort: bool },
         QueryChoice => extern struct { tag: u8, value: extern union { place: u8, rule: Lowered(QueryRule) } },
         Field => extern struct { name: RawText, value: RawText },
+        PathPatterns => extern struct { patterns: RawList(RawText), each_response: bool },
         Rewrite => extern struct { path: RawOption(RawText), query: RawOption(RawText) },
         Edit => extern struct { name: RawText, value: RawOption(RawText) },
         Answer => extern struct { status: u16, fields: RawList(Lowered(Field)), body: RawText },
@@ -445,6 +452,7 @@ fn lower(comptime T: type, value: T) Lowered(T) {
         Expiry => .{ .tag = @intFromEnum(value), .unix_secs = switch (value) {
             .purge_at, .stale_at => |unix_secs| unix_secs,
         } },
+        PathPatterns => .{ .patterns = lowerList([]const u8, value.patterns), .each_response = value.each_response },
         WarmUrl => .{ .url = .of(value.url), .variants = lowerList([]const u8, value.variants), .priority = value.priority },
         else => @compileError("no record for " ++ @typeName(T)),
     };
@@ -486,6 +494,7 @@ const RawManifest = extern struct {
     response_edits: Texts,
     stored_edits: Texts,
     abilities: u8,
+    path_patterns: RawOption(Lowered(PathPatterns)),
 };
 /// The manifest, or the text of the refusal in its place.
 const RawConfigured = extern struct { failed: u8, answer: extern union { manifest: RawManifest, refusal: RawText } };
@@ -542,6 +551,7 @@ fn lowerManifest(manifest: Manifest, hooks: []const u8) RawManifest {
         .response_edits = lowerList([]const u8, manifest.response_edits),
         .stored_edits = lowerList([]const u8, manifest.stored_edits),
         .abilities = @bitCast(manifest.abilities),
+        .path_patterns = lowerOption(PathPatterns, manifest.path_patterns),
     };
 }
 

@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono_tz::Tz;
 
-use crate::answer::{RequestAnswer, ResponseAnswer, WarmUrl};
+use crate::answer::{RequestAnswer, WarmUrl};
 use crate::combine::{self, Rulings};
 use crate::decisions::Decisions;
 use crate::error::PolicyError;
 use crate::facts::{PlanRequest, PolicyRequest, PolicyResponse, PopularPage};
 use crate::host::Host;
 use crate::manifest::{Hook, Manifest};
+use crate::path_classes::{self, PathClasses};
 use crate::policy::{HookResult, Policy, StandIn};
-use crate::question::DecisionInputs;
+use crate::question::{DecisionInputs, ResponseInputs};
 use tero_semantics::decision::{RequestDecision, ResponseDecision};
 use tero_semantics::timestamp::Timestamp;
 
@@ -34,6 +35,9 @@ pub struct Chain {
     variants: Vec<Arc<str>>,
     /// The inputs that decisions about requests depend on.
     inputs: DecisionInputs,
+    /// The inputs that decisions about responses depend on; `None` if each response is asked about.
+    response_inputs: Option<ResponseInputs>,
+    classes: Arc<PathClasses>,
     decides_requests: bool,
     undecided: Arc<RequestDecision>,
     decisions: Arc<Decisions>,
@@ -52,16 +56,18 @@ impl Chain {
     ) -> Result<Chain, PolicyError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
 
-        let declared = asked_about_requests(&policies)
+        let declared = asked(&policies, Hook::OnRequest)
             .map(|manifest| &*manifest.variants)
             .collect::<Vec<_>>();
+        let of_responses: Vec<&Manifest> = asked(&policies, Hook::OnResponse).collect();
+        let decides_requests = asked(&policies, Hook::OnRequest).next().is_some();
         Ok(Chain {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             variants: combine::variants(&declared, max_policy_variants)?,
-            inputs: DecisionInputs::of(asked_about_requests(&policies), host.tables()),
-            decides_requests: policies
-                .iter()
-                .any(|policy| policy.manifest().has(Hook::OnRequest)),
+            inputs: DecisionInputs::of(asked(&policies, Hook::OnRequest), host.tables()),
+            response_inputs: ResponseInputs::of(&of_responses, host.tables()),
+            classes: Arc::default(),
+            decides_requests,
             undecided: Arc::default(),
             decisions: Arc::clone(host.decision_cache()),
             policies,
@@ -87,17 +93,28 @@ impl Chain {
             static KEY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
         }
         let mut key = KEY.take();
-        key.clear();
         let off = self.off_mask(now);
-        key.extend_from_slice(&self.id.to_le_bytes());
-        key.extend_from_slice(&off.to_le_bytes());
+        self.begin_key(off, &mut key);
         self.inputs.encode(request, now, &mut key);
-        let decision = self
-            .decisions
-            .recall(&key)
-            .unwrap_or_else(|| self.decide(request, now, &key, off));
+        let is_of_class = self.inputs.has_classes() && self.classes.are_trusted();
+        let remembered = match is_of_class {
+            true => self.decisions.recall_kept(&key),
+            false => self.decisions.recall(&key),
+        };
+        let decision = remembered.unwrap_or_else(|| match is_of_class {
+            true => self.decide_by_class(request, now, &key, off),
+            false => self.decide(request, now, &key, off).0,
+        });
         KEY.set(key);
         decision
+    }
+
+    /// Begins a key: whose it is, and which policies can't be asked.
+    fn begin_key(&self, off: u32, key: &mut Vec<u8>) {
+        key.clear();
+        key.extend_from_slice(&self.id.to_le_bytes());
+        key.extend_from_slice(&off.to_le_bytes());
+        key.push(u8::from(self.classes.are_trusted()));
     }
 
     /// Which policies are switched off, each by its bit. Those beyond the 31st share the last bit.
@@ -111,6 +128,46 @@ impl Chain {
         mask
     }
 
+    /// The decision about the class of the path. The thread keeps it under `key`, the key of the
+    /// whole path, too.
+    #[cold]
+    fn decide_by_class(
+        &self,
+        request: &PolicyRequest<'_>,
+        now: Timestamp,
+        key: &[u8],
+        off: u32,
+    ) -> Arc<RequestDecision> {
+        let mut class = Vec::with_capacity(key.len());
+        self.begin_key(off, &mut class);
+        if !self.inputs.encode_class(request, now, &mut class) {
+            let remembered = self.decisions.recall(key);
+            return remembered.unwrap_or_else(|| self.decide(request, now, key, off).0);
+        }
+        let decision = match self.decisions.recall(&class) {
+            Some(known) => {
+                if self.classes.is_check_due() {
+                    let (asked, is_lasting) = self.asked(request, now, off);
+                    if is_lasting && asked != *known {
+                        self.distrust(request.path);
+                        return Arc::new(asked);
+                    }
+                }
+                known
+            }
+            None => {
+                let (decision, is_lasting) = self.decide(request, now, &class, off);
+                if !is_lasting {
+                    return decision;
+                }
+                decision
+            }
+        };
+        self.decisions.keep(key, &decision);
+        decision
+    }
+
+    /// Asks the policies, and remembers what they decide if it lasts: then `true`.
     #[cold]
     fn decide(
         &self,
@@ -118,12 +175,39 @@ impl Chain {
         now: Timestamp,
         key: &[u8],
         off: u32,
-    ) -> Arc<RequestDecision> {
+    ) -> (Arc<RequestDecision>, bool) {
+        self.decisions.count_miss();
+        let (decision, is_lasting) = self.asked(request, now, off);
+        let decision = Arc::new(decision);
+        if is_lasting {
+            self.decisions.remember(key, &decision);
+        }
+        (decision, is_lasting)
+    }
+
+    /// The decision of the policies, asked now, and whether it lasts.
+    fn asked(
+        &self,
+        request: &PolicyRequest<'_>,
+        now: Timestamp,
+        off: u32,
+    ) -> (RequestDecision, bool) {
+        let (answers, is_lasting) = self.ask(off, |policy| policy.on_request(request, now));
+        (self.combined(&answers, &mut ()), is_lasting)
+    }
+
+    /// The answers of the policies, with what stands in for those that can't be asked; and whether
+    /// they hold the next time too.
+    fn ask<A: StandIn>(
+        &self,
+        off: u32,
+        question: impl Fn(&Policy) -> HookResult<A>,
+    ) -> (Vec<(&str, A)>, bool) {
         let mut answers = Vec::with_capacity(self.policies.len());
         // A policy that failed now may answer the next time, and the last bit tells several apart.
         let mut is_lasting = off >> SHARED_BIT == 0;
         for (place, policy) in self.policies.iter().enumerate() {
-            match policy.on_request(request, now) {
+            match question(policy) {
                 HookResult::Answered(answer) => answers.push((&**policy.name(), answer)),
                 HookResult::Failed => {
                     is_lasting = false;
@@ -137,11 +221,18 @@ impl Chain {
                 HookResult::NoHook => {}
             }
         }
-        let decision = Arc::new(self.combined(&answers, &mut ()));
-        if is_lasting {
-            self.decisions.remember(key, &decision);
-        }
-        decision
+        (answers, is_lasting)
+    }
+
+    /// No longer takes the policies at their word about what of the path they depend on.
+    #[cold]
+    fn distrust(&self, path: &str) {
+        let names: Vec<&str> = self
+            .policies
+            .iter()
+            .map(|policy| &**policy.name())
+            .collect();
+        self.classes.distrust(&names, path);
     }
 
     /// The decision that these answers make.
@@ -165,22 +256,48 @@ impl Chain {
     }
 
     /// The decision of the policies about a response. A policy that fails decides nothing.
+    ///
+    /// Policies that decide by the class of the path are asked once a second for each class and each
+    /// kind of response.
     pub fn on_response(
         &self,
         request: &PolicyRequest<'_>,
         response: &PolicyResponse<'_>,
         now: Timestamp,
     ) -> ResponseDecision {
-        let mut answers: Vec<(&str, ResponseAnswer)> = Vec::new();
-        for policy in &self.policies {
-            match policy.on_response(request, response, now) {
-                HookResult::Answered(answer) => answers.push((&**policy.name(), answer)),
-                HookResult::Failed => answers.extend(stand_in(policy, FAILED)),
-                HookResult::Off => answers.extend(stand_in(policy, OFF)),
-                HookResult::NoHook => {}
+        let off = self.off_mask(now);
+        let Some(inputs) = &self.response_inputs else {
+            return self.asked_about_response(request, response, now, off).0;
+        };
+        path_classes::with_key(|key| {
+            self.begin_key(off, key);
+            if !self.classes.are_trusted() || !inputs.encode_class(request, response, now, key) {
+                return self.asked_about_response(request, response, now, off).0;
             }
-        }
-        combine::responses(answers, &mut ())
+            let known = path_classes::recall(key);
+            if let Some(known) = known.as_ref().filter(|_| !self.classes.is_check_due()) {
+                return known.clone();
+            }
+            let (asked, is_lasting) = self.asked_about_response(request, response, now, off);
+            match known {
+                Some(known) if is_lasting && known != asked => self.distrust(request.path),
+                _ if is_lasting => path_classes::remember(key, &asked),
+                _ => {}
+            }
+            asked
+        })
+    }
+
+    fn asked_about_response(
+        &self,
+        request: &PolicyRequest<'_>,
+        response: &PolicyResponse<'_>,
+        now: Timestamp,
+        off: u32,
+    ) -> (ResponseDecision, bool) {
+        let (answers, is_lasting) =
+            self.ask(off, |policy| policy.on_response(request, response, now));
+        (combine::responses(answers, &mut ()), is_lasting)
     }
 
     /// The pages that the policies want to be fetched ahead of demand, in the order of the chain.
@@ -256,10 +373,8 @@ pub(super) fn stand_in<'p, A: StandIn>(policy: &'p Policy, why: &str) -> Option<
     Some((&**policy.name(), policy.stand_in(why)?))
 }
 
-/// The manifests of the policies that answer `on-request`.
-fn asked_about_requests(policies: &[Arc<Policy>]) -> impl Iterator<Item = &Manifest> {
-    policies
-        .iter()
-        .map(|policy| policy.manifest())
-        .filter(|manifest| manifest.has(Hook::OnRequest))
+/// The manifests of the policies that answer this hook.
+fn asked(policies: &[Arc<Policy>], hook: Hook) -> impl Iterator<Item = &Manifest> {
+    let manifests = policies.iter().map(|policy| policy.manifest());
+    manifests.filter(move |manifest| manifest.has(hook))
 }

@@ -29,7 +29,8 @@ const STRIPES: usize = 16;
 
 /// How many decisions each thread keeps.
 const KEPT_BY_THREAD: usize = 256;
-/// The longest key that threads keep, in bytes. So each thread keeps at most half a mebibyte.
+/// Keys of this many bytes or more are not kept by threads. So each thread keeps at most a quarter of a
+/// mebibyte of keys.
 const MAX_KEPT_KEY: usize = 1024;
 
 /// The counters of the decision cache.
@@ -85,32 +86,54 @@ impl Decisions {
 
     /// The decision remembered under this key.
     pub(super) fn recall(&self, key: &[u8]) -> Option<Arc<RequestDecision>> {
-        let decision = self.recall_kept(key);
-        let stripe = &self.stripes[stripe()];
-        if decision.is_some() {
-            &stripe.hits
-        } else {
-            &stripe.misses
-        }
-        .fetch_add(1, Ordering::Relaxed);
-        decision
+        let decision = match key.len() {
+            MAX_KEPT_KEY.. => self.cache.get(key)?,
+            _ => KEPT.with_borrow_mut(|kept| {
+                let place = self.place_in(kept, key);
+                kept_under(place, key).or_else(|| {
+                    let decision = self.cache.get(key)?;
+                    *place = Some((key.into(), Arc::clone(&decision)));
+                    Some(decision)
+                })
+            })?,
+        };
+        self.count_hit();
+        Some(decision)
     }
 
-    fn recall_kept(&self, key: &[u8]) -> Option<Arc<RequestDecision>> {
-        if key.len() > MAX_KEPT_KEY {
-            return self.cache.get(key);
+    /// The decision that this thread keeps under this key.
+    pub(super) fn recall_kept(&self, key: &[u8]) -> Option<Arc<RequestDecision>> {
+        let decision = KEPT.with_borrow_mut(|kept| kept_under(self.place_in(kept, key), key))?;
+        self.count_hit();
+        Some(decision)
+    }
+
+    /// Keeps a decision in this thread alone.
+    pub(super) fn keep(&self, key: &[u8], decision: &Arc<RequestDecision>) {
+        if key.len() < MAX_KEPT_KEY {
+            KEPT.with_borrow_mut(|kept| {
+                *self.place_in(kept, key) = Some((key.into(), Arc::clone(decision)));
+            });
         }
-        KEPT.with_borrow_mut(|kept| {
-            let place = &mut kept[self.hasher.hash_one(key) as usize % KEPT_BY_THREAD];
-            if let Some((known, decision)) = place
-                && **known == *key
-            {
-                return Some(Arc::clone(decision));
-            }
-            let decision = self.cache.get(key)?;
-            *place = Some((key.into(), Arc::clone(&decision)));
-            Some(decision)
-        })
+    }
+
+    fn place_in<'k>(
+        &self,
+        kept: &'k mut [RememberedInputs],
+        key: &[u8],
+    ) -> &'k mut RememberedInputs {
+        &mut kept[self.hasher.hash_one(key) as usize % KEPT_BY_THREAD]
+    }
+
+    fn count_hit(&self) {
+        self.stripes[stripe()].hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request for which the policies are asked.
+    pub(super) fn count_miss(&self) {
+        self.stripes[stripe()]
+            .misses
+            .fetch_add(1, Ordering::Relaxed);
     }
 
     /// Remembers a decision under this key.
@@ -146,6 +169,11 @@ impl Decisions {
             bytes: self.cache.weighted_size(),
         }
     }
+}
+
+fn kept_under(place: &RememberedInputs, key: &[u8]) -> Option<Arc<RequestDecision>> {
+    let (known, decision) = place.as_ref()?;
+    (**known == *key).then(|| Arc::clone(decision))
 }
 
 fn weight(key: &[u8], decision: &RequestDecision) -> u32 {
@@ -254,10 +282,20 @@ mod tests {
     fn hits_and_misses_are_counted() {
         let decisions = Decisions::new(64 << 10);
         assert!(decisions.recall(b"k").is_none());
+        decisions.count_miss();
         decisions.remember(b"k", &Arc::default());
         assert!(decisions.recall(b"k").is_some());
         let DecisionCounters { hits, misses, .. } = decisions.counters();
         assert_eq!((hits, misses), (1, 1));
+    }
+
+    #[test]
+    fn a_kept_decision_takes_no_room_of_others() {
+        let decisions = Decisions::new(64 << 10);
+        decisions.keep(b"k", &Arc::default());
+        assert!(decisions.recall_kept(b"k").is_some() && decisions.recall_kept(b"other").is_none());
+        assert_eq!(decisions.counters().entries, 0);
+        assert_eq!(decisions.counters().hits, 1);
     }
 
     #[test]
@@ -274,7 +312,7 @@ mod tests {
             let recalled = decisions.recall(&number.to_be_bytes()).unwrap();
             assert_eq!(recalled.variant.as_deref(), Some(&*number.to_string()));
         }
-        let long = vec![b'k'; MAX_KEPT_KEY + 1];
+        let long = vec![b'k'; MAX_KEPT_KEY];
         decisions.remember(&long, &decided("long"));
         assert!(decisions.recall(&long).is_some());
         decisions.cache.invalidate(&*long);

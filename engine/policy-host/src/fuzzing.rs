@@ -60,6 +60,8 @@ fn check_manifest(manifest: &Manifest) {
     ];
     assert!(lists.into_iter().all(|length| length <= 32));
     assert!(manifest.key_parts.len() <= 8 && manifest.tables.len() <= 16);
+    let patterns = manifest.path_patterns.as_ref();
+    assert!(patterns.is_none_or(|paths| paths.patterns.len() <= 256));
     let network = manifest.bucket.as_ref().map(|rule| rule.network);
     for prefix in [manifest.network, network].into_iter().flatten() {
         assert!(prefix.ipv4 <= 32 && prefix.ipv6 <= 128);
@@ -274,6 +276,10 @@ impl AnswerText<'_> {
                 Some(_) => types::Abilities::all(),
                 None => types::Abilities::empty(),
             },
+            path_patterns: self.one("each").map(|each| types::PathPatterns {
+                patterns: self.all("path-pattern"),
+                each_response: each == "response",
+            }),
         }
     }
 

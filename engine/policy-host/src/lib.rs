@@ -35,6 +35,7 @@ mod limits;
 mod manifest;
 mod module;
 mod names;
+mod path_classes;
 mod policy;
 mod question;
 mod real_time;

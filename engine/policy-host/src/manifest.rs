@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use http::HeaderName;
 
 use tero_semantics::decision::QueryRule;
+use tero_semantics::path::PathPattern;
 
 /// A question that a policy answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +73,15 @@ pub struct Abilities {
     pub expiry: bool,
 }
 
+/// The patterns by which decisions depend on the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPatterns {
+    /// Each once; at most 256.
+    pub patterns: Vec<PathPattern>,
+    /// Whether `on-response` depends on the length and the key of a response too.
+    pub each_response: bool,
+}
+
 /// A policy's manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
@@ -121,9 +131,26 @@ pub struct Manifest {
     pub stored_edits: Vec<HeaderName>,
     /// What else it may do.
     pub abilities: Abilities,
+    /// How decisions depend on the path; `None` if they depend on all of it.
+    pub path_patterns: Option<PathPatterns>,
 }
 
 impl Manifest {
+    /// The class of a path: those with the same are decided alike. `None` if it has none, or decisions
+    /// depend on the whole path.
+    pub fn path_class(&self, path: &str) -> Option<Vec<u8>> {
+        let paths = self.path_patterns.as_ref()?;
+        let mut class = Vec::new();
+        PathPattern::write_class(&paths.patterns, path, &mut class).then_some(class)
+    }
+
+    /// Whether `on-response` is told the length and the key's hash: not where its decisions are
+    /// remembered by the class of the path.
+    pub fn tells_each_response(&self) -> bool {
+        let patterns = self.path_patterns.as_ref();
+        patterns.is_none_or(|patterns| patterns.each_response)
+    }
+
     /// Whether the policy answers this hook.
     pub fn has(&self, hook: Hook) -> bool {
         self.hooks.contains(&hook)

@@ -6,7 +6,7 @@
 mod client;
 mod inputs;
 
-pub(super) use inputs::{DecisionInputs, cut_to_minute, encode_response};
+pub(super) use inputs::{DecisionInputs, ResponseInputs, cut_to_minute, encode_response};
 
 use std::time::Duration;
 
@@ -84,13 +84,18 @@ impl QuestionBuffer {
         let (names, headers) = (&manifest.response_headers, response.headers);
         lines(&mut self.texts, &mut self.response_headers, headers, names);
         let now = self.now(now);
+        let tells_each = manifest.tells_each_response();
         let response = types::Response {
             status: response.status.as_u16(),
             headers: &self.response_headers,
-            length: response.length,
+            length: response.length.filter(|_| tells_each),
             header_ttl_secs: response.header_ttl.map(secs),
             header_browser_ttl_secs: response.header_browser_ttl.map(secs),
-            key_hash: key::hash(response.key),
+            key_hash: if tells_each {
+                key::hash(response.key)
+            } else {
+                0
+            },
         };
         (
             &self.texts,

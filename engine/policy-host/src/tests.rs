@@ -1,6 +1,7 @@
 mod any_bytes;
 mod asking;
 mod by_hand;
+mod classes;
 mod compiling;
 mod crafted;
 mod failures;

@@ -18,12 +18,14 @@ use serde::Serialize;
 pub use self::questions::QuestionSource;
 use self::questions::{MadeQuestion, QuestionMaker};
 use tero_policy_host::{
-    ClientFacts, Hook, HookAnswer, HookQuestion, Policy, PolicyRequest, PolicyResponse, Trial,
-    TrialPair,
+    ClientFacts, Hook, HookAnswer, HookQuestion, Manifest, Policy, PolicyRequest, PolicyResponse,
+    Trial, TrialPair,
 };
 
 /// Every question of this number is asked again, after [`LATER`] others.
 const AGAIN_EVERY: u64 = 16;
+/// Of so many questions one is asked about another page of the same class of paths too.
+const SIBLING_EVERY: u64 = 4;
 /// How many questions lie between a question and its repetition.
 const LATER: usize = 64;
 /// How many defects of a kind are shown with a question each.
@@ -54,6 +56,8 @@ pub enum DefectKind {
     BadAnswer,
     /// Another instance, or the same one later, answers otherwise.
     Impure,
+    /// A page gets another answer than one that the same `path-patterns` match.
+    Class,
     /// The answer took more fuel than it may.
     Slow,
 }
@@ -67,6 +71,7 @@ impl DefectKind {
             DefectKind::Memory => "memory",
             DefectKind::BadAnswer => "bad answer",
             DefectKind::Impure => "impure",
+            DefectKind::Class => "class",
             DefectKind::Slow => "slow",
         }
     }
@@ -129,6 +134,7 @@ pub fn fuzz(
         trial,
         settings,
         asked: 0,
+        made: 0,
         defects: BTreeMap::new(),
         fuel: BTreeMap::new(),
         waiting: std::collections::VecDeque::new(),
@@ -136,7 +142,13 @@ pub fn fuzz(
     let can_answer = !policy.manifest().hooks.is_empty();
     while can_answer && run.asked < settings.questions {
         let question = maker.make();
-        run.put(&question);
+        let answered = run.put(&question);
+        if run.made.is_multiple_of(SIBLING_EVERY)
+            && let Some(sibling) = maker.make_sibling(&question)
+        {
+            run.compare(&answered, &sibling, policy.manifest());
+        }
+        run.made += 1;
         if run.asked.is_multiple_of(AGAIN_EVERY) {
             run.waiting.push_back(question);
         }
@@ -186,6 +198,8 @@ struct FuzzRun {
     trial: Trial,
     settings: FuzzSettings,
     asked: u64,
+    /// Questions that were made, each for all hooks.
+    made: u64,
     /// By kind, hook and reason without its numbers.
     defects: BTreeMap<(DefectKind, &'static str, String), Defect>,
     fuel: BTreeMap<&'static str, Vec<u64>>,
@@ -194,10 +208,32 @@ struct FuzzRun {
 }
 
 impl FuzzRun {
-    fn put(&mut self, question: &MadeQuestion) {
-        for (hook, pair) in answers(&mut self.trial, question) {
+    /// Asks a question, and returns the answers.
+    fn put(&mut self, question: &MadeQuestion) -> Vec<(Hook, TrialPair)> {
+        let answered = answers(&mut self.trial, question);
+        for (hook, pair) in &answered {
             self.asked += 1;
-            self.judge(question, hook, &pair);
+            self.judge(question, *hook, pair);
+        }
+        answered
+    }
+
+    /// Asks about another page of the same class, whose answers must be the same.
+    fn compare(
+        &mut self,
+        answered: &[(Hook, TrialPair)],
+        sibling: &MadeQuestion,
+        manifest: &Manifest,
+    ) {
+        let others = self.put(sibling);
+        for ((hook, one), (_, other)) in answered.iter().zip(&others) {
+            // A response may be told apart by its key.
+            let is_of_class = *hook == Hook::OnRequest || !manifest.tells_each_response();
+            let (one, other) = (&one.fresh.answer, &other.fresh.answer);
+            if is_of_class && one.is_ok() && other.is_ok() && one != other {
+                let reason = "a page that the same `path-patterns` of the manifest match is answered otherwise";
+                self.found(sibling, *hook, DefectKind::Class, reason);
+            }
         }
     }
 

@@ -50,13 +50,16 @@ mod settings;
 use std::collections::HashSet;
 
 use tero_policy::{
-    CookieName, HolidayRule, Hours, Manifest, Moment, PathReadings, Policy, PopularPage,
-    QueryParameters, QueryRule, Request, RequestDecision, Response, ResponseDecision, WarmUrl,
-    any_matches,
+    CookieName, HolidayRule, Hours, Manifest, Moment, PathPattern, PathReadings, Policy,
+    PopularPage, QueryParameters, QueryRule, Request, RequestDecision, Response, ResponseDecision,
+    WarmUrl, any_matches,
 };
 
 pub use settings::Settings;
 use settings::{Action, Length, Plan, Rule, Ttl, Variant};
+
+/// With more patterns, pages are asked about one by one.
+const MAX_PATH_PATTERNS: usize = 256;
 
 /// The policy.
 #[derive(Debug)]
@@ -93,6 +96,13 @@ impl Policy for JsonRules {
         }
         if !self.variants.is_empty() {
             manifest = manifest.device();
+        }
+        let patterns = self.patterns();
+        if patterns.len() <= MAX_PATH_PATTERNS {
+            manifest = manifest.path_patterns(patterns);
+        }
+        if self.rules.iter().any(|rule| rule.spread > 0) {
+            manifest = manifest.each_response();
         }
         if self.plans.is_empty() {
             manifest
@@ -199,6 +209,16 @@ impl JsonRules {
         let path = PathReadings::of(request.path);
         path.first_matches(&self.rules, |rule| &rule.paths)
             .any(|rule| has(rule.map_or(&self.pass_cookies, |rule| &rule.pass_cookies)))
+    }
+
+    /// The patterns of all rules and variants, each once.
+    fn patterns(&self) -> Vec<&PathPattern> {
+        let of_rules = self.rules.iter().map(|rule| &rule.paths);
+        let of_variants = self.variants.iter().map(|variant| &variant.paths);
+        let mut patterns: Vec<_> = of_rules.chain(of_variants).flatten().collect();
+        patterns.sort_unstable_by_key(|pattern| pattern.as_str());
+        patterns.dedup();
+        patterns
     }
 
     /// The cookies that any path asks for, each once.

@@ -232,6 +232,10 @@ impl From<Manifest> for types::Manifest {
             response_edits: manifest.response_edits,
             stored_edits: manifest.stored_edits,
             abilities,
+            path_patterns: manifest.path_patterns.map(|patterns| types::PathPatterns {
+                patterns,
+                each_response: manifest.each_response,
+            }),
         }
     }
 }

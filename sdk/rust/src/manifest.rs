@@ -97,6 +97,10 @@ pub struct Manifest {
     pub error_ttl: bool,
     /// Whether `on_response` may give an instant at which the stored response ends.
     pub expiry: bool,
+    /// The patterns by which decisions depend on the path; `None` if they depend on all of it.
+    pub path_patterns: Option<Vec<String>>,
+    /// With `path_patterns`, whether `on_response` depends on a response's length and key too.
+    pub each_response: bool,
 }
 
 /// How much of a client's address a policy is told: so many bits of an IPv4 address (0 to 32) or of
@@ -267,6 +271,38 @@ impl Manifest {
     /// ```
     pub fn response_header(mut self, name: impl Into<String>) -> Manifest {
         self.response_headers.push(name.into());
+        self
+    }
+
+    /// Says that decisions depend on the path only by which of these [patterns](crate::PathPattern) match
+    /// it; at most 256, and none if they do not depend on it at all. The edge then asks once for all
+    /// pages that the same patterns match. A decision for one of them, with its reason, must hold for
+    /// the others; `tero policy fuzz` checks that.
+    ///
+    /// [`Response::length`](crate::Response::length) and
+    /// [`Response::key_hash`](crate::Response::key_hash) are not told any more, unless
+    /// [`Manifest::each_response`] asks for them.
+    ///
+    /// ```
+    /// # use tero_policy::Manifest;
+    /// let manifest = Manifest::new().on_response().path_patterns(["/", "/shops/*"]);
+    /// assert_eq!(manifest.path_patterns.unwrap(), ["/", "/shops/*"]);
+    /// ```
+    pub fn path_patterns<S: ToString>(mut self, patterns: impl IntoIterator<Item = S>) -> Manifest {
+        let patterns = patterns.into_iter().map(|pattern| pattern.to_string());
+        self.path_patterns.get_or_insert_default().extend(patterns);
+        self
+    }
+
+    /// Wants to be asked about each response, for its length or its [spread](crate::Response::spread),
+    /// though the [path](Manifest::path_patterns) counts by patterns alone.
+    ///
+    /// ```
+    /// # use tero_policy::Manifest;
+    /// assert!(Manifest::new().path_patterns(["*.css"]).each_response().each_response);
+    /// ```
+    pub fn each_response(mut self) -> Manifest {
+        self.each_response = true;
         self
     }
 

@@ -70,6 +70,28 @@ impl PathPattern {
         self.sent.fit(&normal(&other.text))
     }
 
+    /// Appends the class of a path to `class`: which of the patterns match it. Two paths of the same
+    /// class are the same to every rule over these patterns, for the path as it was sent and for
+    /// its readings.
+    ///
+    /// Nothing is appended, and `false` returned, for a path that says more than one thing: one that
+    /// isn't in normal form, or that servers may read in several ways.
+    ///
+    /// With `/` and `/shops/*`, `/shops/1` and `/shops/2` are of one class; `//shops/1` has none.
+    pub fn write_class(patterns: &[PathPattern], path: &str, class: &mut Vec<u8>) -> bool {
+        if *normal(path) != *path || !is_resolved(path) {
+            return false;
+        }
+        push_bits(class, patterns, |pattern| pattern.sent.fit(path));
+        if patterns.iter().any(|pattern| pattern.read.is_some()) {
+            push_bits(class, patterns, |pattern| pattern.meets_reading(path));
+        }
+        if let Some(shorter) = path.strip_suffix('/').filter(|rest| !rest.is_empty()) {
+            push_bits(class, patterns, |pattern| pattern.meets_reading(shorter));
+        }
+        true
+    }
+
     fn meets_reading(&self, reading: &str) -> bool {
         self.read.as_deref().unwrap_or(&self.sent).fit(reading)
     }
@@ -195,6 +217,14 @@ impl<'p> PathReadings<'p> {
             let shorter = reading.strip_suffix('/').filter(|rest| !rest.is_empty());
             [Some(reading), shorter].into_iter().flatten()
         })
+    }
+}
+
+/// Appends a bit for each pattern.
+fn push_bits(out: &mut Vec<u8>, patterns: &[PathPattern], is_match: impl Fn(&PathPattern) -> bool) {
+    for eight in patterns.chunks(8) {
+        let bits = eight.iter().rev();
+        out.push(bits.fold(0, |bits, pattern| bits << 1 | u8::from(is_match(pattern))));
     }
 }
 
@@ -503,6 +533,51 @@ mod tests {
         check("/a", "/%", false);
         check("/%zz", "/%zz", true);
         check("/100%", "/100%", true);
+    }
+
+    #[test]
+    fn paths_of_one_class_are_the_same_to_all_patterns() {
+        let patterns: Vec<PathPattern> = [
+            "/", "/a/*", "*.css", "/a", "/%7Ba/*", "/b/*/c", "/b/*/c/d", "/x*y",
+        ]
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
+        let paths = [
+            "/", "/a", "/a/", "/a/1", "/a/2", "/a/1.css", "/1.css", "/b/1/c", "/b/1/c/",
+            "/b/1/c/d", "/x1y", "/xy/", "/%C3%AD", "/c", "/c/",
+        ];
+        let class = |path: &str| {
+            let mut class = Vec::new();
+            PathPattern::write_class(&patterns, path, &mut class).then_some(class)
+        };
+        for one in paths {
+            for other in paths {
+                let rules = |path: &str| {
+                    let of = PathReadings::of(path);
+                    let matches =
+                        |pattern: &PathPattern| of.are_met_by(std::slice::from_ref(pattern));
+                    patterns
+                        .iter()
+                        .map(|pattern| (pattern.matches(path), matches(pattern)))
+                        .collect::<Vec<_>>()
+                };
+                let is_same = rules(one) == rules(other);
+                assert!(is_same || class(one) != class(other), "{one} {other}");
+            }
+            assert!(class(one).is_some(), "{one}");
+        }
+        assert_eq!(class("/a/1"), class("/a/2"));
+        assert_ne!(
+            class("/a/1"),
+            class("/a/"),
+            "a slash at the end may not count"
+        );
+        for odd in [
+            "//a", "/./a", "/a;v=1", "/%61", "/%c3%ad", "/a%2Fb", "/a b", "/a\\b", "/%",
+        ] {
+            assert_eq!(class(odd), None, "{odd}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ def configure(settings):
         bucket=BucketRule("e", 7, "v"), route=True, tables=["t"], variants=["a"], query_rules=[QueryRule(ignore=["utm_*"], sort=True)],
         key_parts=["k"], origins=["o"], rate_classes=["r"], request_edits=["x-q", "x-r"], response_edits=["x-s"], stored_edits=["x-t"],
         abilities=["rewrite", "answer", "log-tag", "admission", "error-ttl", "expiry"],
+        path_patterns=["/all", "/answer", "/rule"], each_response=True,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ func configure([]byte) (Manifest, error) {
 		QueryRules: []QueryRule{{Ignore: []string{"utm_*"}, Sort: true}}, KeyParts: []string{"k"}, Origins: []string{"o"},
 		RateClasses: []string{"r"}, RequestEdits: []string{"x-q", "x-r"}, ResponseEdits: []string{"x-s"}, StoredEdits: []string{"x-t"},
 		Abilities: Rewrites | Answers | LogTags | Admission | ErrorTTL | Expiries,
+		PathPatterns: &PathPatterns{[]string{"/all", "/answer", "/rule"}, true},
 	}, nil
 }
 

@@ -13,6 +13,7 @@ export const configure = () => ({
   queryRules: [{ ignore: ["utm_*"], sort: true }], keyParts: ["k"], origins: ["o"], rateClasses: ["r"],
   requestEdits: ["x-q", "x-r"], responseEdits: ["x-s"], storedEdits: ["x-t"],
   abilities: ["rewrite", "answer", "log-tag", "admission", "error-ttl", "expiry"],
+  pathPatterns: ["/all", "/answer", "/rule"], eachResponse: true,
 });
 
 export function onRequest(request, now) {

@@ -34,6 +34,8 @@ export function configure(_settings: string): Manifest | null {
   manifest.responseEdits = ["x-s"];
   manifest.storedEdits = ["x-t"];
   manifest.abilities = Ability.Rewrite | Ability.Answer | Ability.LogTag | Ability.Admission | Ability.ErrorTtl | Ability.Expiry;
+  manifest.pathPatterns = ["/all", "/answer", "/rule"];
+  manifest.eachResponse = true;
   return manifest;
 }
 

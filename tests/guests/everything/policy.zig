@@ -32,6 +32,7 @@ pub fn configure(_: []const u8) tero.Refusal!tero.Manifest {
         .response_edits = &.{"x-s"},
         .stored_edits = &.{"x-t"},
         .abilities = .{ .rewrite = true, .answer = true, .log_tag = true, .admission = true, .error_ttl = true, .expiry = true },
+        .path_patterns = .{ .patterns = &.{ "/all", "/answer", "/rule" }, .each_response = true },
     };
 }
 

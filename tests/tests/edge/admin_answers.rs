@@ -397,7 +397,12 @@ fn a_policy_that_is_switched_off_is_reported_in_the_same_shape() {
 
 #[test]
 fn answers_about_trials_keep_their_shape() {
-    let (origin, state) = (origin(), folder());
+    let (origin, state) = (Origin::start(), folder());
+    // Each response has a lifetime of its own, so that the policies are asked about each.
+    origin.otherwise(|asked| {
+        let page = asked.path()[1..].parse().map_or(0, |page: u32| page + 1);
+        Reply::ok("x").header("Cache-Control", format!("max-age={}", 1_000 + page))
+    });
     let edge = ruled(&origin, state.path());
     let mut golden = Golden::default();
     let pushed = push(&edge, &version(&rules(600), None)).json();

@@ -183,7 +183,12 @@ fn wrong_usage_and_mistakes_have_different_exit_codes() {
 #[test]
 fn inspect_shows_a_module_and_its_manifest() {
     let module = guests::misbehaving_path().display().to_string();
-    let looked = policy(&["inspect", &module, "--settings", "{\"zone\": \"UTC\"}"]);
+    let looked = policy(&[
+        "inspect",
+        &module,
+        "--settings",
+        "{\"zone\": \"UTC\", \"patterns\": [\"/\", \"/a/*\"]}",
+    ]);
     assert_code(&looked, 0);
     let shown = out(&looked);
     for part in [
@@ -197,6 +202,7 @@ fn inspect_shows_a_module_and_its_manifest() {
         "good",
         "key-parts         part, other",
         "abilities         rewrite, answer, log-tag, admission, error-ttl, expiry",
+        "path-patterns     /, /a/*",
     ] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }

@@ -93,6 +93,17 @@ fn fuzzing_finds_bad_impure_and_slow_answers() {
     assert_eq!(defects(&report)[0][..2], ["impure", "on-request"]);
     assert!(report["defects"][0]["count"].as_u64().unwrap() > 100);
 
+    let folder = misbehaving("on_request = \"silent\", paths = \"/a\", patterns = [\"*\"]");
+    let (code, report) = fuzzed(folder.path(), &[]);
+    assert_eq!(code, 1);
+    assert_eq!(defects(&report)[0][..2], ["class", "on-request"]);
+    let folder = misbehaving("on_request = \"silent\", paths = \"/a\", patterns = [\"/a*\"]");
+    assert_eq!(
+        fuzzed(folder.path(), &[]).0,
+        0,
+        "it says by which pattern it decides"
+    );
+
     let folder = misbehaving("");
     let (code, report) = fuzzed(folder.path(), &[]);
     assert_eq!((code, report["defects"].as_array().unwrap().len()), (0, 0));

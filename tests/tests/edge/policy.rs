@@ -572,6 +572,8 @@ fn a_manifest_outside_the_contract_refuses_the_configuration() {
         "too-many-key-parts",
         "one-bucket",
         "huge-network",
+        "too-many-patterns",
+        "bad-pattern",
     ] {
         check_refused(
             &misbehaving(&origin, &format!("configure = \"{mode}\""), ""),

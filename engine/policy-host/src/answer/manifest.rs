@@ -7,14 +7,17 @@ use http::HeaderName;
 use super::query::query_rule;
 use super::quoted;
 use crate::contract::types;
-use crate::manifest::{Abilities, BucketRule, Hook, Manifest, NetworkPrefix};
+use crate::manifest::{Abilities, BucketRule, Hook, Manifest, NetworkPrefix, PathPatterns};
 use tero_semantics::field_edits::{EditedMessage, untouchable};
+use tero_semantics::path::PathPattern;
 
 /// The most names in one list of a manifest.
 const MAX_NAMES: usize = 32;
 /// The most tables, and the most parts of the key.
 const MAX_TABLES: usize = 16;
 const MAX_KEY_PARTS: usize = 8;
+/// The most path patterns.
+const MAX_PATH_PATTERNS: usize = 256;
 /// The longest name of a cookie, in bytes.
 const MAX_COOKIE_NAME_BYTES: usize = 128;
 /// The longest name of a variant or of a part of the key, in bytes.
@@ -96,6 +99,7 @@ pub(crate) fn manifest(raw: &types::Manifest) -> Result<Manifest, String> {
             editable(name, EditedMessage::Response)
         })?,
         abilities: abilities(raw.abilities),
+        path_patterns: raw.path_patterns.as_ref().map(path_patterns).transpose()?,
     })
 }
 
@@ -203,6 +207,23 @@ fn bucket(raw: &types::BucketRule) -> Result<BucketRule, String> {
         buckets: raw.buckets,
         cookie: raw.cookie.as_deref().map(exact).transpose()?,
         network: network(raw.network)?,
+    })
+}
+
+fn path_patterns(raw: &types::PathPatterns) -> Result<PathPatterns, String> {
+    if raw.patterns.len() > MAX_PATH_PATTERNS {
+        return Err(format!(
+            "{} path patterns; at most {MAX_PATH_PATTERNS} are allowed",
+            raw.patterns.len()
+        ));
+    }
+    let pattern = |text: &str| {
+        let parsed = text.parse::<PathPattern>();
+        parsed.map_err(|why| format!("{} is not a path pattern ({why})", quoted(text)))
+    };
+    Ok(PathPatterns {
+        patterns: distinct(&raw.patterns, pattern)?,
+        each_response: raw.each_response,
     })
 }
 

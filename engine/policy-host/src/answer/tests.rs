@@ -40,6 +40,7 @@ fn raw_manifest() -> types::Manifest {
         response_edits: vec!["x-robots-tag".into()],
         stored_edits: vec!["server".into()],
         abilities: types::Abilities::all(),
+        path_patterns: None,
     }
 }
 
@@ -470,6 +471,7 @@ fn a_word_for_the_log_is_visible_ascii() {
 fn an_answer_does_no_more_than_its_manifest_names() {
     let plain = manifest(&types::Manifest {
         abilities: types::Abilities::empty(),
+        path_patterns: None,
         ..raw_manifest()
     })
     .unwrap();

@@ -232,6 +232,7 @@ fn manifest(manifest: old::Manifest) -> types::Manifest {
         response_edits: Vec::new(),
         stored_edits: Vec::new(),
         abilities: types::Abilities::empty(),
+        path_patterns: None,
     }
 }
 

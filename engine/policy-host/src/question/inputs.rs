@@ -10,7 +10,14 @@ use crate::cookies::cookies;
 use crate::facts::{PolicyRequest, PolicyResponse};
 use crate::manifest::{BucketRule, Manifest, NetworkPrefix};
 use crate::tables::{TableSet, TableSlot};
+use tero_semantics::path::PathPattern;
 use tero_semantics::timestamp::Timestamp;
+
+/// The most patterns of several policies by which paths are of one class.
+const MAX_PATTERNS: usize = 1024;
+/// The longest path that has a class, in bytes. With [`MAX_PATTERNS`] it bounds what a look at a path
+/// costs.
+const MAX_CLASSED_PATH: usize = 1024;
 
 /// The inputs that the decisions of several policies about a request depend on: the union of their
 /// manifests.
@@ -32,6 +39,8 @@ pub(crate) struct DecisionInputs {
     route: bool,
     /// Of a data table its version counts.
     tables: Vec<Arc<TableSlot>>,
+    /// The patterns by which decisions depend on the path; `None` if they depend on all of it.
+    patterns: Option<Vec<PathPattern>>,
 }
 
 impl DecisionInputs {
@@ -40,7 +49,10 @@ impl DecisionInputs {
         tables: &TableSet,
     ) -> DecisionInputs {
         let mut named: Vec<&str> = Vec::new();
-        let mut inputs = DecisionInputs::default();
+        let mut inputs = DecisionInputs {
+            patterns: Some(Vec::new()),
+            ..DecisionInputs::default()
+        };
         for manifest in manifests {
             inputs.headers.extend(manifest.headers.iter().cloned());
             inputs.cookies.extend(manifest.cookies.iter().cloned());
@@ -58,7 +70,13 @@ impl DecisionInputs {
             {
                 inputs.buckets.push(rule.clone());
             }
+            let declared = manifest.path_patterns.as_ref();
+            inputs.patterns = inputs.patterns.take().zip(declared).map(|(all, declared)| {
+                let more = declared.patterns.iter().filter(|one| !all.contains(one));
+                all.iter().chain(more).cloned().collect()
+            });
         }
+        inputs.patterns = inputs.patterns.filter(|all| all.len() <= MAX_PATTERNS);
         inputs
             .headers
             .sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
@@ -81,20 +99,61 @@ impl DecisionInputs {
     /// Appends the inputs to `key`. Two questions that may have different answers never get the
     /// same bytes: every text is written with its length, every list with an end.
     pub(crate) fn encode(&self, request: &PolicyRequest<'_>, now: Timestamp, key: &mut Vec<u8>) {
+        self.begin(request, now, key);
+        push(key, request.path.as_bytes());
+        self.end(request, key);
+    }
+
+    /// Appends the inputs with the class of the path in its place. Nothing is appended, and `false`
+    /// returned, if the path has no class, or decisions depend on all of it.
+    pub(crate) fn encode_class(
+        &self,
+        request: &PolicyRequest<'_>,
+        now: Timestamp,
+        key: &mut Vec<u8>,
+    ) -> bool {
+        let Some(patterns) = &self.patterns else {
+            return false;
+        };
+        let start = key.len();
+        self.begin(request, now, key);
+        // No path has this length. The length of the class comes next.
+        key.extend_from_slice(&u32::MAX.to_le_bytes());
+        let length = key.len();
+        key.extend_from_slice(&[0; 4]);
+        let class = key.len();
+        let has_class = request.path.len() <= MAX_CLASSED_PATH
+            && PathPattern::write_class(patterns, request.path, key);
+        if !has_class {
+            key.truncate(start);
+            return false;
+        }
+        let bytes = u32::try_from(key.len() - class).unwrap_or(u32::MAX);
+        key[length..class].copy_from_slice(&bytes.to_le_bytes());
+        self.end(request, key);
+        true
+    }
+
+    /// Whether decisions may be remembered by the class of the path.
+    pub(crate) fn has_classes(&self) -> bool {
+        self.patterns.is_some()
+    }
+
+    /// Appends what comes before the path.
+    fn begin(&self, request: &PolicyRequest<'_>, now: Timestamp, key: &mut Vec<u8>) {
         if self.time {
             key.extend_from_slice(&minute(now).to_le_bytes());
         }
         if self.device {
             key.push(request.device as u8);
         }
-        for text in [
-            request.method.as_str(),
-            request.scheme,
-            request.host,
-            request.path,
-        ] {
+        for text in [request.method.as_str(), request.scheme, request.host] {
             push(key, text.as_bytes());
         }
+    }
+
+    /// Appends what comes after the path.
+    fn end(&self, request: &PolicyRequest<'_>, key: &mut Vec<u8>) {
         if self.query {
             push_option(key, request.query);
         }
@@ -151,6 +210,56 @@ impl DecisionInputs {
         for table in &self.tables {
             key.extend_from_slice(&table.version().to_le_bytes());
         }
+    }
+}
+
+/// The inputs that the decisions of several policies about a response depend on, where all of them
+/// decide by the class of the path.
+#[derive(Clone, Debug)]
+pub(crate) struct ResponseInputs {
+    request: DecisionInputs,
+    /// Response fields, each once.
+    headers: Vec<HeaderName>,
+}
+
+impl ResponseInputs {
+    /// The inputs of policies with these manifests; `None` if one of them wants to be asked about
+    /// each response.
+    pub(crate) fn of(manifests: &[&Manifest], tables: &TableSet) -> Option<ResponseInputs> {
+        let request = DecisionInputs::of(manifests.iter().copied(), tables);
+        let each = manifests
+            .iter()
+            .any(|manifest| manifest.tells_each_response());
+        if each || !request.has_classes() {
+            return None;
+        }
+        let named = manifests
+            .iter()
+            .flat_map(|manifest| &manifest.response_headers);
+        let mut headers: Vec<HeaderName> = named.cloned().collect();
+        headers.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        headers.dedup();
+        Some(ResponseInputs { request, headers })
+    }
+
+    /// Appends the inputs at this second, with the class of the path; `false` if it has none.
+    pub(crate) fn encode_class(
+        &self,
+        request: &PolicyRequest<'_>,
+        response: &PolicyResponse<'_>,
+        now: Timestamp,
+        key: &mut Vec<u8>,
+    ) -> bool {
+        if !self.request.encode_class(request, now, key) {
+            return false;
+        }
+        key.extend_from_slice(&now.unix_secs().to_le_bytes());
+        let told = PolicyResponse {
+            length: None,
+            ..*response
+        };
+        encode_response(request.variant, &told, &self.headers, key);
+        true
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Crafted<'a> {
     /// Names of key parts, and of fields that may be edited in each message.
     pub(super) names: &'a [&'a str],
     pub(super) abilities: u8,
+    /// Patterns by which its decisions depend on the path.
+    pub(super) path_patterns: Option<&'a [&'a str]>,
 }
 
 impl Default for Crafted<'_> {
@@ -39,6 +41,7 @@ impl Default for Crafted<'_> {
             tables: &[],
             names: &[],
             abilities: 0,
+            path_patterns: None,
         }
     }
 }
@@ -47,8 +50,9 @@ impl Crafted<'_> {
     pub(super) fn module(&self) -> Vec<u8> {
         let mut data = Data::default();
         let (tables, names) = (data.list(self.tables), data.list(self.names));
+        let patterns = self.path_patterns.map(|patterns| data.list(patterns));
         // ok(manifest), with the hooks on-request and on-response.
-        let mut manifest = vec![0_u8; 172];
+        let mut manifest = vec![0_u8; 188];
         let mut put = |at: usize, (address, length): (u32, u32)| {
             manifest[at..at + 4].copy_from_slice(&address.to_le_bytes());
             manifest[at + 4..at + 8].copy_from_slice(&length.to_le_bytes());
@@ -57,6 +61,10 @@ impl Crafted<'_> {
         put(96, tables);
         for at in [120, 144, 152, 160] {
             put(at, names);
+        }
+        if let Some(patterns) = patterns {
+            put(176, patterns);
+            manifest[172] = 1;
         }
         manifest[168] = self.abilities;
         let (at, _) = data.bytes(&manifest);

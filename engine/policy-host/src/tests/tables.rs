@@ -6,11 +6,11 @@ use crate::tables::Table;
 use tero_config::{TableFormat, TableKind};
 
 /// The ability to give a word for the log.
-const LOG_TAG: u8 = 1 << 2;
+pub(super) const LOG_TAG: u8 = 1 << 2;
 
 /// Looks the path up in the first table of the manifest and gives the value as the word for the log.
 /// The parameters begin with the address of the texts; the span of the path is at 32.
-const BY_PATH: &str = r#"
+pub(super) const BY_PATH: &str = r#"
   (i32.store8 (i32.const 4224) (i32.const 0))
   (call $get (i32.const 16384) (i32.const 6)
     (i32.add (i32.load (local.get 0)) (i32.load offset=32 (local.get 0))) (i32.load offset=36 (local.get 0))

@@ -240,6 +240,26 @@ impl QuestionMaker {
         }
     }
 
+    /// The same question about another page of the same class of paths, if one is found.
+    pub(super) fn make_sibling(&mut self, question: &MadeQuestion) -> Option<MadeQuestion> {
+        let path = &question.request.path;
+        let class = self.manifest.path_class(path)?;
+        let mut others = vec![
+            format!("{path}2"),
+            format!("{path}/2"),
+            path.replacen('/', "/2", 1),
+        ];
+        others.extend((0..8).map(|_| self.target()));
+        let others = others.into_iter().filter(|other| other != path);
+        let others =
+            others.filter(|other| self.manifest.path_class(other).as_ref() == Some(&class));
+        let others: Vec<String> = others.collect();
+        let mut sibling = question.clone();
+        sibling.request.path = (!others.is_empty()).then(|| self.pick(&others).clone())?;
+        sibling.plan = None;
+        Some(sibling)
+    }
+
     /// An instant, often a second around the turn of a minute, an hour or a day of the policy's
     /// zone.
     fn time(&mut self) -> Timestamp {

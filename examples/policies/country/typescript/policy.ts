@@ -24,7 +24,7 @@ export const configure: Configure = (given) => {
   if (typeof start !== "object" || typeof elsewhere !== "string" || !Array.isArray(differ)) {
     throw "`start` must be a table of paths, `elsewhere` a path, `differ` a list of paths";
   }
-  return { country: true, abilities: ["answer"], keyParts: ["country"], requestEdits: ["x-country"] };
+  return { country: true, pathPatterns: ["/", ...differ], abilities: ["answer"], keyParts: ["country"], requestEdits: ["x-country"] };
 };
 
 export const onRequest: OnRequest = (request) => {

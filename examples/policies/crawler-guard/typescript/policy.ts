@@ -17,7 +17,7 @@ export const configure: Configure = (given) => {
   const { keep, rate_class, ...unknown } = settings;
   for (const key of Object.keys(unknown)) throw `unknown key \`${key}\``;
   if (!Array.isArray(keep)) throw "`keep` must be a list of paths";
-  return { device: true, rateClasses: rate_class ? [rate_class] : [], abilities: ["admission"] };
+  return { device: true, pathPatterns: keep, rateClasses: rate_class ? [rate_class] : [], abilities: ["admission"] };
 };
 
 export const onRequest: OnRequest = (request) =>

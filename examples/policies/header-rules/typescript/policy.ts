@@ -25,6 +25,7 @@ export const configure: Configure = (settings) => {
   rules = given;
   const names = (of: (rule: Rule) => Fields | undefined) => [...new Set(rules.flatMap((rule) => Object.keys(of(rule) ?? {})))];
   return {
+    pathPatterns: rules.map((rule) => rule.path),
     requestEdits: names((rule) => rule.request),
     responseEdits: names((rule) => rule.response),
     storedEdits: names((rule) => rule.stored),

@@ -25,7 +25,7 @@ export const configure: Configure = (settings) => {
   if (typeof given !== "boolean") throw "`purge` must be true or false";
   ttlSecs = Number(found[1]) * UNITS[found[2]!]!;
   purge = given;
-  return { responseHeaders: [CHANGES_AT], abilities: ["expiry"] };
+  return { responseHeaders: [CHANGES_AT], pathPatterns: [], abilities: ["expiry"] };
 };
 
 export const onResponse: OnResponse = (_request, response) => {

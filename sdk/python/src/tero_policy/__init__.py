@@ -200,6 +200,11 @@ class Manifest:
     response_edits: Sequence[str] = ()
     stored_edits: Sequence[str] = ()
     abilities: Sequence[Ability] = ()
+    path_patterns: Optional[Sequence[str]] = None
+    """The patterns by which decisions depend on the path (`/shops/*`); `None` if they depend on all of it. The edge asks once for
+    all pages that the same patterns match, so a decision must hold for each of them."""
+    each_response: bool = False
+    """With `path_patterns`, whether `on_response` depends on a response's length and key too."""
 
 
 @dataclass

@@ -129,6 +129,9 @@ class Lowering:
         abilities = types.Abilities(0)
         for ability in self.listed(self.one_of(types.Abilities, *ABILITIES), 6)(value.abilities, "abilities"):
             abilities |= ability
+        patterns = self.optional(self.listed(self.text(1024), 256))(value.path_patterns, "path_patterns")
+        each = self.flag(value.each_response, "each_response")
+        lowered["path_patterns"] = None if patterns is None else types.PathPatterns(patterns, each)
         return types.Manifest(abilities=abilities, **lowered)
 
     def query_rule(self, value: Any, at: str) -> Any:

@@ -5,7 +5,7 @@
 //! then gives a good answer. Each hook also knows:
 //! - `configure`: `error`, `long-error`, `bad-variant`, `too-many-variants`, `double-variant`,
 //!   `bad-zone`, `too-many-headers`, `bad-header`, `untouchable-edit`, `too-many-key-parts`,
-//!   `one-bucket`, `huge-network`
+//!   `one-bucket`, `huge-network`, `too-many-patterns`, `bad-pattern`
 //! - `on_request`: `nonsense-variant` (undeclared), `control-reason`, `long-reason`, `bad-query`,
 //!   `too-many-query`, `silent` (an empty decision, which is not a failure), `crlf-request-field`,
 //!   `crlf-response-field`, `crlf-answer-field`, `crlf-path`, `undeclared-field`,
@@ -22,7 +22,7 @@
 //! responses, a TTL of 60 s, tag `good` and reason `behaves`; for plans, `/behaves`.
 //! `"paths": "/bad"` limits misbehaving to paths with this prefix. `"after": 3` gives three good
 //! answers per hook first. `"times": 2` misbehaves twice per hook and instance only. `"zone": "…"`
-//! declares a zone, `"headers": ["…"]` and `"cookies": ["…"]` inputs.
+//! declares a zone, `"headers": ["…"]` and `"cookies": ["…"]` inputs, `"patterns": ["…"]` path patterns.
 //!
 //! It uses the raw bindings, because the SDK prevents most of this.
 #![cfg(target_arch = "wasm32")]
@@ -41,8 +41,8 @@ use std::hint::black_box;
 wit_bindgen::generate!({ path: "../../../sdk/wit/0.2", world: "policy" });
 
 use tero::policy::types::{
-    Abilities, Answer, BucketRule, Edit, Expiry, Hook, KeyPart, Lookup, NetworkPrefix, QueryChoice,
-    QueryParameters, QueryRule, Rewrite, Storing,
+    Abilities, Answer, BucketRule, Edit, Expiry, Hook, KeyPart, Lookup, NetworkPrefix,
+    PathPatterns, QueryChoice, QueryParameters, QueryRule, Rewrite, Storing,
 };
 
 #[derive(Clone, Default, serde::Deserialize)]
@@ -58,6 +58,7 @@ struct Settings {
     zone: Option<String>,
     headers: Vec<String>,
     cookies: Vec<String>,
+    patterns: Option<Vec<String>>,
 }
 
 thread_local! {
@@ -73,6 +74,10 @@ impl Guest for Misbehaving {
     fn configure(settings: String) -> Result<Manifest, String> {
         let settings: Settings =
             serde_json::from_str(&settings).map_err(|error| error.to_string())?;
+        let by = |patterns| PathPatterns {
+            patterns,
+            each_response: false,
+        };
         let mut manifest = Manifest {
             hooks: vec![Hook::OnRequest, Hook::OnResponse, Hook::PlanWarm],
             headers: settings.headers.clone(),
@@ -97,6 +102,7 @@ impl Guest for Misbehaving {
             response_edits: vec!["x-response".to_owned()],
             stored_edits: vec!["x-stored".to_owned()],
             abilities: Abilities::from_bits_retain(0x3f),
+            path_patterns: settings.patterns.clone().map(by),
         };
         let bucket = |buckets| BucketRule {
             experiment: "e".to_owned(),
@@ -116,6 +122,10 @@ impl Guest for Misbehaving {
             "too-many-key-parts" => manifest.key_parts = (0..9).map(|n| format!("p{n}")).collect(),
             "one-bucket" => manifest.bucket = Some(bucket(1)),
             "huge-network" => manifest.network = Some(NetworkPrefix { ipv4: 33, ipv6: 64 }),
+            "too-many-patterns" => {
+                manifest.path_patterns = Some(by((0..257).map(|n| format!("/{n}")).collect()))
+            }
+            "bad-pattern" => manifest.path_patterns = Some(by(vec!["shops/*".to_owned()])),
             "bad-header" => manifest.headers = vec!["not a field\n".to_owned()],
             other => misbehave(other),
         }

@@ -181,6 +181,13 @@ struct ManifestReport {
     response_edits: Vec<String>,
     stored_edits: Vec<String>,
     abilities: Vec<&'static str>,
+    path_patterns: Option<PathPatternsReport>,
+}
+
+#[derive(Serialize)]
+struct PathPatternsReport {
+    patterns: Vec<String>,
+    each_response: bool,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -274,6 +281,13 @@ impl ManifestReport {
             response_edits: names(&manifest.response_edits),
             stored_edits: names(&manifest.stored_edits),
             abilities: abilities(manifest.abilities),
+            path_patterns: manifest
+                .path_patterns
+                .as_ref()
+                .map(|paths| PathPatternsReport {
+                    patterns: names(&paths.patterns),
+                    each_response: paths.each_response,
+                }),
         }
     }
 
@@ -321,6 +335,14 @@ impl ManifestReport {
         rows.extend(lists.map(|(name, names)| (name, list(names))));
         if !self.abilities.is_empty() {
             rows.push(("abilities", self.abilities.join(", ")));
+        }
+        if let Some(paths) = &self.path_patterns {
+            let each = if paths.each_response {
+                ", and each response"
+            } else {
+                ""
+            };
+            rows.push(("path-patterns", list(&paths.patterns) + each));
         }
         rows
     }

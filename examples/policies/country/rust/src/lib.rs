@@ -33,6 +33,8 @@ impl Policy for Country {
         Manifest::new()
             .on_request()
             .country()
+            .path_patterns(["/"])
+            .path_patterns(&self.differ)
             .answers()
             .key_parts(["country"])
             .request_edits(["x-country"])

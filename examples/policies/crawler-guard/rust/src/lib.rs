@@ -28,6 +28,7 @@ impl Policy for CrawlerGuard {
             .on_request()
             .on_response()
             .device()
+            .path_patterns(&self.keep)
             .refuses_admission();
         manifest.rate_classes(&self.rate_class)
     }

@@ -57,6 +57,7 @@ impl Policy for HeaderRules {
         Manifest::new()
             .on_request()
             .on_response()
+            .path_patterns(self.rules.iter().map(|rule| &rule.path))
             .request_edits(self.names(|rule| &rule.request))
             .response_edits(self.names(|rule| &rule.response))
             .stored_edits(self.names(|rule| &rule.stored))

@@ -27,6 +27,7 @@ impl Policy for ScheduledPublishing {
         Manifest::new()
             .on_response()
             .response_header(CHANGES_AT)
+            .path_patterns([""; 0])
             .expires()
     }
 

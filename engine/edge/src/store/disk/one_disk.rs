@@ -277,8 +277,7 @@ impl Disk {
         if self.is_closing.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.queue.close();
-        join_all(&self.writers);
+        self.end_writing();
         if self.health.is_in_use() {
             self.sync_purges();
         }
@@ -288,6 +287,12 @@ impl Disk {
         }
         self.health.retire();
         self.records.release();
+    }
+
+    /// Has what was offered written, and nothing more.
+    pub(super) fn end_writing(&self) {
+        self.queue.close();
+        join_all(&self.writers);
     }
 
     /// Writes the withdrawals that have come since the queue takes no more, and seals the newest

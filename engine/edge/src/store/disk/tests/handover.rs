@@ -93,17 +93,10 @@ fn withdrawals_during_a_hand_over_are_written() {
     let world = World::new();
     let stored = world.put_and_write("/a", response(b"a"));
     world.put_and_write("/b", response(b"b"));
-    world.hold_writer();
-    std::thread::scope(|scope| {
-        scope.spawn(|| world.tier.hand_over());
-        // The queue gives no room once it is closed.
-        let other = key("/other", None);
-        while world.tier.spool(other.as_bytes(), Some(1_000)).is_some() {
-            std::thread::yield_now();
-        }
-        world.store.drop_response(&key("/a", None), stored.id);
-        world.disk.set(|faults| faults.hangs = false);
-    });
+    // As a hand-over begins: the writer takes no more.
+    world.tier.all()[0].end_writing();
+    world.store.drop_response(&key("/a", None), stored.id);
+    world.tier.hand_over();
     let world = world.restarted(ShimDisk::clone);
     assert_eq!(world.body("/a"), None);
     assert_eq!(world.body("/b"), Some(b"b".to_vec()), "it was not meant");
@@ -182,16 +175,12 @@ fn a_disk_that_fails_when_it_is_opened_is_tried_once() {
     }
     let (clock, folder) = (world.clock.clone(), Arc::clone(&world.folder));
     let next = not_open(&folder, &world.disk, &clock);
-    let store = store_over(&folder, &next);
-    for path in paths {
-        let key = key(path, None);
-        let watch = store.watch_purges(key.as_bytes(), 0);
-        store.insert(&key, Arc::new(response(b"new")), &watch);
-    }
     world.tier.hand_over();
+    next.open_now().unwrap();
     let disk = world.disk.clone();
     disk.set(|faults| faults.file_writes = Some(std::io::ErrorKind::Other));
-    next.open_now().unwrap();
+    let outdated = paths.iter().map(|path| key(path, None)).collect();
+    next.open.get().unwrap().end_outdated(&outdated);
     let figures = next.figures().remove(0);
     assert!(figures.has_failed && figures.failures == 1, "{figures:?}");
     disk.set(|faults| *faults = Default::default());
@@ -199,10 +188,10 @@ fn a_disk_that_fails_when_it_is_opened_is_tried_once() {
     next.keep();
     next.settle();
     assert!(!next.figures()[0].has_failed);
-    drop((world, store));
-    let world = World::on(&folder, &disk.copy(), clock);
+    let disk = disk.copy();
+    drop((world, next));
+    let world = World::on(&folder, &disk, clock);
     for path in paths {
         assert_eq!(world.body(path), None, "the withdrawal was written later");
     }
-    drop(next);
 }

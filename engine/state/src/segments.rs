@@ -9,6 +9,7 @@
 //! whether a key may be there is known without reading.
 
 mod appender;
+mod buffers;
 pub mod files;
 mod folder;
 mod index;
@@ -21,9 +22,10 @@ mod shim;
 mod store;
 mod upkeep;
 
+pub use self::buffers::ReadBuffer;
 pub use self::index::RecordPlace;
 pub use self::new_record::NewRecord;
 pub use self::open_report::{OpenError, OpenReport};
-pub use self::segment::{ReadError, ReadMode, StoredRecord};
+pub use self::segment::{ContentInBuffer, ReadError, ReadMode, StoredRecord};
 pub use self::store::{AppendError, SegmentSettings, SegmentStore, StoreUsage};
 pub use self::upkeep::{EraseReport, RecordFate, WalkProgress};

@@ -1,9 +1,11 @@
 //! One segment, open for reading: its records, its footer, and what is left of a damaged one.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::buffers::ReadBuffer;
 use super::files::OpenFile;
 use super::index::RecordPlace;
 use super::layout::{
@@ -12,7 +14,7 @@ use super::layout::{
     piece_checksum,
 };
 
-/// A record up to this length is read as a whole at once.
+/// A record up to this length is read as a whole at once; of a longer one, so much.
 const READ_AT_ONCE: usize = 68 << 10;
 /// How much of a segment is read at once when it is searched for records.
 const SCAN_BYTES: usize = 1 << 20;
@@ -72,6 +74,14 @@ impl ScannedRecord {
     }
 }
 
+/// How a record is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RecordReading {
+    pub(super) mode: ReadMode,
+    /// A record up to this length is read as a whole at once, even if it isn't short.
+    pub(super) at_once: usize,
+}
+
 /// A record that has been read: its key and head, and where its content is.
 #[derive(Debug)]
 pub struct StoredRecord {
@@ -79,8 +89,17 @@ pub struct StoredRecord {
     pub header: RecordHeader,
     place: RecordPlace,
     /// What was read: the header, the key, the head, the extents, and the content of a short record.
-    bytes: Vec<u8>,
+    bytes: ReadBuffer,
     content: Vec<ContentPart>,
+}
+
+/// The content of a record in what was read of it.
+#[derive(Debug)]
+pub struct ContentInBuffer {
+    /// What was read.
+    pub buffer: ReadBuffer,
+    /// Where the pieces lie in it, in order.
+    pub pieces: Vec<Range<usize>>,
 }
 
 /// Content that follows one record.
@@ -104,6 +123,14 @@ impl ContentPart {
 
     fn piece_length(&self, piece: u64) -> usize {
         (self.length - piece * PIECE_BYTES as u64).min(PIECE_BYTES as u64) as usize
+    }
+
+    /// Checks a piece by the checksum that follows it.
+    fn check(&self, piece: u64, bytes: &[u8]) -> Result<(), ReadError> {
+        let (content, checksum) = bytes.split_at(bytes.len() - CHECKSUM_BYTES);
+        let expected = piece_checksum(&self.header, piece as u32, content);
+        let is_sound = checksum == expected.to_le_bytes();
+        is_sound.then_some(()).ok_or(ReadError::Damaged)
     }
 }
 
@@ -333,17 +360,20 @@ fn cut_off(error: io::Error) -> ReadError {
 }
 
 impl StoredRecord {
-    /// Reads the record at a place, with the content of a short one. `segment_of` gives the segments
-    /// with its content.
+    /// Reads the record at a place. `segment_of` gives the segments with its content.
     pub(super) fn read(
         segment: Arc<Segment>,
         place: RecordPlace,
         secret: &StoreSecret,
-        mode: ReadMode,
+        reading: RecordReading,
         segment_of: impl Fn(u64) -> Option<Arc<Segment>>,
     ) -> Result<StoredRecord, ReadError> {
         let offset = u64::from(place.offset);
-        let mut bytes = vec![0; (place.length as usize).min(READ_AT_ONCE)];
+        let RecordReading { mode, at_once } = reading;
+        let mut bytes = ReadBuffer::new(match place.length as usize {
+            length if length <= at_once => length,
+            length => length.min(READ_AT_ONCE),
+        });
         segment.read_at(&mut bytes, offset, mode)?;
         let sealed: [u8; HEADER_BYTES] = *bytes.first_chunk().ok_or(ReadError::Damaged)?;
         let at = (u64::from(segment.number), offset);
@@ -354,7 +384,7 @@ impl StoredRecord {
         let text_end = HEADER_BYTES + header.text_len();
         let read = bytes.len();
         if read < text_end {
-            bytes.resize(text_end, 0);
+            bytes = bytes.resized(text_end);
             segment.read_at(&mut bytes[read..], offset + read as u64, mode)?;
         }
         let is_sound = crc32c::crc32c(&bytes[HEADER_BYTES..text_end]) == header.text_checksum;
@@ -492,15 +522,9 @@ impl StoredRecord {
     ) -> Result<(), ReadError> {
         let length = part.piece_length(number);
         let skipped = number * (PIECE_BYTES + CHECKSUM_BYTES) as u64;
-        let check = |bytes: &[u8]| {
-            let (content, checksum) = bytes.split_at(length);
-            let expected = piece_checksum(&part.header, number as u32, content);
-            let is_sound = checksum == expected.to_le_bytes();
-            is_sound.then_some(()).ok_or(ReadError::Damaged)
-        };
         match self.read_already(number, length) {
             Some(bytes) => {
-                check(bytes)?;
+                part.check(number, bytes)?;
                 to.extend_from_slice(&bytes[..length]);
             }
             None => {
@@ -508,7 +532,7 @@ impl StoredRecord {
                 to.resize(before + length + CHECKSUM_BYTES, 0);
                 let bytes = &mut to[before..];
                 part.segment.read_at(bytes, part.start + skipped, mode)?;
-                check(bytes)?;
+                part.check(number, bytes)?;
                 to.truncate(before + length);
             }
         }
@@ -517,11 +541,42 @@ impl StoredRecord {
 
     /// A piece with its checksum, if it was read together with the head.
     fn read_already(&self, number: u64, length: usize) -> Option<&[u8]> {
+        let place = self.place_of(number, length)?;
+        self.bytes.get(place.start..place.end + CHECKSUM_BYTES)
+    }
+
+    /// Where a piece lies in what was read, if it was; `None` if its content follows other records.
+    fn place_of(&self, number: u64, length: usize) -> Option<Range<usize>> {
         if self.header.extents != 0 {
             return None;
         }
         let start = self.header.content_start() + number * (PIECE_BYTES + CHECKSUM_BYTES) as u64;
         let start = usize::try_from(start).ok()?;
-        self.bytes.get(start..start + length + CHECKSUM_BYTES)
+        Some(start..start + length)
+    }
+
+    /// What was read, and where the pieces of the content lie in it; the record itself if that isn't all
+    /// there.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`].
+    pub fn into_content(self) -> Result<Result<ContentInBuffer, StoredRecord>, ReadError> {
+        let [part] = &self.content[..] else {
+            return Ok(Err(self));
+        };
+        let mut pieces = Vec::with_capacity(part.pieces() as usize);
+        for number in 0..part.pieces() {
+            let length = part.piece_length(number);
+            let read = self.read_already(number, length);
+            let (Some(bytes), Some(place)) = (read, self.place_of(number, length)) else {
+                return Ok(Err(self));
+            };
+            part.check(number, bytes)?;
+            pieces.push(place);
+        }
+        Ok(Ok(ContentInBuffer {
+            buffer: self.bytes,
+            pieces,
+        }))
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::appender::{Appender, content_len, length_of};
+use super::buffers::ReadBuffer;
 use super::files::{FileSystem, SystemFiles};
 use super::folder::{Access, OpenedFile, entries_of, lock, open_files, path_of, secret_of};
 use super::index::{INDEX_PARTS, RecordIndex, RecordPlace};
@@ -18,7 +19,7 @@ use super::layout::{
 };
 use super::new_record::NewRecord;
 use super::open_report::{OpenError, OpenReport};
-use super::segment::{ReadError, ReadMode, Segment, StoredRecord};
+use super::segment::{ReadError, ReadMode, RecordReading, Segment, StoredRecord};
 use crate::lock_file::LockFile;
 
 /// How often the oldest segment is removed to append a record to a full disk.
@@ -220,7 +221,30 @@ impl SegmentStore {
         place: RecordPlace,
         mode: ReadMode,
     ) -> Result<StoredRecord, ReadError> {
-        let read = self.read_record(place, mode).and_then(|record| {
+        self.read_by(key, place, RecordReading { mode, at_once: 0 })
+    }
+
+    /// The same, at once with its content unless it is longer than 320 KiB in all.
+    ///
+    /// # Errors
+    /// As [`SegmentStore::read`].
+    pub fn read_with_content(
+        &self,
+        key: &[u8],
+        place: RecordPlace,
+        mode: ReadMode,
+    ) -> Result<StoredRecord, ReadError> {
+        let at_once = ReadBuffer::LONGEST;
+        self.read_by(key, place, RecordReading { mode, at_once })
+    }
+
+    fn read_by(
+        &self,
+        key: &[u8],
+        place: RecordPlace,
+        reading: RecordReading,
+    ) -> Result<StoredRecord, ReadError> {
+        let read = self.read_record(place, reading).and_then(|record| {
             let is_meant = record.header.kind.is_found() && record.key() == key;
             is_meant.then_some(record).ok_or(ReadError::Damaged)
         });
@@ -233,11 +257,11 @@ impl SegmentStore {
     pub(super) fn read_record(
         &self,
         place: RecordPlace,
-        mode: ReadMode,
+        reading: RecordReading,
     ) -> Result<StoredRecord, ReadError> {
         let segment = self.segment(place.segment).ok_or(ReadError::Gone)?;
         let segment_of = |number| self.segment(u32::try_from(number).ok()?);
-        StoredRecord::read(segment, place, &self.secret, mode, segment_of)
+        StoredRecord::read(segment, place, &self.secret, reading, segment_of)
     }
 
     /// Has a record not be found any more.

@@ -8,11 +8,15 @@ use std::sync::Arc;
 
 use super::index::RecordPlace;
 use super::layout::{Extent, FooterEntry, HEADER_BYTES, RecordKind};
-use super::segment::{ReadError, ReadMode, ScannedRecord, Segment, StoredRecord};
+use super::segment::{ReadError, ReadMode, RecordReading, ScannedRecord, Segment, StoredRecord};
 use super::store::SegmentStore;
 
 /// How much is overwritten at once.
 const ERASE_BYTES: usize = 1 << 20;
+const WAITING: RecordReading = RecordReading {
+    mode: ReadMode::Wait,
+    at_once: 0,
+};
 
 /// How far a walk over a store has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +82,7 @@ impl SegmentStore {
                 }
             }
             for (_, place) in found.entries {
-                match self.read_record(place, ReadMode::Wait) {
+                match self.read_record(place, WAITING) {
                     Ok(record) => each(place, Ok(&record)),
                     Err(error) => each(place, Err(error)),
                 }
@@ -134,7 +138,7 @@ impl SegmentStore {
             unnamed.extend(damaged.map(|place| (place.segment, place.offset)));
             for (hash, place) in found.entries {
                 // A damaged record may be of anything.
-                let Ok(record) = self.read_record(place, ReadMode::Wait) else {
+                let Ok(record) = self.read_record(place, WAITING) else {
                     continue;
                 };
                 if may_keep(&record) == RecordFate::Stays {

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::segments::ContentInBuffer;
 use crate::segments::folder::number_of;
 use crate::segments::layout::{
     CHECKSUM_BYTES, MAX_EXTENTS, MAX_HEAD_BYTES, MAX_KEY_BYTES, RECORD_MAGIC, RecordHeader,
@@ -42,11 +43,34 @@ fn entry<'a>(key: &'a [u8], head: &'a [u8], content: &'a [&'a [u8]]) -> NewRecor
 
 /// The content of the newest record of a key; `None` if it isn't found or can't be read.
 fn content(store: &SegmentStore, key: &[u8]) -> Option<Vec<u8>> {
-    let places = store.find(store.hash(key));
-    places.into_iter().find_map(|place| {
-        let record = store.read(key, place, ReadMode::Wait).ok()?;
-        let pieces = (0..record.pieces()).map(|piece| record.piece(piece, ReadMode::Wait));
+    let content = content_as_read(store, key, false);
+    assert_eq!(content_as_read(store, key, true), content);
+    content
+}
+
+/// The same, read with the head at once, or by pieces.
+fn content_as_read(store: &SegmentStore, key: &[u8], at_once: bool) -> Option<Vec<u8>> {
+    let wait = ReadMode::Wait;
+    let by_pieces = |record: StoredRecord| {
+        let pieces = (0..record.pieces()).map(|piece| record.piece(piece, wait));
         Some(pieces.collect::<Result<Vec<_>, _>>().ok()?.concat())
+    };
+    let mut places = store.find(store.hash(key)).into_iter();
+    places.find_map(|place| {
+        if !at_once {
+            return by_pieces(store.read(key, place, wait).ok()?);
+        }
+        let record = store.read_with_content(key, place, wait).ok()?;
+        match record.into_content().ok()? {
+            Ok(ContentInBuffer { buffer, pieces }) => {
+                let pieces = pieces.iter().map(|place| &buffer[place.clone()]);
+                Some(pieces.collect::<Vec<_>>().concat())
+            }
+            Err(record) => {
+                assert!(record.header.extents > 0 || record.content_len() > 300 << 10);
+                by_pieces(record)
+            }
+        }
     })
 }
 

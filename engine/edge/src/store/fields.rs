@@ -72,8 +72,10 @@ static KNOWN: [HeaderName; 39] = [
 ];
 
 /// The place of each name in [`KNOWN`].
-static PLACES: LazyLock<HashMap<&HeaderName, u8, foldhash::fast::RandomState>> =
-    LazyLock::new(|| KNOWN.iter().zip(0..).collect());
+static PLACES: LazyLock<HashMap<&[u8], u8, foldhash::fast::RandomState>> = LazyLock::new(|| {
+    let names = KNOWN.iter().map(|name| name.as_str().as_bytes());
+    names.zip(0..).collect()
+});
 
 /// Added to the place of a name whose value is a date: seconds since 1970, in four bytes.
 const DATED: u8 = 0x40;
@@ -92,6 +94,10 @@ const USUAL_BYTES: usize = 512;
 /// Packed fields, surrogate keys and the policies' reason.
 #[derive(Clone, Debug)]
 pub struct StoredFields(Box<[u8]>);
+
+/// Packs fields that were saved, one after the other: the reason first, then the fields, then the
+/// surrogate keys.
+pub(super) struct FieldPacker(Vec<u8>);
 
 /// A packed field, surrogate key or reason.
 struct PackedField<'a> {
@@ -278,6 +284,39 @@ impl StoredFields {
     }
 }
 
+impl FieldPacker {
+    pub(super) fn new() -> FieldPacker {
+        FieldPacker(Vec::with_capacity(USUAL_BYTES))
+    }
+
+    /// The policies' reason.
+    pub(super) fn detail(&mut self, detail: &str) {
+        self.0.push(DETAIL);
+        put(&mut self.0, detail.as_bytes());
+    }
+
+    /// A field; `None` if it can't be one.
+    pub(super) fn field(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
+        let is_text = |byte: &u8| (*byte >= b' ' && *byte != 0x7f) || *byte == b'\t';
+        let is_name = || PLACES.contains_key(name) || HeaderName::from_bytes(name).is_ok();
+        if !value.iter().all(is_text) || !is_name() {
+            return None;
+        }
+        put_named(&mut self.0, name, value);
+        Some(())
+    }
+
+    /// A surrogate key that policies and groups have given, or one that the response itself has.
+    pub(super) fn tag(&mut self, tag: &str, is_own: bool) {
+        self.0.push(if is_own { OWN_TAG } else { TAG });
+        put(&mut self.0, tag.as_bytes());
+    }
+
+    pub(super) fn packed(self) -> StoredFields {
+        StoredFields(self.0[..].into())
+    }
+}
+
 /// The seconds of a date since 1970. Only of the form that must be sent (RFC 9110 §5.6.7): from the
 /// seconds, such a date can be written again byte by byte.
 fn seconds(value: &[u8]) -> Option<u32> {
@@ -296,6 +335,10 @@ fn date(seconds: u32) -> HttpDate {
 
 /// Appends a field.
 fn put_field(packed: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    put_named(packed, name.as_str().as_bytes(), value);
+}
+
+fn put_named(packed: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     match PLACES.get(name) {
         Some(place) => {
             if let Some(seconds) = seconds(value) {
@@ -307,7 +350,7 @@ fn put_field(packed: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
         }
         None => {
             packed.push(OTHER);
-            put(packed, name.as_str().as_bytes());
+            put(packed, name);
         }
     }
     put(packed, value);

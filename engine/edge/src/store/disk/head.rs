@@ -16,9 +16,9 @@
 //!
 //! A text follows its length in four bytes. Numbers are little-endian.
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 
-use crate::store::fields::StoredFields;
+use crate::store::fields::FieldPacker;
 use crate::store::stored::{BrowserLifetime, StoredHead};
 use tero_semantics::freshness::Freshness;
 use tero_semantics::timestamp::Timestamp;
@@ -108,32 +108,22 @@ pub(super) fn restore(mut saved: &[u8], clocks: ClockPair) -> Option<SavedHead> 
     let freshness = Freshness::restore(&take(saved)?)?.moved(clocks.wall, clocks.steady);
     let site = std::str::from_utf8(text(saved)?).ok()?.into();
     let secondary_key = SecondaryKey::restore(text(saved)?)?;
-    let mut fields = HeaderMap::new();
-    let (mut detail, mut tags, mut own_tags) = (None, Vec::new(), Vec::new());
+    let mut fields = FieldPacker::new();
     while !saved.is_empty() {
         let [kind] = take(saved)?;
         let (name, value) = (text(saved)?, text(saved)?);
-        if kind == FIELD {
-            let name = HeaderName::from_bytes(name).ok()?;
-            fields.append(name, HeaderValue::from_bytes(value).ok()?);
-            continue;
-        }
-        let value = std::str::from_utf8(value).ok()?;
+        let text = || std::str::from_utf8(value).ok();
         match kind {
-            DETAIL => detail = Some(value),
-            TAG => tags.push(value),
-            OWN_TAG => own_tags.push(value),
+            FIELD => fields.field(name, value)?,
+            DETAIL => fields.detail(text()?),
+            TAG => fields.tag(text()?, false),
+            OWN_TAG => fields.tag(text()?, true),
             _ => return None,
         }
     }
     let head = StoredHead {
         status,
-        fields: StoredFields::with_own_tags(
-            &fields,
-            detail,
-            tags.into_iter(),
-            own_tags.into_iter(),
-        ),
+        fields: fields.packed(),
         freshness,
         secondary_key,
         browser_lifetime: match browser {
@@ -178,7 +168,10 @@ fn text<'a>(saved: &mut &'a [u8]) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
     use super::*;
+    use crate::store::fields::StoredFields;
     use crate::store::tests::head_with;
 
     fn clocks(steady: i64, wall: i64) -> ClockPair {
@@ -226,6 +219,61 @@ mod tests {
         let (old, new) = (head.freshness, new.freshness);
         assert_eq!(new.age(new_now), old.age(old_now));
         assert_eq!(new.remaining_secs(new_now), old.remaining_secs(old_now));
+    }
+
+    #[test]
+    fn fields_are_restored_as_they_were_packed() {
+        let fields = HeaderMap::from_iter([
+            (http::header::DATE, HeaderValue::from_static("yesterday")),
+            (
+                HeaderName::from_static("x-own"),
+                HeaderValue::from_bytes(b"a\tb \xe9").unwrap(),
+            ),
+            (http::header::EXPIRES, HeaderValue::from_static("")),
+            (
+                http::header::LAST_MODIFIED,
+                HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"),
+            ),
+        ]);
+        let given = ["a".repeat(300), "b".to_owned()];
+        let tags = given.iter().map(String::as_str);
+        let packed = StoredFields::with_own_tags(&fields, Some("why"), tags, ["own"].into_iter());
+        let (written, weight) = (lines(&packed), packed.weight());
+        let head = StoredHead {
+            fields: packed,
+            ..head_with(&[])
+        };
+        let saved = save(&head, "shop", clocks(0, 0));
+        let fields = restore(&saved, clocks(0, 0)).unwrap().head.fields;
+        assert_eq!((lines(&fields), fields.weight()), (written, weight));
+        assert!(fields.given_tags().eq(given.iter().map(String::as_str)));
+        assert!(fields.own_tags().eq(["own"]) && fields.detail() == Some("why"));
+    }
+
+    #[test]
+    fn fields_that_would_be_others_on_the_wire_are_refused() {
+        for (name, value) in [
+            ("x-a", "b\r\nx-c: d"),
+            ("x-a", "\0"),
+            ("etag", "\n"),
+            ("x a", "b"),
+            ("", "b"),
+            ("etag\r\nx-b", "c"),
+        ] {
+            let mut saved = save(&head_with(&[]), "shop", clocks(0, 0));
+            assert!(restore(&saved, clocks(0, 0)).is_some());
+            put_field(&mut saved, FIELD, name.as_bytes(), value.as_bytes());
+            assert!(
+                restore(&saved, clocks(0, 0)).is_none(),
+                "{name:?} {value:?}"
+            );
+        }
+    }
+
+    fn lines(fields: &StoredFields) -> Vec<u8> {
+        let mut lines = Vec::new();
+        fields.write_lines(&mut lines, &[]);
+        lines
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod country;
 mod decided;
 mod deliver;
 pub mod devices;
+mod disk_hit;
 mod disk_lookup;
 pub mod edge;
 pub mod edge_variants;
@@ -90,6 +91,7 @@ use admit::{RefusedRequest, RequestSource};
 use body::EdgeBody;
 use content::RequestContent;
 use deliver::{BodySource, deliver, deliver_as_sent};
+use disk_lookup::FoundOnDisk;
 use exchange::Exchange;
 use failure::{Failure, NextHopReply};
 use fetch::{Extent, Fetch, FetchResult, TimedResponse, partial};
@@ -420,9 +422,19 @@ fn carry_out_by(
             Progress::Answered(stale(visit, &stored, provenance))
         }
         unanswered => match route_of(visit, unanswered, tier) {
+            Some(Route::Disk) => look_on_disk(visit),
             Some(route) => Progress::Onward(route),
             None => Progress::Answered(only_if_cached(visit)),
         },
+    }
+}
+
+/// Looks on the disk, as far as it needn't be waited for.
+#[inline(never)]
+fn look_on_disk(visit: Visit<'_>) -> Progress {
+    match disk_lookup::find_at_once(visit) {
+        Some(found) => carry_out_from_disk(visit, Some(found)),
+        None => Progress::Onward(Route::Disk),
     }
 }
 
@@ -462,41 +474,56 @@ fn route_of(
 async fn forward(visit: Visit<'_>, route: Route, content: Option<RequestContent>) -> Answer {
     match route {
         Route::Fetch(stale, forward) => fetch(visit, Miss::new(visit, stale, forward)).await,
-        Route::Disk => from_disk(visit).await,
+        Route::Disk => from_disk(visit, content).await,
         Route::Pass(forward, storing) => pass_through(visit, content, forward, storing).await,
         Route::Upgrade => upgrade(visit).await,
         Route::Purge => purge_method::answer(visit).await,
     }
 }
 
-/// Has a disk put back what it has of the key, and decides anew.
-async fn from_disk(visit: Visit<'_>) -> Answer {
-    let restored = disk_lookup::restore(visit).await;
-    let disposition = visit.disposition_of(|| match visit.stored(visit.look()) {
-        StoredMatch::Selected(stored) => StoredMatch::Selected(stored),
-        StoredMatch::Nothing | StoredMatch::OtherVariants => visit.selected(restored),
-    });
-    let outside = match &disposition {
-        Disposition::Serve(stored) if stored.body.is_outside() => Some(Arc::clone(stored)),
-        _ => None,
-    };
-    match carry_out_by(visit, disposition, StoreTier::Disk) {
-        Progress::Answered(answer) => {
-            // It isn't kept in memory, nor are the uses that it counts.
-            if let Some(stored) = outside {
-                record::flush_hits(visit.edge, &Key::new(&visit.exchange.key), &stored);
-            }
-            answer
-        }
+/// Waits for a disk, and decides anew about what it has of the key.
+async fn from_disk(visit: Visit<'_>, content: Option<RequestContent>) -> Answer {
+    let found = disk_lookup::find(visit).await;
+    match carry_out_from_disk(visit, found) {
+        Progress::Answered(answer) => answer,
         Progress::Onward(Route::Fetch(stale, forward)) => {
             fetch(visit, Miss::new(visit, stale, forward)).await
         }
         Progress::Onward(Route::Pass(forward, storing)) => {
-            pass_through(visit, None, forward, storing).await
+            pass_through(visit, content, forward, storing).await
         }
         // A request that was looked up once is looked up again; if not, it is a miss.
-        Progress::Onward(_) => fetch(visit, Miss::new(visit, None, Forward::UriMiss)).await,
+        Progress::Onward(Route::Disk | Route::Upgrade | Route::Purge) => {
+            fetch(visit, Miss::new(visit, None, Forward::UriMiss)).await
+        }
     }
+}
+
+/// Decides anew about what a disk has of the key.
+fn carry_out_from_disk(visit: Visit<'_>, mut found: Option<FoundOnDisk>) -> Progress {
+    if let Some(found) = &mut found
+        && let Some(stored) = found.answer(visit)
+    {
+        return Progress::Answered(passing_hit(visit, &stored));
+    }
+    let kept = found.and_then(|found| found.keep(visit));
+    let disposition = visit.disposition_of(|| match visit.stored(visit.look()) {
+        StoredMatch::Selected(stored) => StoredMatch::Selected(stored),
+        StoredMatch::Nothing | StoredMatch::OtherVariants => visit.selected(kept),
+    });
+    if let Disposition::Serve(stored) = &disposition
+        && stored.body.is_outside()
+    {
+        return Progress::Answered(passing_hit(visit, stored));
+    }
+    carry_out_by(visit, disposition, StoreTier::Disk)
+}
+
+/// A hit of a response that isn't kept in memory, nor are the uses that it counts.
+fn passing_hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
+    let answer = hit(visit, stored, StoreTier::Disk);
+    record::flush_hits(visit.edge, &Key::new(&visit.exchange.key), stored);
+    answer
 }
 
 /// The answer that a policy gives by itself.
@@ -520,11 +547,7 @@ fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>, tier: StoreTier) -> Answe
     use_stored(visit, stored);
     match tier {
         StoreTier::Memory => deliver::hit(visit, stored),
-        StoreTier::Disk => {
-            let provenance = Provenance::stored(Outcome::Hit).of_tier(tier);
-            let source = BodySource::Stored(stored);
-            deliver(visit, source, provenance, visit.exchange.at)
-        }
+        StoreTier::Disk => disk_hit::answer(visit, stored),
     }
 }
 

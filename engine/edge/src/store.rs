@@ -10,6 +10,7 @@
 
 mod admission_segment;
 pub mod disk;
+mod disk_hits;
 mod disk_moves;
 pub mod fields;
 pub mod fill;
@@ -36,6 +37,7 @@ use http::{HeaderMap, HeaderName};
 use crate::run_id::RunId;
 use admission_segment::AdmissionSegment;
 use disk::DiskTier;
+use disk_hits::DiskHits;
 use fill::{FillBudget, FillLimits};
 use index::Index;
 use memory::{AdmissionCounters, Departures, MapEviction, MapMemory, MemoryPlace, bounded_map};
@@ -105,6 +107,8 @@ pub struct Store {
     hasher: SeedableRandomState,
     /// The disks below, if there are any.
     disk: Option<Arc<DiskTier>>,
+    /// What they have answered lately.
+    disk_hits: Option<DiskHits>,
     /// Whether a part was ever stored, and whether a response ever entered `warmed`. On many edges
     /// neither happens, and the look-up is saved. Set before the first one can be found.
     had_parts: AtomicBool,
@@ -177,6 +181,7 @@ impl Store {
             was_reweighed: AtomicBool::new(false),
             key_locks: std::array::from_fn(|_| Mutex::new(())),
             hasher,
+            disk_hits: disk.as_ref().map(|_| DiskHits::new(by_use)),
             disk,
             had_parts: AtomicBool::new(false),
             had_warmed: AtomicBool::new(false),

@@ -55,9 +55,7 @@ pub(super) enum BodySource<'s> {
 pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
     let exchange = visit.exchange;
     let (now, mut provenance) = (exchange.at, Provenance::stored(Outcome::Hit));
-    let is_plain = exchange.parts.method == Method::GET && !exchange.fields.range;
-    // A page of the site would take the place of a head that is written out already.
-    if !is_plain || exchange.is_told_keys || error_pages::intercepts(visit, stored.head.status) {
+    if !is_plain(visit, stored) {
         return deliver(visit, BodySource::Stored(stored), provenance, now);
     }
     let coded = match stored.coded() {
@@ -98,6 +96,27 @@ pub(super) fn hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
     }
 }
 
+/// Whether a hit may be answered with a head that is written out already: all of the response, for a
+/// client that isn't told more.
+#[inline]
+pub(super) fn is_plain(visit: Visit<'_>, stored: &StoredResponse) -> bool {
+    let exchange = visit.exchange;
+    exchange.parts.method == Method::GET
+        && !exchange.fields.range
+        && !exchange.is_told_keys
+        // A page of the site would take its place.
+        && !error_pages::intercepts(visit, stored.head.status)
+}
+
+/// Whether the fields of an answer are read here: by the access log, by a plan that reads a sitemap, and by
+/// the encoder of HTTP/2.
+#[inline]
+pub(super) fn reads_fields(visit: Visit<'_>) -> bool {
+    visit.exchange.connection.is_none()
+        || visit.edge.access_log.is_some()
+        || visit.exchange.parts.version == Version::HTTP_2
+}
+
 /// The answer with a head that stands ready; `None` where the head is not enough.
 fn ready_made(
     visit: Visit<'_>,
@@ -116,11 +135,7 @@ fn ready_made(
         ),
         false => Precondition::Proceed,
     };
-    // The access log reads the fields, and so do a plan that reads a sitemap and the encoder of
-    // HTTP/2.
-    let is_read_by_us = visit.exchange.connection.is_none()
-        || visit.edge.access_log.is_some()
-        || visit.exchange.parts.version == Version::HTTP_2;
+    let is_read_by_us = reads_fields(visit);
     let (status, fields, body) = match precondition {
         Precondition::Proceed if is_read_by_us => (
             stored.head.status,
@@ -182,20 +197,31 @@ fn lines_of_hit(
     coded: Option<CodedBody<'_>>,
     now: Timestamp,
 ) -> Vec<u8> {
+    let provenance = Provenance::stored(Outcome::Hit);
+    lines_as_stored(visit, head, provenance, now)
+        .unwrap_or_else(|| ready_heads::lines_of(&fields_of_hit(visit, head, coded, now)))
+}
+
+/// The lines of a hit whose stored fields stay as they are; `None` if some don't.
+pub(super) fn lines_as_stored(
+    visit: Visit<'_>,
+    head: &StoredHead,
+    provenance: Provenance,
+    now: Timestamp,
+) -> Option<Vec<u8>> {
     let is_edited = head.browser_lifetime != BrowserLifetime::AsSent
         || visit.response_edits().is_some()
         || visit.decided_fields().is_some();
     if is_edited || head.may_be_coded || !head.freshness.is_fresh(now) {
-        return ready_heads::lines_of(&fields_of_hit(visit, head, coded, now));
+        return None;
     }
-    let provenance = Provenance::stored(Outcome::Hit);
     let added = AddedFields {
         age_secs: head.freshness.age(now).as_secs(),
         via: &visit.edge.via,
         cache_status: status_of_stored(visit.exchange, head, provenance, now)
             .write(&visit.edge.name),
     };
-    ready_heads::lines_of_hit(&head.fields, added)
+    Some(ready_heads::lines_of_hit(&head.fields, added))
 }
 
 /// Whether a part holds all that the request asks for (RFC 9111 §3.3): a range, or a condition that
@@ -331,7 +357,7 @@ pub(super) fn deliver(
 
 /// Keeps the policies' reason for the access log, and for those who look on.
 #[cold]
-fn note_reason(visit: Visit<'_>, head: &StoredHead) {
+pub(super) fn note_reason(visit: Visit<'_>, head: &StoredHead) {
     let log = visit.edge.access_log.as_ref();
     let is_told = log.is_some_and(|log| log.has(AccessLogField::PolicyReason));
     if (is_told || visit.edge.live.is_wanted())

@@ -1,9 +1,8 @@
 //! The disk tier: stored responses below the memory, on disks that outlive a restart.
 //!
 //! A look-up that misses memory asks the index of the disk that has the key, which is in memory too. A
-//! response that is there is read, checked against the purges since it was fetched, and put back into
-//! memory; then the request is looked up again, so that everything is decided as for any stored
-//! response. Content that is too large for memory is read from the disk as its client takes it. What
+//! response that is there is read, checked against the purges since it was fetched, and decided about
+//! as any stored response. It goes back into memory, a full one at its second request. Content that is too large for memory is read from the disk as its client takes it. What
 //! leaves memory after a use goes to the disk, as does what is requested a second time, what a plan
 //! has warmed, and content that is too large for memory. One thread for each disk writes, from a queue
 //! that is bounded in bytes: when it is full, nothing waits.
@@ -97,7 +96,7 @@ pub struct DiskFigures {
     pub bytes: u64,
     /// Bytes of memory for the index.
     pub index_bytes: u64,
-    /// Responses that were read and put back into memory.
+    /// Look-ups that it answered.
     pub hits: u64,
     /// Look-ups that found a record which could not be used: purged, damaged, or of another key.
     pub unusable: u64,

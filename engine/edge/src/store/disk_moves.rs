@@ -1,5 +1,5 @@
-//! Responses that move between memory and the disks below: back, when they are asked for, and down,
-//! before the process ends. [`super::memory`] has those that leave memory to make room.
+//! Responses that move between memory and the disks below: back, when they are asked for again, and
+//! down, before the process ends. [`super::memory`] has those that leave memory to make room.
 
 use std::sync::Arc;
 
@@ -8,6 +8,26 @@ use super::variants::{is_out_of_reach, is_same_variant};
 use super::{Key, PurgeWatch, Store, Variants};
 
 impl Store {
+    /// Whether responses of a key that were read from a disk, of so many bytes, go back into memory: it
+    /// has room, or other responses of the key, or a disk answers for the second time within a while.
+    pub fn wants_back(&self, key: &[u8], weight: u64) -> bool {
+        let Some(hits) = &self.disk_hits else {
+            return true;
+        };
+        self.has_room_for(weight) || hits.is_second(key, weight) || self.holds(key)
+    }
+
+    /// A response that was read from a disk and doesn't go back into memory: for one answer. `None` if a
+    /// purge that `purges` has seen meant it.
+    pub fn passing(
+        &self,
+        mut stored: StoredResponse,
+        purges: &PurgeWatch,
+    ) -> Option<Arc<StoredResponse>> {
+        stored.body = stored.body.counted(&self.large);
+        (!purges.is_purged(&stored.head)).then(|| Arc::new(stored))
+    }
+
     /// Puts a response that was read from a disk back into memory, behind those that are there: they came
     /// later. So of several, the newest comes first. Returns it, also where it stays outside: if one is
     /// there that the same requests select, or memory has no room; `None`, and nothing is stored, if a
@@ -18,23 +38,23 @@ impl Store {
         mut stored: StoredResponse,
         purges: &PurgeWatch,
     ) -> Option<Arc<StoredResponse>> {
-        stored.body = stored.body.counted(&self.large);
+        stored.body = stored.body.to_own().counted(&self.large);
         let stored = Arc::new(stored);
-        if stored.body.is_outside() {
-            return (!purges.is_purged(&stored.head)).then_some(stored);
-        }
         {
             let _lock = self.lock(key);
             let held = self.held(key);
             let held = held.iter().flat_map(Variants::all);
             let mut all: Vec<_> = held.map(Arc::clone).collect();
-            if purges.is_purged(&stored.head) {
+            if purges.is_purged(&stored.head)
+                || all.iter().any(|held| is_out_of_reach(&stored, held))
+            {
                 return None;
             }
+            if stored.body.is_outside() {
+                return Some(stored);
+            }
             let is_known = |held: &Arc<StoredResponse>| {
-                is_same_variant(held, &stored)
-                    || is_out_of_reach(&stored, held)
-                    || is_out_of_reach(held, &stored)
+                is_same_variant(held, &stored) || is_out_of_reach(held, &stored)
             };
             if all.len() >= self.config.max_variants || all.iter().any(is_known) {
                 return Some(stored);

@@ -135,13 +135,23 @@ impl Store {
         if self.newcomers.holds(key.as_bytes()) {
             return MemoryPlace::Newcomers;
         }
-        // What has entered isn't all in the map's weight yet.
-        let with_it = self.main.weighted_size() + self.entered.load(Ordering::Relaxed) + weight;
+        let with_it = self.weight_of_main_with(weight);
         if with_it > self.map_memory.main {
             return MemoryPlace::Newcomers;
         }
         self.priming.before_entry(&self.main, with_it);
         MemoryPlace::Main
+    }
+
+    /// The weight of `main` with this much more.
+    fn weight_of_main_with(&self, weight: u64) -> u64 {
+        // What has entered isn't all in the map's weight yet.
+        self.main.weighted_size() + self.entered.load(Ordering::Relaxed) + weight
+    }
+
+    /// Whether `main` has room for this much more without an eviction.
+    pub(super) fn has_room_for(&self, weight: u64) -> bool {
+        self.weight_of_main_with(weight) <= self.map_memory.main
     }
 
     /// Whether `warmed` has room for these variants of `key` without an eviction.

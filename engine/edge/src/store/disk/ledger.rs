@@ -237,6 +237,12 @@ impl PurgeLedger {
         }
     }
 
+    /// Whether a record with this mark is newer than all purges, so that none means it. Of records from
+    /// before the last start, this isn't told.
+    pub(super) fn is_newest(&self, mark: PurgeMark) -> bool {
+        mark.log == self.log && mark.number >= self.last()
+    }
+
     /// What the purges mean for a record with this mark.
     pub(super) fn verdict(&self, subject: &PurgeSubject<'_>, mark: PurgeMark) -> PurgeVerdict {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);

@@ -367,6 +367,46 @@ fn responses_that_come_back_stand_behind_those_that_came_later() {
 }
 
 #[test]
+fn a_response_for_all_requests_does_not_come_back_beside_newer_ones_for_some() {
+    let world = World::new();
+    world.put_and_write("/a", response(b"for all"));
+    let key = key("/a", None);
+    world.store.main.invalidate(&key);
+    world.put("/a", in_language("de"));
+    let (watch, loaded) = (world.watch(&key), world.load(&key));
+    assert_eq!(loaded.len(), 1);
+    for loaded in loaded {
+        let restored = world.store.restore(&key, loaded.response, &watch);
+        assert!(restored.is_none(), "no request selects it any more");
+    }
+}
+
+#[test]
+fn memory_holds_nothing_of_a_buffer_that_was_read_into() {
+    let world = World::new();
+    let body: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+    let body = &body[..100_000];
+    world.put_and_write("/a", response(body));
+    let key = key("/a", None);
+    world.store.main.invalidate(&key);
+    let watch = world.watch(&key);
+    let mut loaded = world.load(&key);
+    let passing = world.store.passing(loaded.remove(0).response, &watch);
+    let passing = passing.unwrap();
+    assert_eq!(passing.body.pieces().len(), 2);
+    assert_eq!(passing.body.pieces().concat(), body);
+    assert!(world.store.peek(key.as_bytes()).is_none());
+    // It counts while a client reads it.
+    assert!(world.store.usage().bytes >= 100_000);
+    drop(passing);
+    assert!(world.store.usage().bytes < 100_000);
+    for loaded in world.load(&key) {
+        let restored = world.store.restore(&key, loaded.response, &watch);
+        assert_eq!(restored.unwrap().body.pieces(), [body]);
+    }
+}
+
+#[test]
 fn several_disks_have_their_shares() {
     let shares = [10, 40, 100];
     let mut counts = [0; 3];

@@ -47,6 +47,8 @@ struct Pieces {
     len: u64,
     /// The content, if it is not in memory.
     outside: Option<Arc<dyn OutsideContent>>,
+    /// Whether it lies in a buffer with other bytes.
+    is_in_buffer: bool,
 }
 
 impl StoredBody {
@@ -83,7 +85,34 @@ impl StoredBody {
             all: Box::default(),
             len: content.length(),
             outside: Some(content),
+            is_in_buffer: false,
         })))
+    }
+
+    /// Content in pieces of a buffer, which has other bytes too and may be used again: not for the
+    /// store.
+    pub(in crate::store) fn in_buffer(pieces: Vec<Bytes>) -> StoredBody {
+        StoredBody(Content::Many(Arc::new(Pieces {
+            len: pieces.iter().map(|piece| piece.len() as u64).sum(),
+            all: pieces.into(),
+            outside: None,
+            is_in_buffer: true,
+        })))
+    }
+
+    /// The same content in memory of its own, for the store.
+    pub(in crate::store) fn to_own(&self) -> StoredBody {
+        match self.is_in_buffer() {
+            true => StoredBody::of(joined(self.pieces(), self.len()), self.len()),
+            false => self.clone(),
+        }
+    }
+
+    fn is_in_buffer(&self) -> bool {
+        match &self.0 {
+            Content::One(_) => false,
+            Content::Many(pieces) => pieces.is_in_buffer,
+        }
     }
 
     /// Whether it is not in memory.
@@ -102,15 +131,20 @@ impl StoredBody {
 
     /// The same content, counted in `large` as long as anybody holds its pieces.
     pub(in crate::store) fn counted(&self, large: &Arc<LargePieces>) -> StoredBody {
-        if self.is_outside() {
+        if self.is_outside() || !self.pieces().iter().any(is_large) {
             return self.clone();
         }
+        let is_in_buffer = self.is_in_buffer();
         let pieces = self.pieces().iter();
-        let counted = pieces.map(|piece| match is_large(piece) {
+        // A piece keeps all of its buffer.
+        let counted = pieces.map(|piece| match is_in_buffer || is_large(piece) {
             true => CountedPiece::new(piece.clone(), large),
             false => piece.clone(),
         });
-        StoredBody::of(counted.collect(), self.len())
+        match is_in_buffer {
+            true => StoredBody::in_buffer(counted.collect()),
+            false => StoredBody::of(counted.collect(), self.len()),
+        }
     }
 
     /// Bytes of its large pieces.
@@ -127,6 +161,7 @@ impl StoredBody {
                 all: pieces.into_iter().chain(last).collect(),
                 len,
                 outside: None,
+                is_in_buffer: false,
             }))),
         }
     }
@@ -370,6 +405,20 @@ mod tests {
         assert_eq!(body.cut(0..1_000)[0].as_ptr(), whole.as_ptr());
         let cut = body.cut(10..12);
         assert!(cut[0] == whole[10..12] && !whole.as_ptr_range().contains(&cut[0].as_ptr()));
+    }
+
+    #[test]
+    fn content_of_a_buffer_is_copied_for_the_store() {
+        let buffer = Bytes::from(vec![7; 3_000]);
+        let pieces = vec![buffer.slice(10..1_000), buffer.slice(1_010..2_000)];
+        let own = StoredBody::in_buffer(pieces).to_own();
+        let [piece] = own.pieces() else {
+            panic!("it is one piece")
+        };
+        assert!(own.len() == 1_980 && piece[..] == [7; 1_980]);
+        assert!(!buffer.as_ptr_range().contains(&piece.as_ptr()));
+        assert_eq!(own.to_own().pieces()[0].as_ptr(), piece.as_ptr());
+        assert!(StoredBody::in_buffer(Vec::new()).to_own().is_empty());
     }
 
     #[test]

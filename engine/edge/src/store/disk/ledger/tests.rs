@@ -50,6 +50,24 @@ fn paths(pattern: &str) -> PurgedThing {
 }
 
 #[test]
+fn a_record_is_newer_than_all_purges_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = fresh(&folder);
+    let base = ledger.last();
+    assert!(ledger.is_newest(mark(&ledger, base)));
+    let other = PurgeMark {
+        log: ledger.log().wrapping_add(1),
+        number: u64::MAX,
+    };
+    assert!(!ledger.is_newest(other), "of another log");
+    let thing = PurgedThing::Hash(LOG_FREE);
+    purge(&ledger, base + 3, PurgeMode::Soft, thing);
+    for (more, is_newest) in [(0, false), (2, false), (3, true), (4, true)] {
+        assert_eq!(ledger.is_newest(mark(&ledger, base + more)), is_newest);
+    }
+}
+
+#[test]
 fn a_purge_means_what_was_written_before_it() {
     use PurgeVerdict::{Current, Gone, Stale};
     let folder = tempfile::tempdir().unwrap();

@@ -15,7 +15,7 @@ use super::{Disk, lock, start_thread, subject};
 use crate::store::stored::{StoredBody, StoredResponse};
 use crate::store::variants::{is_out_of_reach, is_same_variant};
 use tero_state::segments::layout::CHECKSUM_BYTES;
-use tero_state::segments::{ReadError, ReadMode, RecordPlace, StoredRecord};
+use tero_state::segments::{ContentInBuffer, ReadError, ReadMode, RecordPlace, StoredRecord};
 
 /// Threads that read from a disk and may wait for it.
 const READERS: usize = 4;
@@ -157,15 +157,22 @@ impl Disk {
         mode: ReadMode,
         may_take: u64,
     ) -> Result<Option<LoadedResponse>, ReadError> {
-        let record = self.records.read(key, place, mode)?;
+        let record = self.records.read_with_content(key, place, mode)?;
         let clocks = self.clocks();
         let Some(saved) = head::restore(record.head(), clocks) else {
             return Ok(None);
         };
         let mut head = saved.head;
         let mark = PurgeMark::from_bytes(record.header.mark);
-        let subject = subject(key, &head, &saved.site, |bytes| self.records.hash(bytes));
-        match self.ledger.verdict(&subject, mark) {
+        let verdict = match self.ledger.is_newest(mark) {
+            true => PurgeVerdict::Current,
+            false => {
+                let hash = |bytes: &[u8]| self.records.hash(bytes);
+                let subject = subject(key, &head, &saved.site, hash);
+                self.ledger.verdict(&subject, mark)
+            }
+        };
+        match verdict {
             PurgeVerdict::Gone => return Ok(None),
             PurgeVerdict::Stale => head.freshness = head.freshness.made_stale(clocks.steady),
             PurgeVerdict::Current => {}
@@ -183,7 +190,7 @@ impl Disk {
         } else if record.content_len() > may_take {
             return Err(ReadError::WouldWait);
         } else {
-            StoredBody::new(whole_content(&record, mode)?)
+            content_in_memory(record, mode)?
         };
         let response = StoredResponse::new(head, body);
         // Purges from before this process have been taken into account.
@@ -197,6 +204,18 @@ impl Disk {
             response,
             site: saved.site,
         }))
+    }
+}
+
+/// The content of a record: in the buffer that was read into, if it is all there.
+fn content_in_memory(record: StoredRecord, mode: ReadMode) -> Result<StoredBody, ReadError> {
+    match record.into_content()? {
+        Ok(ContentInBuffer { buffer, pieces }) => {
+            let buffer = Bytes::from_owner(buffer);
+            let pieces = pieces.into_iter().map(|place| buffer.slice(place));
+            Ok(StoredBody::in_buffer(pieces.collect()))
+        }
+        Err(record) => Ok(StoredBody::new(whole_content(&record, mode)?)),
     }
 }
 

@@ -153,11 +153,15 @@ impl Model {
             Event::RestoreOverPurge(page) => {
                 let key = key(&Model::path(page), None);
                 let watch = self.world.watch(&key);
-                let loaded = self.world.load(&key);
+                let (loaded, passing) = (self.world.load(&key), self.world.load(&key));
                 self.world.purge(&Model::path(page), PurgeMode::Hard);
                 for loaded in loaded {
                     let restored = self.world.store.restore(&key, loaded.response, &watch);
                     assert!(restored.is_none());
+                }
+                for loaded in passing {
+                    let passing = self.world.store.passing(loaded.response, &watch);
+                    assert!(passing.is_none());
                 }
                 self.purged(usize::from(page)..usize::from(page) + 1, PurgeMode::Hard);
             }

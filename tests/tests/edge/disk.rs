@@ -244,6 +244,110 @@ fn what_memory_has_no_room_for_is_found_on_disk() {
     assert!(edge.metric("tero_disk_hits_total", &[]) > 100.0);
 }
 
+/// How often a disk has answered a look-up.
+fn disk_hits(edge: &Edge) -> f64 {
+    edge.metric("tero_disk_hits_total", &[])
+}
+
+/// Pages of 12 kB, of which 1 MiB of memory holds a third.
+fn many_pages(folder: &Path) -> (Origin, Edge, Vec<String>) {
+    let origin = Origin::start();
+    origin.otherwise(|asked| {
+        let reply = match asked.header("if-none-match") {
+            Some(_) => Reply::status(304).header("Cache-Control", "max-age=3600"),
+            None => Reply::fresh(3_600, asked.target.repeat(2_000)),
+        };
+        reply.header("ETag", "\"1\"").header("Surrogate-Key", "all")
+    });
+    let edge = with_disk(&origin, folder)
+        .cache("memory = \"1MiB\"")
+        .start();
+    let targets: Vec<String> = (0..150).map(|number| format!("/{number:05}")).collect();
+    for target in &targets {
+        edge.get(target);
+        edge.get(target);
+    }
+    edge.settle_disks();
+    (origin, edge, targets)
+}
+
+#[test]
+fn a_full_memory_takes_back_what_is_requested_twice_soon() {
+    let folder = folder();
+    let (origin, edge, targets) = many_pages(folder.path());
+    let asked = origin.total();
+    let is_from_disk = |target: &str| {
+        let answer = edge.get(target);
+        assert_eq!(answer.text(), target.repeat(2_000));
+        let status = answer.header("cache-status").unwrap_or_default();
+        status.contains("detail=\"disk\"")
+    };
+    let mut came_back = 0;
+    for target in &targets {
+        if is_from_disk(target) && is_from_disk(target) {
+            assert!(!is_from_disk(target), "{target} is in memory now");
+            came_back += 1;
+        }
+    }
+    assert!(came_back > 30, "{came_back}");
+    let again = origin.total() - asked;
+    assert!(again < 20, "{again} of 150 were fetched again");
+}
+
+#[test]
+fn a_full_memory_and_the_disk_below_decide_alike() {
+    let folder = folder();
+    let (_origin, edge, targets) = many_pages(folder.path());
+    let before = disk_hits(&edge);
+    let status_of = |answer: &tero_tests::Answer| answer.header("cache-status").unwrap_or_default();
+    // Some pages may be in neither.
+    let is_hit = |answer: &tero_tests::Answer| status_of(answer).starts_with("tero; hit");
+    let mut hits = 0;
+    for (number, target) in targets.iter().enumerate() {
+        let page = target.repeat(2_000);
+        let answer = match number % 4 {
+            0 => edge.send(&get(target).header("If-None-Match", "\"1\"")),
+            1 => edge.send(&get(target).header("Range", "bytes=6-11")),
+            2 => edge.send(&get(target).header("Range", "bytes=0-1,-2")),
+            _ => edge.send(&get(target).header("Cache-Control", "only-if-cached")),
+        };
+        if !is_hit(&answer) {
+            continue;
+        }
+        hits += 1;
+        match number % 4 {
+            0 => assert_eq!((answer.status, answer.text()), (304, String::new())),
+            1 => assert_eq!((answer.status, answer.text()), (206, target.clone())),
+            2 => {
+                let text = answer.text();
+                assert_eq!(answer.status, 206);
+                assert!(text.contains("\r\n\r\n/0\r\n"), "{text}");
+            }
+            _ => assert_eq!((answer.status, answer.text()), (200, page)),
+        }
+    }
+    assert!(hits > 130, "{hits}");
+    assert!(disk_hits(&edge) > before + 60.0);
+    // What is stale is validated, and its new head holds.
+    edge.admin_post("/purge", "{\"tag\": \"all\", \"soft\": true}");
+    let before = disk_hits(&edge);
+    for target in &targets[..60] {
+        let answer = edge.get(target);
+        let status = status_of(&answer);
+        if !status.contains("fwd=uri-miss") {
+            assert!(status.contains("fwd=stale; fwd-status=304"), "{status}");
+        }
+        assert_eq!(answer.text(), target.repeat(2_000));
+        edge.get(target).assert_hit(&target.repeat(2_000));
+    }
+    assert!(disk_hits(&edge) > before + 20.0);
+    edge.admin_post("/purge", "{\"tag\": \"all\"}");
+    for target in &targets {
+        edge.get(target)
+            .assert_forwarded("uri-miss", &target.repeat(2_000));
+    }
+}
+
 #[test]
 fn a_clock_that_was_set_back_makes_what_is_on_disk_stale() {
     let (origin, folder) = (origin(), folder());

@@ -21,8 +21,6 @@ use tero_state::segments::files::FileSystem;
 
 pub(super) use self::table::{PurgeMark, PurgeSubject, PurgeVerdict, PurgedThing};
 
-/// The file is written anew when so many bytes have been added.
-const MAX_APPENDED: u64 = 64 << 20;
 /// Each run's numbers begin so far after the last one that is known: purges that were never answered
 /// may be lost with the power, and their numbers must not be used again.
 const GAP: u64 = 1 << 32;
@@ -155,7 +153,7 @@ impl PurgeLedger {
                 "the file of purges could not be written before",
             ));
         };
-        if ledger.appended > MAX_APPENDED {
+        if ledger.has_grown() {
             return self.replace(&mut written);
         }
         let mut added = things

@@ -25,6 +25,8 @@ const MAGIC: [u8; 16] = *b"TEROPURGES\n\0\0\0\0\x02";
 const SECTOR: usize = 512;
 /// The file grows by so many bytes, so that there is room for a purge on a full disk.
 const GROWTH: usize = 64 << 10;
+/// The file is written anew when as many bytes of lines were added as it had before, and so many at least.
+const MIN_ADDED: u64 = 256 << 10;
 /// Length and checksum of a line.
 const FRAME: usize = 8;
 /// The longest line: a prefix is a URL, which a request's head bounds.
@@ -51,8 +53,9 @@ pub(super) struct LedgerFile {
     at: u64,
     /// The length of the file.
     length: u64,
-    /// Bytes of lines that were added.
-    pub(super) appended: u64,
+    /// The length of the file when it was written, and the bytes of lines that were added.
+    written: u64,
+    added: u64,
     /// Whether anything was changed since the last sync.
     is_dirty: bool,
 }
@@ -90,7 +93,8 @@ impl LedgerFile {
             sector,
             at: at as u64,
             length: whole.len() as u64,
-            appended: 0,
+            written: whole.len() as u64,
+            added: 0,
             is_dirty: false,
         })
     }
@@ -121,8 +125,13 @@ impl LedgerFile {
         self.file.write_all_at(&bytes, self.at)?;
         self.at += end as u64;
         self.sector = sector;
-        self.appended += line.len() as u64;
+        self.added += line.len() as u64;
         Ok(())
+    }
+
+    /// Whether so many lines were added that it is worth writing anew: most may be of no use any more.
+    pub(super) fn has_grown(&self) -> bool {
+        self.added > self.written.max(MIN_ADDED)
     }
 
     /// Writes the first sector anew.

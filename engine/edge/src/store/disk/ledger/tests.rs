@@ -50,6 +50,33 @@ fn paths(pattern: &str) -> PurgedThing {
 }
 
 #[test]
+fn purges_of_the_same_things_leave_the_file_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = fresh(&folder);
+    let base = ledger.last();
+    let mut longest = 0;
+    for number in 1..=25_000 {
+        let thing = PurgedThing::Hash(number % 10);
+        purge(&ledger, base + number, PurgeMode::Hard, thing);
+        if number % 100 == 0 {
+            let length = folder.path().join("purges").metadata().unwrap().len();
+            longest = longest.max(length);
+        }
+    }
+    assert!((256 << 10..=384 << 10).contains(&longest), "{longest}");
+    let (latest, ledger) = (base + 25_000, open(&folder));
+    for (number, verdict) in [
+        (latest - 1, PurgeVerdict::Gone),
+        (latest, PurgeVerdict::Current),
+    ] {
+        assert_eq!(
+            ledger.verdict(&subject(&[0]), mark(&ledger, number)),
+            verdict
+        );
+    }
+}
+
+#[test]
 fn a_record_is_newer_than_all_purges_or_not() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = fresh(&folder);

@@ -10,6 +10,7 @@ mod edit;
 mod patch;
 mod plain;
 mod query;
+mod rule_text;
 mod rules;
 mod rush;
 mod siblings;

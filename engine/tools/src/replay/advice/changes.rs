@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::edit::shown;
+use super::rule_text::shown;
 use super::{ConfigEdit, MAX_PATTERNS, Proposal, StudiedAnswer, hashed, parameters};
 use tero_semantics::timestamp::Timestamp;
 

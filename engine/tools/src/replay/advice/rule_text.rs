@@ -1,0 +1,170 @@
+//! Rules and values in the text of a configuration: where they stand, and what they say instead.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use tero_config::units;
+
+/// The keys of a rule's lifetimes.
+pub(super) const LIFETIMES: [&str; 3] = ["ttl", "inside", "outside"];
+
+/// The keys of a lifetime's parts, where it is a table.
+const PARTS: [&str; 4] = ["business_hours", "otherwise", "inside", "outside"];
+
+/// A text as TOML writes it.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            // A string takes all that is written to it.
+            control if control.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(control));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Whether an inline table has a key.
+pub(super) fn has_key(rule: &str, key: &str) -> bool {
+    value_of(rule, key).is_some()
+}
+
+/// The place of a key's value in an inline table.
+pub(super) fn value_of(rule: &str, key: &str) -> Option<(usize, usize)> {
+    let mut from = 0;
+    while let Some(at) = rule[from..].find(key).map(|at| from + at) {
+        from = at + key.len();
+        let is_whole = rule[..at].ends_with([' ', ',', '{', '\n', '\t'])
+            && rule[from..].trim_start().starts_with('=');
+        if !is_whole {
+            continue;
+        }
+        let start = from + rule[from..].find('=')? + 1;
+        let start = start + (rule[start..].len() - rule[start..].trim_start().len());
+        let mut depth = 0_i32;
+        let mut in_text = false;
+        for (index, byte) in rule.bytes().enumerate().skip(start) {
+            match byte {
+                b'"' => in_text = !in_text,
+                b'{' | b'[' if !in_text => depth += 1,
+                b'}' | b']' if !in_text && depth > 0 => depth -= 1,
+                b'}' | b',' if !in_text && depth == 0 => {
+                    let end = start + rule[start..index].trim_end().len();
+                    return Some((start, end));
+                }
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
+/// A rule whose lifetimes are at least so long; `None` if none of them is a duration.
+pub(super) fn raised(rule: &str, ttl: Duration) -> Option<String> {
+    let mut rule = rule.to_owned();
+    let mut has_duration = false;
+    for key in LIFETIMES {
+        if let Some((start, end)) = value_of(&rule, key) {
+            has_duration |= has_durations(&rule[start..end]);
+            let value = raised_value(&rule[start..end], ttl);
+            rule.replace_range(start..end, &value);
+        }
+    }
+    has_duration.then_some(rule)
+}
+
+/// Whether a lifetime is a duration in quotes, seconds, or a table with one of these.
+fn has_durations(value: &str) -> bool {
+    if value.starts_with('{') {
+        let mut values = PARTS.iter().filter_map(|key| value_of(value, key));
+        return values.any(|(start, end)| has_durations(&value[start..end]));
+    }
+    units::duration(value.trim_matches('"')).is_some() || value.parse::<u64>().is_ok()
+}
+
+/// A lifetime that is at least so long: a duration in quotes, seconds, or a table of these.
+pub(super) fn raised_value(value: &str, least: Duration) -> String {
+    if let Some(duration) = value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'))
+        .and_then(units::duration)
+    {
+        return match duration < least {
+            true => format!("\"{}\"", shown(least)),
+            false => value.to_owned(),
+        };
+    }
+    if let Ok(secs) = value.parse::<u64>() {
+        return secs.max(least.as_secs()).to_string();
+    }
+    if value.starts_with('{') {
+        let mut table = value.to_owned();
+        for key in PARTS {
+            if let Some((start, end)) = value_of(&table, key) {
+                let raised = raised_value(&table[start..end], least);
+                table.replace_range(start..end, &raised);
+            }
+        }
+        return table;
+    }
+    value.to_owned()
+}
+
+/// A copy of a rule for one of its patterns, with a name of its own; the rule itself if it has no
+/// other.
+pub(super) fn with_pattern_alone(rule: &str, pattern: &str) -> String {
+    let Some((key, (start, end))) = ["paths", "match"]
+        .into_iter()
+        .find_map(|key| Some((key, value_of(rule, key)?)))
+    else {
+        return rule.to_owned();
+    };
+    if !rule[start..end].contains(',') {
+        return rule.to_owned();
+    }
+    debug_assert!(rule.contains(key));
+    let mut own = rule.to_owned();
+    own.replace_range(start..end, &format!("[{}]", quoted(pattern)));
+    if let Some((start, end)) = value_of(&own, "name") {
+        let name = own[start..end].trim_matches('"').to_owned();
+        let part: String = pattern
+            .chars()
+            .filter(|char| char.is_ascii_alphanumeric())
+            .take(24)
+            .collect();
+        let part = if part.is_empty() {
+            "home".to_owned()
+        } else {
+            part.to_ascii_lowercase()
+        };
+        own.replace_range(start..end, &format!("\"{name}-{part}\""));
+    }
+    own
+}
+
+/// A rule without one of its patterns; the rule itself if it has no other.
+pub(super) fn without_pattern(rule: &str, pattern: &str) -> String {
+    let quoted = quoted(pattern);
+    let shorter = rule.replacen(&format!("{quoted}, "), "", 1);
+    if shorter == rule {
+        rule.replacen(&format!(", {quoted}"), "", 1)
+    } else {
+        shorter
+    }
+}
+
+/// A duration as the configuration writes it.
+pub(super) fn shown(duration: Duration) -> String {
+    let secs = duration.as_secs();
+    for (unit, name) in [(86_400, "d"), (3_600, "h"), (60, "min")] {
+        if secs >= unit && secs.is_multiple_of(unit) {
+            return format!("{}{name}", secs / unit);
+        }
+    }
+    format!("{secs}s")
+}

@@ -265,7 +265,9 @@ impl TrafficRequests {
         }
         let dice = &mut self.dice;
         match (self.plan.kind, agent.is_crawler) {
-            (SiteKind::Booking, true) => booking::crawl(dice),
+            (SiteKind::Booking, true) => {
+                booking::crawl(dice, booking::SHOPS, |shop| shop.to_string())
+            }
             (SiteKind::Booking, false) => {
                 let shop = booking::shop(dice, minute.age_days);
                 booking::browse(dice, &shop.to_string())

@@ -1,8 +1,8 @@
 //! Synthetic visitors of the sample site: phones, desktops, tablets and crawlers that read pages
 //! over real sockets.
 //!
-//! The popularity of shops follows Zipf's law, and the same seed gives the same visits. Visitors
-//! don't know about the edge: they send what browsers send.
+//! Their visits are those of [`traffic`](crate::traffic), and the same seed gives the same ones.
+//! Visitors don't know about the edge: they send what browsers send.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::shops::SHOPS;
 use crate::dice::Dice;
 use crate::traffic::PageView;
 use crate::traffic::agents::{AGENTS, SiteAgent};
-use crate::traffic::booking::browse;
+use crate::traffic::booking;
 use tero_time::clock::Clock;
 
 /// The most visitors at a time.
@@ -213,26 +213,14 @@ impl Visitor {
 
 /// The requests of one visit, in order.
 fn journey(dice: &mut Dice, agent: &SiteAgent) -> Vec<PageView> {
-    let shop = || SHOPS.iter().enumerate();
-    // Zipf's law: the second shop is half as popular as the first, the third a third.
-    let slug = SHOPS[dice.weighted(shop().map(|(rank, _)| 12_000 / (rank as u32 + 1)))].slug;
+    let count = SHOPS.len() as u64;
+    let slug = |shop| SHOPS[usize::try_from(shop).unwrap_or(0) % SHOPS.len()].slug;
     if agent.is_crawler {
-        crawl(dice)
+        booking::crawl(dice, count, |shop| slug(shop).to_owned())
     } else {
-        browse(dice, slug)
+        let shop = dice.zipf(count);
+        booking::browse(dice, slug(shop))
     }
-}
-
-/// What a crawler fetches: four shops, after what crawlers read first.
-fn crawl(dice: &mut Dice) -> Vec<PageView> {
-    let first = usize::try_from(dice.below(8)).unwrap_or_default();
-    let shops = SHOPS.iter().skip(first).take(4);
-    ["/robots.txt", "/sitemap.xml"]
-        .into_iter()
-        .map(str::to_owned)
-        .chain(shops.map(|shop| format!("/barberias/{}", shop.slug)))
-        .map(|target| PageView::get(target, 0))
-        .collect()
 }
 
 #[cfg(test)]

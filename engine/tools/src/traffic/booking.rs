@@ -88,10 +88,15 @@ fn book(dice: &mut Dice, slug: &str, views: &mut Vec<PageView>) {
     }
 }
 
-/// What a crawler fetches: twenty shops in a row, after what crawlers read first.
-pub(super) fn crawl(dice: &mut Dice) -> Vec<PageView> {
-    let first = dice.below(SHOPS);
-    let shops = (first..first + 20).map(|shop| format!("/barberias/{}", shop % SHOPS));
+/// How many shops a crawler fetches at most.
+const CRAWLED_SHOPS: u64 = 20;
+
+/// What a crawler fetches of a site with so many shops: twenty of them in a row, or all, after what
+/// crawlers read first. `slug` names a shop.
+pub(crate) fn crawl(dice: &mut Dice, count: u64, slug: impl Fn(u64) -> String) -> Vec<PageView> {
+    let first = dice.below(count);
+    let shops = first..first + count.min(CRAWLED_SHOPS);
+    let shops = shops.map(|shop| format!("/barberias/{}", slug(shop % count)));
     ["/robots.txt", "/sitemap.xml"]
         .map(str::to_owned)
         .into_iter()

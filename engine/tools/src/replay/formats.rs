@@ -11,6 +11,7 @@ mod draft;
 pub mod fields;
 mod json;
 mod time;
+mod values;
 mod w3c;
 
 pub use fields::{FieldMap, FieldMapError};

@@ -23,7 +23,7 @@ use super::log::LogReport;
 use super::record::{BadLine, LogRecord, LoggedCache};
 use assumptions::Assumptions;
 use curve::HitCurve;
-use head::request_of;
+use head::RequestMaker;
 use tally::Tally;
 use tero_edge::request::rehearsal::{PlanFigures, RehearsalStage, RehearsalWorld, SentAnswer};
 use tero_edge::store::StoreUsage;
@@ -145,17 +145,18 @@ pub fn simulate<E>(
     let world = Arc::new(Mutex::new(LogWorld::new(settings)));
     let shared = SharedWorld(Arc::clone(&world));
     let mut stage = stage(log.first, Box::new(shared)).map_err(SimulationError::Stage)?;
+    let mut maker = RequestMaker::new(&settings.assumptions);
     while !second.is_empty() {
         for mut record in spread(&mut second) {
             // The rest of a crowded second comes at its end.
             record.at = record.at.max(log.last);
             log.longest_quiet = log.longest_quiet.max(record.at.since(log.last));
             log.last = record.at;
-            rehearse(&mut *stage, &world, &record, settings, &mut log);
+            rehearse(&mut *stage, &world, record, &mut maker, &mut log);
             if log.requests.is_multiple_of(4_096) {
                 tell(SimulationProgress {
                     requests: log.requests,
-                    at: record.at,
+                    at: log.last,
                 });
             }
         }
@@ -180,12 +181,12 @@ pub fn simulate<E>(
 fn rehearse(
     stage: &mut dyn RehearsalStage,
     world: &Mutex<LogWorld>,
-    record: &LogRecord,
-    settings: &SimulationSettings,
+    record: LogRecord,
+    maker: &mut RequestMaker<'_>,
     log: &mut LogSummary,
 ) {
     stage.turn_to(record.at);
-    let Some((head, source)) = request_of(record, &settings.assumptions) else {
+    let Some(target) = maker.sendable(&record) else {
         log.unsendable += 1;
         return;
     };
@@ -198,7 +199,8 @@ fn rehearse(
         bytes: record.content_bytes(),
         is_own: record.cache == Some(LoggedCache::Own),
     };
-    lock(world).hear(record, &settings.assumptions);
+    lock(world).hear(&record);
+    let (head, source) = maker.request(target, record);
     stage.send(head, source, sent);
 }
 

@@ -4,14 +4,24 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, USER_AGENT, VARY};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use super::fields::LogFact;
-use super::time;
+use super::{time, values};
 use crate::replay::record::{LineFault, LinePlace, LogRecord, LoggedCache};
 use tero_semantics::authority::{NamedAuthority, Scheme};
 use tero_semantics::timestamp::Timestamp;
+
+/// Fields whose values are the same in many lines.
+static REPEATED: [HeaderName; 5] = [
+    USER_AGENT,
+    CONTENT_TYPE,
+    CACHE_CONTROL,
+    ACCEPT_ENCODING,
+    VARY,
+];
 
 /// What is known of a line so far.
 #[derive(Debug, Default)]
@@ -195,7 +205,11 @@ fn address(value: &str) -> Option<IpAddr> {
 }
 
 fn insert(fields: &mut HeaderMap, name: &HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+    let value = match REPEATED.contains(name) {
+        true => values::repeated(value),
+        false => HeaderValue::from_bytes(value.as_bytes()).ok(),
+    };
+    if let Some(value) = value {
         fields.insert(name, value);
     }
 }

@@ -82,7 +82,12 @@ impl<'l> LogLines<'l> {
         if is_too_long {
             return Ok(Some(ReadLine::TooLong));
         }
-        Ok(Some(ReadLine::Whole(String::from_utf8_lossy(&self.line))))
+        // `from_utf8_lossy` looks at each character, also where nothing is to be replaced.
+        let line = match std::str::from_utf8(&self.line) {
+            Ok(line) => Cow::Borrowed(line),
+            Err(_) => String::from_utf8_lossy(&self.line),
+        };
+        Ok(Some(ReadLine::Whole(line)))
     }
 }
 

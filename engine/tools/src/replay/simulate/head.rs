@@ -1,4 +1,4 @@
-//! The request that a line of a log tells of.
+//! The requests that lines of a log tell of.
 
 use http::header::{ACCEPT_ENCODING, HOST};
 use http::request::Parts;
@@ -8,27 +8,60 @@ use super::super::record::LogRecord;
 use super::assumptions::Assumptions;
 use tero_edge::request::admit::RequestSource;
 
-/// The request; `None` if it can't be sent as the log has it.
-pub(super) fn request_of(
-    record: &LogRecord,
-    assumptions: &Assumptions,
-) -> Option<(Parts, RequestSource)> {
-    let (mut head, ()) = Request::new(()).into_parts();
-    head.method = record.method.clone();
-    head.version = Version::HTTP_11;
-    head.uri = Uri::try_from(&*record.target).ok()?;
-    head.headers.clone_from(&record.request);
-    let host = HeaderValue::from_str(record.host_or(&assumptions.host)).ok()?;
-    head.headers.insert(HOST, host);
-    if let Some(accepted) = &assumptions.accept_encoding
-        && !head.headers.contains_key(ACCEPT_ENCODING)
-    {
-        head.headers.insert(ACCEPT_ENCODING, accepted.clone());
+/// Makes requests of lines.
+pub(super) struct RequestMaker<'a> {
+    assumptions: &'a Assumptions,
+    /// The last host: most lines have the same.
+    host: Option<HeaderValue>,
+}
+
+/// Target and host of a request, in a form that can be sent.
+pub(super) struct SendableTarget {
+    uri: Uri,
+    host: HeaderValue,
+}
+
+impl RequestMaker<'_> {
+    pub(super) fn new(assumptions: &Assumptions) -> RequestMaker<'_> {
+        RequestMaker {
+            assumptions,
+            host: None,
+        }
     }
-    let source = RequestSource {
-        peer: record.client,
-        scheme: record.scheme_or(assumptions.scheme),
-        ..RequestSource::default()
-    };
-    Some((head, source))
+
+    /// Target and host; `None` if they can't be sent as the log has them.
+    pub(super) fn sendable(&mut self, record: &LogRecord) -> Option<SendableTarget> {
+        let uri = Uri::try_from(&*record.target).ok()?;
+        let host = record.host_or(&self.assumptions.host);
+        let host = match &self.host {
+            Some(known) if known == host => known.clone(),
+            _ => HeaderValue::from_str(host).ok()?,
+        };
+        self.host = Some(host.clone());
+        Some(SendableTarget { uri, host })
+    }
+
+    /// The request to a target.
+    pub(super) fn request(
+        &self,
+        target: SendableTarget,
+        record: LogRecord,
+    ) -> (Parts, RequestSource) {
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.version = Version::HTTP_11;
+        head.uri = target.uri;
+        let source = RequestSource {
+            peer: record.client,
+            scheme: record.scheme_or(self.assumptions.scheme),
+            ..RequestSource::default()
+        };
+        (head.method, head.headers) = (record.method, record.request);
+        head.headers.insert(HOST, target.host);
+        if let Some(accepted) = &self.assumptions.accept_encoding
+            && !head.headers.contains_key(ACCEPT_ENCODING)
+        {
+            head.headers.insert(ACCEPT_ENCODING, accepted.clone());
+        }
+        (head, source)
+    }
 }

@@ -79,12 +79,12 @@ impl LogOrigin {
     }
 
     /// Takes account of what a line says of its URL.
-    pub(super) fn hear(&mut self, record: &LogRecord, assumptions: &Assumptions) {
+    pub(super) fn hear(&mut self, record: &LogRecord) {
         let is_of_origin = record.cache != Some(LoggedCache::Own);
         if !is_of_origin || !matches!(record.method, Method::GET | Method::HEAD) {
             return;
         }
-        let url = url_hash(record.host_or(&assumptions.host), &record.target);
+        let url = url_hash(record.host_or(&self.assumptions.host), &record.target);
         if self.urls.len() >= MAX_URLS && !self.urls.contains_key(&url) {
             self.forgotten += 1;
             return;
@@ -242,7 +242,7 @@ mod tests {
         let assumptions = Assumptions::default();
         let mut origin = LogOrigin::new(&assumptions);
         for record in records {
-            origin.hear(record, &assumptions);
+            origin.hear(record);
         }
         origin.urls.into_values().next()
     }

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::assumptions::Assumptions;
 use super::curve::{CurveSettings, HitCurve};
 use super::origin::LogOrigin;
 use super::tally::Tally;
@@ -38,8 +37,8 @@ impl LogWorld {
     }
 
     /// Takes account of what a line says of its URL.
-    pub(super) fn hear(&mut self, record: &LogRecord, assumptions: &Assumptions) {
-        self.origin.hear(record, assumptions);
+    pub(super) fn hear(&mut self, record: &LogRecord) {
+        self.origin.hear(record);
     }
 
     pub(super) fn into_results(self) -> (Tally, Option<HitCurve>) {

@@ -44,6 +44,9 @@ pub trait RehearsalWorld: Send {
     /// What a next hop answers. Each call is a request to the origin.
     fn ask_origin(&mut self, question: &OriginQuestion<'_>) -> OriginReply;
 
+    /// A next hop's answer has come, and is stored if it may be.
+    fn origin_answered(&mut self, _: &OriginAnswered<'_>) {}
+
     /// A visitor's request is answered.
     fn answered(&mut self, answer: &RehearsedAnswer<'_>);
 
@@ -103,6 +106,19 @@ pub struct OriginReply {
     pub bytes: u64,
     /// How long it takes, to the last byte.
     pub takes: Duration,
+}
+
+/// A request to a next hop whose answer has come.
+#[derive(Debug)]
+pub struct OriginAnswered<'a> {
+    /// The request that went forward.
+    pub exchange: &'a Exchange,
+    /// Who asked.
+    pub asker: OriginAsker,
+    /// Bytes of content that came.
+    pub bytes: u64,
+    /// The response that is stored or validated by it; `None` if it isn't stored.
+    pub stored: Option<&'a Arc<StoredResponse>>,
 }
 
 /// The answer to a visitor's request.

@@ -38,6 +38,18 @@ pub(in crate::request) enum RehearsedResult {
     Failed(Failure),
 }
 
+impl RehearsedResult {
+    /// The response that is stored, or that holds.
+    pub(in crate::request) fn stored(&self) -> Option<&Arc<StoredResponse>> {
+        match self {
+            RehearsedResult::Stored(stored) | RehearsedResult::Revalidated(stored, _) => {
+                Some(stored)
+            }
+            RehearsedResult::NotStored(..) | RehearsedResult::Failed(_) => None,
+        }
+    }
+}
+
 /// What came of a rehearsed fetch, for all that wait for it.
 #[derive(Debug)]
 pub(in crate::request) struct RehearsedEnd {

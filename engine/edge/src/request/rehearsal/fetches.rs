@@ -55,6 +55,7 @@ pub(super) struct FetchUnderWay {
 
 /// A revalidation that no client waits for.
 pub(super) struct RevalidationUnderWay {
+    visit: OwnedVisit,
     fetch: Fetch,
     reply: AssumedReply,
     key: Box<[u8]>,
@@ -262,6 +263,21 @@ impl Rehearsal {
         (assumed, now.saturating_add(reply.takes))
     }
 
+    fn tell_origin_answered(
+        &self,
+        visit: Visit<'_>,
+        asker: OriginAsker,
+        bytes: u64,
+        stored: Option<&Arc<StoredResponse>>,
+    ) {
+        self.world().origin_answered(&OriginAnswered {
+            exchange: visit.exchange,
+            asker,
+            bytes,
+            stored,
+        });
+    }
+
     fn end_fetch(&self, fetching: FetchUnderWay) {
         let FetchUnderWay {
             visit,
@@ -278,6 +294,7 @@ impl Rehearsal {
             news,
         } = fetch.end_rehearsed(reply);
         let (visit, why) = (visit.visit(), miss.forward);
+        self.tell_origin_answered(visit, waiting.asker(), bytes, result.stored());
         match result {
             RehearsedResult::Stored(stored) => {
                 let provenance = Provenance::forwarded(Outcome::Miss, why, reply, Storing::Stored);
@@ -386,6 +403,7 @@ impl Rehearsal {
         let if_changed = fetch.begin_rehearsed();
         let (reply, until) = self.ask(visit, (asker, None), if_changed.as_ref());
         let revalidating = RevalidationUnderWay {
+            visit: visit.to_owned(),
             fetch,
             reply,
             key: visit.exchange.key.as_slice().into(),
@@ -397,16 +415,23 @@ impl Rehearsal {
 
     fn end_revalidation(&self, revalidating: RevalidationUnderWay) {
         let RevalidationUnderWay {
+            visit,
             fetch,
             reply,
             key,
             turn,
         } = revalidating;
+        let bytes = reply.length;
         let RehearsedEnd {
             result,
             reply,
             news,
         } = fetch.end_rehearsed(reply);
+        let asker = match &turn {
+            RevalidationTurn::Background { .. } => OriginAsker::Background,
+            RevalidationTurn::Ahead(_) => OriginAsker::Ahead,
+        };
+        self.tell_origin_answered(visit.visit(), asker, bytes, result.stored());
         if let RevalidationTurn::Ahead(turn) = &turn {
             turn.end(&match result {
                 RehearsedResult::Stored(_) => RevalidationResult::Stored,
@@ -476,6 +501,7 @@ impl Rehearsal {
         } = reply;
         let took = visit.now().since(asked_at);
         visit.exchange.count_origin_status(Some(status), took);
+        self.tell_origin_answered(visit, waiting.asker(), length, None);
         let next_hop = NextHopReply::of(status, &headers, &visit.edge.clock);
         let mut response = Response::new(());
         (*response.status_mut(), *response.headers_mut()) = (status, headers);

@@ -8,7 +8,8 @@ use chrono_tz::Tz;
 
 use tero_edge::request::exchange::Exchange;
 use tero_edge::request::provenance::Provenance;
-use tero_edge::request::rehearsal::{OriginAsker, OriginQuestion, RehearsedAnswer};
+use tero_edge::request::rehearsal::{OriginAnswered, OriginAsker, OriginQuestion, RehearsedAnswer};
+use tero_edge::store::stored::StoredResponse;
 use tero_edge::telemetry::Outcome;
 use tero_edge::telemetry::counters::Traffic;
 use tero_semantics::cache_status::Forward;
@@ -268,18 +269,37 @@ impl Tally {
                 .entry(Arc::clone(&exchange.site.settings.name))
                 .or_default(),
         );
+        count(self.variant_of(exchange));
+        let reason = reason_of(exchange, answer.stored);
+        self.count_reason(reason, count);
+        if self.urls.is_some() {
+            self.count_url(answer, reason);
+        }
+    }
+
+    /// Counts the answer to a request to the origin where its variant and its reason are counted. They
+    /// are known once it has come.
+    pub fn origin_answered(&mut self, answered: &OriginAnswered<'_>) {
+        let OriginAnswered {
+            exchange,
+            asker,
+            bytes,
+            stored,
+        } = *answered;
+        let count = |cell: &mut TrafficCell| cell.origin.count(asker, bytes);
+        count(self.variant_of(exchange));
+        self.count_reason(reason_of(exchange, stored), count);
+    }
+
+    fn variant_of(&mut self, exchange: &Exchange) -> &mut TrafficCell {
         let variant = exchange.decision.variant.as_ref().unwrap_or(&self.none);
-        let variant = Arc::clone(variant);
-        count(named(&mut self.variants, &variant, &self.further));
-        let of_response = answer.stored.and_then(|stored| stored.head.fields.detail());
-        let reason = of_response.or(exchange.decision.reason.as_deref());
-        let reason = reason.unwrap_or(NONE);
+        named(&mut self.variants, variant, &self.further)
+    }
+
+    fn count_reason(&mut self, reason: &str, count: impl FnOnce(&mut TrafficCell)) {
         match self.reasons.get_mut(reason) {
             Some(cell) => count(cell),
             None => count(named(&mut self.reasons, &reason.into(), &self.further)),
-        }
-        if self.urls.is_some() {
-            self.count_url(answer, reason);
         }
     }
 
@@ -368,6 +388,13 @@ impl Tally {
         let day = self.days.entry(self.place.date).or_default();
         &mut day[self.place.hour.min(23)]
     }
+}
+
+/// The reason that policies gave for a response, or for its request.
+fn reason_of<'a>(exchange: &'a Exchange, stored: Option<&'a Arc<StoredResponse>>) -> &'a str {
+    let of_response = stored.and_then(|stored| stored.head.fields.detail());
+    let reason = of_response.or(exchange.decision.reason.as_deref());
+    reason.unwrap_or(NONE)
 }
 
 /// The cell of a name, or that of further ones.

@@ -9,7 +9,7 @@ use super::{SimulationSettings, lock};
 use crate::replay::record::LogRecord;
 use tero_edge::request::refusal::AdmissionRefusal;
 use tero_edge::request::rehearsal::{
-    OriginQuestion, OriginReply, RehearsalWorld, RehearsedAnswer, SentAnswer,
+    OriginAnswered, OriginQuestion, OriginReply, RehearsalWorld, RehearsedAnswer, SentAnswer,
 };
 use tero_edge::store::Key;
 use tero_edge::telemetry::Outcome;
@@ -70,6 +70,10 @@ impl RehearsalWorld for SharedWorld {
         let reply = world.origin.reply(question);
         world.tally.asked_origin(question, reply.bytes);
         reply
+    }
+
+    fn origin_answered(&mut self, answered: &OriginAnswered<'_>) {
+        lock(&self.0).tally.origin_answered(answered);
     }
 
     fn answered(&mut self, answer: &RehearsedAnswer<'_>) {

@@ -24,7 +24,7 @@ use tero_time::zones;
 use tero_tools::replay::advice::{ConfigText, EditRefusal, LogStudy, Proposal, difference};
 use tero_tools::replay::log::{LogOptions, LogReport};
 use tero_tools::replay::simulate::tally::TrafficCell;
-use tero_tools::replay::simulate::{Simulation, SimulationSettings, simulate};
+use tero_tools::replay::simulate::{Simulation, SimulationError, SimulationSettings, simulate};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -328,14 +328,17 @@ impl Advisor<'_> {
 
     fn simulation(&self, config: &Config) -> Result<Simulation, String> {
         let compiler = compiler();
-        let records = self.command.log.open(self.options.clone())?;
+        let mut records = self.command.log.open(self.options.clone())?;
         let stage = |begin, world| EdgeRehearsal::boxed(config, &compiler, begin, world, true);
         // What plans and origins do on a real edge is worth a line in its log. Here it isn't real.
         let quiet = tracing::subscriber::NoSubscriber::default();
-        tracing::subscriber::with_default(quiet, || {
-            simulate(records, &self.settings, stage, &mut |_| {})
+        let simulation = tracing::subscriber::with_default(quiet, || {
+            simulate(&mut records, &self.settings, stage, &mut |_| {})
+        });
+        simulation.map_err(|error| match error {
+            SimulationError::Empty(_) => records.report().emptiness(),
+            error => with_causes(&error),
         })
-        .map_err(|error| with_causes(&error))
     }
 
     /// Says on a terminal what is being simulated.

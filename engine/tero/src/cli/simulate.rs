@@ -26,7 +26,7 @@ use tero_tools::replay::record::{BadLine, LogRecord};
 use tero_tools::replay::simulate::report::report;
 use tero_tools::replay::simulate::text::tables;
 use tero_tools::replay::simulate::{
-    Simulation, SimulationProgress, SimulationSettings, page, simulate,
+    Simulation, SimulationError, SimulationProgress, SimulationSettings, page, simulate,
 };
 
 const EXAMPLE: &str = "\
@@ -140,13 +140,15 @@ impl SimulateCommand {
         {
             return fail(&format!("can't write {}: {error}", path.display()));
         }
-        match self.json {
-            true => print_json(&report),
-            false => print(&tables(&report)),
-        }
+        printed
     }
 
     /// The configuration, and what it is compared with.
+        let printed = match self.json {
+            true => print_json(&report),
+            false => print(&tables(&report)),
+        };
+        // The figures are not lost if the page can't be written.
     fn scenarios(&self) -> Result<Vec<Scenario>, ExitCode> {
         let load = |path: &std::path::Path| match check_file(path, &compiler()) {
             Ok(config) => Ok(config),
@@ -244,8 +246,12 @@ impl SimulateCommand {
             })
         });
         progress.clear();
-        let mut simulation = simulation.map_err(|error| with_causes(&error))?;
-        simulation.log.take_report(records.reader.report());
+        let report = records.reader.report();
+        let mut simulation = simulation.map_err(|error| match error {
+            SimulationError::Empty(_) => report.emptiness(),
+            error => with_causes(&error),
+        })?;
+        simulation.log.take_report(report);
         Ok(simulation)
     }
 }

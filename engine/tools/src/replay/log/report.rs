@@ -9,6 +9,9 @@ use tero_semantics::timestamp::Timestamp;
 /// How many bad lines are kept as samples.
 pub const MAX_BAD_LINE_SAMPLES: usize = 20;
 
+/// How many of them are told of a log that has nothing else.
+const TOLD_BAD_LINES: usize = 5;
+
 /// The share of bad lines from which a forecast is not to be trusted without a look at them.
 const MAX_BAD_SHARE: f64 = 0.01;
 
@@ -84,36 +87,52 @@ impl LogReport {
         self.faults.values().sum()
     }
 
+    /// Why a log has no request that can be used: what is wrong with its lines, and with which.
+    pub fn emptiness(&self) -> String {
+        let faults = self.faults_told();
+        if faults.is_empty() {
+            return "the log has no request: it is empty".to_owned();
+        }
+        let mut told = format!("the log has no request that can be used ({faults})");
+        for bad in self.samples.iter().take(TOLD_BAD_LINES) {
+            told.push_str(&format!("\n  {bad}"));
+        }
+        told + "\n`--format` and `--fields` say what lines don't tell by themselves"
+    }
+
+    fn faults_told(&self) -> String {
+        let faults = self.faults.iter();
+        let faults: Vec<String> = faults
+            .map(|(fault, count)| format!("{fault}: {count}"))
+            .collect();
+        faults.join(", ")
+    }
+
     /// What makes a result that is drawn from this log doubtful, in sentences: how it was read, and what
-    /// it covers.
+    /// it covers. They begin in lower case, without a full stop.
     pub fn warnings(&self) -> Vec<String> {
         if self.requests == 0 {
-            return vec!["The log has no request.".to_owned()];
+            return vec!["the log has no request".to_owned()];
         }
         let mut warnings = self.doubts();
         let bad = self.bad_lines() - self.broken_files;
         if bad > 0 && bad as f64 > MAX_BAD_SHARE * (self.requests + bad) as f64 {
-            let faults: Vec<String> = self
-                .faults
-                .iter()
-                .map(|(fault, count)| format!("{fault} {count}"))
-                .collect();
             warnings.push(format!(
-                "{bad} of {} lines could not be used ({}).",
+                "{bad} of {} lines could not be used ({})",
                 self.lines,
-                faults.join(", ")
+                self.faults_told()
             ));
         }
         if let (Some(first), Some(last)) = (self.first, self.last)
             && last.since(first).as_secs() < 2 * DAY_SECS
         {
             warnings.push(
-                "The log covers less than two days: it can't tell how days differ, and the cache begins it empty."
+                "the log covers less than two days: it can't tell how days differ, and the cache begins it empty"
                     .to_owned(),
             );
         }
         if self.without_bytes == self.requests {
-            warnings.push("The log has no lengths: bytes can't be told.".to_owned());
+            warnings.push("the log has no lengths: bytes can't be told".to_owned());
         }
         warnings
     }
@@ -124,25 +143,25 @@ impl LogReport {
         let mut warnings = Vec::new();
         if self.broken_files > 0 {
             warnings.push(format!(
-                "{} of {} files could not be read to the end: their other requests are missing.",
+                "{} of {} files could not be read to the end: their other requests are missing",
                 self.broken_files, self.files
             ));
         }
         if self.faults.contains_key("out of order") {
             warnings.push(
-                "Some lines are far out of order and were left out: if the log joins those of several servers, name \
-                 their files one by one."
+                "some lines are far out of order and were left out: if the log joins those of several servers, name \
+                 their files one by one"
                     .to_owned(),
             );
         }
         if self.mixed_files > 0 {
             warnings.push(format!(
-                "{} of {} files have lines of several formats.",
+                "{} of {} files have lines of several formats",
                 self.mixed_files, self.files
             ));
         }
         if self.without_user_agent == self.requests {
-            warnings.push("The log has no `User-Agent`: all devices count as unknown.".to_owned());
+            warnings.push("the log has no `User-Agent`: all devices count as unknown".to_owned());
         }
         warnings
     }

@@ -221,7 +221,7 @@ fn mixed_formats_and_faults_are_counted() {
     }
     let (paths, _, report) = read(vec![("a", Vec::new())], LogOptions::default());
     assert!(paths.is_empty());
-    assert_eq!(report.warnings(), ["The log has no request."]);
+    assert_eq!(report.warnings(), ["the log has no request"]);
 }
 
 #[test]

@@ -23,6 +23,9 @@ const WEEKDAYS: [&str; 7] = [
     "Sunday",
 ];
 
+/// How many pages a plan fetches, none of which is used, before a forecast asks why.
+const MANY_UNUSED_PAGES: u64 = 20;
+
 /// The share of lines that can't be used above which a forecast is warned of.
 const MANY_BAD_LINES: f64 = 0.01;
 
@@ -238,7 +241,8 @@ fn warnings(simulation: &Simulation, opening: Option<u8>) -> Vec<String> {
     let bad: u64 = log.bad_lines.values().sum();
     if ratio(bad, bad + log.requests).is_some_and(|share| share > MANY_BAD_LINES) {
         warnings.push(format!(
-            "{bad} lines can't be used, more than 1 of 100: what they tell is missing"
+            "{bad} {} can't be used, more than 1 of 100: what they tell is missing",
+            if bad == 1 { "line" } else { "lines" }
         ));
     }
     let refused: u64 = tally.refused.values().sum();
@@ -270,6 +274,13 @@ fn warnings(simulation: &Simulation, opening: Option<u8>) -> Vec<String> {
             "nothing was asked for {} days: only the first {} of them are rehearsed",
             log.longest_quiet.as_secs() / DAY_SECS,
             LONGEST_QUIET.as_secs() / DAY_SECS
+        ));
+    }
+    let unused = simulation.plans.iter();
+    for plan in unused.filter(|plan| plan.used == 0 && plan.fetched >= MANY_UNUSED_PAGES) {
+        warnings.push(format!(
+            "the plan {} fetches {} pages, and the log has no request for any of them: do its pages have the host of the log's requests?",
+            plan.name, plan.fetched
         ));
     }
     if tally.forgotten_urls > 0 {

@@ -18,9 +18,11 @@ mod loader;
 mod push;
 pub mod record;
 mod repeated_error;
+pub mod shelf;
 mod sites;
 mod thread;
 mod trials;
+mod version_name;
 mod version_set;
 mod version_store;
 

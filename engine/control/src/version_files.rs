@@ -17,7 +17,7 @@ use tero_state::dir::{DirError, StateDir};
 use tero_state::trusted;
 
 /// The largest record, in bytes.
-const MAX_RECORD_BYTES: u64 = 1 << 20;
+pub(crate) const MAX_RECORD_BYTES: u64 = 1 << 20;
 
 /// Why a content or a record can't be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::added::AddedPolicy;
 use super::error::RolloutError;
 use super::guard::{self, GuardWindow};
-use super::record::{AddedRecord, CONFIGURATION, PolicyRecord, Version};
+use super::record::{AddedRecord, PolicyRecord, Version};
 use super::repeated_error::RepeatedError;
+use super::version_name::version_named;
 use tero_config as config;
 use tero_config::{Config, OriginAddress, ShieldSource};
 use tero_edge::request::shadow::ShadowTally;
@@ -368,37 +369,7 @@ impl PolicyVersions {
     /// # Errors
     /// [`RolloutError::UnknownVersion`]
     pub fn version(&self, text: &str) -> Result<Version, RolloutError> {
-        if text == CONFIGURATION {
-            return Ok(Version::Configured);
-        }
-        let number: Option<u64> = text.parse().ok();
-        let mut versions = self.record.versions.iter();
-        if let Some(version) = versions.find(|version| Some(version.number) == number) {
-            return Ok(Version::Pushed(version.digest.clone()));
-        }
-        let versions = self.record.versions.iter();
-        let meant: Vec<&str> = versions
-            .clone()
-            .map(|version| version.digest.as_str())
-            .filter(|digest| !text.is_empty() && digest.starts_with(text))
-            .collect();
-        let problem = match meant.as_slice() {
-            [digest] => return Ok(Version::Pushed((*digest).to_owned())),
-            [] => "is not a version",
-            _ => "may mean several versions",
-        };
-        let known = versions
-            .map(|version| {
-                let digest = version.digest.get(..12).unwrap_or(&version.digest);
-                format!("{} ({digest})", version.number)
-            })
-            .chain([CONFIGURATION.to_owned()]);
-        Err(RolloutError::UnknownVersion {
-            policy: self.config.name.to_string(),
-            version: text.escape_debug().to_string(),
-            problem,
-            known: known.collect::<Vec<_>>().join(", "),
-        })
+        version_named(&self.record, &self.config.name, text)
     }
 }
 

@@ -1,11 +1,14 @@
 //! `tero simulate`: the forecast of a configuration over an access log, without a server.
 
+mod changes;
+
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -14,9 +17,10 @@ use super::config_args::ConfigArgs;
 use super::log_args::LogArgs;
 use super::serve::with_causes;
 use super::{colours, fail, print, print_json, report as mistakes, used_wrongly};
-use tero_config::units;
-use tero_config::{Config, ModuleSource};
+use changes::{with_memory, with_module};
+use tero_config::Config;
 use tero_control::rehearsal::EdgeRehearsal;
+use tero_control::rollout::shelf::VersionShelf;
 use tero_policy_host::check::check_file;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
@@ -35,6 +39,7 @@ Examples:
   tero simulate shop.toml --log logs/*.gz --html forecast.html
   tero simulate --log access.log --against new.toml
   tero simulate --log access.log --policy hours=new.wasm --without-warming
+  tero simulate --log access.log --base hours=3 --policy hours=4
   tero simulate --log access.log --memory 256MiB,1GiB,4GiB --curve
   tero simulate --log access.log --assume 'cache-control=/img/*: max-age=600'
 
@@ -61,9 +66,16 @@ pub(super) struct SimulateCommand {
     /// Another configuration to compare with
     #[arg(long, value_name = "FILE")]
     against: Vec<PathBuf>,
-    /// Compares with another module of a policy; may be repeated
+    /// Compares with another module of a policy: a file, builtin:NAME, or a version in the state
+    /// directory by its number or digest; may be repeated
     #[arg(long, value_name = "NAME=MODULE")]
     policy: Vec<String>,
+    /// The module of a policy in the simulation that others are compared with; may be repeated
+    #[arg(long, value_name = "NAME=MODULE")]
+    base: Vec<String>,
+    /// Takes the versions that decide from the state directory, as the edge does
+    #[arg(long)]
+    state: bool,
     /// Compares with the same without warming plans
     #[arg(long)]
     without_warming: bool,
@@ -135,6 +147,11 @@ impl SimulateCommand {
             first.curve = with_curve.curve;
         }
         let report = report(&results, &settings.assumptions, self.opening);
+        let printed = match self.json {
+            true => print_json(&report),
+            false => print(&tables(&report)),
+        };
+        // The figures are not lost if the page can't be written.
         if let Some(path) = &self.html
             && let Err(error) = std::fs::write(path, page(&report))
         {
@@ -144,11 +161,6 @@ impl SimulateCommand {
     }
 
     /// The configuration, and what it is compared with.
-        let printed = match self.json {
-            true => print_json(&report),
-            false => print(&tables(&report)),
-        };
-        // The figures are not lost if the page can't be written.
     fn scenarios(&self) -> Result<Vec<Scenario>, ExitCode> {
         let load = |path: &std::path::Path| match check_file(path, &compiler()) {
             Ok(config) => Ok(config),
@@ -157,24 +169,25 @@ impl SimulateCommand {
                 Err(ExitCode::FAILURE)
             }
         };
-        let base = load(self.config.path())?;
+        let file = load(self.config.path())?;
+        let (name, base) = self.base(&file)?;
         let scenario = |name: String, config: Config| Scenario {
             name,
             config,
             with_plans: true,
         };
-        let mut all = vec![scenario(base.file.to_string(), base.clone())];
+        let mut all = vec![scenario(name, base.clone())];
         for path in &self.against {
             all.push(scenario(path.display().to_string(), load(path)?));
         }
         for change in &self.policy {
-            let config =
-                with_module(base.clone(), change).map_err(|message| used_wrongly(&message))?;
+            let config = with_module(base.clone(), &file, change)
+                .map_err(|problem| used_wrongly(&format!("--policy {change}: {problem}")))?;
             all.push(scenario(change.clone(), config));
         }
         for size in &self.memory {
-            let config =
-                with_memory(base.clone(), size).map_err(|message| used_wrongly(&message))?;
+            let config = with_memory(base.clone(), size)
+                .map_err(|problem| used_wrongly(&format!("--memory {size}: {problem}")))?;
             all.push(scenario(format!("memory {size}"), config));
         }
         if self.without_warming {
@@ -184,6 +197,26 @@ impl SimulateCommand {
             });
         }
         Ok(all)
+    }
+
+    /// The configuration that the others are compared with, and its name.
+    fn base(&self, file: &Config) -> Result<(String, Config), ExitCode> {
+        let mut name = file.file.to_string();
+        let mut base = file.clone();
+        if self.state {
+            let shelf = VersionShelf::of(file)
+                .ok_or_else(|| used_wrongly("--state: the configuration has no state directory"))?;
+            base = shelf
+                .deciding()
+                .map_err(|error| fail(&with_causes(&error)))?;
+            name.push_str(" with its state directory");
+        }
+        for change in &self.base {
+            base = with_module(base, file, change)
+                .map_err(|problem| used_wrongly(&format!("--base {change}: {problem}")))?;
+            name = format!("{name}, {change}");
+        }
+        Ok((name, base))
     }
 
     /// How the log is read and rehearsed.
@@ -256,38 +289,6 @@ impl SimulateCommand {
     }
 }
 
-/// The configuration with another module of a policy.
-fn with_module(mut config: Config, change: &str) -> Result<Config, String> {
-    let (name, module) = change
-        .split_once('=')
-        .ok_or_else(|| format!("--policy {change}: it is NAME=MODULE"))?;
-    let mut policies = config.policies.iter_mut();
-    let policy = policies
-        .find(|policy| &*policy.name == name)
-        .ok_or_else(|| format!("--policy {change}: no policy has the name {name}"))?;
-    policy.module = match module.strip_prefix("builtin:") {
-        Some(name) => ModuleSource::Builtin(name.to_owned()),
-        None => ModuleSource::File(module.into()),
-    };
-    Ok(config)
-}
-
-/// The configuration with another size of the memory; the parts of it keep their shares.
-fn with_memory(mut config: Config, size: &str) -> Result<Config, String> {
-    let memory = units::size(size.trim())
-        .filter(|memory| *memory >= 1 << 20)
-        .ok_or_else(|| format!("--memory {size}: it is a size from 1MiB on"))?;
-    let cache = &mut config.cache;
-    let part = |of: u64| {
-        u64::try_from(u128::from(of) * u128::from(memory) / u128::from(cache.memory.max(1)))
-            .unwrap_or(memory)
-    };
-    (cache.fill_memory, cache.warm_memory) = (part(cache.fill_memory), part(cache.warm_memory));
-    cache.max_object = cache.max_object.min(memory / 2).max(1);
-    cache.memory = memory;
-    Ok(config)
-}
-
 /// A log that tells how much of it was read.
 struct WatchedLog {
     reader: LogReader<'static>,
@@ -331,7 +332,7 @@ impl ProgressBar<'_> {
             return;
         }
         self.told = now;
-        let took = now.since(self.began).as_secs();
+        let took = now.since(self.began);
         let line = progress_line(self.title, so_far.requests, self.read.get(), took);
         let _ = write!(io::stderr(), "\r\x1b[K{line}");
     }
@@ -344,7 +345,7 @@ impl ProgressBar<'_> {
 }
 
 /// A bar of 20 places, the share of the log that was read, and the seconds that are left.
-fn progress_line(title: &str, requests: u64, read: Option<(u64, u64)>, took_secs: u64) -> String {
+fn progress_line(title: &str, requests: u64, read: Option<(u64, u64)>, took: Duration) -> String {
     let mut line = format!("{title}  {requests} requests");
     if let Some((read, total)) = read.filter(|(_, total)| *total > 0) {
         let done = usize::try_from(read * 20 / total).unwrap_or(20).min(20);
@@ -355,8 +356,9 @@ fn progress_line(title: &str, requests: u64, read: Option<(u64, u64)>, took_secs
             ".".repeat(20 - done),
             read * 100 / total
         );
-        if let Some(left) = (took_secs * total.saturating_sub(read)).checked_div(read) {
-            let _ = write!(line, ", {left} s left");
+        if read > 0 {
+            let left = took.as_secs_f64() * total.saturating_sub(read) as f64 / read as f64;
+            let _ = write!(line, ", {:.0} s left", left.ceil());
         }
     }
     line
@@ -369,24 +371,17 @@ mod tests {
     #[test]
     fn progress_says_how_long_it_will_take() {
         assert_eq!(
-            progress_line("1 of 2: a", 500, Some((25, 100)), 3),
+            progress_line("1 of 2: a", 500, Some((25, 100)), Duration::from_secs(3)),
             "1 of 2: a  500 requests  [#####...............] 25 %, 9 s left"
         );
-        assert_eq!(progress_line("a", 5, None, 3), "a  5 requests");
-        assert_eq!(progress_line("a", 5, Some((0, 0)), 3), "a  5 requests");
-    }
-
-    #[test]
-    fn parts_of_the_memory_keep_their_shares() {
-        let text =
-            "[[site]]\nname = \"a\"\nhosts = [\"a.example\"]\norigins = [\"http://127.0.0.1:1\"]";
-        let config = Config::parse(text, "tero.toml", std::path::Path::new("")).unwrap();
-        let before = config.cache.clone();
-        let half = with_memory(config.clone(), "256MiB").unwrap().cache;
-        assert_eq!(half.memory, 256 << 20);
-        assert_eq!(half.warm_memory * 2, before.warm_memory);
-        assert_eq!(half.fill_memory * 2, before.fill_memory);
-        assert!(with_memory(config.clone(), "1B").is_err());
-        assert!(with_module(config, "hours=x.wasm").is_err());
+        assert_eq!(progress_line("a", 5, None, Duration::ZERO), "a  5 requests");
+        assert_eq!(
+            progress_line("a", 5, Some((0, 0)), Duration::ZERO),
+            "a  5 requests"
+        );
+        assert_eq!(
+            progress_line("a", 5, Some((10, 100)), Duration::from_millis(100)),
+            "a  5 requests  [##..................] 10 %, 1 s left"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::process::Output;
 
 use super::{origin, rules};
 use crate::program::{Serving, assert_code, configuration, err, out, run};
-use serde_json::json;
+use serde_json::{Value, json};
 use tero_admin_api::{Mistake, Problem, ReloadResponse};
 use tero_tests::{Origin, toml_string};
 
@@ -55,6 +55,74 @@ impl Desk {
         std::fs::write(&path, content).unwrap();
         path
     }
+}
+
+#[test]
+fn versions_in_the_state_directory_are_compared_by_a_forecast() {
+    let desk = Desk::start();
+    let pushed = [("one", 150), ("two", 600)].map(|(name, ttl)| {
+        let settings = desk.file("new.json", &rules(name, ttl).to_string());
+        let settings = settings.display().to_string();
+        let push = ["policy", "push", "builtin:json-rules", "--name", "rules"];
+        let said = desk.good(&[&push[..], &["--settings", &settings]].concat());
+        said.trim().rsplit(' ').next().unwrap().to_owned()
+    });
+    let lines: String = (0..60)
+        .map(|minute| {
+            format!(
+                "10.0.0.1 - - [24/Nov/2026:{:02}:{:02}:00 -0300] \"GET /a HTTP/1.1\" 200 9 \"-\" \"x\"\n",
+                9 + minute / 30,
+                minute % 30 * 2,
+            )
+        })
+        .collect();
+    let log = desk.file("access.log", &lines).display().to_string();
+    let config = desk.serving.folder.path().join("tero.toml");
+    let config = config.display().to_string();
+    let simulate = |arguments: &[&str]| {
+        run(&[&["simulate", &config, "--log", &log, "--json"], arguments].concat())
+    };
+    let figures = |arguments: &[&str]| -> Vec<(String, f64)> {
+        let told = simulate(arguments);
+        assert_code(&told, 0);
+        let report: Value = serde_json::from_str(&out(&told)).unwrap();
+        let scenarios = report["scenarios"].as_array().unwrap().iter();
+        let figures = scenarios.map(|one| {
+            let name = one["name"].as_str().unwrap().to_owned();
+            (name, one["total"]["hit_rate"].as_f64().unwrap())
+        });
+        figures.collect()
+    };
+
+    let second = format!("rules={}", pushed[1]);
+    let compared = figures(&["--policy", "rules=1", "--policy", &second]);
+    let [(_, zero), (first_name, first), (second_name, two)] = &compared[..] else {
+        panic!("{compared:?}")
+    };
+    assert_eq!((first_name.as_str(), second_name), ("rules=1", &second));
+    assert!(
+        *zero == 0.0 && (0.4..0.6).contains(first) && *two > 0.7,
+        "{compared:?}"
+    );
+
+    let compared = figures(&["--base", "rules=2", "--policy", "rules=configuration"]);
+    assert!(
+        compared[0].0.ends_with("tero.toml, rules=2"),
+        "{compared:?}"
+    );
+    assert_eq!((compared[0].1, compared[1].1), (*two, 0.0));
+
+    desk.good(&["policy", "activate", "rules", "2"]);
+    assert_eq!(figures(&["--state"])[0].1, *two);
+    assert_eq!(figures(&[])[0].1, 0.0);
+
+    let unknown = simulate(&["--policy", "rules=999999999"]);
+    assert_code(&unknown, 2);
+    let told = err(&unknown);
+    assert!(
+        told.contains("`999999999` is not a version of `rules`; its versions are 1 ("),
+        "{told}"
+    );
 }
 
 #[test]

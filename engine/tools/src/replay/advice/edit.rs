@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::plain::{is_plain_host, is_plain_name, is_plain_pattern};
 use super::rule_text::{
     LIFETIMES, has_key, quoted, raised, raised_value, shown, value_of, with_pattern_alone,
-    without_pattern,
+    without_entry, without_pattern,
 };
 use super::rules::SiteInText;
 
@@ -298,16 +298,25 @@ impl ConfigText {
     }
 
     /// Takes a pattern out of a rule about devices of the site's policies.
+    /// No variant names the pattern any more. A variant that names no other goes.
     fn without_variants(&self, pattern: &str) -> Result<Option<String>, EditRefusal> {
-        let rule = self.rule(pattern, |rule| has_key(rule, "devices"))?;
-        let Some(Range { start, end }) = rule else {
-            return Ok(None);
-        };
-        let rule = &self.text[start..end];
-        let changed = without_pattern(rule, pattern);
-        // The only pattern of a rule: to remove the rule is for a person.
-        Ok((changed != rule)
-            .then(|| format!("{}{changed}{}", &self.text[..start], &self.text[end..])))
+        let mut edited = self.clone();
+        while let Some(place) = edited.rule(pattern, |rule| has_key(rule, "devices"))? {
+            let text = &edited.text;
+            let (start, end) = (place.start, place.end);
+            let rule = &text[start..end];
+            let changed = without_pattern(rule, pattern);
+            let shorter = match changed != rule {
+                true => Some(format!("{}{changed}{}", &text[..start], &text[end..])),
+                false => without_entry(text, place),
+            };
+            match shorter {
+                // Each time the text gets shorter, so this comes to an end.
+                Some(shorter) if shorter.len() < text.len() => edited.text = shorter,
+                _ => return Ok(None),
+            }
+        }
+        Ok((edited.text != self.text).then_some(edited.text))
     }
 
     fn with_table(&self, name: &str, keys: &[(String, String)]) -> Option<String> {

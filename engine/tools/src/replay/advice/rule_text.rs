@@ -1,6 +1,7 @@
 //! Rules and values in the text of a configuration: where they stand, and what they say instead.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::time::Duration;
 
 use tero_config::units;
@@ -155,6 +156,31 @@ pub(super) fn without_pattern(rule: &str, pattern: &str) -> String {
         rule.replacen(&format!(", {quoted}"), "", 1)
     } else {
         shorter
+    }
+}
+
+/// A text without an inline table that stands in a list, or with its key in another table; `None` if it
+/// stands elsewhere.
+pub(super) fn without_entry(text: &str, place: Range<usize>) -> Option<String> {
+    let is_bare = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-');
+    let before = text[..place.start].trim_end();
+    let start = match before.strip_suffix('=') {
+        None => place.start,
+        Some(key) => key.trim_end().trim_end_matches(is_bare).len(),
+    };
+    let before = text[..start].trim_end();
+    let after = text[place.end..].trim_start();
+    if let Some(next) = after.strip_prefix(',') {
+        let is_within = before.ends_with(['{', '[', ',']);
+        let next = next.trim_start_matches([' ', '\n', '\t', '\r']);
+        return is_within.then(|| format!("{}{next}", &text[..start]));
+    }
+    let is_last = after.starts_with(['}', ']']);
+    let rest = &text[place.end..];
+    match before.strip_suffix(',') {
+        Some(before) if is_last => Some(format!("{before}{rest}")),
+        None if is_last && before.ends_with(['{', '[']) => Some(format!("{before}{rest}")),
+        _ => None,
     }
 }
 

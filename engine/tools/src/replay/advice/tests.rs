@@ -348,8 +348,15 @@ fn the_rule_of_another_site_is_not_changed() {
             site: "b".to_owned(),
         };
         assert_eq!(refusal, expected);
-        assert!(ConfigText::new(&shared, "b").with(edit).is_ok());
     }
+    // The first rule for a pattern decides; a variant of any of its policies would be left.
+    let of_b = ConfigText::new(&shared, "b");
+    assert!(of_b.with(&edits[0]).is_ok());
+    let shared_with_a = EditRefusal::Shared {
+        policy: "one".to_owned(),
+        site: "a".to_owned(),
+    };
+    assert_eq!(of_b.with(&edits[1]), Err(shared_with_a));
     // A site without a policy gets a route of its own, whatever the others' rules name.
     let none = ConfigText::new(&two_sites(""), "b");
     let routed = none.with(&edits[0]).unwrap();
@@ -361,6 +368,38 @@ fn the_rule_of_another_site_is_not_changed() {
     assert_eq!(none.with(&edits[1]), Err(EditRefusal::Elsewhere));
     // Its own route names the pattern already.
     assert_eq!(routed.with(&edits[0]), Err(EditRefusal::Elsewhere));
+}
+
+#[test]
+fn no_variant_is_left_where_devices_get_the_same() {
+    let mobile = r#"mobile = { devices = ["mobile"], paths = ["/", "/img/*"] }"#;
+    let tablet = r#"tablet = { devices = ["tablet"], paths = ["/img/*"] }"#;
+    let left = r#"mobile = { devices = ["mobile"], paths = ["/"] }"#;
+    let of = |variants: &str| {
+        let old =
+            r#"variants = [{ name = "mobile", devices = ["mobile"], paths = ["/", "/img/*"] }]"#;
+        assert!(CONFIG.contains(old));
+        CONFIG.replace(old, &format!("variants = {variants}"))
+    };
+    for (variants, expected) in [
+        (format!("{{ {mobile}, {tablet} }}"), format!("{{ {left} }}")),
+        (format!("{{ {tablet}, {mobile} }}"), format!("{{ {left} }}")),
+        (
+            format!("[{{ {mobile} }}, {{ {tablet} }}]"),
+            format!("[{{ {left} }}, {{ }}]"),
+        ),
+        (
+            r#"[{ devices = ["tv"], paths = ["/img/*"] }, { devices = ["bot"], paths = ["/a"] }]"#
+                .to_owned(),
+            r#"[{ devices = ["bot"], paths = ["/a"] }]"#.to_owned(),
+        ),
+    ] {
+        let pattern = "/img/*".to_owned();
+        let edited = ConfigText::new(&of(&variants), "site")
+            .with(&ConfigEdit::NoVariants { pattern })
+            .unwrap();
+        assert_eq!(edited.as_str(), of(&expected), "{variants}");
+    }
 }
 
 /// A request of the log, answered with the same content.

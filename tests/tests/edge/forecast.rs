@@ -355,6 +355,10 @@ fn forecast_is_what_a_real_edge_does_with_the_same_requests() {
         "origin: {foreseen} foreseen, {} in truth",
         truth.origin
     );
+    for rows in [&scenario.sites, &scenario.variants, &scenario.reasons] {
+        let of_rows: u64 = rows.iter().map(|row| row.origin_requests).sum();
+        assert_eq!(of_rows, foreseen, "{rows:?}");
+    }
     let warmed: u64 = scenario.plans.iter().map(|plan| plan.fetched).sum();
     assert_eq!((warmed, scenario.plans[0].runs), (truth.warmed, 2));
     assert!(
@@ -541,6 +545,7 @@ fn the_command_tells_figures_assumptions_and_what_can_not_be_read() {
             "/nowhere/access.log",
         ),
         (vec!["--log", &config], 1, "no request that can be used"),
+        (vec!["--log", &config], 1, "tero.toml:2: unknown format"),
     ] {
         let ran = run(&[vec!["simulate", &config], arguments].concat());
         assert_code(&ran, code);

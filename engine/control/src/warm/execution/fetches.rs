@@ -106,6 +106,9 @@ impl RunFetches<'_> {
             }
             let next = now.saturating_add(wait.unwrap_or_default());
             tokio::select! {
+                // What a fetch has told counts for the next one. And a rehearsal is to be the same each
+                // time: without it, the order is drawn by lot.
+                biased;
                 Some(end) = self.under_way.join_next() => self.end(end, clock.now()),
                 () = clock.sleep_until(next), if wait.is_some() => {}
             }

@@ -14,12 +14,12 @@ pub struct EventsResponse {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventReport {
-    /// Counts from 1 when the edge starts.
+    /// Counts from 1, through restarts where there is a state directory.
     pub number: u64,
     /// What is wrong.
     #[cfg_attr(
         feature = "schema",
-        schemars(extend("enum" = ["origin_down", "site_without_origin", "errors_rise", "hit_rate_falls", "policy_off", "canary_rolled_back", "certificate_ends", "calendar_ends", "warming_failed", "purge_lags", "reload_refused"]))
+        schemars(extend("enum" = ["origin_down", "site_without_origin", "errors_rise", "hit_rate_falls", "policy_off", "canary_rolled_back", "certificate_ends", "calendar_ends", "warming_failed", "purge_lags", "reload_refused", "upgrade_failed"]))
     )]
     pub kind: String,
     /// `page` is to be looked at now, `ticket` in working hours.

@@ -1,14 +1,19 @@
 //! Looks at the edge for what an operator must know, and passes on what has changed: to the log, and to
 //! the webhooks.
 
+mod memory;
 mod sources;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::events::{EventChange, EventLog};
 use crate::webhooks::Webhooks;
+use tero_edge::server::ShutdownStage;
 
+pub(crate) use memory::EventMemory;
 pub(crate) use sources::EventSources;
 
 /// How often the edge is looked at.
@@ -20,12 +25,25 @@ pub(crate) struct EventWatch {
     pub(crate) log: Arc<EventLog>,
     pub(crate) sources: EventSources,
     pub(crate) webhooks: Arc<Webhooks>,
+    pub(crate) memory: EventMemory,
 }
 
 impl EventWatch {
-    /// Looks again and again, and tells the webhooks.
-    pub(crate) async fn run(&self) {
+    /// Looks again and again, and tells the webhooks, once the edge serves: until then, a process
+    /// before it may do so. It goes on with the events that were saved.
+    pub(crate) async fn run(&self, mut stages: watch::Receiver<ShutdownStage>) {
+        let serves = stages.wait_for(|stage| *stage >= ShutdownStage::Running);
+        if serves.await.is_err() {
+            return;
+        }
+        let now = self.sources.clock().now();
+        self.memory.restore(&self.log, &self.webhooks, now).await;
         tokio::join!(self.look(), self.webhooks.run());
+    }
+
+    /// Saves what has changed.
+    pub(crate) async fn save(&self) {
+        self.memory.save(&self.log, &self.webhooks).await;
     }
 
     async fn look(&self) {
@@ -36,6 +54,7 @@ impl EventWatch {
                 note(&change);
                 self.webhooks.take(&change);
             }
+            self.save().await;
         }
     }
 }

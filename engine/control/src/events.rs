@@ -46,6 +46,8 @@ pub enum IncidentKind {
     PurgeLags,
     /// The last reload was refused, and the old configuration stays.
     ReloadRefused,
+    /// The successor of the last upgrade could not take over, and this process serves on.
+    UpgradeFailed,
 }
 
 /// How much an event matters.
@@ -69,7 +71,7 @@ impl Severity {
 
 impl IncidentKind {
     /// Every kind.
-    pub const ALL: [IncidentKind; 11] = [
+    pub const ALL: [IncidentKind; 12] = [
         IncidentKind::OriginDown,
         IncidentKind::SiteWithoutOrigin,
         IncidentKind::ErrorsRise,
@@ -81,6 +83,7 @@ impl IncidentKind {
         IncidentKind::WarmingFailed,
         IncidentKind::PurgeLags,
         IncidentKind::ReloadRefused,
+        IncidentKind::UpgradeFailed,
     ];
 
     /// Its name in metrics, logs and answers.
@@ -97,6 +100,7 @@ impl IncidentKind {
             IncidentKind::WarmingFailed => "warming_failed",
             IncidentKind::PurgeLags => "purge_lags",
             IncidentKind::ReloadRefused => "reload_refused",
+            IncidentKind::UpgradeFailed => "upgrade_failed",
         }
     }
 
@@ -135,7 +139,7 @@ pub(crate) struct Finding {
 /// Something that an operator must know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRecord {
-    /// Counts from 1 when the edge starts.
+    /// Counts from 1, through restarts where there is a state directory.
     pub number: u64,
     /// What is wrong.
     pub kind: IncidentKind,
@@ -222,6 +226,26 @@ impl EventLog {
         changes.extend(state.resolve(now));
         state.forget();
         changes
+    }
+
+    /// Goes on with the events of a process before, the oldest first. Conditions of those that are not
+    /// over have to be seen again within [`CALM`], else they are over.
+    pub(crate) fn restore(&self, events: &[EventRecord], now: Timestamp) {
+        let mut state = self.state();
+        for event in events {
+            state.next = state.next.max(event.number);
+            state.events.push_back(event.clone());
+            if event.resolved.is_none() {
+                let seen = SeenCondition {
+                    began: event.began,
+                    last: now,
+                    text: event.text.clone(),
+                    number: Some(event.number),
+                };
+                state.seen.insert((event.kind, event.subject.clone()), seen);
+            }
+        }
+        state.forget();
     }
 
     /// The events, the latest first.
@@ -425,6 +449,31 @@ mod tests {
             open[&IncidentKind::PolicyOff],
             (MAX_OPEN - KEPT_FOR_PAGES) as u64
         );
+    }
+
+    #[test]
+    fn a_process_goes_on_with_the_events_of_the_one_before() {
+        let before = EventLog::default();
+        let both = [
+            (IncidentKind::PolicyOff, "hours"),
+            (IncidentKind::WarmingFailed, "morning"),
+        ];
+        changes(&before, &both, 0);
+        changes(&before, &both[..1], 100);
+        changes(&before, &[], 110);
+        let mut events = before.events();
+        events.reverse();
+        let log = EventLog::default();
+        log.restore(&events, at(500));
+        assert_eq!(log.events(), before.events());
+        assert_eq!(log.open()[&IncidentKind::PolicyOff], 1);
+        // The same event goes on, and is not told again; then it is over.
+        assert_eq!(changes(&log, &both[..1], 505), Vec::<String>::new());
+        assert_eq!(changes(&log, &both[1..], 565).len(), 2);
+        let shown = log.events().into_iter();
+        let shown = shown.map(|event| (event.number, event.resolved));
+        let resolved = [(3, None), (2, Some(at(0))), (1, Some(at(505)))];
+        assert_eq!(shown.collect::<Vec<_>>(), resolved);
     }
 
     #[test]

@@ -129,6 +129,8 @@ pub struct Handover {
     timeout: Mutex<Duration>,
     one_at_a_time: Mutex<()>,
     is_under_way: AtomicBool,
+    /// Whether the last successor could not take over.
+    has_failed: AtomicBool,
     /// The successor, until it has taken over or failed.
     candidate: Mutex<Option<Child>>,
 }
@@ -146,6 +148,7 @@ impl Handover {
             timeout: Mutex::new(parts.timeout),
             one_at_a_time: Mutex::default(),
             is_under_way: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
             candidate: Mutex::default(),
         })
     }
@@ -153,6 +156,11 @@ impl Handover {
     /// Whether changes would be lost: a successor reads the state, or serves already.
     pub(crate) fn is_under_way(&self) -> bool {
         self.is_under_way.load(Ordering::Acquire)
+    }
+
+    /// Whether the last successor could not take over.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
     }
 
     /// Keeps upgrades from beginning as long as it is held: what a successor has read must not change.
@@ -191,6 +199,7 @@ impl Handover {
         self.counts.save_now(&self.edge);
         self.hold_state(true);
         let result = self.try_launch(launch);
+        self.has_failed.store(result.is_err(), Ordering::Relaxed);
         match &result {
             Ok(successor) => tracing::info!(
                 process = successor.process,

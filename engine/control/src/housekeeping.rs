@@ -63,7 +63,7 @@ pub struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Starts the thread. When the edge stops, the thread saves what was counted once more and ends.
+    /// Starts the thread. When the edge stops, the thread saves what was counted and the events once more and ends.
     ///
     /// # Errors
     /// If the thread or its runtime can't be created.
@@ -78,6 +78,7 @@ impl Housekeeping {
     }
 
     async fn run(self, mut stages: watch::Receiver<ShutdownStage>) {
+        let serving = stages.clone();
         let chores = async {
             tokio::join!(
                 self.mark_expiring(),
@@ -86,7 +87,7 @@ impl Housekeeping {
                 self.check_origins(),
                 self.fold_hours(),
                 self.keep_disks(),
-                self.watch_events(),
+                self.watch_events(serving),
                 self.certificates.follow_files(),
                 self.certificates.tell_expiring()
             )
@@ -97,6 +98,9 @@ impl Housekeeping {
             _ = chores => {}
         }
         self.counts.save(&self.edge).await;
+        if let Some(events) = &self.events {
+            events.save().await;
+        }
     }
 
     /// Checks the origins of all sites that are due.
@@ -133,9 +137,9 @@ impl Housekeeping {
         }
     }
 
-    async fn watch_events(&self) {
+    async fn watch_events(&self, stages: watch::Receiver<ShutdownStage>) {
         if let Some(events) = &self.events {
-            events.run().await;
+            events.run(stages).await;
         }
     }
 

@@ -20,7 +20,7 @@ use crate::cluster::bus::FleetQuestion;
 use crate::cluster::fleet::{Fleet, FleetParts};
 use crate::cluster::plan_turns::told_pages;
 use crate::data::{DataError, DataTables};
-use crate::event_watch::{EventSources, EventWatch};
+use crate::event_watch::{EventMemory, EventSources, EventWatch};
 use crate::events::EventLog;
 use crate::handover::{
     Handover, HandoverParts, HeldSockets, Launch, Predecessor, PredecessorError, Successor,
@@ -269,6 +269,7 @@ pub fn serve_on_terms(
     let warmer = make_warmer(&config, &edge, memory)?;
     let (rollout, rollout_thread) = loaded.start(&edge).map_err(start("the thread of trials"))?;
     let events = Arc::new(EventLog::default());
+    let event_memory = EventMemory::new(state_dir.as_ref());
     let webhooks = Arc::new(Webhooks::new(
         config.server.name.clone(),
         edge.clock.clone(),
@@ -332,11 +333,13 @@ pub fn serve_on_terms(
                 rollout: Arc::clone(&rollout),
                 warmer: Arc::clone(&warmer),
                 reloader: Arc::clone(&reloader),
+                handover: Arc::clone(&handover),
                 certificates: Arc::clone(&certificates),
                 orders: orders.clone(),
                 samples: Mutex::default(),
             },
             webhooks: Arc::clone(&webhooks),
+            memory: event_memory,
         }),
     };
     let fleet = cluster.as_ref().map(|(cluster, _)| {

@@ -25,6 +25,7 @@ use crate::events::{EventChange, EventLog, EventRecord};
 use crate::outgoing::tls_connector;
 use queue::WebhookQueue;
 use tero_config::Webhook;
+use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
 /// How often it is looked what is due.
@@ -105,6 +106,30 @@ impl Webhooks {
         for queue in self.queues().iter_mut() {
             queue.take(change);
         }
+    }
+
+    /// Goes on with events of a process before, the oldest first, of which each webhook has told
+    /// these.
+    pub(crate) fn restore(
+        &self,
+        events: &[EventRecord],
+        told: &BTreeMap<String, Vec<u64>>,
+        now: Timestamp,
+    ) {
+        for queue in self.queues().iter_mut() {
+            let told = told
+                .get(&*queue.settings.name)
+                .map_or(&[][..], Vec::as_slice);
+            queue.restore(events, told, now);
+        }
+    }
+
+    /// The numbers of the events of which each webhook has told the beginning, but not the end.
+    pub(crate) fn told(&self) -> BTreeMap<String, Vec<u64>> {
+        let queues = self.queues();
+        let told = queues.iter();
+        told.map(|queue| (queue.settings.name.to_string(), queue.told()))
+            .collect()
     }
 
     /// What became of the messages, by webhook.

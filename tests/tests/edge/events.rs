@@ -164,6 +164,34 @@ fn a_reload_that_is_applied_ends_the_event_of_one_that_was_refused() {
 }
 
 #[test]
+fn a_restart_goes_on_with_the_events() {
+    let (origin, hook) = (Origin::start(), hook());
+    let folder = tempfile::tempdir().unwrap();
+    let builder = telling(&origin, &hook, "format = \"json\"").state_dir(folder.path());
+    let edge = builder.start();
+    assert_ne!(edge.admin_post("/reload", "").status, 200);
+    edge.advance_until(60, || {
+        edge.metric("tero_webhook_messages_total", &["result=\"sent\""]) == 1.0
+    });
+    let before = events(&edge).remove(0);
+    drop(edge);
+    // The new process has read its configuration: what was wrong is over.
+    let edge = builder.start();
+    edge.advance_until(300, || messages(&hook).len() == 2);
+    let end = &messages(&hook)[1]["events"][0];
+    assert_eq!(
+        (&end["state"], &end["number"]),
+        (&Value::from("resolved"), &Value::from(before.number))
+    );
+    let after = events(&edge);
+    assert_eq!(after.len(), 1, "{after:?}");
+    assert!(after[0].resolved_unix_secs.is_some());
+    // Further events count on.
+    assert_ne!(edge.admin_post("/reload", "").status, 200);
+    edge.advance_until(60, || events(&edge)[0].number == before.number + 1);
+}
+
+#[test]
 fn a_webhook_that_is_added_by_a_reload_is_told() {
     let (origin, hook) = (Origin::start(), hook());
     let edge = Edge::before(&origin).start();

@@ -401,6 +401,11 @@ fn a_successor_that_fails_leaves_the_old_one_serving() {
     fails_with(&line, "not ready within");
     std::fs::remove_file(&program).unwrap();
     fails_with(&line, "can't be started");
+    eventually("operators are told", || {
+        let events = Request::new("GET", "/events").host("localhost");
+        let events = Client::connect(line.admin).send(&events);
+        events.text().contains("upgrade_failed")
+    });
     link(&program, Path::new(env!("CARGO_BIN_EXE_tero-under-test")));
     line.upgrade();
     Client::connect(plain)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::acme::CertificateOrders;
 use crate::certificates::CertificateUpkeep;
 use crate::events::{Finding, IncidentKind};
+use crate::handover::Handover;
 use crate::reload::Reloader;
 use crate::rollout::Rollout;
 use crate::warm::Warmer;
@@ -41,6 +42,7 @@ pub(crate) struct EventSources {
     pub(crate) rollout: Arc<Rollout>,
     pub(crate) warmer: Arc<Warmer>,
     pub(crate) reloader: Arc<Reloader>,
+    pub(crate) handover: Arc<Handover>,
     pub(crate) certificates: Arc<CertificateUpkeep>,
     pub(crate) orders: Option<Arc<CertificateOrders>>,
     /// What was counted at the last looks, by site.
@@ -85,6 +87,10 @@ impl EventSources {
             let text =
                 "the configuration was refused, and the old one stays: `tero check` says why";
             found.push(finding(IncidentKind::ReloadRefused, "configuration", text));
+        }
+        if self.handover.has_failed() {
+            let text = "the program could not take over from this process, which serves on: the log says why";
+            found.push(finding(IncidentKind::UpgradeFailed, "program", text));
         }
         found
     }

@@ -135,6 +135,30 @@ impl WebhookQueue {
         }
     }
 
+    /// Goes on with events of a process before, of which it has told these: their ends are told, and
+    /// the beginnings of others that go on.
+    pub(crate) fn restore(&mut self, events: &[EventRecord], told: &[u64], now: Timestamp) {
+        for event in events {
+            match (told.contains(&event.number), event.resolved) {
+                (true, None) => drop(self.told.insert(event.number, now)),
+                (true, Some(_)) => self.wait(EventNote::Resolved(event.clone())),
+                (false, None) => self.wait(EventNote::Told(event.clone())),
+                (false, Some(_)) => {}
+            }
+        }
+    }
+
+    /// The numbers of the events of which it has told the beginning, but not the end.
+    pub(crate) fn told(&self) -> Vec<u64> {
+        let notes = self.waiting.iter().chain(&self.under_way);
+        let ends = notes.filter(|note| matches!(note, EventNote::Resolved(_)));
+        let ends = ends.map(|note| note.event().number);
+        let mut told: Vec<u64> = self.told.keys().copied().chain(ends).collect();
+        told.sort_unstable();
+        told.dedup();
+        told
+    }
+
     /// Has a note wait for a message. If too many do, the one that matters least is left out.
     fn wait(&mut self, note: EventNote) {
         if self.settings.severity == WebhookSeverity::Page && !note.is_of_page() {
@@ -366,6 +390,32 @@ mod tests {
         queue.take(&resolved(1, IncidentKind::PolicyOff));
         assert_eq!(message(&mut queue, &[], 3_700), [("resolved", 1)]);
         assert_eq!(message(&mut queue, &[], 100_000), []);
+    }
+
+    #[test]
+    fn a_restart_goes_on_with_what_was_told() {
+        let mut before = queue("");
+        let kind = IncidentKind::PolicyOff;
+        for number in 1..=3 {
+            before.take(&told(number, kind));
+        }
+        message(&mut before, &[], 0);
+        before.take(&told(4, kind));
+        // Its end waits when the process ends.
+        before.take(&resolved(1, kind));
+        assert_eq!(before.told(), [1, 2, 3]);
+        let ended = |number| EventRecord {
+            resolved: Some(at(1)),
+            ..event(number, kind)
+        };
+        let events = [ended(1), ended(2), event(3, kind), event(4, kind)];
+        let mut after = queue("remind = \"1h\"");
+        after.restore(&events, &before.told(), at(10));
+        let open = [event(3, kind), event(4, kind)];
+        let first = [("resolved", 1), ("resolved", 2), ("told", 4)];
+        assert_eq!(message(&mut after, &open, 10), first);
+        let reminders = [("goes_on", 3), ("goes_on", 4)];
+        assert_eq!(message(&mut after, &open, 3_610), reminders);
     }
 
     #[test]

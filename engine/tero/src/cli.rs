@@ -43,6 +43,7 @@ mod upgrade;
 mod warm;
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
@@ -187,12 +188,22 @@ fn colours() -> bool {
 /// Writes `text` to standard output. A reader that closes it early (`tero … | head`) is not a
 /// failure.
 fn print(text: &str) -> ExitCode {
+    match print_next(text) {
+        ControlFlow::Continue(()) => ExitCode::SUCCESS,
+        ControlFlow::Break(code) => code,
+    }
+}
+
+/// Writes `text` to standard output, for a command that goes on to print. It ends where its
+/// reader has gone, or where writing fails.
+fn print_next(text: &str) -> ControlFlow<ExitCode> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            fail(&format!("can't write to standard output: {error}"))
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ControlFlow::Break(ExitCode::SUCCESS)
         }
-        _ => ExitCode::SUCCESS,
+        Err(error) => ControlFlow::Break(fail(&format!("can't write to standard output: {error}"))),
     }
 }
 

@@ -1,8 +1,11 @@
 //! `tero tail` and `tero top` against a running edge.
 
-use tero_tests::{Origin, Reply, get};
+use std::io::Read as _;
+use std::process::Stdio;
 
-use crate::program::{Serving, assert_code, configuration, run};
+use tero_tests::{Origin, Reply, eventually, get};
+
+use crate::program::{Serving, assert_code, configuration, run, tero};
 
 fn serving() -> (Origin, Serving) {
     let origin = Origin::start();
@@ -48,6 +51,35 @@ fn tail_shows_requests_as_they_are_answered() {
     );
     let request: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(request["outcome"], "hit");
+}
+
+/// A command that prints on and on ends once nothing reads on: `tero tail | head -n 1`.
+fn assert_ends_with_its_reader(serving: &Serving, arguments: &[&str]) {
+    let admin = format!("http://{}", serving.admin_address());
+    let mut command = tero(&[arguments, &["--admin", &admin]].concat());
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut reader = child.stdout.take().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || reader.read_exact(&mut [0; 1]).unwrap());
+        let mut code = None;
+        eventually("the command ends", || {
+            serving.client().send(&get("/a"));
+            code = child.try_wait().unwrap();
+            code.is_some()
+        });
+        assert_eq!(
+            code.and_then(|ended| ended.code()),
+            Some(0),
+            "{arguments:?}"
+        );
+    });
+}
+
+#[test]
+fn a_command_that_prints_on_ends_with_its_reader() {
+    let (_origin, serving) = serving();
+    assert_ends_with_its_reader(&serving, &["tail", "--json"]);
+    assert_ends_with_its_reader(&serving, &["stats", "--watch", "1"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `tero stats`: hit rates of a running edge by site, variant and local hour.
 
 use std::io::IsTerminal as _;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table};
 
 use super::admin_client::{AdminArgs, AdminClient};
-use super::{fail, print, shown, used_wrongly};
+use super::{fail, print_next, shown, used_wrongly};
 use tero_admin_api::endpoints::Stats;
 use tero_admin_api::{
     Answer as _, HitFigures, OutcomeCounts, SiteStats, StatsRequest, StatsResponse,
@@ -79,9 +80,11 @@ impl StatsCommand {
             } else {
                 format!("{clear}{}", tables(&stats))
             };
-            let printed = print(&shown);
+            if let ControlFlow::Break(code) = print_next(&shown) {
+                return code;
+            }
             let Some(secs) = self.watch else {
-                return printed;
+                return ExitCode::SUCCESS;
             };
             std::thread::sleep(Duration::from_secs(secs));
         }

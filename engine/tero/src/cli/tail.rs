@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat};
 use clap::Args;
 
 use super::admin_client::{AdminArgs, AdminClient};
-use super::{fail, print, used_wrongly};
+use super::{fail, print_next, used_wrongly};
 use tero_admin_api::{Answer as _, LiveEvent, LiveQuestion, RequestReport};
 
 const EXAMPLE: &str = "\
@@ -16,8 +16,9 @@ Examples:
   tero tail --site shop --path '/api/*' --outcome miss
   tero tail --policy hours --json | jq -r .reason
 
-Exit code: 0 if the edge ended the stream or so many requests were shown, 1 if
-it can't be reached, 2 if the command is used wrongly.";
+Exit code: 0 if the edge ended the stream, so many requests were shown, or the
+reader of the output has gone; 1 if the edge can't be reached, 2 if the command
+is used wrongly.";
 
 /// Shows requests of a running edge as they are answered, with the reasons
 #[derive(Debug, Args)]
@@ -68,12 +69,16 @@ impl TailCommand {
             let LiveEvent::Request(request) = event else {
                 return ControlFlow::Continue(());
             };
-            printed = print(&match self.json {
+            let shown = print_next(&match self.json {
                 true => request.to_text(),
                 false => line(&request),
             });
+            if let ControlFlow::Break(code) = shown {
+                printed = code;
+                return ControlFlow::Break(());
+            }
             left -= 1;
-            match left > 0 && printed == ExitCode::SUCCESS {
+            match left > 0 {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
             }

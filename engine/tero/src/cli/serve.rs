@@ -290,11 +290,47 @@ fn reload(server: &Server) {
     }
 }
 
-/// An error and its causes, in one line.
+/// An error and its causes, in one line. A cause that it names itself is not repeated.
 pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    std::iter::once(error.to_string())
-        .chain(causes.map(ToString::to_string))
-        .collect::<Vec<_>>()
-        .join(": ")
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::fmt;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Failure(&'static str, io::Error);
+
+    impl fmt::Display for Failure {
+        fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str(self.0)
+        }
+    }
+
+    impl Error for Failure {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.1)
+        }
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let told = |said| with_causes(&Failure(said, io::Error::other("the disk is full")));
+        assert_eq!(
+            told("/a can't be written"),
+            "/a can't be written: the disk is full"
+        );
+        assert_eq!(told("/a: the disk is full"), "/a: the disk is full");
+    }
 }

@@ -63,7 +63,8 @@ pub struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Starts the thread. When the edge stops, the thread saves what was counted and the events once more and ends.
+    /// Starts the thread. When the edge stops, the thread saves what was counted and the events once
+    /// more and ends.
     ///
     /// # Errors
     /// If the thread or its runtime can't be created.

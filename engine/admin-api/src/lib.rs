@@ -106,8 +106,9 @@ pub use trials::{
 };
 pub use upgrade::UpgradeResponse;
 pub use warm::{
-    CancelWarmResponse, DryRunPage, PageFailure, RunState, RunTrigger, RunValue, StartWarmRequest,
-    StartWarmResponse, WarmPlanReport, WarmPlansResponse, WarmRunReport, WarmRunsResponse,
+    CancelWarmResponse, DryRunPage, FleetRunNode, FleetRunReport, PageFailure, RunState,
+    RunTrigger, RunValue, StartWarmRequest, StartWarmResponse, WarmPlanReport, WarmPlansResponse,
+    WarmRunReport, WarmRunsResponse,
 };
 
 /// The OpenAPI document of the interface, as it is served.

@@ -147,6 +147,56 @@ pub struct WarmRunReport {
     /// The first pages that a dry run would fetch, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub would_fetch: Vec<DryRunPage>,
+    /// What all nodes of the fleet have done, if they share the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetRunReport>,
+}
+
+/// A run that the nodes of a fleet share. Each page counts once, at the node that fetched it first, and the
+/// report is the same at all of them. What lies at one node, the counts beside `fleet` say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FleetRunReport {
+    /// The node that planned.
+    pub planned_by: String,
+    /// To be fetched.
+    pub planned: u64,
+    /// Fetched and stored.
+    pub fetched: u64,
+    /// Stored before, and fresh to the end of the window: left alone.
+    pub fresh: u64,
+    /// Fetched, but not storable.
+    pub not_stored: u64,
+    /// Not answered, or with an error, also when tried again.
+    pub failed: u64,
+    /// Tried again, since the origin had too much to do.
+    pub retried: u64,
+    /// Bytes of content fetched.
+    pub bytes: u64,
+    /// The part of each node, by name.
+    pub nodes: Vec<FleetRunNode>,
+    /// The first of those that failed.
+    pub failures: Vec<PageFailure>,
+    /// The first of those that could not be stored.
+    pub refusals: Vec<PageFailure>,
+}
+
+/// The part of a node in a run that the fleet shares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FleetRunNode {
+    /// Its name.
+    pub node: String,
+    /// Fetched and stored.
+    pub fetched: u64,
+    /// Stored before, and fresh to the end of the window: left alone.
+    pub fresh: u64,
+    /// Fetched, but not storable.
+    pub not_stored: u64,
+    /// Not answered, or with an error, also when tried again.
+    pub failed: u64,
+    /// Bytes of content fetched.
+    pub bytes: u64,
 }
 
 /// What started a run.

@@ -19,8 +19,10 @@
 pub mod blindness;
 pub mod book;
 pub mod bus;
+mod bus_answer;
 pub mod counters;
 pub mod delivery;
+mod drawn;
 pub mod exchange;
 mod exchanged;
 pub(crate) mod figures;
@@ -35,6 +37,7 @@ pub mod node;
 pub mod pause;
 mod peer_connection;
 pub mod peers;
+pub mod plan_pages;
 pub mod plan_turns;
 pub mod position;
 pub mod prepared_stream;
@@ -45,6 +48,7 @@ pub mod twin;
 #[cfg(test)]
 mod twin_bus;
 pub mod versions;
+pub mod work;
 
 use std::io;
 use std::sync::Arc;

@@ -10,11 +10,13 @@ use super::context::AdminContext;
 use super::reply::AdminRefusal;
 use super::samples::{Sample, counters, gauges};
 use crate::warm::report::{self, RunReport};
+use crate::warm::shared::{FleetRun, PageCounts};
 use crate::warm::{CancelError, PlanSummary, PlanTotals, StartError};
 use tero_admin_api::endpoints::{CancelWarm, DeleteWarm, StartWarm, WarmPlans, WarmRun, WarmRuns};
 use tero_admin_api::{
-    CancelWarmResponse, DryRunPage, PageFailure, RunState, RunTrigger, RunValue, StartWarmRequest,
-    StartWarmResponse, WarmPlanReport, WarmPlansResponse, WarmRunReport, WarmRunsResponse,
+    CancelWarmResponse, DryRunPage, FleetRunNode, FleetRunReport, PageFailure, RunState,
+    RunTrigger, RunValue, StartWarmRequest, StartWarmResponse, WarmPlanReport, WarmPlansResponse,
+    WarmRunReport, WarmRunsResponse,
 };
 use tero_edge::run_id::RunId;
 
@@ -166,6 +168,32 @@ fn run_report(report: RunReport) -> WarmRunReport {
         refusals: failures(report.refusals),
         notes: report.notes,
         would_fetch: report.would_fetch.into_iter().map(page).collect(),
+        fleet: report.fleet.map(fleet_report),
+    }
+}
+
+fn fleet_report(run: FleetRun) -> FleetRunReport {
+    let total = run.total();
+    let node = |(node, counts): (String, PageCounts)| FleetRunNode {
+        node,
+        fetched: counts.fetched,
+        fresh: counts.fresh,
+        not_stored: counts.not_stored,
+        failed: counts.failed,
+        bytes: counts.bytes,
+    };
+    FleetRunReport {
+        planned_by: run.planned_by,
+        planned: run.planned,
+        fetched: total.fetched,
+        fresh: total.fresh,
+        not_stored: total.not_stored,
+        failed: total.failed,
+        retried: total.retried,
+        bytes: total.bytes,
+        nodes: run.nodes.into_iter().map(node).collect(),
+        failures: run.failures.into_iter().map(failure).collect(),
+        refusals: run.refusals.into_iter().map(failure).collect(),
     }
 }
 

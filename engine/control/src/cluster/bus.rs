@@ -1,37 +1,14 @@
 //! What the parts of a fleet need of what connects them. NATS is one way to have it, the twin of tests
 //! another.
 
-use std::fmt;
 use std::time::Duration;
 
-/// What all nodes agree on, as it lies in the bucket of what is active.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SharedEntry {
-    /// Grows with each change.
-    pub revision: u64,
-    /// The content.
-    pub content: Vec<u8>,
-}
+use super::work::WorkQueue;
 
-/// Why something was not done.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BusError {
-    /// Another node was first.
-    #[error("another node was first")]
-    Conflict,
-    /// What was asked for isn't there.
-    #[error("{0} is not there")]
-    Missing(String),
-    /// A content can't be read or kept. Others can.
-    #[error("{0}")]
-    Content(String),
-    /// There is no connection, or no answer in time.
-    #[error("{0}")]
-    Unreachable(String),
-}
+pub use super::bus_answer::{BusError, SharedEntry};
 
 /// What connects the nodes. Each call waits for its answer for a bounded time.
-pub trait FleetBus: fmt::Debug + Send + Sync {
+pub trait FleetBus: WorkQueue {
     /// What all nodes agree on; `None` if they have not agreed on anything yet.
     ///
     /// # Errors

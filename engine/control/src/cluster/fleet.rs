@@ -11,6 +11,7 @@ use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 use super::bus::{BusError, FleetBus, FleetListener, FleetQuestion};
+use super::drawn::drawn;
 use super::figures;
 use super::members::{Members, TELL_EVERY, canary_nodes};
 use super::plan_turns::PlanTurns;
@@ -469,17 +470,6 @@ impl FleetListener for Fleet {
 
     fn answer(&self, question: &FleetQuestion) -> Option<Vec<u8>> {
         self.answers.get()?(question)
-    }
-}
-
-/// 16 hexadecimal digits.
-fn drawn() -> String {
-    let mut bytes = [0_u8; 8];
-    let drawn = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
-    match drawn {
-        Ok(_) => format!("{:016x}", u64::from_be_bytes(bytes)),
-        // It tells two processes of one name apart, and nothing else.
-        Err(_) => format!("{:016x}", std::process::id()),
     }
 }
 

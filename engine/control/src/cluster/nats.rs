@@ -8,6 +8,7 @@
 pub mod bus;
 pub mod log;
 pub mod streams;
+mod work;
 
 use std::collections::BTreeSet;
 use std::future::Future;

@@ -1,6 +1,7 @@
-//! Turns of warming plans: a lease for each time that a plan comes due. Its holder runs the plan first,
-//! and renews it meanwhile. Who dies loses it within 15 seconds, and the next node goes on: what was
-//! fetched before lies at the shields.
+//! Turns of warming plans: a lease for each time that a plan comes due. Its holder plans, and shares the
+//! pages ([`plan_pages`](super::plan_pages)). Where that is not possible, it runs the plan first, and renews
+//! the lease meanwhile. Who dies loses it within 15 seconds, and the next node goes on: what was fetched
+//! before lies at the shields.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
@@ -10,6 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::bus::{BusError, FleetBus, FleetQuestion};
+use super::plan_pages::PlanPages;
+use crate::warm::shared::{PageSharing, SharedRunName};
 use crate::warm::turns::{RunTurn, RunTurns};
 use tero_edge::telemetry::popularity::Hours;
 use tero_policy_host::PopularPage;
@@ -33,6 +36,7 @@ pub struct PlanTurns {
     bus: Arc<dyn FleetBus>,
     /// The leases that this node has.
     held: Arc<Mutex<HashSet<String>>>,
+    pages: Arc<PlanPages>,
     look_every: Duration,
 }
 
@@ -43,6 +47,7 @@ impl PlanTurns {
             node: node.to_owned(),
             bus: Arc::clone(bus),
             held: Arc::default(),
+            pages: Arc::new(PlanPages::new(node, bus)),
             look_every: LOOK_EVERY,
         }
     }
@@ -72,7 +77,15 @@ impl PlanTurns {
 impl RunTurns for PlanTurns {
     fn wait(&self, plan: &str, due: Timestamp) -> RunTurn {
         let lease = lease_of(plan, due);
+        let run = SharedRunName {
+            plan: plan.to_owned(),
+            due,
+        };
         loop {
+            // Streams of an earlier version have no reports of runs: then none is shared.
+            if let Ok(Some(_)) = self.pages.look(&run) {
+                return RunTurn::Joined;
+            }
             match self.bus.hold_lease(&lease, &self.node) {
                 Ok(true) => {
                     lock(&self.held).insert(lease.clone());
@@ -90,6 +103,10 @@ impl RunTurns for PlanTurns {
             }
             std::thread::park_timeout(self.look_every);
         }
+    }
+
+    fn pages(&self) -> Option<Arc<dyn PageSharing>> {
+        Some(Arc::clone(&self.pages) as _)
     }
 
     fn ended(&self, plan: &str, due: Timestamp) {

@@ -1,11 +1,12 @@
 //! A bus within this process, for tests.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::bus::{BusError, BusReport, FleetBus, FleetQuestion, SharedEntry};
+use super::work::{TakenWork, WorkAnswer, WorkQueue, WorkTicket};
 
 /// A bus within this process.
 #[derive(Debug, Default)]
@@ -13,10 +14,28 @@ pub(super) struct TwinBus {
     shared: Mutex<Option<SharedEntry>>,
     contents: Mutex<HashMap<String, Vec<u8>>>,
     leases: Mutex<HashMap<String, String>>,
+    work: Mutex<TwinWork>,
+    runs: Mutex<HashMap<String, SharedEntry>>,
     is_cut_off: AtomicBool,
 }
 
+/// Work of all plans, in order: what waits, and what is under way.
+#[derive(Debug, Default)]
+struct TwinWork {
+    waiting: VecDeque<(String, TakenWork)>,
+    under_way: Vec<(String, TakenWork)>,
+    put: u64,
+}
+
 impl TwinBus {
+    /// Has all work that is under way come again, as time does.
+    pub(super) fn redeliver(&self) {
+        let mut work = lock(&self.work);
+        for lost in std::mem::take(&mut work.under_way).into_iter().rev() {
+            work.waiting.push_front(lost);
+        }
+    }
+
     /// Cuts all nodes off, or connects them again.
     pub(super) fn cut_off(&self, is_cut_off: bool) {
         self.is_cut_off.store(is_cut_off, Ordering::SeqCst);
@@ -25,6 +44,11 @@ impl TwinBus {
     /// Ends all leases, as time does.
     pub(super) fn end_leases(&self) {
         lock(&self.leases).clear();
+    }
+
+    /// Forgets the documents of all runs.
+    pub(super) fn forget_runs(&self) {
+        lock(&self.runs).clear();
     }
 
     fn reach(&self) -> Result<(), BusError> {
@@ -103,6 +127,79 @@ impl FleetBus for TwinBus {
 
     fn report(&self) -> BusReport {
         BusReport::default()
+    }
+}
+
+impl WorkQueue for TwinBus {
+    fn put_work(&self, plan: &str, contents: Vec<Vec<u8>>) -> Result<(), BusError> {
+        self.reach()?;
+        let mut work = lock(&self.work);
+        for content in contents {
+            work.put += 1;
+            let ticket = WorkTicket(work.put.to_string());
+            let taken = TakenWork { ticket, content };
+            work.waiting.push_back((plan.to_owned(), taken));
+        }
+        Ok(())
+    }
+
+    fn take_work(
+        &self,
+        plan: &str,
+        at_once: usize,
+        _: Duration,
+    ) -> Result<Option<TakenWork>, BusError> {
+        self.reach()?;
+        let mut work = lock(&self.work);
+        let of_plan = |(of, _): &&(String, TakenWork)| of == plan;
+        if work.under_way.iter().filter(of_plan).count() >= at_once {
+            return Ok(None);
+        }
+        let place = work.waiting.iter().position(|(of, _)| of == plan);
+        let Some(taken) = place.and_then(|place| work.waiting.remove(place)) else {
+            return Ok(None);
+        };
+        work.under_way.push(taken.clone());
+        Ok(Some(taken.1))
+    }
+
+    fn answer_work(&self, ticket: &WorkTicket, answer: WorkAnswer) -> Result<(), BusError> {
+        self.reach()?;
+        let mut work = lock(&self.work);
+        let place = work
+            .under_way
+            .iter()
+            .position(|(_, taken)| taken.ticket == *ticket);
+        match (place, answer) {
+            (None, _) | (_, WorkAnswer::UnderWay) => {}
+            (Some(place), WorkAnswer::Done) => drop(work.under_way.remove(place)),
+            (Some(place), WorkAnswer::GivenBack) => {
+                let back = work.under_way.remove(place);
+                work.waiting.push_front(back);
+            }
+        }
+        Ok(())
+    }
+
+    fn run_document(&self, run: &str) -> Result<Option<SharedEntry>, BusError> {
+        self.reach()?;
+        Ok(lock(&self.runs).get(run).cloned())
+    }
+
+    fn replace_run_document(
+        &self,
+        run: &str,
+        content: Vec<u8>,
+        revision: Option<u64>,
+    ) -> Result<u64, BusError> {
+        self.reach()?;
+        let mut runs = lock(&self.runs);
+        if runs.get(run).map(|entry| entry.revision) != revision {
+            return Err(BusError::Conflict);
+        }
+        let revision = revision.unwrap_or(0) + 1;
+        runs.insert(run.to_owned(), SharedEntry { revision, content });
+        Ok(revision)
     }
 }
 

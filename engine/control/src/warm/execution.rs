@@ -1,17 +1,22 @@
 //! Carries out a run: plans its tasks, fetches or lists them, and logs the result.
 
 mod fetches;
+mod shared;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use self::fetches::RunFetches;
+use self::shared::{SharedPart, TaskKey};
 use super::ledger::Ledger;
 use super::lock::lock;
 use super::path::{RequestPath, SiteFacts, WarmLookup};
 use super::report::RunState;
 use super::run::Run;
+use super::shared::{SharedPlan, SharedRunName};
 use super::sources::{gather, host_of};
 use super::task::{PAGES_PER_TURN, WarmTask};
+use super::turns::{FIRST_ALONE, FIRST_SHARED, RunTurn};
 use super::variants::{WarmTasks, tasks};
 use tero_time::clock::Clock;
 
@@ -66,10 +71,25 @@ async fn work(path: &Arc<dyn RequestPath>, run: &Arc<Run>, ledger: &Arc<Ledger>)
         });
         return RunState::Failed;
     };
-    let tasks = plan_tasks(path, run, &site).await;
+    let part = shared_part(path, run, ledger, &site);
+    let mut shared = HashSet::new();
+    if let Some(part) = &part
+        && run.turn == RunTurn::Joined
+    {
+        shared = part.fetch().await;
+    }
+    let mut tasks = plan_tasks(path, run, &site).await;
     if host_of(&run.plan, &site).is_none() {
         return RunState::Failed;
     }
+    if run.turn == RunTurn::First {
+        shared = share(path, run, part, &tasks).await;
+    }
+    // What others have fetched lies at the shields now, and this node gets it from there.
+    tasks.retain(|task| !shared.contains(&(task.page.clone(), task.device)));
+    run.update(path.clock().wall(), |report| {
+        report.planned = (shared.len() + tasks.len()) as u64;
+    });
     if run.dry {
         look_at_all(path, run, tasks).await;
     } else {
@@ -81,6 +101,53 @@ async fn work(path: &Arc<dyn RequestPath>, run: &Arc<Run>, ledger: &Arc<Ledger>)
         RunState::Failed
     } else {
         RunState::Done
+    }
+}
+
+/// The part of a run that the nodes of a fleet share; `None` for a run that is this node's alone.
+fn shared_part(
+    path: &Arc<dyn RequestPath>,
+    run: &Arc<Run>,
+    ledger: &Arc<Ledger>,
+    site: &SiteFacts,
+) -> Option<SharedPart> {
+    Some(SharedPart {
+        path: Arc::clone(path),
+        run: Arc::clone(run),
+        ledger: Arc::clone(ledger),
+        site: site.index,
+        pages: run.fellows.as_ref()?.pages()?,
+        name: SharedRunName {
+            plan: run.plan.name.to_string(),
+            due: run.due?,
+        },
+    })
+}
+
+/// Shares what this node has planned, and fetches its part. Returns what it has fetched. If the others can't
+/// share it, this node runs the plan first.
+async fn share(
+    path: &Arc<dyn RequestPath>,
+    run: &Run,
+    part: Option<SharedPart>,
+    tasks: &[WarmTask],
+) -> HashSet<TaskKey> {
+    let note = |note: &str| run.update(path.clock().wall(), |report| report.note(note));
+    let Some(part) = part else {
+        note(FIRST_ALONE);
+        return HashSet::new();
+    };
+    let plan = SharedPlan::new(tasks, run.plan.concurrency);
+    match part.share(plan).await {
+        Ok(()) => {
+            note(FIRST_SHARED);
+            part.fetch().await
+        }
+        Err(error) => {
+            note(FIRST_ALONE);
+            note(&format!("the fleet doesn't share the pages: {error}"));
+            HashSet::new()
+        }
     }
 }
 

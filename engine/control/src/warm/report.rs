@@ -1,5 +1,9 @@
 //! The report of a run, which the admin interface shows as JSON.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
 use super::path::{WarmLookup, WarmOutcome};
 use super::task::WarmTask;
 
@@ -67,7 +71,7 @@ impl RunState {
 }
 
 /// A page that failed, or was not stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageFailure {
     /// Host, path and query.
     pub url: String,
@@ -165,6 +169,8 @@ pub struct RunReport {
     pub notes: Vec<String>,
     /// The first pages that a dry run would fetch, in their order.
     pub would_fetch: Vec<DryRunPage>,
+    /// The report of all nodes, if they share the run.
+    pub fleet: Option<FleetRun>,
 }
 
 /// The progress of a run.
@@ -227,6 +233,124 @@ impl RunReport {
         if self.notes.len() < MAX_REASONS {
             self.notes.push(cut(note, MAX_REASON_BYTES));
         }
+    }
+}
+
+/// Counts of pages, once per variant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageCounts {
+    /// Fetched and stored.
+    pub fetched: u64,
+    /// Left alone, since they stay fresh until the window ends.
+    pub fresh: u64,
+    /// Fetched and not stored.
+    pub not_stored: u64,
+    /// Failed in the last attempt.
+    pub failed: u64,
+    /// Further attempts after the origin was overloaded.
+    pub retried: u64,
+    /// Fetched bytes of content.
+    pub bytes: u64,
+}
+
+impl PageCounts {
+    /// All pages.
+    pub fn pages(&self) -> u64 {
+        self.fetched + self.fresh + self.not_stored + self.failed
+    }
+
+    fn add(&mut self, other: &PageCounts) {
+        self.fetched += other.fetched;
+        self.fresh += other.fresh;
+        self.not_stored += other.not_stored;
+        self.failed += other.failed;
+        self.retried += other.retried;
+        self.bytes += other.bytes;
+    }
+}
+
+/// What came of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchResult {
+    /// Its pages.
+    pub counts: PageCounts,
+    /// The first that failed.
+    pub failures: Vec<PageFailure>,
+    /// The first that were not stored.
+    pub refusals: Vec<PageFailure>,
+}
+
+impl From<RunReport> for BatchResult {
+    fn from(report: RunReport) -> BatchResult {
+        BatchResult {
+            counts: PageCounts {
+                fetched: report.fetched,
+                fresh: report.fresh,
+                not_stored: report.not_stored,
+                failed: report.failed,
+                retried: report.retried,
+                bytes: report.bytes,
+            },
+            failures: report.failures,
+            refusals: report.refusals,
+        }
+    }
+}
+
+/// The report of a run that nodes share: the same at each of them. Each page of the plan counts once,
+/// at the node that had it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetRun {
+    /// Drawn by the node that planned. Pages of another attempt are not of this run.
+    pub attempt: String,
+    /// The node that planned.
+    pub planned_by: String,
+    /// Pages of the plan.
+    pub planned: u64,
+    /// Batches that they are in.
+    pub batches: u32,
+    /// Batches that may be under way at once.
+    pub at_once: usize,
+    /// Batches that are done.
+    pub done: BTreeSet<u32>,
+    /// What each node has done.
+    pub nodes: BTreeMap<String, PageCounts>,
+    /// The first that failed.
+    pub failures: Vec<PageFailure>,
+    /// The first that were not stored.
+    pub refusals: Vec<PageFailure>,
+}
+
+impl FleetRun {
+    /// Whether all pages are done.
+    pub fn is_done(&self) -> bool {
+        self.done.len() >= self.batches as usize
+    }
+
+    /// The sum over the nodes.
+    pub fn total(&self) -> PageCounts {
+        let mut total = PageCounts::default();
+        self.nodes.values().for_each(|counts| total.add(counts));
+        total
+    }
+
+    /// Adds what came of a batch. Returns false if it was done already: another node had it as well.
+    pub fn add(&mut self, node: &str, batch: u32, result: &BatchResult) -> bool {
+        if !self.done.insert(batch) {
+            return false;
+        }
+        self.nodes
+            .entry(node.to_owned())
+            .or_default()
+            .add(&result.counts);
+        for (all, new) in [
+            (&mut self.failures, &result.failures),
+            (&mut self.refusals, &result.refusals),
+        ] {
+            let room = MAX_REASONS.saturating_sub(all.len());
+            all.extend(new.iter().take(room).cloned());
+        }
+        true
     }
 }
 

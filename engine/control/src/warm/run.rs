@@ -50,6 +50,8 @@ pub(super) struct Run {
     pub(super) started: Timestamp,
     /// When the plan's schedule came due, if that started it.
     pub(super) due: Option<Timestamp>,
+    /// Its turn among the nodes of a fleet.
+    pub(super) turn: RunTurn,
     /// The end of its window.
     pub(super) until: Timestamp,
     /// Whether it is a dry run.
@@ -91,6 +93,7 @@ impl Run {
             plan: plan.clone(),
             started: now,
             due: start.due,
+            turn: start.turn,
             until,
             dry: start.dry,
             before,

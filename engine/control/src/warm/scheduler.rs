@@ -33,7 +33,7 @@ const REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
 
 /// Room for threads with work that waits for a disk, for policies or for other nodes.
-const WORKING_THREADS: usize = 4;
+const WORKING_THREADS: usize = 8;
 /// Room for threads that look names of origins up. It is one pool: a resolver that is silent keeps that work
 /// waiting only with more names than that at once.
 const LOOKUP_THREADS: usize = 8;

@@ -3,6 +3,7 @@
 mod after_restart;
 mod fetches;
 mod runs;
+mod shared;
 mod sources;
 mod turns;
 mod worth;

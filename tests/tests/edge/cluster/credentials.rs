@@ -40,13 +40,19 @@ const RIGHTS: &str = r#"
 authorization { users = [
     { user: "operator", password: "password" }
     { user: "node", password: "password", permissions: {
-        publish: ["tero.>", "$KV.TERO_ACTIVE.>", "$KV.TERO_LEASES.>", "$O.TERO_MODULES.>",
+        publish: ["tero.>", "$KV.TERO_ACTIVE.>", "$KV.TERO_LEASES.>", "$KV.TERO_RUNS.>", "$O.TERO_MODULES.>",
             "$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.GET.>", "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.CREATE.>",
-            "$JS.FC.>", "$JS.API.INFO"]
+            "$JS.API.CONSUMER.MSG.NEXT.TERO_WARM.>", "$JS.ACK.TERO_WARM.>", "$JS.FC.>", "$JS.API.INFO"]
         subscribe: ["_INBOX.>", "tero.>"]
     } }
 ] }
 "#;
+
+/// The part of a server's file that gives nodes no more rights than that, for the user `node`; the user
+/// `operator` has all.
+pub(super) fn node_rights() -> &'static str {
+    RIGHTS
+}
 
 #[test]
 fn a_node_needs_no_right_to_make_or_delete_streams() {

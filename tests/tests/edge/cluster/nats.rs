@@ -100,11 +100,26 @@ impl NatsServer {
 
     /// Publishes messages, and waits until the server has read them.
     pub(crate) fn publish(&self, subject: &str, messages: impl Iterator<Item = String>) {
+        self.publish_after("{\"verbose\":false}", subject, messages);
+    }
+
+    /// The same, by a user.
+    pub(crate) fn publish_as(
+        &self,
+        (user, password): (&str, &str),
+        subject: &str,
+        messages: impl Iterator<Item = String>,
+    ) {
+        let options = format!("{{\"verbose\":false,\"user\":\"{user}\",\"pass\":\"{password}\"}}");
+        self.publish_after(&options, subject, messages);
+    }
+
+    fn publish_after(&self, options: &str, subject: &str, messages: impl Iterator<Item = String>) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();
-        let mut sent = b"CONNECT {\"verbose\":false}\r\n".to_vec();
+        let mut sent = format!("CONNECT {options}\r\n").into_bytes();
         for message in messages {
             let length = message.len();
             sent.extend(format!("PUB {subject} {length}\r\n{message}\r\n").into_bytes());

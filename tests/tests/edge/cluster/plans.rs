@@ -1,62 +1,256 @@
-//! Warming plans of a fleet: one node is first, and the others have what it has fetched.
+//! Warming plans of a fleet: one node plans, all fetch, and each has what the others have fetched.
 
-use tero_admin_api::RunTrigger;
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tero_admin_api::{FleetRunReport, RunState, RunTrigger, WarmRunReport};
 use tero_tests::{ART, Edge, Gate, Origin, Reply, eventually, folder, instant};
 use tero_time::clock::Clock;
 
-use super::nats::newest;
+use super::credentials::node_rights;
+use super::nats::{NatsServer, programs};
 use super::versions::heard;
-use super::{init, is_hit, node, wait_until_ready};
-use crate::warming::{ended, runs};
+use super::{init_with, is_hit, node, wait_until_ready};
+use crate::warming::runs;
 
-const PAGES: [&str; 4] = ["/page-1", "/page-2", "/page-3", "/page-4"];
+/// A shield, and nodes before it whose plan comes due in 10 seconds.
+struct PlanFleet {
+    edges: Vec<Option<Edge>>,
+    _shield: Edge,
+    nats: NatsServer,
+    origin: Origin,
+    pages: Vec<String>,
+    clock: Clock,
+    _folder: TempDir,
+}
 
-#[test]
-fn a_node_that_dies_in_its_turn_loses_nothing() {
-    let Some(nats) = newest() else { return };
-    init(&nats);
-    let origin = Origin::start();
-    origin.otherwise(|asked| Reply::fresh(3_600, &asked.target));
-    let gate = Gate::new();
-    origin.on("/page-3", Reply::fresh(3_600, "/page-3").behind(&gate));
-    let folder = folder();
-    let socket = format!("unix:{}/shield.sock", folder.path().display());
-    let shield = Edge::before(&origin)
-        .server(&format!(
-            "name = \"shield\"\ntrusted_edges = [\"unix\"]\n[[server.listener]]\naddress = \"{socket}\""
-        ))
-        .start();
-    let zone = ART.parse().unwrap();
-    let clock = Clock::by_hand(instant("2026-11-24T08:59:50", zone));
-    let mut edges = ["one", "two"].map(|name| {
+impl PlanFleet {
+    /// Nodes that have the rights of docs/cluster.md, and a plan of so many pages.
+    fn start(
+        program: &Path,
+        names: &[&str],
+        pages: usize,
+        keys: &str,
+        prepare: impl Fn(&Origin),
+    ) -> PlanFleet {
+        let folder = folder();
+        let [rights, password] = ["nats.conf", "password"].map(|name| folder.path().join(name));
+        std::fs::write(&rights, node_rights()).unwrap();
+        std::fs::write(&password, "password\n").unwrap();
+        let nats = NatsServer::start(program, &["-c", &rights.display().to_string()]);
+        let path = password.display();
+        let user = |user: &str| format!("user = \"{user}\"\npassword_file = \"{path}\"\n");
+        init_with(&nats, &user("operator"));
+        let origin = Origin::start();
+        origin.otherwise(|asked| Reply::fresh(3_600, &asked.target));
+        prepare(&origin);
+        let socket = format!("unix:{}/shield.sock", folder.path().display());
+        let shield = Edge::before(&origin)
+            .server(&format!(
+                "name = \"shield\"\ntrusted_edges = [\"unix\"]\n[[server.listener]]\naddress = \"{socket}\""
+            ))
+            .start();
+        let zone = ART.parse().unwrap();
+        let clock = Clock::by_hand(instant("2026-11-24T08:59:50", zone));
+        let pages: Vec<String> = (1..=pages)
+            .map(|number| format!("/page-{number}"))
+            .collect();
         let plan = format!(
             "[site.shield]\nnodes = [\"{socket}\"]\n[[warm]]\nname = \"plan\"\nsite = \"site\"\n\
-             urls = {PAGES:?}\nconcurrency = 1\nschedule = \"0 9 * * *\"\nzone = \"{ART}\""
+             urls = {pages:?}\n{keys}\nschedule = \"0 9 * * *\"\nzone = \"{ART}\""
         );
-        let text = node(&origin, &nats, name).section(&plan).to_toml();
-        Some(Edge::on_clock(&text, clock.clone(), zone))
-    });
-    let up = |edges: &[Option<Edge>; 2]| edges.iter().flatten().count();
-    for edge in edges.iter().flatten() {
-        wait_until_ready(std::slice::from_ref(edge));
-        eventually("nodes that hear of each other", || heard(edge).len() == 2);
+        let edges: Vec<Option<Edge>> = names
+            .iter()
+            .map(|name| {
+                let text = node(&origin, &nats, name)
+                    .section(&user("node"))
+                    .section(&plan);
+                Some(Edge::on_clock(&text.to_toml(), clock.clone(), zone))
+            })
+            .collect();
+        let fleet = PlanFleet {
+            nats,
+            origin,
+            pages,
+            clock,
+            edges,
+            _shield: shield,
+            _folder: folder,
+        };
+        for edge in fleet.up() {
+            wait_until_ready(std::slice::from_ref(edge));
+            eventually("nodes that hear of each other", || {
+                heard(edge).len() == names.len()
+            });
+        }
+        fleet
     }
-    clock.advance(std::time::Duration::from_secs(20));
-    gate.wait_for_arrivals(1);
-    let has_run = |edge: &Option<Edge>| edge.as_ref().is_some_and(|edge| !runs(edge).is_empty());
-    let first = edges.iter().position(has_run).expect("one node is first");
-    assert_eq!(edges.iter().filter(|edge| has_run(edge)).count(), 1);
-    drop(edges[first].take());
-    assert_eq!(up(&edges), 1);
-    gate.open();
-    let other = edges.iter().flatten().next().expect("one is left");
-    eventually("its turn", || !runs(other).is_empty());
-    let report = ended(other, runs(other)[0].id);
-    assert_eq!(report.trigger, RunTrigger::Schedule);
-    for page in PAGES {
-        let answer = other.get(page);
-        assert!(is_hit(&answer), "{answer:?}");
-        assert_eq!(origin.requests(page), 1, "{page}");
+
+    /// The nodes that are there.
+    fn up(&self) -> impl Iterator<Item = &Edge> {
+        self.edges.iter().flatten()
     }
-    drop(shield);
+
+    /// Has the plan come due.
+    fn come_due(&self) {
+        self.clock.advance(Duration::from_secs(20));
+    }
+
+    /// Waits until the runs of all nodes are over, and returns their reports.
+    #[track_caller]
+    fn reports(&self) -> Vec<WarmRunReport> {
+        eventually("the runs are over", || {
+            // The rate of the plan is kept on this clock.
+            self.clock.advance(Duration::from_millis(20));
+            self.up()
+                .all(|edge| runs(edge).first().is_some_and(|run| run.state.is_over()))
+        });
+        self.up().map(|edge| runs(edge).remove(0)).collect()
+    }
+
+    /// Each page was fetched from the origin once, and is stored at each node.
+    #[track_caller]
+    fn check_pages(&self) {
+        for page in &self.pages {
+            for edge in self.up() {
+                let answer = edge.get(page);
+                assert!(is_hit(&answer), "{page}: {answer:?}");
+            }
+            assert_eq!(self.origin.requests(page), 1, "{page}");
+        }
+    }
+}
+
+/// The report of the fleet, which is the same at all nodes.
+#[track_caller]
+fn shared(reports: &[WarmRunReport]) -> &FleetRunReport {
+    let all: Vec<_> = reports.iter().map(|report| report.fleet.as_ref()).collect();
+    assert!(all.iter().all(|fleet| *fleet == all[0]), "{all:#?}");
+    all[0].unwrap_or_else(|| panic!("nothing was shared: {reports:#?}"))
+}
+
+fn is_noted(report: &WarmRunReport, part: &str) -> bool {
+    report.notes.iter().any(|note| note.contains(part))
+}
+
+/// Pages that a run has begun with, and has not ended with.
+fn under_way(run: &WarmRunReport) -> u64 {
+    run.planned - run.fetched - run.fresh - run.not_stored - run.failed
+}
+
+#[test]
+fn the_pages_of_a_plan_are_shared_and_all_nodes_have_one_report() {
+    for program in programs() {
+        let keys = "concurrency = 4";
+        let fleet = PlanFleet::start(&program, &["one", "two", "three"], 40, keys, |origin| {
+            origin.on("/page-7", Reply::status(404));
+        });
+        fleet.come_due();
+        let reports = fleet.reports();
+        for report in &reports {
+            assert_eq!(report.trigger, RunTrigger::Schedule);
+            assert_eq!(
+                (report.state, report.planned),
+                (RunState::Done, 40),
+                "{report:#?}"
+            );
+            assert_eq!(under_way(report), 0, "{report:#?}");
+        }
+        let planned = reports
+            .iter()
+            .filter(|report| is_noted(report, "this node planned"));
+        assert_eq!(planned.count(), 1, "{reports:#?}");
+        let run = shared(&reports);
+        assert_eq!(
+            (run.planned, run.fetched + run.fresh, run.failed),
+            (40, 39, 1),
+            "{run:#?}"
+        );
+        let of_nodes = run
+            .nodes
+            .iter()
+            .map(|node| node.fetched + node.fresh + node.failed);
+        assert_eq!(of_nodes.sum::<u64>(), 40, "{run:#?}");
+        assert!(run.failures[0].url.ends_with("/page-7"), "{run:#?}");
+        let mut fleet = fleet;
+        fleet.pages.retain(|page| page != "/page-7");
+        fleet.check_pages();
+    }
+}
+
+#[test]
+fn a_node_that_dies_with_pages_in_its_hands_loses_none() {
+    for program in programs() {
+        let gate = Gate::new();
+        let keys = "concurrency = 1";
+        let mut fleet = PlanFleet::start(&program, &["one", "two"], 4, keys, |origin| {
+            origin.on("/page-3", Reply::fresh(3_600, "/page-3").behind(&gate));
+        });
+        fleet.come_due();
+        eventually("a page that is fetched", || {
+            fleet.clock.advance(Duration::from_millis(20));
+            fleet.origin.requests("/page-3") == 1
+        });
+        gate.wait_for_arrivals(1);
+        // Of a plan without concurrency, one node at a time has pages. One that has not planned itself
+        // counts those that it gets.
+        let holds = |edge: &Option<Edge>| {
+            let runs = edge.as_ref().map(runs).unwrap_or_default();
+            let joined = runs
+                .first()
+                .filter(|run| !is_noted(run, "this node planned"));
+            joined.is_some_and(|run| under_way(run) == 1)
+        };
+        let planned = |edge: &Option<Edge>| {
+            let runs = edge.as_ref().map(runs).unwrap_or_default();
+            runs.first()
+                .is_some_and(|run| is_noted(run, "this node planned"))
+        };
+        let holder = fleet.edges.iter().position(holds);
+        let planner = || fleet.edges.iter().position(planned);
+        let holder = holder.or_else(planner).expect("a node that fetches");
+        drop(fleet.edges[holder].take());
+        gate.open();
+        let reports = fleet.reports();
+        let run = shared(&reports);
+        assert_eq!(
+            (run.planned, run.fetched + run.fresh),
+            (4, 4),
+            "{reports:#?}"
+        );
+        assert_eq!((reports[0].state, reports[0].planned), (RunState::Done, 4));
+        fleet.check_pages();
+    }
+}
+
+#[test]
+fn streams_of_an_earlier_version_have_one_node_run_the_plan_first() {
+    let Some(program) = programs().pop() else {
+        return;
+    };
+    let fleet = PlanFleet::start(&program, &["one", "two"], 4, "", |_| {});
+    let delete = "$JS.API.STREAM.DELETE.TERO_WARM";
+    let operator = ("operator", "password");
+    fleet
+        .nats
+        .publish_as(operator, delete, std::iter::once(String::new()));
+    fleet.come_due();
+    let reports = fleet.reports();
+    let first = reports
+        .iter()
+        .find(|report| is_noted(report, "this node ran the plan first"));
+    let first = first.unwrap_or_else(|| panic!("{reports:#?}"));
+    assert!(is_noted(first, "doesn't share the pages"), "{first:#?}");
+    assert!(
+        reports
+            .iter()
+            .any(|report| is_noted(report, "another node")),
+        "{reports:#?}"
+    );
+    assert!(
+        reports.iter().all(|report| report.fleet.is_none()),
+        "{reports:#?}"
+    );
+    fleet.check_pages();
 }

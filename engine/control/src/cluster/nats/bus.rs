@@ -59,6 +59,21 @@ impl NatsBus {
         }
     }
 
+    /// The connection, if there is one at the moment.
+    pub(super) fn live(&self) -> Result<LiveConnection, BusError> {
+        Ok(self.connection.live()?)
+    }
+
+    /// The name of a stream or bucket.
+    pub(super) fn named(&self, name: &str) -> String {
+        self.settings.named(name)
+    }
+
+    /// The subject of the shared pages of a plan.
+    pub(super) fn subject_of(&self, plan: &str) -> String {
+        self.settings.subject(&format!("warm.{plan}"))
+    }
+
     /// Has `listener` hear what is told and asked, as long as it is polled.
     pub async fn listen(
         connection: Arc<NatsConnection>,
@@ -81,16 +96,21 @@ impl NatsBus {
         }
     }
 
-    async fn bucket(&self, name: &str) -> Result<Store, BusError> {
+    pub(super) async fn bucket(&self, name: &str) -> Result<Store, BusError> {
         let jetstream = self.connection.jetstream()?;
         let bucket = self.settings.named(name);
         let found = answer("a bucket", jetstream.get_key_value(bucket)).await;
         Ok(found?)
     }
 
-    async fn read_shared(&self) -> Result<Option<SharedEntry>, BusError> {
-        let bucket = self.bucket(ACTIVE).await?;
-        let entry = answer("what the fleet agrees on", bucket.entry(SHARED)).await?;
+    /// An entry of a bucket; `None` if it is not there.
+    pub(super) async fn read_entry(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Option<SharedEntry>, BusError> {
+        let bucket = self.bucket(bucket).await?;
+        let entry = answer("what the fleet agrees on", bucket.entry(key)).await?;
         let entry = entry.filter(|entry| entry.operation == Operation::Put);
         Ok(entry.map(|entry| SharedEntry {
             revision: entry.revision,
@@ -98,17 +118,25 @@ impl NatsBus {
         }))
     }
 
-    async fn write_shared(&self, content: Vec<u8>, revision: Option<u64>) -> Result<u64, BusError> {
-        let bucket = self.bucket(ACTIVE).await?;
+    /// Replaces an entry of a bucket, if it still has this revision; `None` if it was not there. Returns the
+    /// new revision.
+    pub(super) async fn write_entry(
+        &self,
+        bucket: &str,
+        key: &str,
+        content: Vec<u8>,
+        revision: Option<u64>,
+    ) -> Result<u64, BusError> {
+        let bucket = self.bucket(bucket).await?;
         let content = Bytes::from(content);
         let Some(revision) = revision else {
-            let created = in_time(bucket.create(SHARED, content)).await?;
+            let created = in_time(bucket.create(key, content)).await?;
             return created.map_err(|error| match error.kind() {
                 CreateErrorKind::AlreadyExists => BusError::Conflict,
                 _ => BusError::Unreachable(error.to_string()),
             });
         };
-        let updated = in_time(bucket.update(SHARED, content, revision)).await?;
+        let updated = in_time(bucket.update(key, content, revision)).await?;
         updated.map_err(|error| match error.kind() {
             UpdateErrorKind::WrongLastRevision => BusError::Conflict,
             _ => BusError::Unreachable(error.to_string()),
@@ -194,7 +222,7 @@ impl NatsBus {
 
     /// Runs a call in a task of its own: the client panics where a quorum is lost while it reads, and
     /// the runtime may have ended with the edge.
-    fn apart<T: Send + 'static>(
+    pub(super) fn apart<T: Send + 'static>(
         &self,
         call: impl Future<Output = Result<T, BusError>> + Send + 'static,
     ) -> Result<T, BusError> {
@@ -206,7 +234,7 @@ impl NatsBus {
         })
     }
 
-    fn again(&self) -> NatsBus {
+    pub(super) fn again(&self) -> NatsBus {
         NatsBus::new(&self.connection, &self.settings, self.runtime.clone())
     }
 }
@@ -214,12 +242,12 @@ impl NatsBus {
 impl FleetBus for NatsBus {
     fn shared(&self) -> Result<Option<SharedEntry>, BusError> {
         let bus = self.again();
-        self.apart(async move { bus.read_shared().await })
+        self.apart(async move { bus.read_entry(ACTIVE, SHARED).await })
     }
 
     fn replace_shared(&self, content: Vec<u8>, revision: Option<u64>) -> Result<u64, BusError> {
         let bus = self.again();
-        self.apart(async move { bus.write_shared(content, revision).await })
+        self.apart(async move { bus.write_entry(ACTIVE, SHARED, content, revision).await })
     }
 
     fn content(&self, digest: &str) -> Result<Vec<u8>, BusError> {
@@ -366,7 +394,7 @@ fn reply(client: &Client, listener: &Arc<dyn FleetListener>, message: async_nats
 }
 
 /// The result of a call of the client, some of which have no limit of their own.
-async fn in_time<T>(call: impl Future<Output = T>) -> Result<T, BusError> {
+pub(super) async fn in_time<T>(call: impl Future<Output = T>) -> Result<T, BusError> {
     match Clock::real().timeout(super::REQUEST_TIMEOUT, call).await {
         Ok(result) => Ok(result),
         Err(_) => Err(BusError::Unreachable("no answer in time".to_owned())),

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
-use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, StorageType};
+use async_nats::jetstream::stream::{
+    Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType,
+};
 use async_nats::jetstream::{Context, ErrorCode};
 use tero_config as config;
 use tero_time::clock::Clock;
@@ -21,6 +23,11 @@ pub const MODULES: &str = "MODULES";
 pub const ACTIVE: &str = "ACTIVE";
 /// The bucket of leases.
 pub const LEASES: &str = "LEASES";
+
+/// The queue of pages that nodes share.
+pub const WARM: &str = "WARM";
+/// The bucket of the reports of shared runs.
+pub const RUNS: &str = "RUNS";
 
 /// How long a purge stays in the log. A node that was away for longer takes everything for stale.
 const PURGES_AGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -46,6 +53,10 @@ const BUCKET_BYTES: i64 = 64 << 20;
 const ACTIVE_HISTORY: i64 = 64;
 /// A lease that is not renewed for so long has ended.
 const LEASES_AGE: Duration = Duration::from_secs(15);
+/// How long pages wait for a node, and reports of runs stay: as long as the longest run.
+const RUNS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The largest queue of pages, in bytes.
+const WARM_BYTES: i64 = 256 << 20;
 /// Copies that are tried, the most first: as many as there are servers, at most three.
 const REPLICAS: [usize; 2] = [3, 1];
 
@@ -90,6 +101,17 @@ pub fn streams(settings: &config::Cluster) -> Vec<StreamConfig> {
         allow_direct: true,
         ..unbounded()
     };
+    let warm = StreamConfig {
+        name: settings.named(WARM),
+        subjects: vec![settings.subject("warm.*")],
+        description: Some("Pages of plans that nodes share".to_owned()),
+        retention: RetentionPolicy::WorkQueue,
+        discard: DiscardPolicy::New,
+        max_age: RUNS_AGE,
+        max_bytes: WARM_BYTES,
+        duplicate_window: KNOWN_FOR,
+        ..unbounded()
+    };
     let bucket = |name: &str, about: &str, history: i64, age: Duration| {
         let bucket = settings.named(name);
         StreamConfig {
@@ -115,6 +137,8 @@ pub fn streams(settings: &config::Cluster) -> Vec<StreamConfig> {
     vec![
         purges,
         modules,
+        warm,
+        bucket(RUNS, "Reports of shared runs", 1, RUNS_AGE),
         bucket(ACTIVE, "What is active", ACTIVE_HISTORY, Duration::ZERO),
         bucket(LEASES, "Who does what is done once", 1, LEASES_AGE),
     ]

@@ -12,6 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::warm::ledger::Ledger;
 use crate::warm::path::{RequestPath, WarmOutcome};
+use crate::warm::report::RunReport;
 use crate::warm::run::Run;
 use crate::warm::task::WarmTask;
 use tero_edge::pace::{FetchSignal, Pace};
@@ -49,6 +50,10 @@ pub(super) struct RunFetches<'r> {
     answers: usize,
     /// How many pages have rested.
     rests: u64,
+    /// The most fetches at once.
+    concurrency: usize,
+    /// What came of these fetches, apart from others of the run.
+    report: RunReport,
 }
 
 /// A task, and how many of its fetches have failed.
@@ -84,11 +89,27 @@ impl RunFetches<'_> {
             failures_in_row: 0,
             answers: 0,
             rests: 0,
+            concurrency: run.plan.concurrency,
+            report: RunReport::default(),
         }
     }
 
-    /// Makes a fetch for each of the tasks, and more for those that are tried again.
-    pub(super) async fn fetch_all(mut self, tasks: Vec<WarmTask>) {
+    /// The same, with one of so many shares of the plan's rate and concurrency.
+    #[allow(clippy::cast_precision_loss, reason = "some dozens at most")]
+    pub(super) fn with_share(self, of: usize) -> Self {
+        let plan = &self.run.plan;
+        let concurrency = (plan.concurrency / of.max(1)).max(1);
+        let rate = plan.rate / of.max(1) as f64;
+        RunFetches {
+            pace: Pace::new(rate, concurrency, self.path.clock().now()),
+            concurrency,
+            ..self
+        }
+    }
+
+    /// Makes a fetch for each of the tasks, and more for those that are tried again. Returns what came of
+    /// them: the counts, failures and refusals of a report.
+    pub(super) async fn fetch_all(mut self, tasks: Vec<WarmTask>) -> RunReport {
         let clock = self.path.clock().clone();
         self.to_come = tasks
             .into_iter()
@@ -113,6 +134,7 @@ impl RunFetches<'_> {
                 () = clock.sleep_until(next), if wait.is_some() => {}
             }
         }
+        self.report
     }
 
     fn is_done(&self) -> bool {
@@ -193,9 +215,10 @@ impl RunFetches<'_> {
             attempt.tries += 1;
             self.resting.insert((until, self.rests), attempt);
             self.rests += 1;
+            self.report.retried += 1;
             return self.run.update(now, |report| report.retried += 1);
         }
-        let task = &attempt.task;
+        let task = attempt.task;
         self.count(&task.url(), task.variant.as_deref(), &outcome, now);
     }
 
@@ -212,7 +235,7 @@ impl RunFetches<'_> {
         };
         self.failures_in_row += 1;
         let patience = (self.answers / 2).min(MOST_PATIENCE);
-        let most = self.run.plan.concurrency + FAILURES_OF_NEXT_HOP + patience;
+        let most = self.concurrency + FAILURES_OF_NEXT_HOP + patience;
         if retry_after.is_some() || self.failures_in_row >= most {
             FetchSignal::Overloaded { retry_after }
         } else {
@@ -220,8 +243,9 @@ impl RunFetches<'_> {
         }
     }
 
-    fn count(&self, url: &str, variant: Option<&str>, outcome: &WarmOutcome, now: Timestamp) {
+    fn count(&mut self, url: &str, variant: Option<&str>, outcome: &WarmOutcome, now: Timestamp) {
         self.ledger.count(&self.run.plan.name, outcome);
+        self.report.count(url, variant, outcome);
         self.run
             .update(now, |report| report.count(url, variant, outcome));
     }

@@ -2,20 +2,26 @@
 
 use std::sync::mpsc;
 
+use super::super::shared::PageSharing;
 use super::super::turns::{RunTurn, RunTurns};
 use super::*;
 
 /// Gives turns when the test does, and notes whose run has ended.
 #[derive(Debug)]
-struct FakeTurns {
+pub(super) struct FakeTurns {
     turns: Mutex<mpsc::Receiver<RunTurn>>,
     ended: Mutex<Vec<(String, Timestamp)>>,
     popular: Mutex<Option<Vec<PopularPage>>>,
+    pages: Option<Arc<dyn PageSharing>>,
 }
 
 impl RunTurns for FakeTurns {
     fn wait(&self, _: &str, _: Timestamp) -> RunTurn {
         lock(&self.turns).recv().unwrap_or_default()
+    }
+
+    fn pages(&self) -> Option<Arc<dyn PageSharing>> {
+        self.pages.clone()
     }
 
     fn ended(&self, plan: &str, due: Timestamp) {
@@ -32,10 +38,22 @@ impl RunTurns for FakeTurns {
 }
 
 fn taking_turns(path: FakePath) -> (RunningWarmer, mpsc::Sender<RunTurn>, Arc<FakeTurns>) {
-    let scheduled = config::Plan {
+    let plan = config::Plan {
         urls: strings(&["/"]),
-        schedule: Some("30 8 * * *".to_owned()),
         ..plan()
+    };
+    taking_turns_with(path, plan, None)
+}
+
+/// A warmer whose plan comes due at 8:30, and takes turns.
+pub(super) fn taking_turns_with(
+    path: FakePath,
+    plan: config::Plan,
+    pages: Option<Arc<dyn PageSharing>>,
+) -> (RunningWarmer, mpsc::Sender<RunTurn>, Arc<FakeTurns>) {
+    let scheduled = config::Plan {
+        schedule: Some("30 8 * * *".to_owned()),
+        ..plan
     };
     let running = RunningWarmer::start(path, vec![scheduled]);
     let (give, turns) = mpsc::channel();
@@ -43,6 +61,7 @@ fn taking_turns(path: FakePath) -> (RunningWarmer, mpsc::Sender<RunTurn>, Arc<Fa
         turns: Mutex::new(turns),
         ended: Mutex::default(),
         popular: Mutex::default(),
+        pages,
     });
     running.warmer.take_turns(Arc::clone(&turns) as _);
     (running, give, turns)
@@ -120,6 +139,7 @@ async fn popular_pages_are_those_of_all_nodes_or_of_this_one_where_they_can_not_
             turns: Mutex::new(mpsc::channel().1),
             ended: Mutex::default(),
             popular: Mutex::new(of_fleet),
+            pages: None,
         };
         running.warmer.take_turns(Arc::new(turns));
         running.run().await;

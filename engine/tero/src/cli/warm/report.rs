@@ -5,6 +5,8 @@ use tero_admin_api::{RunState, WarmRunReport, WarmRunsResponse};
 
 /// At most so many reasons of a report are shown.
 const SHOWN_REASONS: usize = 10;
+/// Of so many runs that nodes shared, the latest first, the parts of the nodes are shown.
+const SHOWN_FLEET_RUNS: usize = 3;
 
 /// The pages that a dry run would fetch, a line for each.
 pub(super) fn listed(report: &WarmRunReport) -> String {
@@ -75,7 +77,9 @@ fn table_within(answer: &WarmRunsResponse, width: Option<u16>) -> String {
         true => "more: in a wider terminal, or with --json\n",
         false => "",
     };
-    format!("{table}\n{more}")
+    let with_fleet = answer.runs.iter().filter_map(of_fleet);
+    let of_fleet: String = with_fleet.take(SHOWN_FLEET_RUNS).collect();
+    format!("{table}\n{more}{of_fleet}")
 }
 
 fn row(run: &WarmRunReport) -> [String; 14] {
@@ -156,6 +160,29 @@ pub(super) fn summary(report: &WarmRunReport) -> String {
     text
 }
 
+/// What all nodes have done together, and each of them; `None` for a run that is one node's alone.
+fn of_fleet(run: &WarmRunReport) -> Option<String> {
+    let fleet = run.fleet.as_ref()?;
+    let mut text = format!(
+        "run {} with the fleet: {} planned by {}, {} fetched ({}), {} fresh, {} not stored, {} failed\n",
+        run.id,
+        fleet.planned,
+        fleet.planned_by,
+        fleet.fetched,
+        shown::size(fleet.bytes),
+        fleet.fresh,
+        fleet.not_stored,
+        fleet.failed,
+    );
+    for node in &fleet.nodes {
+        text.push_str(&format!(
+            "  {}: {} fetched, {} fresh, {} not stored, {} failed\n",
+            node.node, node.fetched, node.fresh, node.not_stored, node.failed
+        ));
+    }
+    Some(text)
+}
+
 fn notes(report: &WarmRunReport, text: &mut String) {
     for note in &report.notes {
         text.push_str(&format!("  note: {note}\n"));
@@ -184,7 +211,9 @@ pub(super) fn verdict(report: &WarmRunReport, fail_over: Option<f64>) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tero_admin_api::{Answer as _, DryRunPage, PageFailure, RunValue};
+    use tero_admin_api::{
+        Answer as _, DryRunPage, FleetRunNode, FleetRunReport, PageFailure, RunValue,
+    };
 
     /// Three pages: one fetched, one that failed, one that is not storable.
     fn report() -> WarmRunReport {
@@ -288,6 +317,41 @@ mod tests {
             text.contains("with --json") && !text.contains("hits given"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn runs_that_nodes_shared_are_told_with_the_part_of_each() {
+        let part = |node: &str, fetched| FleetRunNode {
+            node: node.to_owned(),
+            fetched,
+            fresh: 0,
+            not_stored: 0,
+            failed: 0,
+            bytes: 0,
+        };
+        let fleet = FleetRunReport {
+            planned_by: "edge-1".to_owned(),
+            planned: 9,
+            fetched: 7,
+            fresh: 2,
+            not_stored: 0,
+            failed: 0,
+            retried: 0,
+            bytes: 100,
+            nodes: vec![part("edge-1", 3), part("edge-2", 4)],
+            failures: Vec::new(),
+            refusals: Vec::new(),
+        };
+        let shared = WarmRunReport {
+            id: 3,
+            fleet: Some(fleet),
+            ..report()
+        };
+        let runs = vec![shared, report()];
+        let text = table_within(&WarmRunsResponse { runs }, None);
+        let end = "run 3 with the fleet: 9 planned by edge-1, 7 fetched (100 B), 2 fresh, 0 not stored, 0 failed\n  \
+                   edge-1: 3 fetched, 0 fresh, 0 not stored, 0 failed\n  edge-2: 4 fetched, 0 fresh, 0 not stored, 0 failed\n";
+        assert!(text.ends_with(end), "{text}");
     }
 
     #[test]

@@ -1,0 +1,332 @@
+//! The pages of a run that nodes share: batches in a queue, and a document in which each node notes what it
+//! has done, and which all show as the report of the run.
+//!
+//! A batch leaves the queue after it stands in the document. So what a node had that dies comes again to
+//! another one, and what comes twice counts once. A node begins once the document is there: the node that
+//! planned writes it when all batches are in the queue, and who dies before that leaves batches of an
+//! attempt that no document names.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::bus::{BusError, FleetBus, SharedEntry};
+use super::drawn::drawn;
+use super::pause::{FIRST_REST, shortened};
+use super::work::{TakenWork, WorkAnswer, WorkTicket};
+use crate::warm::path::Page;
+use crate::warm::shared::{
+    BatchResult, FleetRun, PageSharing, SharedBatch, SharedPlan, SharedRunName, TakenPages,
+};
+use crate::warm::task::WarmTask;
+use tero_policy_host::device::Device;
+use tero_semantics::authority::Scheme;
+use tero_semantics::timestamp::Timestamp;
+
+/// How long a node waits for pages before it looks at the run again.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a node that has pages leaves further ones to the others.
+const OTHERS_FIRST: Duration = Duration::from_secs(1);
+/// The largest batch, in bytes; the largest message of NATS is 1 MiB.
+const MOST_BYTES: usize = 256 << 10;
+/// How often a node that has planned tries to take something of it: longer than what died with a node of
+/// an earlier run is out.
+const TRIES_TO_TAKE: u32 = 9;
+/// How often a change of the document is tried again, after another node was first.
+const MOST_TRIES: u32 = 100;
+
+/// The pages that this node shares with others.
+#[derive(Debug)]
+pub struct PlanPages {
+    node: String,
+    bus: Arc<dyn FleetBus>,
+    others_first: Duration,
+}
+
+/// A batch as it travels.
+#[derive(Debug, Serialize, Deserialize)]
+struct QueuedBatch {
+    due: i64,
+    attempt: String,
+    number: u32,
+    pages: Vec<QueuedPage>,
+}
+
+/// A fetch as it travels.
+#[derive(Debug, Serialize, Deserialize)]
+struct QueuedPage {
+    scheme: String,
+    host: String,
+    target: String,
+    device: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    variant: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changed_ms: Option<i64>,
+    priority: u8,
+}
+
+impl PlanPages {
+    /// The pages of this node.
+    pub fn new(node: &str, bus: &Arc<dyn FleetBus>) -> PlanPages {
+        PlanPages {
+            node: node.to_owned(),
+            bus: Arc::clone(bus),
+            others_first: OTHERS_FIRST,
+        }
+    }
+
+    /// The report of a run; `None` if it is not shared, or not yet.
+    ///
+    /// # Errors
+    /// [`BusError`]
+    pub fn look(&self, run: &SharedRunName) -> Result<Option<FleetRun>, BusError> {
+        Ok(self.entry(run)?.map(|(_, run)| run))
+    }
+
+    /// The document of a run, with its revision.
+    fn entry(&self, run: &SharedRunName) -> Result<Option<(u64, FleetRun)>, BusError> {
+        let Some(SharedEntry { revision, content }) = self.bus.run_document(&document_of(run))?
+        else {
+            return Ok(None);
+        };
+        let run = serde_json::from_slice(&content)
+            .map_err(|error| BusError::Content(format!("the report of a run: {error}")))?;
+        Ok(Some((revision, run)))
+    }
+
+    fn write(
+        &self,
+        name: &SharedRunName,
+        run: &FleetRun,
+        revision: Option<u64>,
+    ) -> Result<u64, BusError> {
+        let content = serde_json::to_vec(run)
+            .map_err(|error| BusError::Content(format!("the report of a run: {error}")))?;
+        self.bus
+            .replace_run_document(&document_of(name), content, revision)
+    }
+
+    fn try_share(&self, name: &SharedRunName, plan: SharedPlan) -> Result<(), BusError> {
+        let attempt = drawn();
+        let mut work = Vec::new();
+        let mut planned = 0;
+        for tasks in plan.batches.iter().flat_map(|tasks| small(tasks)) {
+            planned += tasks.len() as u64;
+            let batch = QueuedBatch {
+                due: name.due.unix_secs(),
+                attempt: attempt.clone(),
+                number: u32::try_from(work.len()).unwrap_or(u32::MAX),
+                pages: tasks.iter().map(QueuedPage::of).collect(),
+            };
+            let bytes = serde_json::to_vec(&batch);
+            work.push(bytes.map_err(|error| BusError::Content(error.to_string()))?);
+        }
+        let run = FleetRun {
+            attempt,
+            planned_by: self.node.clone(),
+            planned,
+            batches: u32::try_from(work.len()).unwrap_or(u32::MAX),
+            at_once: plan.at_once,
+            ..FleetRun::default()
+        };
+        self.bus.put_work(&name.plan, work)?;
+        self.try_queue(name, &run)?;
+        match self.write(name, &run, None) {
+            // Another node has planned meanwhile: what it shares is the run.
+            Err(BusError::Conflict) => Ok(()),
+            written => written.map(|_| ()),
+        }
+    }
+
+    /// Takes a batch and passes it on, so that no document names pages that can't be taken: this node may
+    /// lack a right.
+    fn try_queue(&self, name: &SharedRunName, run: &FleetRun) -> Result<(), BusError> {
+        if run.batches == 0 {
+            return Ok(());
+        }
+        for _ in 0..TRIES_TO_TAKE {
+            if let Some(taken) = self.bus.take_work(&name.plan, run.at_once, PATIENCE)? {
+                return self.pass_on(name, &taken);
+            }
+        }
+        Err(BusError::Missing("what was put into the queue".to_owned()))
+    }
+
+    /// Passes on what is not for the run of this name: to those that have it in their run, or out of the
+    /// queue.
+    fn pass_on(&self, name: &SharedRunName, taken: &TakenWork) -> Result<(), BusError> {
+        let answer = match serde_json::from_slice::<QueuedBatch>(&taken.content) {
+            // Nodes of another version may know what it is.
+            Err(_) => WorkAnswer::GivenBack,
+            Ok(batch) => {
+                let of = SharedRunName {
+                    plan: name.plan.clone(),
+                    due: Timestamp::from_unix_secs(batch.due),
+                };
+                match self.look(&of)? {
+                    Some(run) if batch.is_open_in(&run) => WorkAnswer::GivenBack,
+                    // It was done by a node that died before it could say so, or is of another attempt.
+                    Some(_) => WorkAnswer::Done,
+                    // A node that died while it shared has left it.
+                    None if of.due < name.due => WorkAnswer::Done,
+                    // It is being shared.
+                    None => WorkAnswer::GivenBack,
+                }
+            }
+        };
+        self.bus.answer_work(&taken.ticket, answer)
+    }
+
+    fn try_take(&self, name: &SharedRunName, is_busy: bool) -> Result<TakenPages, BusError> {
+        if is_busy {
+            std::thread::park_timeout(self.others_first);
+        }
+        let Some(run) = self.look(name)? else {
+            return Err(BusError::Missing("the report of the run".to_owned()));
+        };
+        if run.is_done() {
+            return Ok(TakenPages::Done(run));
+        }
+        let taken = self.bus.take_work(&name.plan, run.at_once, PATIENCE)?;
+        let Some(taken) = taken else {
+            return Ok(TakenPages::Nothing);
+        };
+        let batch = serde_json::from_slice::<QueuedBatch>(&taken.content).ok();
+        let is_ours =
+            |batch: &QueuedBatch| batch.due == name.due.unix_secs() && batch.is_open_in(&run);
+        let Some(batch) = batch.filter(is_ours) else {
+            self.pass_on(name, &taken)?;
+            return Ok(TakenPages::Nothing);
+        };
+        Ok(TakenPages::Batch(SharedBatch {
+            number: batch.number,
+            tasks: batch.pages.iter().filter_map(QueuedPage::task).collect(),
+            at_once: run.at_once,
+            ticket: taken.ticket.0,
+        }))
+    }
+
+    fn try_finish(
+        &self,
+        name: &SharedRunName,
+        batch: &SharedBatch,
+        result: &BatchResult,
+    ) -> Result<FleetRun, BusError> {
+        for _ in 0..MOST_TRIES {
+            let Some((revision, mut run)) = self.entry(name)? else {
+                return Err(BusError::Missing("the report of the run".to_owned()));
+            };
+            let written = match run.add(&self.node, batch.number, result) {
+                true => self.write(name, &run, Some(revision)).map(|_| ()),
+                false => Ok(()),
+            };
+            match written {
+                Ok(()) => {
+                    let ticket = WorkTicket(batch.ticket.clone());
+                    // Unheard, it comes again, and is left out then.
+                    let _ = self.bus.answer_work(&ticket, WorkAnswer::Done);
+                    return Ok(run);
+                }
+                Err(BusError::Conflict) => std::thread::park_timeout(shortened(FIRST_REST)),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(BusError::Conflict)
+    }
+}
+
+impl PageSharing for PlanPages {
+    fn share(&self, run: &SharedRunName, plan: SharedPlan) -> Result<(), String> {
+        self.try_share(run, plan).map_err(|error| error.to_string())
+    }
+
+    fn take(&self, run: &SharedRunName, is_busy: bool) -> Result<TakenPages, String> {
+        self.try_take(run, is_busy)
+            .map_err(|error| error.to_string())
+    }
+
+    fn keep(&self, batch: &SharedBatch) {
+        let ticket = WorkTicket(batch.ticket.clone());
+        // Unheard, it comes again to another node, and counts once.
+        let _ = self.bus.answer_work(&ticket, WorkAnswer::UnderWay);
+    }
+
+    fn finish(
+        &self,
+        run: &SharedRunName,
+        batch: &SharedBatch,
+        result: &BatchResult,
+    ) -> Result<FleetRun, String> {
+        self.try_finish(run, batch, result)
+            .map_err(|error| error.to_string())
+    }
+}
+
+impl QueuedBatch {
+    /// Whether it is part of a run, and not done yet.
+    fn is_open_in(&self, run: &FleetRun) -> bool {
+        self.attempt == run.attempt && !run.done.contains(&self.number)
+    }
+}
+
+impl QueuedPage {
+    fn of(task: &WarmTask) -> QueuedPage {
+        QueuedPage {
+            scheme: task.page.scheme.as_str().to_owned(),
+            host: task.page.host.to_string(),
+            target: task.page.target.clone(),
+            device: task.device.as_str().to_owned(),
+            variant: task.variant.as_deref().map(str::to_owned),
+            changed_ms: task.changed.map(Timestamp::unix_millis),
+            priority: task.priority,
+        }
+    }
+
+    /// The fetch; `None` for one of another version of tero.
+    fn task(&self) -> Option<WarmTask> {
+        Some(WarmTask {
+            page: Page {
+                scheme: Scheme::from_name(&self.scheme)?,
+                host: self.host.as_str().into(),
+                target: self.target.clone(),
+            },
+            device: Device::from_name(&self.device)?,
+            variant: self.variant.as_deref().map(Into::into),
+            changed: self.changed_ms.map(Timestamp::from_unix_millis),
+            priority: self.priority,
+        })
+    }
+
+    /// Its length as it travels, at most. JSON writes a character as up to six bytes.
+    fn most_bytes(task: &WarmTask) -> usize {
+        const REST: usize = 256;
+        6 * (task.page.host.len() + task.page.target.len()) + REST
+    }
+}
+
+/// Parts of a batch that fit into a message.
+fn small(tasks: &[WarmTask]) -> Vec<&[WarmTask]> {
+    let mut parts = Vec::new();
+    let (mut begin, mut bytes) = (0, 0);
+    for (place, task) in tasks.iter().enumerate() {
+        let length = QueuedPage::most_bytes(task);
+        if bytes + length > MOST_BYTES && place > begin {
+            parts.push(&tasks[begin..place]);
+            (begin, bytes) = (place, 0);
+        }
+        bytes += length;
+    }
+    if begin < tasks.len() {
+        parts.push(&tasks[begin..]);
+    }
+    parts
+}
+
+fn document_of(run: &SharedRunName) -> String {
+    format!("{}.{}", run.plan, run.due.unix_secs())
+}
+
+#[cfg(test)]
+mod tests;

@@ -290,6 +290,8 @@ fn without_rules_all_paths_have_hours_and_storing_is_left_to_the_response() {
         policy.manifest().zone.as_deref(),
         Some("America/Argentina/Buenos_Aires")
     );
+    assert_eq!(policy.manifest().path_patterns.unwrap(), ["*"]);
+    assert!(!policy.manifest().each_response);
     check_all(
         &policy,
         "/any",

@@ -337,18 +337,53 @@ fn the_manifest_declares_what_the_file_needs() {
         .variants(["mobile", "tablet"])
         .query_rules([ignored(&[
             "utm_*", "fbclid", "gclid", "msclkid", "mc_cid", "mc_eid",
-        ])]);
+        ])])
+        .path_patterns([
+            "*",
+            "*.css",
+            "*.js",
+            "*.woff2",
+            "/",
+            "/api/v1/disponibilidad/*",
+            "/api/v1/pagos/*",
+            "/api/v1/sesion/*",
+            "/assets/*",
+            "/barberias/*",
+            "/checkout/*",
+            "/img/*",
+            "/mi-cuenta/*",
+            "/turnos/*",
+            "/webhooks/mercadopago",
+        ]);
     assert_eq!(sample().manifest(), manifest);
     let plain: JsonRules =
         tero_policy::configure(r#"{"rules": [{"match": ["*"], "ttl": 1}]}"#).unwrap();
     assert_eq!(
         plain.manifest(),
-        Manifest::new().on_request().on_response(),
+        Manifest::new()
+            .on_request()
+            .on_response()
+            .path_patterns(["*"]),
         "nothing in it depends on the time"
     );
     let until: JsonRules =
         tero_policy::configure(r#"{"rules": [{"match": ["*"], "ttl": "until 18:00"}]}"#).unwrap();
     assert_eq!(until.manifest().zone.as_deref(), Some("UTC"));
+}
+
+#[test]
+fn pages_are_asked_about_one_by_one_for_a_spread_or_many_patterns() {
+    let policy = |rules: &str| {
+        let settings = format!(r#"{{"rules": [{rules}]}}"#);
+        tero_policy::configure::<JsonRules>(&settings).unwrap()
+    };
+    let spread = policy(r#"{"match": ["*"], "ttl": 60, "spread": 10}"#).manifest();
+    assert!(spread.each_response && spread.path_patterns.is_some());
+    let rule = |number: usize| format!(r#"{{"match": ["/{number}"], "ttl": 60}}"#);
+    let rules = |count| (0..count).map(rule).collect::<Vec<_>>().join(",");
+    let patterns = |count| policy(&rules(count)).manifest().path_patterns;
+    assert_eq!(patterns(256).map(|all| all.len()), Some(256));
+    assert_eq!(patterns(257), None);
 }
 
 #[test]

@@ -57,25 +57,16 @@ pub(in crate::server) async fn serve(
     loop {
         tokio::select! {
             biased;
-            // An error is the client's: a malformed request was answered with a 4xx, or the connection
-            // broke.
-            ended = state.watchdog.watch(connection.as_mut()) => match ended {
-                Ok(()) => break,
-                Err(_) => return,
-            },
-            () = &mut timed_out => {
-                if state.watchdog.is_in_head() {
-                    state.head_is_late();
-                    // The refusal is a few bytes: what the client doesn't take now is not waited for.
-                    let _ = poll_once(state.watchdog.watch(connection.as_mut())).await;
-                }
-                return;
-            }
+            // First, so that a request which comes after a handover is the last one.
             _ = &mut draining => {
                 if !state.ends_with_next() && context.is_before(ShutdownStage::Draining) {
                     state.end_with_next();
                     draining = PollWhenWoken::new(context.reached(ShutdownStage::Draining));
                     continue;
+                }
+                // What has come is still answered.
+                if poll_once(state.watchdog.watch(connection.as_mut())).await.is_ready() {
+                    return;
                 }
                 if state.has_asked_nothing() {
                     tokio::select! {
@@ -89,6 +80,20 @@ pub(in crate::server) async fn serve(
                     biased;
                     _ = state.watchdog.watch(connection) => {}
                     () = timed_out => {}
+                }
+                return;
+            }
+            // An error is the client's: a malformed request was answered with a 4xx, or the connection
+            // broke.
+            ended = state.watchdog.watch(connection.as_mut()) => match ended {
+                Ok(()) => break,
+                Err(_) => return,
+            },
+            () = &mut timed_out => {
+                if state.watchdog.is_in_head() {
+                    state.head_is_late();
+                    // The refusal is a few bytes: what the client doesn't take now is not waited for.
+                    let _ = poll_once(state.watchdog.watch(connection.as_mut())).await;
                 }
                 return;
             }

@@ -4,9 +4,15 @@ let token = "";
 
 /** What the edge refuses, with the cure that it names. */
 export class Refusal extends Error {
-  constructor(status, problem) {
+  constructor(status, problem, sent) {
     super(problem.cure ? `${problem.error}; ${problem.cure}` : problem.error);
     this.status = status;
+    this.sent = sent;
+  }
+
+  /** Whether the token is missing or wrong. One that was given while the edge answered is still to be tried. */
+  get wantsToken() {
+    return this.status === 401 && this.sent === token;
   }
 }
 
@@ -17,6 +23,7 @@ export function giveToken(text) {
 
 async function send(method, path, content, signal) {
   const headers = {};
+  const sent = token;
   if (token) headers.Authorization = `Bearer ${token}`;
   if (content !== undefined) headers["Content-Type"] = "application/json";
   const body = content === undefined ? undefined : JSON.stringify(content);
@@ -28,7 +35,7 @@ async function send(method, path, content, signal) {
   } catch {
     // Something between the page and the edge has answered.
   }
-  throw new Refusal(response.status, problem);
+  throw new Refusal(response.status, problem, sent);
 }
 
 /** The answer to a request, which is JSON. */

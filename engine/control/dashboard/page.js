@@ -73,7 +73,7 @@ async function ask(method, path, content) {
       return await call(method, path, content);
     } catch (error) {
       if (!(error instanceof Refusal) || error.status !== 401) throw error;
-      await askForToken();
+      if (error.wantsToken) await askForToken();
     }
   }
 }
@@ -114,7 +114,7 @@ async function listen(stop) {
     } catch (error) {
       if (stop.aborted) return;
       if (error instanceof Refusal && error.status === 401) {
-        await askForToken();
+        if (error.wantsToken) await askForToken();
         continue;
       }
       if (error instanceof Refusal && error.status === 400) {

@@ -39,8 +39,10 @@ pub(super) async fn run(context: Arc<WorkerContext>, queue: AcceptQueue, open: m
             (socket.accept().await, permit)
         };
         let (accepted, permit) = tokio::select! {
-            accepted = accepted => accepted,
+            biased;
+            // First: once others accept, none comes here, where what held before still holds.
             _ = &mut ended => return,
+            accepted = accepted => accepted,
         };
         match (accepted, permit) {
             (Ok((socket, opened_by)), Ok(permit)) => {

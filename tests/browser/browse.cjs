@@ -287,6 +287,25 @@ async function returns(page) {
   page.expect([]);
 }
 
+/** What was asked with the token before is refused late: the page asks the edge again, and not the operator. */
+async function refusedLate(browser) {
+  const page = await open(browser, { viewport: { width: 1180, height: 860 }, locale: "en-GB" });
+  let release;
+  const held = new Promise((resolve) => { release = resolve; });
+  await page.route(/\/policies$/, async (route) => {
+    if (route.request().headers().authorization === "Bearer wrong") await held;
+    await route.continue();
+  });
+  await page.goto(`${url}#policies`);
+  await giveToken(page);
+  page.expect([/401 \(Unauthorized\)/]);
+  const answered = page.waitForResponse((response) => response.url().endsWith("/policies") && response.ok(), WAIT);
+  release();
+  await answered;
+  assert.equal(await page.locator("#token[open]").count(), 0);
+  page.faultless();
+}
+
 /** Everything can be reached without a mouse. */
 async function keyboard(page) {
   page.expect([/401 \(Unauthorized\)/]);
@@ -362,6 +381,7 @@ async function main() {
     await contrasts(page);
     page.faultless();
     await phone(browser);
+    await refusedLate(browser);
   } finally {
     await browser.close();
   }

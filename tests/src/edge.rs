@@ -16,7 +16,7 @@ use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 use tero_time::{moment, zones};
 
-use crate::{Answer, Client, HOST, Origin, Request, eventually, get};
+use crate::{Answer, Client, HOST, Origin, Request, eventually, get, watch_test};
 
 /// How long other threads get the processor for between two seconds of the edge.
 const TURN: Duration = Duration::from_millis(2);
@@ -435,6 +435,7 @@ fn try_start(text: &str, local_time: &str, zone: Tz) -> Result<Edge, String> {
 }
 
 fn start_on(text: &str, clock: Clock, zone: Tz) -> Result<Edge, String> {
+    watch_test();
     watch_for_panics();
     let config = Config::parse(text, "tero.toml", &std::env::temp_dir())
         .map_err(|errors| errors.to_string())?;

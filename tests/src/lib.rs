@@ -48,6 +48,7 @@ pub mod guests;
 mod origin;
 mod reply;
 pub mod simulation;
+mod watchdog;
 pub mod wire;
 
 pub use answer::{Answer, CacheStatus};
@@ -59,6 +60,7 @@ pub use edge::{
 pub use gate::Gate;
 pub use origin::{Origin, OriginRequest};
 pub use reply::Reply;
+pub use watchdog::watch_test;
 
 /// How long, in real time, the harness waits for anything before the test fails. A machine
 /// that is busy with other work may take long.

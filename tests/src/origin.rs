@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::reply::Step;
-use crate::{GUARD, Gate, Reply, wire};
+use crate::{GUARD, Gate, Reply, eventually, wire};
 
 /// A server whose responses are scripted by the test. Dropping it stops it.
 #[derive(Debug)]
@@ -106,6 +106,7 @@ impl Default for Origin {
 impl Origin {
     /// Starts an origin, which answers 404 until it is scripted.
     pub fn start() -> Origin {
+        crate::watch_test();
         let shared = Arc::new(SharedState::default());
         shared.hold.open();
         let listener =
@@ -267,9 +268,11 @@ impl Origin {
             return;
         };
         self.shared.lock().stopping = true;
-        // This connection wakes the acceptor, which then sees the flag.
-        drop(TcpStream::connect(self.address));
-        drop(acceptor.join());
+        eventually("the origin stops", || {
+            // This connection wakes the acceptor, which then sees the flag.
+            drop(TcpStream::connect(self.address));
+            acceptor.is_finished()
+        });
         for connection in self.shared.lock().connections.drain(..) {
             drop(connection.shutdown(Shutdown::Both));
         }

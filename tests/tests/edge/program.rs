@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 
-use tero_tests::{Client, GUARD, Origin, compiled_cache, eventually, get, toml_string};
+use tero_tests::{Client, GUARD, Origin, compiled_cache, eventually, get, toml_string, watch_test};
 
 /// The program with these arguments. Its environment holds the path only.
 pub(crate) fn tero(arguments: &[&str]) -> Command {
+    watch_test();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tero-under-test"));
     command
         .args(arguments)

@@ -51,8 +51,9 @@ const MAX_FOLLOWED_OF_PATH: u32 = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct ChangeStudy {
     patterns: BTreeMap<String, PatternRequests>,
-    /// By path. At most as many as URLs are followed.
-    paths: HashMap<u64, PathChanges>,
+    /// By path, in an order that is the same in every run: shares are added up. At most as many as URLs
+    /// are followed.
+    paths: BTreeMap<u64, PathChanges>,
     /// By URL and device: the answer at which the current distance of each step began.
     followed: HashMap<u64, [Option<SeenContent>; STEPS.len()]>,
     requests: u64,

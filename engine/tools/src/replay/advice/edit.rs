@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::plain::{is_plain_host, is_plain_name, is_plain_pattern};
 use super::rule_text::{
-    LIFETIMES, has_key, quoted, raised, raised_value, shown, value_of, with_pattern_alone,
-    without_entry, without_pattern,
+    LIFETIMES, has_key, has_quoted_duration, quoted, raised, raised_value, shown, value_of,
+    with_pattern_alone, without_entry, without_pattern,
 };
 use super::rules::SiteInText;
 
@@ -210,10 +210,9 @@ impl ConfigText {
             // The pattern gets a rule of its own, and the others keep what they have.
             let own = with_pattern_alone(&raised, pattern);
             let indent = indent_of(&self.text, start);
-            let separator = if own == raised {
-                String::new()
-            } else {
-                format!(",\n{indent}{}", without_pattern(rule, pattern))
+            let separator = match without_pattern(rule, pattern) {
+                Some(others) => format!(",\n{indent}{others}"),
+                None => String::new(),
             };
             return Ok(Some(format!(
                 "{}{own}{separator}{}",
@@ -285,10 +284,10 @@ impl ConfigText {
                 .max()
         };
         let last = value_of(&rule, "ttl").or_else(others);
-        if let Some((start, end)) = last
+        if let Some((_, end)) = last
             && of_site.is_none_or(|of_site| of_site < stale)
         {
-            let value = match rule[start..end].contains('"') {
+            let value = match has_quoted_duration(&rule) {
                 true => format!("\"{}\"", shown(stale)),
                 false => stale.as_secs().to_string(),
             };
@@ -297,18 +296,16 @@ impl ConfigText {
         rule
     }
 
-    /// Takes a pattern out of a rule about devices of the site's policies.
-    /// No variant names the pattern any more. A variant that names no other goes.
+    /// Takes a pattern out of the rules about devices of the site's policies: no variant names it any more. A variant that names no other goes.
     fn without_variants(&self, pattern: &str) -> Result<Option<String>, EditRefusal> {
         let mut edited = self.clone();
         while let Some(place) = edited.rule(pattern, |rule| has_key(rule, "devices"))? {
             let text = &edited.text;
             let (start, end) = (place.start, place.end);
             let rule = &text[start..end];
-            let changed = without_pattern(rule, pattern);
-            let shorter = match changed != rule {
-                true => Some(format!("{}{changed}{}", &text[..start], &text[end..])),
-                false => without_entry(text, place),
+            let shorter = match without_pattern(rule, pattern) {
+                Some(others) => Some(format!("{}{others}{}", &text[..start], &text[end..])),
+                None => without_entry(text, place),
             };
             match shorter {
                 // Each time the text gets shorter, so this comes to an end.

@@ -60,8 +60,8 @@ pub(super) struct QueryStudy {
     /// By number of a pattern: its requests that are alike in all, which tell how often content changes
     /// between close ones.
     alike: Vec<QueryPairs>,
-    /// By name and path.
-    paths: HashMap<u64, PathCount>,
+    /// By name and path, in an order that is the same in every run: shares are added up.
+    paths: BTreeMap<u64, PathCount>,
     /// By what is left of a request without one parameter.
     seen: HashMap<u64, SeenRest>,
 }

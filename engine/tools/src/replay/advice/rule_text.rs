@@ -4,10 +4,16 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::Duration;
 
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
 use tero_config::units;
 
 /// The keys of a rule's lifetimes.
 pub(super) const LIFETIMES: [&str; 3] = ["ttl", "inside", "outside"];
+
+/// The keys under which a rule has its patterns.
+pub(super) const PATTERNS: [&str; 2] = ["paths", "match"];
 
 /// The keys of a lifetime's parts, where it is a table.
 const PARTS: [&str; 4] = ["business_hours", "otherwise", "inside", "outside"];
@@ -81,20 +87,33 @@ pub(super) fn raised(rule: &str, ttl: Duration) -> Option<String> {
 
 /// Whether a lifetime is a duration in quotes, seconds, or a table with one of these.
 fn has_durations(value: &str) -> bool {
+    any_part(value, &|part| {
+        quoted_duration(part).is_some() || part.parse::<u64>().is_ok()
+    })
+}
+
+/// Whether a rule writes a lifetime as a duration in quotes.
+pub(super) fn has_quoted_duration(rule: &str) -> bool {
+    let mut values = LIFETIMES.iter().filter_map(|key| value_of(rule, key));
+    values.any(|(start, end)| any_part(&rule[start..end], &|part| quoted_duration(part).is_some()))
+}
+
+/// Whether a lifetime, or a part of one that is a table, is as `is_meant` says.
+fn any_part(value: &str, is_meant: &impl Fn(&str) -> bool) -> bool {
     if value.starts_with('{') {
         let mut values = PARTS.iter().filter_map(|key| value_of(value, key));
-        return values.any(|(start, end)| has_durations(&value[start..end]));
+        return values.any(|(start, end)| any_part(&value[start..end], is_meant));
     }
-    units::duration(value.trim_matches('"')).is_some() || value.parse::<u64>().is_ok()
+    is_meant(value)
+}
+
+fn quoted_duration(value: &str) -> Option<Duration> {
+    units::duration(value.strip_prefix('"')?.strip_suffix('"')?)
 }
 
 /// A lifetime that is at least so long: a duration in quotes, seconds, or a table of these.
 pub(super) fn raised_value(value: &str, least: Duration) -> String {
-    if let Some(duration) = value
-        .strip_prefix('"')
-        .and_then(|value| value.strip_suffix('"'))
-        .and_then(units::duration)
-    {
+    if let Some(duration) = quoted_duration(value) {
         return match duration < least {
             true => format!("\"{}\"", shown(least)),
             false => value.to_owned(),
@@ -119,18 +138,11 @@ pub(super) fn raised_value(value: &str, least: Duration) -> String {
 /// A copy of a rule for one of its patterns, with a name of its own; the rule itself if it has no
 /// other.
 pub(super) fn with_pattern_alone(rule: &str, pattern: &str) -> String {
-    let Some((key, (start, end))) = ["paths", "match"]
-        .into_iter()
-        .find_map(|key| Some((key, value_of(rule, key)?)))
-    else {
+    let Some(list) = PatternList::of(rule).filter(|list| list.patterns.len() > 1) else {
         return rule.to_owned();
     };
-    if !rule[start..end].contains(',') {
-        return rule.to_owned();
-    }
-    debug_assert!(rule.contains(key));
     let mut own = rule.to_owned();
-    own.replace_range(start..end, &format!("[{}]", quoted(pattern)));
+    own.replace_range(list.place, &format!("[{}]", quoted(pattern)));
     if let Some((start, end)) = value_of(&own, "name") {
         let name = own[start..end].trim_matches('"').to_owned();
         let part: String = pattern
@@ -148,14 +160,49 @@ pub(super) fn with_pattern_alone(rule: &str, pattern: &str) -> String {
     own
 }
 
-/// A rule without one of its patterns; the rule itself if it has no other.
-pub(super) fn without_pattern(rule: &str, pattern: &str) -> String {
-    let quoted = quoted(pattern);
-    let shorter = rule.replacen(&format!("{quoted}, "), "", 1);
-    if shorter == rule {
-        rule.replacen(&format!(", {quoted}"), "", 1)
-    } else {
-        shorter
+/// A rule without one of its patterns; `None` if it has no other.
+pub(super) fn without_pattern(rule: &str, pattern: &str) -> Option<String> {
+    let mut shorter = rule.to_owned();
+    loop {
+        let list = PatternList::of(&shorter)?.patterns;
+        let Some(at) = list.iter().position(|(_, named)| named == pattern) else {
+            return Some(shorter);
+        };
+        let cut = match (list.get(at + 1), at.checked_sub(1)) {
+            (Some((next, _)), _) => list[at].0.start..next.start,
+            (None, Some(before)) => list[before].0.end..list[at].0.end,
+            (None, None) => return None,
+        };
+        shorter.replace_range(cut, "");
+    }
+}
+
+/// The patterns of a rule, as its text has them.
+struct PatternList {
+    /// The bytes of the list.
+    place: Range<usize>,
+    /// The bytes of each pattern, and what it says.
+    patterns: Vec<(Range<usize>, String)>,
+}
+
+impl PatternList {
+    /// Those of an inline table, if it has any.
+    fn of(rule: &str) -> Option<PatternList> {
+        const BEFORE: &str = "rule = ";
+        let text = format!("{BEFORE}{rule}");
+        let root = DeTable::parse(&text).ok()?;
+        let rule = root.get_ref().get("rule")?.get_ref().as_table()?;
+        let list = PATTERNS.iter().find_map(|key| rule.get(*key))?;
+        let place = |value: &Spanned<DeValue<'_>>| {
+            value.span().start - BEFORE.len()..value.span().end - BEFORE.len()
+        };
+        let patterns = list.get_ref().as_array()?.iter();
+        let patterns =
+            patterns.filter_map(|one| Some((place(one), one.get_ref().as_str()?.to_owned())));
+        Some(PatternList {
+            place: place(list),
+            patterns: patterns.collect(),
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::rule_text::PATTERNS;
 use tero_config::units;
 use tero_semantics::host_pattern::is_pattern;
 
@@ -42,7 +43,7 @@ impl<'t> SiteInText<'t> {
         policies.into_iter().find_map(|policy| {
             let settings = self.policy(policy)?.get("settings")?;
             let fits = |place: &Range<usize>| self.text.get(place.clone()).is_some_and(&fits);
-            let place = self.rule_in(settings, None, pattern, &fits)?;
+            let place = self.rule_in(settings, pattern, &fits)?;
             let mut others = self.tables("site").filter_map(name_of);
             let other_site =
                 others.find(|site| *site != self.site && self.policies(site).contains(&policy));
@@ -118,27 +119,30 @@ impl<'t> SiteInText<'t> {
             .filter_map(|table| table.get_ref().as_table())
     }
 
-    /// The place of the innermost inline table around a pattern, the first that fits.
+    /// The place of the first inline table that names a pattern, and that fits.
     fn rule_in(
         &self,
         value: &Spanned<DeValue<'t>>,
-        around: Option<&Range<usize>>,
         pattern: &str,
         fits: &impl Fn(&Range<usize>) -> bool,
     ) -> Option<Range<usize>> {
         match value.get_ref() {
-            DeValue::String(text) if text == pattern => around.filter(|place| fits(place)).cloned(),
             DeValue::Array(items) => items
                 .iter()
-                .find_map(|item| self.rule_in(item, around, pattern, fits)),
+                .find_map(|item| self.rule_in(item, pattern, fits)),
             DeValue::Table(table) => {
                 let place = value.span();
+                let mut lists = PATTERNS.iter().filter_map(|key| table.get(*key));
                 // A table with a header of its own has the header's place.
-                let is_inline = self.text[place.clone()].starts_with('{');
-                let around = if is_inline { Some(&place) } else { around };
-                table
-                    .values()
-                    .find_map(|value| self.rule_in(value, around, pattern, fits))
+                let is_rule = self.text[place.clone()].starts_with('{')
+                    && lists.any(|list| has_text(list.get_ref(), pattern))
+                    && fits(&place);
+                match is_rule {
+                    true => Some(place),
+                    false => table
+                        .values()
+                        .find_map(|value| self.rule_in(value, pattern, fits)),
+                }
             }
             _ => None,
         }

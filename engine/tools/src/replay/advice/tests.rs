@@ -1,4 +1,5 @@
 mod clients;
+mod spellings;
 
 use chrono_tz::America::Argentina::Buenos_Aires;
 use proptest::prelude::*;
@@ -71,6 +72,18 @@ fn lifetime(proposals: &[Proposal], wanted: &str) -> Option<(u64, u64)> {
         })
 }
 
+/// The names that are proposed to be dropped.
+fn dropped_parameters(proposals: Vec<Proposal>) -> Vec<String> {
+    let edits = proposals.into_iter().flat_map(|proposal| proposal.edits);
+    edits
+        .filter_map(|edit| match edit {
+            ConfigEdit::DropParameters { names } => Some(names),
+            _ => None,
+        })
+        .flatten()
+        .collect()
+}
+
 #[test]
 fn lifetimes_follow_how_often_content_changes() {
     let study = study(SiteKind::Booking);
@@ -100,17 +113,7 @@ fn lifetimes_follow_how_often_content_changes() {
 
 #[test]
 fn parameters_that_do_not_change_the_page_are_found() {
-    let dropped = |kind| -> Vec<String> {
-        let proposals = study(kind).proposals(&config());
-        let edits = proposals.into_iter().flat_map(|proposal| proposal.edits);
-        edits
-            .filter_map(|edit| match edit {
-                ConfigEdit::DropParameters { names } => Some(names),
-                _ => None,
-            })
-            .flatten()
-            .collect()
-    };
+    let dropped = |kind| dropped_parameters(study(kind).proposals(&config()));
     assert_eq!(dropped(SiteKind::Booking), ["utm_*", "fbclid", "gclid"]);
     let news = dropped(SiteKind::News);
     assert!(news.contains(&"ref".to_owned()), "{news:?}");

@@ -15,15 +15,7 @@ fn dropped_after(rounds: i64, requests: impl Fn(i64) -> Vec<(String, String)>) -
             study.add(&record, "desktop");
         }
     }
-    let proposals = study.proposals(&config());
-    let edits = proposals.into_iter().flat_map(|proposal| proposal.edits);
-    edits
-        .filter_map(|edit| match edit {
-            ConfigEdit::DropParameters { names } => Some(names),
-            _ => None,
-        })
-        .flatten()
-        .collect()
+    dropped_parameters(study.proposals(&config()))
 }
 
 fn same(target: String) -> (String, String) {

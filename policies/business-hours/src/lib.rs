@@ -57,7 +57,6 @@
 //! lifetime of an error is left to its own fields.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer};
 use tero_policy::{
@@ -163,9 +162,6 @@ fn yes() -> bool {
     true
 }
 
-/// With more patterns, pages are asked about one by one.
-const MAX_PATH_PATTERNS: usize = 256;
-
 /// The policy.
 #[derive(Debug)]
 pub struct BusinessHours {
@@ -231,12 +227,11 @@ impl Policy for BusinessHours {
     }
 
     fn manifest(&self) -> Manifest {
-        let mut manifest = Manifest::new().on_response().zone(&self.zone);
         let patterns = self.rules.iter().flat_map(|rule| &rule.paths);
-        let patterns: BTreeSet<&str> = patterns.map(PathPattern::as_str).collect();
-        if patterns.len() <= MAX_PATH_PATTERNS {
-            manifest = manifest.path_patterns(patterns);
-        }
+        let mut manifest = Manifest::new()
+            .on_response()
+            .zone(&self.zone)
+            .path_patterns(patterns);
         if self.rules.iter().any(|rule| rule.spread > 0) {
             manifest = manifest.each_response();
         }

@@ -60,9 +60,6 @@ fn everything() -> Vec<PathPattern> {
     vec!["*".parse().expect("a star is a pattern")]
 }
 
-/// With more patterns, pages are asked about one by one.
-const MAX_PATH_PATTERNS: usize = 256;
-
 /// The policy.
 #[derive(Debug)]
 pub struct DeviceVariants {
@@ -103,16 +100,15 @@ impl Policy for DeviceVariants {
     }
 
     fn manifest(&self) -> Manifest {
-        let manifest = Manifest::new().on_request().device().variants(&self.names);
         let patterns = self
             .rules
             .iter()
             .flat_map(|rule| rule.paths.iter().chain(&rule.except));
-        let patterns: BTreeSet<&str> = patterns.map(PathPattern::as_str).collect();
-        match patterns.len() <= MAX_PATH_PATTERNS {
-            true => manifest.path_patterns(patterns),
-            false => manifest,
-        }
+        Manifest::new()
+            .on_request()
+            .device()
+            .variants(&self.names)
+            .path_patterns(patterns)
     }
 
     fn on_request(&self, request: &Request, _: &Moment) -> RequestDecision {

@@ -58,9 +58,6 @@ use tero_policy::{
 pub use settings::Settings;
 use settings::{Action, Length, Plan, Rule, Ttl, Variant};
 
-/// With more patterns, pages are asked about one by one.
-const MAX_PATH_PATTERNS: usize = 256;
-
 /// The policy.
 #[derive(Debug)]
 pub struct JsonRules {
@@ -87,7 +84,8 @@ impl Policy for JsonRules {
             .on_request()
             .on_response()
             .variants(self.variants.iter().map(|variant| &variant.name))
-            .query_rules(self.query.clone());
+            .query_rules(self.query.clone())
+            .path_patterns(self.patterns());
         if let Some(zone) = &self.zone {
             manifest = manifest.zone(zone);
         }
@@ -96,10 +94,6 @@ impl Policy for JsonRules {
         }
         if !self.variants.is_empty() {
             manifest = manifest.device();
-        }
-        let patterns = self.patterns();
-        if patterns.len() <= MAX_PATH_PATTERNS {
-            manifest = manifest.path_patterns(patterns);
         }
         if self.rules.iter().any(|rule| rule.spread > 0) {
             manifest = manifest.each_response();
@@ -211,14 +205,11 @@ impl JsonRules {
             .any(|rule| has(rule.map_or(&self.pass_cookies, |rule| &rule.pass_cookies)))
     }
 
-    /// The patterns of all rules and variants, each once.
-    fn patterns(&self) -> Vec<&PathPattern> {
+    /// The patterns of all rules and variants.
+    fn patterns(&self) -> impl Iterator<Item = &PathPattern> {
         let of_rules = self.rules.iter().map(|rule| &rule.paths);
         let of_variants = self.variants.iter().map(|variant| &variant.paths);
-        let mut patterns: Vec<_> = of_rules.chain(of_variants).flatten().collect();
-        patterns.sort_unstable_by_key(|pattern| pattern.as_str());
-        patterns.dedup();
-        patterns
+        of_rules.chain(of_variants).flatten()
     }
 
     /// The cookies that any path asks for, each once.

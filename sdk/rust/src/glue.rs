@@ -232,10 +232,13 @@ impl From<Manifest> for types::Manifest {
             response_edits: manifest.response_edits,
             stored_edits: manifest.stored_edits,
             abilities,
-            path_patterns: manifest.path_patterns.map(|patterns| types::PathPatterns {
-                patterns,
-                each_response: manifest.each_response,
-            }),
+            path_patterns: manifest
+                .path_patterns
+                .filter(|patterns| patterns.len() <= Manifest::MAX_PATH_PATTERNS)
+                .map(|patterns| types::PathPatterns {
+                    patterns,
+                    each_response: manifest.each_response,
+                }),
         }
     }
 }

@@ -185,6 +185,9 @@ impl BucketRule {
 }
 
 impl Manifest {
+    /// The most [path patterns](Manifest::path_patterns) that the edge is told.
+    pub const MAX_PATH_PATTERNS: usize = 256;
+
     /// A manifest without hooks and inputs.
     ///
     /// ```
@@ -275,9 +278,10 @@ impl Manifest {
     }
 
     /// Says that decisions depend on the path only by which of these [patterns](crate::PathPattern) match
-    /// it; at most 256, and none if they do not depend on it at all. The edge then asks once for all
-    /// pages that the same patterns match. A decision for one of them, with its reason, must hold for
-    /// the others; `tero policy fuzz` checks that.
+    /// it, and by none if they do not depend on it at all. The edge then asks once for all pages that the
+    /// same patterns match. A decision for one of them, with its reason, must hold for the others; `tero
+    /// policy fuzz` checks that. A pattern may be given twice. With more than
+    /// [`Manifest::MAX_PATH_PATTERNS`], the edge is told that decisions depend on the whole path.
     ///
     /// [`Response::length`](crate::Response::length) and
     /// [`Response::key_hash`](crate::Response::key_hash) are not told any more, unless
@@ -286,11 +290,15 @@ impl Manifest {
     /// ```
     /// # use tero_policy::Manifest;
     /// let manifest = Manifest::new().on_response().path_patterns(["/", "/shops/*"]);
-    /// assert_eq!(manifest.path_patterns.unwrap(), ["/", "/shops/*"]);
+    /// let manifest = manifest.path_patterns(["/about", "/shops/*"]);
+    /// assert_eq!(manifest.path_patterns.unwrap(), ["/", "/about", "/shops/*"]);
     /// ```
     pub fn path_patterns<S: ToString>(mut self, patterns: impl IntoIterator<Item = S>) -> Manifest {
         let patterns = patterns.into_iter().map(|pattern| pattern.to_string());
-        self.path_patterns.get_or_insert_default().extend(patterns);
+        let all = self.path_patterns.get_or_insert_default();
+        all.extend(patterns);
+        all.sort_unstable();
+        all.dedup();
         self
     }
 

@@ -290,3 +290,26 @@ fn projects_are_created_in_every_language_and_missing_tools_are_named() {
         assert_code(&crate::program::run(wrong), 2);
     }
 }
+
+#[test]
+fn a_shipped_policy_with_many_patterns_depends_on_the_whole_path() {
+    let patterns = |count: usize| -> Option<usize> {
+        let rule =
+            |number: usize| serde_json::json!({ "match": [format!("/{number}"), "/0"], "ttl": 60 });
+        let rules: Vec<Value> = (0..count).map(rule).collect();
+        let settings = serde_json::json!({ "rules": rules }).to_string();
+        let arguments = [
+            "inspect",
+            "--json",
+            "builtin:json-rules",
+            "--settings",
+            &settings,
+        ];
+        let json: Value = serde_json::from_str(&out(&policy(&arguments))).unwrap();
+        assert_eq!(json["error"], Value::Null);
+        let told = &json["manifest"]["path-patterns"];
+        Some(told.as_object()?["patterns"].as_array()?.len())
+    };
+    assert_eq!(patterns(256), Some(256));
+    assert_eq!(patterns(257), None);
+}

@@ -185,6 +185,7 @@ struct ManifestReport {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct PathPatternsReport {
     patterns: Vec<String>,
     each_response: bool,

@@ -109,12 +109,25 @@ impl Chain {
         decision
     }
 
-    /// Begins a key: whose it is, and which policies can't be asked.
+    /// Begins a key: whose it is, which policies can't be asked, and whether they are taken at their
+    /// word about paths.
     fn begin_key(&self, off: u32, key: &mut Vec<u8>) {
         key.clear();
         key.extend_from_slice(&self.id.to_le_bytes());
         key.extend_from_slice(&off.to_le_bytes());
         key.push(u8::from(self.classes.are_trusted()));
+    }
+
+    /// Writes the key of the class of the path; `false` if it has none.
+    fn write_class(
+        &self,
+        request: &PolicyRequest<'_>,
+        now: Timestamp,
+        off: u32,
+        key: &mut Vec<u8>,
+    ) -> bool {
+        self.begin_key(off, key);
+        self.inputs.encode_class(request, now, key)
     }
 
     /// Which policies are switched off, each by its bit. Those beyond the 31st share the last bit.
@@ -139,8 +152,7 @@ impl Chain {
         off: u32,
     ) -> Arc<RequestDecision> {
         let mut class = Vec::with_capacity(key.len());
-        self.begin_key(off, &mut class);
-        if !self.inputs.encode_class(request, now, &mut class) {
+        if !self.write_class(request, now, off, &mut class) {
             let remembered = self.decisions.recall(key);
             return remembered.unwrap_or_else(|| self.decide(request, now, key, off).0);
         }
@@ -149,7 +161,9 @@ impl Chain {
                 if self.classes.is_check_due() {
                     let (asked, is_lasting) = self.asked(request, now, off);
                     if is_lasting && asked != *known {
-                        self.distrust(request.path);
+                        let mut later = Vec::with_capacity(class.len());
+                        self.write_class(request, now, off, &mut later);
+                        self.differs(request.path, later == class);
                         return Arc::new(asked);
                     }
                 }
@@ -224,9 +238,14 @@ impl Chain {
         (answers, is_lasting)
     }
 
-    /// No longer takes the policies at their word about what of the path they depend on.
+    /// The answer about a page was not the one remembered for its class. If what the policies were told
+    /// is still the same, so that their key is, they are no longer taken at their word about what of the
+    /// path they depend on. Another key says that a table has changed in between.
     #[cold]
-    fn distrust(&self, path: &str) {
+    fn differs(&self, path: &str, is_same_key: bool) {
+        if !is_same_key {
+            return;
+        }
         let names: Vec<&str> = self
             .policies
             .iter()
@@ -280,7 +299,12 @@ impl Chain {
             }
             let (asked, is_lasting) = self.asked_about_response(request, response, now, off);
             match known {
-                Some(known) if is_lasting && known != asked => self.distrust(request.path),
+                Some(known) if is_lasting && known != asked => {
+                    let mut later = Vec::with_capacity(key.len());
+                    self.begin_key(off, &mut later);
+                    inputs.encode_class(request, response, now, &mut later);
+                    self.differs(request.path, later == *key);
+                }
                 _ if is_lasting => path_classes::remember(key, &asked),
                 _ => {}
             }

@@ -101,3 +101,38 @@ fn texts(decision: &ResponseDecision) -> usize {
     let removed = removed.map(|name| name.as_str().len());
     tags.chain(set).chain(removed).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use tero_semantics::decision::ResponseDecision;
+
+    use super::*;
+
+    fn tagged(bytes: usize) -> ResponseDecision {
+        ResponseDecision {
+            tags: vec!["x".repeat(bytes).into()],
+            ..ResponseDecision::default()
+        }
+    }
+
+    #[test]
+    fn a_thread_keeps_neither_long_keys_nor_large_decisions() {
+        let is_kept = |key: &[u8], decision: &ResponseDecision| {
+            remember(key, decision);
+            recall(key).is_some()
+        };
+        let room = MAX_KEPT_TEXTS - size_of_val(&tagged(0).tags[0]);
+        assert!(is_kept(&[1; MAX_KEPT_KEY], &tagged(0)));
+        assert!(!is_kept(&[1; MAX_KEPT_KEY + 1], &tagged(0)));
+        assert!(is_kept(b"2", &tagged(room)));
+        assert!(!is_kept(b"3", &tagged(room + 1)));
+    }
+
+    #[test]
+    fn a_thread_keeps_so_many_decisions_at_most() {
+        let keys: Vec<[u8; 4]> = (0..10_000_u32).map(u32::to_le_bytes).collect();
+        keys.iter().for_each(|key| remember(key, &tagged(1)));
+        let kept = keys.iter().filter(|key| recall(*key).is_some()).count();
+        assert!((1..=KEPT_BY_THREAD).contains(&kept), "{kept}");
+    }
+}

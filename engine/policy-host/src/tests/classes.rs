@@ -1,5 +1,7 @@
 //! Decisions by the class of a path.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::crafted::{Crafted, TABLES};
 use super::tables::{BY_PATH, LOG_TAG};
 use super::*;
@@ -123,4 +125,79 @@ fn responses_of_a_class_are_asked_about_once_a_second() {
     page("//shops/1", 1, 200, NOW);
     page("//shops/1", 1, 200, NOW);
     assert_eq!(asked(), 6, "a path without a class is asked each time");
+}
+
+/// Gives a lifetime of as many seconds as the path has bytes.
+const BY_LENGTH: &str = r#"
+  (i32.store8 (i32.const 4100) (i32.const 1))
+  (i32.store (i32.const 4104) (i32.load offset=36 (local.get 0)))
+  (i32.const 4096)"#;
+
+#[test]
+fn a_policy_that_decides_about_responses_by_more_of_the_path_is_found_out() {
+    let (_, policy, chain) = Crafted {
+        on_response: BY_LENGTH,
+        ..guest(&["/shops/*"])
+    }
+    .chain();
+    let headers = HeaderMap::new();
+    let ttl = |path: &str| {
+        let decision = chain.on_response(&ask(path, &headers), &answered(&headers), NOW);
+        decision.ttl.map(|ttl| ttl.as_secs())
+    };
+    assert_eq!(ttl("/shops/1"), Some(8));
+    let wrong = (0..200).filter(|_| ttl("/shops/100") == Some(8)).count();
+    assert_eq!(wrong, 63, "the check of the 64th tells");
+    assert_eq!(ttl("/shops/1000"), Some(11));
+    assert!(policy.counters().on_response.ok > 100);
+}
+
+#[test]
+fn beyond_1024_patterns_together_pages_are_asked_about_one_by_one() {
+    let (folder, host) = (tempfile::tempdir().unwrap(), host());
+    let load = |policy: usize| {
+        let patterns: Vec<String> = (0..256).map(|page| format!("/{policy}/{page}")).collect();
+        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        let module = Crafted {
+            path_patterns: Some(&patterns),
+            ..guest(&[])
+        }
+        .module();
+        host.load(&config(folder.path(), &module)).unwrap()
+    };
+    let policies: Vec<_> = (0..5).map(load).collect();
+    let asked = |count: usize| {
+        let before = policies[0].counters().on_request.ok;
+        let chain = Chain::new(&host, policies[..count].to_vec(), 64).unwrap();
+        for page in 0..5 {
+            on_request(&chain, &format!("/other/{page}"));
+        }
+        policies[0].counters().on_request.ok - before
+    };
+    assert_eq!(asked(4), 1);
+    assert_eq!(asked(5), 5);
+}
+
+#[test]
+fn a_table_that_changes_while_a_decision_is_checked_breaks_no_word() {
+    let (host, policy, chain) = guest(&["/shops/*"]).chain();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                fill(&host, 0..100);
+                host.tables().put("prices", None);
+            }
+        });
+        for page in 0..200_000 {
+            on_request(&chain, &format!("/shops/{}", page % 100));
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let before = policy.counters().on_request.ok;
+    for page in 0..100 {
+        on_request(&chain, &format!("/shops/{page}"));
+    }
+    let asked = policy.counters().on_request.ok - before;
+    assert!(asked < 10, "{asked}: once, and what is checked");
 }

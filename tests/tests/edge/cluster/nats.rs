@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use tero_tests::{eventually, folder};
+use tero_tests::{GUARD, eventually, folder};
 
 /// A running server, with JetStream and a store of its own.
 pub(crate) struct NatsServer {
@@ -116,6 +116,8 @@ impl NatsServer {
 
     fn publish_after(&self, options: &str, subject: &str, messages: impl Iterator<Item = String>) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(GUARD)).unwrap();
+        stream.set_write_timeout(Some(GUARD)).unwrap();
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();
@@ -127,8 +129,10 @@ impl NatsServer {
         sent.extend(b"PING\r\n");
         stream.write_all(&sent).unwrap();
         while !line.starts_with("PONG") {
+            assert!(!line.starts_with("-ERR"), "{line}");
             line.clear();
-            reader.read_line(&mut line).unwrap();
+            let length = reader.read_line(&mut line).unwrap();
+            assert!(length > 0, "the server closes the connection");
         }
     }
 

@@ -25,7 +25,7 @@ pub fn watch_test() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let minutes = std::env::var("TERO_TEST_MINUTES").ok();
-        if let Some(minutes) = minutes.and_then(|minutes| minutes.parse().ok()) {
+        if let Some(minutes) = minutes.and_then(|minutes| minutes.parse::<u64>().ok()) {
             thread::spawn(move || watch(Duration::from_secs(60 * minutes)));
         }
     });

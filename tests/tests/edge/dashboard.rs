@@ -205,16 +205,17 @@ fn a_listener_is_told_no_more_requests_than_it_takes() {
     let edge = ruled(&origin);
     // Four turns a second: two requests in each.
     let mut listener = Listener::begin(&edge, "?requests=8&figures=false");
-    for target in ["/1", "/2", "/3", "/4"] {
-        edge.get(target);
+    for page in 1..=20 {
+        edge.get(&format!("/{page}"));
     }
-    let first = [listener.line(&edge), listener.line(&edge)];
-    assert_eq!(
-        first.map(|line| line["url"].clone()),
-        ["www.example/1", "www.example/2"]
-    );
-    edge.get("/5");
-    assert_eq!(listener.line(&edge)["url"], "www.example/5");
+    let mut told = vec![listener.line(&edge)["url"].clone()];
+    edge.get("/last");
+    while told.last().is_none_or(|url| url != "www.example/last") {
+        told.push(listener.line(&edge)["url"].clone());
+    }
+    assert_eq!(told[..2], ["www.example/1", "www.example/2"]);
+    // The stream may begin between the requests, and have its first turn then.
+    assert!(told.len() <= 5, "{told:?}");
 }
 
 #[test]

@@ -295,9 +295,12 @@ fn projects_are_created_in_every_language_and_missing_tools_are_named() {
 fn a_shipped_policy_with_many_patterns_depends_on_the_whole_path() {
     let patterns = |count: usize| -> Option<usize> {
         let rule =
-            |number: usize| serde_json::json!({ "match": [format!("/{number}"), "/0"], "ttl": 60 });
+            |number: usize| serde_json::json!({ "match": [format!("/{number}")], "ttl": 60 });
         let rules: Vec<Value> = (0..count).map(rule).collect();
-        let settings = serde_json::json!({ "rules": rules }).to_string();
+        // A variant names a pattern of a rule again.
+        let phones = serde_json::json!({ "devices": ["mobile"], "paths": ["/0"] });
+        let settings =
+            serde_json::json!({ "variants": { "m": phones }, "rules": rules }).to_string();
         let arguments = [
             "inspect",
             "--json",

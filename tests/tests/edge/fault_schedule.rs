@@ -367,8 +367,10 @@ impl Seen {
         prop_assert!(matches!(answer.status, 502..=504), "an unknown error");
         prop_assert!(answer.whole, "an error is whole");
         let detail = answer.cache_status().detail.unwrap_or_default();
+        // The clock is turned while a connection is being opened, which takes real time.
+        let is_late = detail.contains("did not accept a connection in time");
         prop_assert!(
-            moods.any(|mood| mood.causes().iter().any(|cause| detail.contains(cause))),
+            is_late || moods.any(|mood| mood.causes().iter().any(|cause| detail.contains(cause))),
             "an error that names no cause: {}",
             detail
         );

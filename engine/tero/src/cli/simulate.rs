@@ -17,7 +17,7 @@ use super::config_args::ConfigArgs;
 use super::log_args::LogArgs;
 use super::serve::with_causes;
 use super::{colours, fail, print, print_json, report as mistakes, used_wrongly};
-use changes::{with_memory, with_module};
+use changes::{checked, with_memory, with_module};
 use tero_config::Config;
 use tero_control::rehearsal::EdgeRehearsal;
 use tero_control::rollout::shelf::VersionShelf;
@@ -182,6 +182,7 @@ impl SimulateCommand {
         }
         for change in &self.policy {
             let config = with_module(base.clone(), &file, change)
+                .and_then(checked)
                 .map_err(|problem| used_wrongly(&format!("--policy {change}: {problem}")))?;
             all.push(scenario(change.clone(), config));
         }
@@ -215,6 +216,12 @@ impl SimulateCommand {
             base = with_module(base, file, change)
                 .map_err(|problem| used_wrongly(&format!("--base {change}: {problem}")))?;
             name = format!("{name}, {change}");
+        }
+        // Together: one change may need the other.
+        if !self.base.is_empty() {
+            base = checked(base).map_err(|problem| {
+                used_wrongly(&format!("--base {}: {problem}", self.base.join(", ")))
+            })?;
         }
         Ok((name, base))
     }

@@ -9,7 +9,7 @@ use tero_control::rollout::record::CONFIGURATION;
 use tero_control::rollout::shelf::VersionShelf;
 use tero_policy_host::check::check_policies_with;
 
-/// A configuration with another module of a policy, as `NAME=MODULE` says. Versions are those in the
+/// A configuration with another module of a policy, as `NAME=MODULE` says; not [checked] yet. Versions are those in the
 /// state directory of `file`, the configuration as it was written.
 ///
 /// # Errors
@@ -27,13 +27,23 @@ pub(super) fn with_module(
         .find(|policy| &*policy.name == name)
         .ok_or_else(|| format!("no policy has the name {name}"))?;
     policy.module = module_of(file, name, module)?;
-    // A mistake is told before a long simulation, not after.
-    if let Err(mistakes) = check_policies_with(&config, "", &compiler())
-        && let Some(mistake) = mistakes.errors.first()
-    {
-        return Err(format!("{}; {}", mistake.problem, mistake.cure));
-    }
     Ok(config)
+}
+
+/// A configuration whose policies can decide together, so that a mistake is told before a long simulation,
+/// not after.
+///
+/// # Errors
+/// The first mistake, with its key and its cure.
+pub(super) fn checked(config: Config) -> Result<Config, String> {
+    let Err(mistakes) = check_policies_with(&config, "", &compiler()) else {
+        return Ok(config);
+    };
+    let mistake = mistakes.errors.first();
+    let told = mistake.map_or_else(String::new, |mistake| {
+        format!("`{}`: {}; {}", mistake.key, mistake.problem, mistake.cure)
+    });
+    Err(told)
 }
 
 /// The module that a text names: a shipped policy, a version in the state directory, or a file.

@@ -43,6 +43,7 @@ use std::time::Duration;
 mod answer;
 mod client;
 mod edge;
+mod ending;
 mod gate;
 pub mod guests;
 mod origin;
@@ -57,6 +58,7 @@ pub use edge::{
     A_TUESDAY_MORNING, ART, Edge, EdgeBuilder, compiled_cache, compiler, folder, instant,
     toml_string,
 };
+pub use ending::SetWhenDropped;
 pub use gate::Gate;
 pub use origin::{Origin, OriginRequest};
 pub use reply::Reply;

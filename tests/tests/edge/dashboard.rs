@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tero_admin_api::endpoints::Week;
-use tero_tests::{Client, Edge, Origin, Reply, Request, eventually, get};
+use tero_tests::{Client, Edge, Origin, Reply, Request, SetWhenDropped, eventually, get};
 
 const TOKEN: &str = "a-token-for-the-tests";
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
@@ -45,6 +45,7 @@ impl Listener {
     fn line(&mut self, edge: &Edge) -> Value {
         let has_come = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            let _ending = SetWhenDropped(&has_come);
             scope.spawn(|| {
                 edge.advance_until_true(&has_come);
             });
@@ -55,7 +56,6 @@ impl Listener {
                 let piece = self.0.piece().expect("the stream goes on");
                 self.1.extend(piece.expect("the stream has no end"));
             };
-            has_come.store(true, Ordering::Relaxed);
             serde_json::from_slice(&line).unwrap()
         })
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tero_tests::{Client, Origin, Reply, Request, folder, get};
+use tero_tests::{Client, Origin, Reply, Request, SetWhenDropped, folder, get};
 
 use crate::program::{Serving, configuration, tero};
 
@@ -145,13 +145,13 @@ fn kill(kills: usize, seed: u64) {
         let life = Duration::from_millis(20 + dice.below(700));
         let seeds: Vec<u64> = (0..3).map(|_| dice.below(u64::MAX >> 1)).collect();
         std::thread::scope(|scope| {
+            let _ending = SetWhenDropped(&is_over);
             for seed in &seeds {
                 scope.spawn(|| visit(&truth, address, Dice(*seed), &is_over));
             }
             scope.spawn(|| purge(&truth, admin, Dice(seeds[0] ^ 5), &is_over));
             std::thread::park_timeout(life);
             serving.signal("KILL");
-            is_over.store(true, Ordering::Relaxed);
         });
         drop(serving);
     }
@@ -246,6 +246,7 @@ fn churn(time: Duration) {
     let is_over = AtomicBool::new(false);
     let (mut memory, mut sizes) = (Vec::new(), Vec::new());
     std::thread::scope(|scope| {
+        let _ending = SetWhenDropped(&is_over);
         for seed in 1..5 {
             let (truth, is_over) = (&truth, &is_over);
             scope.spawn(move || visit(truth, address, Dice(seed), is_over));
@@ -256,7 +257,6 @@ fn churn(time: Duration) {
             memory.push(serving.resident_bytes());
             sizes.push(size_of(&disk));
         }
-        is_over.store(true, Ordering::Relaxed);
     });
     let largest = sizes.iter().max().unwrap();
     // The file of purges and a probe lie beside the segments.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::program::{Serving, configuration};
-use tero_tests::{Client, Origin, Reply, get};
+use tero_tests::{Client, Origin, Reply, SetWhenDropped, get};
 
 const MIB: u64 = 1 << 20;
 /// The bound on the store.
@@ -36,6 +36,7 @@ fn resident_memory_is_bounded_while_large_bodies_come_and_go() {
     let (serving, idle) = start(&origin);
     let (ended, peak) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
+        let ending = SetWhenDropped(&ended);
         let clients: Vec<_> = (0..8)
             .map(|client| {
                 let address = serving.address();
@@ -57,7 +58,7 @@ fn resident_memory_is_bounded_while_large_bodies_come_and_go() {
         for client in clients {
             client.join().unwrap();
         }
-        ended.store(true, Ordering::Relaxed);
+        drop(ending);
     });
     let peak = peak.into_inner();
     assert!(

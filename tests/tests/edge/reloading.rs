@@ -426,6 +426,7 @@ fn no_request_is_lost_while_workers_come_and_go() {
     let load = Load::new();
     std::thread::scope(|scope| {
         let load = &load;
+        let _ending = load.stop_when_dropped();
         for _ in 0..16 {
             scope.spawn(move || load.http1(|| Client::connect(plain)));
         }
@@ -435,7 +436,6 @@ fn no_request_is_lost_while_workers_come_and_go() {
             assert!(reload(&serving, &with(&text, other)).is_empty());
         }
         load.wait_for_more(100);
-        load.stop();
     });
     assert!(!serving.log().contains("panicked"));
 }

@@ -14,7 +14,9 @@ use tero_admin_api::{
     MaintenanceResponse, PurgeRequest, PurgeTarget, UpgradeResponse,
     endpoints::{Maintenance, Purge, StartMaintenance},
 };
-use tero_tests::{Client, GUARD, Gate, HOST, Origin, Reply, Request, eventually, folder, get};
+use tero_tests::{
+    Client, GUARD, Gate, HOST, Origin, Reply, Request, SetWhenDropped, eventually, folder, get,
+};
 
 use crate::http2::client::{self, Http2Client};
 use crate::program::{Serving, address_in, assert_code, configuration, err, out, tero};
@@ -174,9 +176,9 @@ impl Load {
         });
     }
 
-    /// Has the clients stop.
-    pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
+    /// Has the clients stop when it is dropped.
+    pub(crate) fn stop_when_dropped(&self) -> SetWhenDropped<'_> {
+        SetWhenDropped(&self.stopped)
     }
 
     fn goes_on(&self) -> bool {
@@ -236,6 +238,7 @@ impl Load {
     fn unix(&self, path: &Path) {
         while self.goes_on() {
             let mut stream = UnixStream::connect(path).expect("a process listens");
+            stream.set_read_timeout(Some(GUARD)).unwrap();
             self.opened.fetch_add(1, Ordering::Relaxed);
             let request = get("/unix").header("Connection", "close").to_bytes();
             stream.write_all(&request).unwrap();
@@ -279,6 +282,7 @@ fn upgrade_under_load(upgrades: usize, enough: usize) {
     let mut most_opened = 0;
     std::thread::scope(|scope| {
         let load = &load;
+        let _ending = load.stop_when_dropped();
         for _ in 0..40 {
             scope.spawn(|| load.http1(|| Client::connect(plain)));
         }
@@ -302,7 +306,6 @@ fn upgrade_under_load(upgrades: usize, enough: usize) {
             eventually("the process before ends", || !runs(before));
             most_opened = load.opened.load(Ordering::Relaxed);
         }
-        load.stop();
     });
     let answered = load.answered.load(Ordering::Relaxed);
     assert!(answered >= upgrades * enough);

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tero_admin_api::PurgeWait;
-use tero_tests::{A_TUESDAY_MORNING, ART, Edge, Origin, Reply, eventually, instant};
+use tero_tests::{
+    A_TUESDAY_MORNING, ART, Edge, Origin, Reply, SetWhenDropped, eventually, instant,
+};
 use tero_time::clock::Clock;
 
 use super::nats::newest;
@@ -30,15 +32,6 @@ struct AllowedVersion {
     node: usize,
     from: Instant,
     version: u64,
-}
-
-/// Ends the threads of a test, also if it fails.
-struct StopWhenDropped<'a>(&'a AtomicBool);
-
-impl Drop for StopWhenDropped<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
 }
 
 /// Waits until all nodes have what is in the log now.
@@ -95,7 +88,7 @@ fn a_node_that_has_a_purge_or_is_blind_serves_no_version_of_before() {
     let mut allowed = Vec::new();
     let (is_over, look) = (&is_over, &look);
     std::thread::scope(|scope| {
-        let _stop = StopWhenDropped(is_over);
+        let _stop = SetWhenDropped(is_over);
         // The clock of the nodes runs as the real one does.
         scope.spawn(|| {
             let mut told = Instant::now();

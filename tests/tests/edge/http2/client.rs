@@ -19,7 +19,7 @@ const GUARD: Duration = tero_tests::GUARD;
 
 /// Waits for at most [`GUARD`], in real time.
 #[allow(clippy::disallowed_methods)] // A test that waits for ever must fail; none depends on its length.
-fn within<F: Future>(future: F) -> tokio::time::Timeout<F> {
+pub(super) fn within<F: Future>(future: F) -> tokio::time::Timeout<F> {
     tokio::time::timeout(GUARD, future)
 }
 

@@ -5,7 +5,7 @@ use http::request::Builder;
 use hyper::body::Bytes;
 use tero_tests::{Edge, HOST, Origin, Reply, eventually};
 
-use super::client::{Http2Client, get};
+use super::client::{Http2Client, get, within};
 use super::{address, before};
 
 /// An edge in front of an origin that echoes on `/ws`.
@@ -73,7 +73,7 @@ fn a_websocket_is_tunnelled_in_both_directions() {
                 .unwrap();
             let mut echoed = Vec::new();
             while echoed.len() < piece.len() {
-                let more = received.data().await.unwrap().unwrap();
+                let more = within(received.data()).await.unwrap().unwrap().unwrap();
                 received
                     .flow_control()
                     .release_capacity(more.len())
@@ -84,7 +84,7 @@ fn a_websocket_is_tunnelled_in_both_directions() {
         }
         // A close in order reaches the other side, which closes too.
         content.send_data(Bytes::new(), true).unwrap();
-        while let Some(piece) = received.data().await {
+        while let Some(piece) = within(received.data()).await.unwrap() {
             assert!(piece.unwrap().is_empty());
         }
     });

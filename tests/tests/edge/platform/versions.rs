@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tero_admin_api::endpoints::Stats;
 use tero_admin_api::{CONFIGURATION, Mistake, Problem, PurgeResponse, PushResponse, StatsRequest};
 use tero_policy_host::{Package, builtin, with_forecast};
-use tero_tests::{Client, Edge, eventually, folder, get, guests};
+use tero_tests::{Client, Edge, SetWhenDropped, eventually, folder, get, guests};
 
 #[test]
 fn a_pushed_version_decides_from_activation_to_rollback() {
@@ -391,6 +391,7 @@ fn one_version_decides_each_request_under_load() {
     let digest = pushed(&edge, &rules("one", 600));
     let (stop, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
+        let _ending = SetWhenDropped(&stop);
         for visitor in 0..4 {
             let (edge, stop, answered) = (&edge, &stop, &answered);
             scope.spawn(move || {
@@ -426,7 +427,6 @@ fn one_version_decides_each_request_under_load() {
             });
             roll_back(&edge);
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert_eq!(
         edge.metric("tero_requests_total", &["outcome=\"error\""]),

@@ -1,6 +1,6 @@
 //! Collapsing: many requests for one key make one fetch.
 
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tero_tests::{Client, Edge, Gate, Origin, Reply, eventually, get};
 
@@ -23,23 +23,26 @@ fn two_hundred_simultaneous_misses_make_one_origin_request() {
     );
     let edge = Edge::before(&origin).start();
     origin.hold();
-    let (asked, half_read) = (Barrier::new(CROWD + 1), Barrier::new(CROWD + 1));
+    let (asked, half_read) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let wait_for_all = |what: &str, count: &AtomicUsize| {
+        eventually(what, || count.load(Ordering::Relaxed) == CROWD);
+    };
     let answers: Vec<_> = std::thread::scope(|scope| {
         let visitor = || {
             let mut client = asking(&edge);
-            asked.wait();
+            asked.fetch_add(1, Ordering::Relaxed);
             let mut answer = client.head();
             answer.body = client.exactly(10);
-            // All clients have the first half before the origin sends the second: followers stream.
-            half_read.wait();
+            half_read.fetch_add(1, Ordering::Relaxed);
             client.rest(&mut answer);
             answer
         };
         let visitors: Vec<_> = (0..CROWD).map(|_| scope.spawn(visitor)).collect();
-        asked.wait();
+        wait_for_all("all have asked", &asked);
         origin.wait_for("/x", 1);
         origin.release();
-        half_read.wait();
+        // All clients have the first half before the origin sends the second: followers stream.
+        wait_for_all("all have the first half", &half_read);
         gate.open();
         visitors
             .into_iter()

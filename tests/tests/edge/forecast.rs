@@ -259,7 +259,8 @@ fn run_plan(edge: &Edge, due: Timestamp) {
     wait(A_MOMENT * 20, || {
         run().is_some_and(|run| run.id > started || !run.state.is_over())
     });
-    loop {
+    // It has 80 pages to fetch.
+    for _ in 0..400 {
         let (before, is_over) = progress();
         if is_over {
             return;
@@ -268,6 +269,7 @@ fn run_plan(edge: &Edge, due: Timestamp) {
             .advance(Duration::from_millis(1_000 / PLAN_RATE));
         wait(A_MOMENT, || progress().0 > before || progress().1);
     }
+    panic!("the plan does not end: {:?}", run());
 }
 
 fn visit(client: &mut Client, record: &LogRecord, origin: &Origin, truth: &mut Truth) {

@@ -1,6 +1,6 @@
 //! Decisions by the class of a path.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::crafted::{Crafted, TABLES};
 use super::tables::{BY_PATH, LOG_TAG};
@@ -20,13 +20,17 @@ fn guest(patterns: &'static [&'static str]) -> Crafted<'static> {
     }
 }
 
-fn fill(host: &Host, pages: std::ops::Range<u32>) {
+/// A table with a row for each of these pages.
+fn table(pages: std::ops::Range<u32>) -> Arc<Table> {
     let rows: Vec<String> = pages
         .map(|page| format!(r#""/shops/{page}": "known""#))
         .collect();
     let rows = format!("{{{}}}", rows.join(","));
-    let table = Table::parse(rows.as_bytes(), TableFormat::Json, TableKind::Keys).unwrap();
-    host.tables().put("prices", Some(Arc::new(table)));
+    Arc::new(Table::parse(rows.as_bytes(), TableFormat::Json, TableKind::Keys).unwrap())
+}
+
+fn fill(host: &Host, pages: std::ops::Range<u32>) {
+    host.tables().put("prices", Some(table(pages)));
 }
 
 fn is_tagged(chain: &Chain, path: &str) -> bool {
@@ -180,22 +184,31 @@ fn beyond_1024_patterns_together_pages_are_asked_about_one_by_one() {
 
 #[test]
 fn a_table_that_changes_while_a_decision_is_checked_breaks_no_word() {
+    const PAGES: u32 = 50_000;
     let (host, policy, chain) = guest(&["/shops/*"]).chain();
-    let is_over = AtomicBool::new(false);
+    let asked = AtomicU32::new(0);
+    let count = || asked.load(Ordering::Relaxed);
+    let mut tables = [table(0..PAGES + 100), table(0..0)];
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
-                fill(&host, 0..100);
-                host.tables().put("prices", None);
+            while count() < PAGES {
+                tables.swap(0, 1);
+                host.tables().put("prices", Some(Arc::clone(&tables[0])));
+                // Long enough for a check, and not a multiple of its distance.
+                let next = count() + 100;
+                while count() < next.min(PAGES) {
+                    std::hint::spin_loop();
+                }
             }
         });
-        for page in 0..200_000 {
-            on_request(&chain, &format!("/shops/{}", page % 100));
+        // Each page is new, so that the thread has not kept its decision.
+        for page in 0..PAGES {
+            on_request(&chain, &format!("/shops/{page}"));
+            asked.fetch_add(1, Ordering::Relaxed);
         }
-        is_over.store(true, Ordering::Relaxed);
     });
     let before = policy.counters().on_request.ok;
-    for page in 0..100 {
+    for page in PAGES..PAGES + 100 {
         on_request(&chain, &format!("/shops/{page}"));
     }
     let asked = policy.counters().on_request.ok - before;

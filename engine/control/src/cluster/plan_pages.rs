@@ -6,30 +6,25 @@
 //! planned writes it when all batches are in the queue, and who dies before that leaves batches of an
 //! attempt that no document names.
 
+mod queued;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use self::queued::{QueuedBatch, QueuedPage, small};
 use super::bus::{BusError, FleetBus, SharedEntry};
 use super::drawn::drawn;
 use super::pause::{FIRST_REST, shortened};
 use super::work::{TakenWork, WorkAnswer, WorkTicket};
-use crate::warm::path::Page;
 use crate::warm::shared::{
     BatchResult, FleetRun, PageSharing, SharedBatch, SharedPlan, SharedRunName, TakenPages,
 };
-use crate::warm::task::WarmTask;
-use tero_policy_host::device::Device;
-use tero_semantics::authority::Scheme;
 use tero_semantics::timestamp::Timestamp;
 
 /// How long a node waits for pages before it looks at the run again.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a node that has pages leaves further ones to the others.
 const OTHERS_FIRST: Duration = Duration::from_secs(1);
-/// The largest batch, in bytes; the largest message of NATS is 1 MiB.
-const MOST_BYTES: usize = 256 << 10;
 /// How often a node that has planned tries to take something of it: longer than what died with a node of
 /// an earlier run is out.
 const TRIES_TO_TAKE: u32 = 9;
@@ -42,29 +37,6 @@ pub struct PlanPages {
     node: String,
     bus: Arc<dyn FleetBus>,
     others_first: Duration,
-}
-
-/// A batch as it travels.
-#[derive(Debug, Serialize, Deserialize)]
-struct QueuedBatch {
-    due: i64,
-    attempt: String,
-    number: u32,
-    pages: Vec<QueuedPage>,
-}
-
-/// A fetch as it travels.
-#[derive(Debug, Serialize, Deserialize)]
-struct QueuedPage {
-    scheme: String,
-    host: String,
-    target: String,
-    device: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    variant: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    changed_ms: Option<i64>,
-    priority: u8,
 }
 
 impl PlanPages {
@@ -262,66 +234,6 @@ impl PageSharing for PlanPages {
         self.try_finish(run, batch, result)
             .map_err(|error| error.to_string())
     }
-}
-
-impl QueuedBatch {
-    /// Whether it is part of a run, and not done yet.
-    fn is_open_in(&self, run: &FleetRun) -> bool {
-        self.attempt == run.attempt && !run.done.contains(&self.number)
-    }
-}
-
-impl QueuedPage {
-    fn of(task: &WarmTask) -> QueuedPage {
-        QueuedPage {
-            scheme: task.page.scheme.as_str().to_owned(),
-            host: task.page.host.to_string(),
-            target: task.page.target.clone(),
-            device: task.device.as_str().to_owned(),
-            variant: task.variant.as_deref().map(str::to_owned),
-            changed_ms: task.changed.map(Timestamp::unix_millis),
-            priority: task.priority,
-        }
-    }
-
-    /// The fetch; `None` for one of another version of tero.
-    fn task(&self) -> Option<WarmTask> {
-        Some(WarmTask {
-            page: Page {
-                scheme: Scheme::from_name(&self.scheme)?,
-                host: self.host.as_str().into(),
-                target: self.target.clone(),
-            },
-            device: Device::from_name(&self.device)?,
-            variant: self.variant.as_deref().map(Into::into),
-            changed: self.changed_ms.map(Timestamp::from_unix_millis),
-            priority: self.priority,
-        })
-    }
-
-    /// Its length as it travels, at most. JSON writes a character as up to six bytes.
-    fn most_bytes(task: &WarmTask) -> usize {
-        const REST: usize = 256;
-        6 * (task.page.host.len() + task.page.target.len()) + REST
-    }
-}
-
-/// Parts of a batch that fit into a message.
-fn small(tasks: &[WarmTask]) -> Vec<&[WarmTask]> {
-    let mut parts = Vec::new();
-    let (mut begin, mut bytes) = (0, 0);
-    for (place, task) in tasks.iter().enumerate() {
-        let length = QueuedPage::most_bytes(task);
-        if bytes + length > MOST_BYTES && place > begin {
-            parts.push(&tasks[begin..place]);
-            (begin, bytes) = (place, 0);
-        }
-        bytes += length;
-    }
-    if begin < tasks.len() {
-        parts.push(&tasks[begin..]);
-    }
-    parts
 }
 
 fn document_of(run: &SharedRunName) -> String {

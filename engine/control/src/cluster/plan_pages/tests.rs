@@ -1,6 +1,11 @@
 use super::super::twin_bus::TwinBus;
+use super::queued::MOST_BYTES;
 use super::*;
+use crate::warm::path::Page;
 use crate::warm::report::RunReport;
+use crate::warm::task::WarmTask;
+use tero_policy_host::device::Device;
+use tero_semantics::authority::Scheme;
 
 const DUE: Timestamp = Timestamp::from_unix_secs(1_000);
 

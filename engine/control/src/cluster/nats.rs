@@ -5,6 +5,7 @@
 //! Servers that the cluster tells of are not used: a client would move to one that is cut off from the
 //! rest. All waits are on the real clock, since sockets are.
 
+mod asked;
 pub mod bus;
 pub mod log;
 pub mod streams;
@@ -17,6 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::pause::{FIRST_REST, LONGEST_REST, shortened};
+use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
+use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
 use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{
     Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError,
@@ -228,12 +231,29 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 pub fn told_by_server(error: &(dyn std::error::Error + 'static)) -> Option<ErrorCode> {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(told) = error.downcast_ref::<jetstream::Error>() {
+        if let Some(told) = told_in(error) {
             return Some(told.error_code());
         }
         cause = error.source();
     }
     None
+}
+
+/// What the server has told in this error itself: some have it as their kind, and not as their cause.
+fn told_in(error: &(dyn std::error::Error + 'static)) -> Option<jetstream::Error> {
+    if let Some(error) = error.downcast_ref::<GetStreamError>() {
+        return match error.kind() {
+            GetStreamErrorKind::JetStream(told) => Some(told),
+            _ => None,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<ConsumerError>() {
+        return match error.kind() {
+            ConsumerErrorKind::JetStream(told) => Some(told),
+            _ => None,
+        };
+    }
+    error.downcast_ref::<jetstream::Error>().cloned()
 }
 
 /// What the client tells of its connection.

@@ -15,6 +15,7 @@ use tero_time::clock::Clock;
 use tokio::io::AsyncReadExt as _;
 use tokio::runtime::Handle;
 
+use super::asked::Asked;
 use super::streams::{ACTIVE, LEASES, MODULES};
 use super::{LiveConnection, NatsConnection, NatsError, answer, next, with_causes};
 use crate::cluster::bus::{
@@ -99,8 +100,12 @@ impl NatsBus {
     pub(super) async fn bucket(&self, name: &str) -> Result<Store, BusError> {
         let jetstream = self.connection.jetstream()?;
         let bucket = self.settings.named(name);
-        let found = answer("a bucket", jetstream.get_key_value(bucket)).await;
-        Ok(found?)
+        let looking = Asked {
+            what: "looking at the bucket",
+            of: &bucket,
+            right: "$JS.API.STREAM.INFO.>",
+        };
+        looking.answer(jetstream.get_key_value(&bucket)).await
     }
 
     /// An entry of a bucket; `None` if it is not there.
@@ -109,8 +114,13 @@ impl NatsBus {
         bucket: &str,
         key: &str,
     ) -> Result<Option<SharedEntry>, BusError> {
-        let bucket = self.bucket(bucket).await?;
-        let entry = answer("what the fleet agrees on", bucket.entry(key)).await?;
+        let store = self.bucket(bucket).await?;
+        let reading = Asked {
+            what: "reading the bucket",
+            of: &self.settings.named(bucket),
+            right: "$JS.API.DIRECT.GET.>",
+        };
+        let entry = reading.answer(store.entry(key)).await?;
         let entry = entry.filter(|entry| entry.operation == Operation::Put);
         Ok(entry.map(|entry| SharedEntry {
             revision: entry.revision,
@@ -127,26 +137,35 @@ impl NatsBus {
         content: Vec<u8>,
         revision: Option<u64>,
     ) -> Result<u64, BusError> {
-        let bucket = self.bucket(bucket).await?;
+        let store = self.bucket(bucket).await?;
+        let name = self.settings.named(bucket);
+        let right = format!("$KV.{name}.>");
+        let writing = Asked {
+            what: "writing into the bucket",
+            of: &name,
+            right: &right,
+        };
         let content = Bytes::from(content);
         let Some(revision) = revision else {
-            let created = in_time(bucket.create(key, content)).await?;
+            let created = writing.in_time(store.create(key, content)).await?;
             return created.map_err(|error| match error.kind() {
                 CreateErrorKind::AlreadyExists => BusError::Conflict,
-                _ => BusError::Unreachable(error.to_string()),
+                _ => writing.failed(&error),
             });
         };
-        let updated = in_time(bucket.update(key, content, revision)).await?;
+        let updated = writing
+            .in_time(store.update(key, content, revision))
+            .await?;
         updated.map_err(|error| match error.kind() {
             UpdateErrorKind::WrongLastRevision => BusError::Conflict,
-            _ => BusError::Unreachable(error.to_string()),
+            _ => writing.failed(&error),
         })
     }
 
     async fn read_content(&self, digest: String) -> Result<Vec<u8>, BusError> {
         let live = self.connection.live()?;
         let store = answer(
-            "the store of contents",
+            "looking at the store of contents",
             live.jetstream
                 .get_object_store(self.settings.named(MODULES)),
         )
@@ -190,7 +209,7 @@ impl NatsBus {
     async fn write_content(&self, digest: String, content: Vec<u8>) -> Result<(), BusError> {
         let live = self.connection.live()?;
         let store = answer(
-            "the store of contents",
+            "looking at the store of contents",
             live.jetstream
                 .get_object_store(self.settings.named(MODULES)),
         )
@@ -308,7 +327,7 @@ impl FleetBus for NatsBus {
                 Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
                 Err(error) => return Err(BusError::Unreachable(error.to_string())),
             }
-            let entry = answer("a lease", bucket.entry(&name)).await?;
+            let entry = answer("reading a lease", bucket.entry(&name)).await?;
             let Some(entry) = entry.filter(|entry| entry.value == value) else {
                 return Ok(false);
             };
@@ -321,7 +340,7 @@ impl FleetBus for NatsBus {
         let (bus, name) = (self.again(), name.to_owned());
         self.apart(async move {
             let bucket = bus.bucket(LEASES).await?;
-            let entry = answer("a lease", bucket.entry(&name)).await?;
+            let entry = answer("reading a lease", bucket.entry(&name)).await?;
             let entry = entry.filter(|entry| entry.operation == Operation::Put);
             Ok(entry.map(|entry| String::from_utf8_lossy(&entry.value).into_owned()))
         })
@@ -332,7 +351,7 @@ impl FleetBus for NatsBus {
         let (holder, next) = (holder.to_owned(), Bytes::from(next.to_owned()));
         self.apart(async move {
             let bucket = bus.bucket(LEASES).await?;
-            let entry = answer("a lease", bucket.entry(&name)).await?;
+            let entry = answer("reading a lease", bucket.entry(&name)).await?;
             let entry = entry.ok_or_else(|| BusError::Missing(name.clone()))?;
             if *entry.value != *holder.as_bytes() {
                 return Err(BusError::Conflict);
@@ -394,7 +413,7 @@ fn reply(client: &Client, listener: &Arc<dyn FleetListener>, message: async_nats
 }
 
 /// The result of a call of the client, some of which have no limit of their own.
-pub(super) async fn in_time<T>(call: impl Future<Output = T>) -> Result<T, BusError> {
+async fn in_time<T>(call: impl Future<Output = T>) -> Result<T, BusError> {
     match Clock::real().timeout(super::REQUEST_TIMEOUT, call).await {
         Ok(result) => Ok(result),
         Err(_) => Err(BusError::Unreachable("no answer in time".to_owned())),

@@ -11,10 +11,12 @@ use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::{AckKind, Context};
 use bytes::Bytes;
+use tero_time::clock::Clock;
 
-use super::bus::{NatsBus, in_time};
+use super::asked::Asked;
+use super::bus::NatsBus;
 use super::streams::{RUNS, WARM};
-use super::{answer, next, with_causes};
+use super::{answer, next};
 use crate::cluster::bus::{BusError, SharedEntry};
 use crate::cluster::work::{TakenWork, WorkAnswer, WorkQueue, WorkTicket};
 
@@ -24,16 +26,23 @@ const ACK_WAIT: Duration = Duration::from_secs(15);
 const INACTIVE: Duration = Duration::from_secs(60 * 60);
 /// Work that a node gives back comes again after this time.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How much longer than its patience a pull may take to end: without the right to pull, nothing ends it.
+const PULL_GRACE: Duration = Duration::from_secs(2);
 /// Entries that are put before the first of them is acknowledged.
 const PUT_AT_ONCE: usize = 64;
 
 impl WorkQueue for NatsBus {
     fn put_work(&self, plan: &str, work: Vec<Vec<u8>>) -> Result<(), BusError> {
         let live = self.live()?;
-        let subject = self.subject_of(plan);
+        let (subject, stream) = (self.subject_of(plan), self.named(WARM));
         self.apart(async move {
+            let asked = Asked {
+                what: "putting pages into",
+                of: &stream,
+                right: &subject,
+            };
             for some in work.chunks(PUT_AT_ONCE) {
-                put(&live.jetstream, &subject, some).await?;
+                put(&live.jetstream, asked, some).await?;
             }
             Ok(())
         })
@@ -58,14 +67,28 @@ impl WorkQueue for NatsBus {
         };
         let stream = self.named(WARM);
         self.apart(async move {
-            let making = live.jetstream.create_consumer_on_stream(consumer, stream);
-            let consumer = answer("making a consumer", making).await?;
+            let making = Asked {
+                what: "making a consumer of",
+                of: &stream,
+                right: "$JS.API.CONSUMER.CREATE.>",
+            };
+            let made = live.jetstream.create_consumer_on_stream(consumer, &stream);
+            let consumer = making.answer(made).await?;
+            let right = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.>");
+            let taking = Asked {
+                what: "taking pages from",
+                of: &stream,
+                right: &right,
+            };
             let pulled = consumer.batch().max_messages(1).expires(patience);
-            let mut messages = answer("taking work", pulled.messages()).await?;
-            match next(&mut messages).await {
-                None => Ok(None),
-                Some(Err(error)) => Err(BusError::Unreachable(error.to_string())),
-                Some(Ok(message)) => {
+            let mut messages = taking.answer(pulled.messages()).await?;
+            let clock = Clock::real();
+            let first = clock.timeout(patience + PULL_GRACE, next(&mut messages));
+            match first.await {
+                Err(_) => Err(taking.unanswered("no answer in time")),
+                Ok(None) => Ok(None),
+                Ok(Some(Err(error))) => Err(BusError::Unreachable(error.to_string())),
+                Ok(Some(Ok(message))) => {
                     let ticket = message.reply.as_ref().map(|reply| reply.to_string());
                     Ok(ticket.map(|ticket| TakenWork {
                         ticket: WorkTicket(ticket),
@@ -103,20 +126,19 @@ impl WorkQueue for NatsBus {
     }
 }
 
-async fn put(jetstream: &Context, subject: &str, work: &[Vec<u8>]) -> Result<(), BusError> {
+/// Puts pages into the queue: the subject that this needs a right for is the one that they go to.
+async fn put(jetstream: &Context, asked: Asked<'_>, work: &[Vec<u8>]) -> Result<(), BusError> {
     let mut acknowledgements = Vec::new();
     for content in work {
         let content = Bytes::from(content.clone());
-        let published = jetstream.publish(subject.to_owned(), content);
-        acknowledgements.push(answer("putting work into the queue", published).await?);
+        let published = jetstream.publish(asked.right.to_owned(), content);
+        acknowledgements.push(asked.answer(published).await?);
     }
     for acknowledgement in acknowledgements {
-        let acknowledged = in_time(async { acknowledgement.await }).await?;
+        let acknowledged = asked.in_time(async { acknowledgement.await }).await?;
         acknowledged.map_err(|error| match error.kind() {
-            PublishErrorKind::StreamNotFound => {
-                BusError::Missing("the queue of shared plans".to_owned())
-            }
-            _ => BusError::Unreachable(with_causes(&error)),
+            PublishErrorKind::StreamNotFound => asked.missing(),
+            _ => asked.failed(&error),
         })?;
     }
     Ok(())

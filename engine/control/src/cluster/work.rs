@@ -27,7 +27,7 @@ pub trait WorkQueue: fmt::Debug + Send + Sync {
         patience: Duration,
     ) -> Result<Option<TakenWork>, BusError>;
 
-    /// Says what becomes of work that was taken.
+    /// Says what becomes of work that was taken, and waits until that is heard.
     ///
     /// # Errors
     /// [`BusError::Unreachable`]

@@ -50,8 +50,15 @@ authorization { users = [
 
 /// The part of a server's file that gives nodes no more rights than that, for the user `node`; the user
 /// `operator` has all.
-pub(super) fn node_rights() -> &'static str {
-    RIGHTS
+pub(super) fn node_rights() -> String {
+    RIGHTS.to_owned()
+}
+
+/// The same without one of the rights to publish.
+pub(super) fn node_rights_but(right: &str) -> String {
+    let quoted = format!("\"{right}\"");
+    assert!(RIGHTS.contains(&quoted), "{right}");
+    RIGHTS.replacen(&quoted, "\"tero.none\"", 1)
 }
 
 #[test]

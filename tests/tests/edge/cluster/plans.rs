@@ -8,7 +8,7 @@ use tero_admin_api::{FleetRunReport, RunState, RunTrigger, WarmRunReport};
 use tero_tests::{ART, Edge, Gate, Origin, Reply, eventually, folder, instant};
 use tero_time::clock::Clock;
 
-use super::credentials::node_rights;
+use super::credentials::{node_rights, node_rights_but};
 use super::nats::{NatsServer, programs};
 use super::versions::heard;
 use super::{init_with, is_hit, node, wait_until_ready};
@@ -34,9 +34,21 @@ impl PlanFleet {
         keys: &str,
         prepare: impl Fn(&Origin),
     ) -> PlanFleet {
+        PlanFleet::with_rights(program, &node_rights(), names, pages, keys, prepare)
+    }
+
+    /// The same with other rights.
+    fn with_rights(
+        program: &Path,
+        node_rights: &str,
+        names: &[&str],
+        pages: usize,
+        keys: &str,
+        prepare: impl Fn(&Origin),
+    ) -> PlanFleet {
         let folder = folder();
         let [rights, password] = ["nats.conf", "password"].map(|name| folder.path().join(name));
-        std::fs::write(&rights, node_rights()).unwrap();
+        std::fs::write(&rights, node_rights).unwrap();
         std::fs::write(&password, "password\n").unwrap();
         let nats = NatsServer::start(program, &["-c", &rights.display().to_string()]);
         let path = password.display();
@@ -253,4 +265,32 @@ fn streams_of_an_earlier_version_have_one_node_run_the_plan_first() {
         "{reports:#?}"
     );
     fleet.check_pages();
+}
+
+#[test]
+fn a_right_that_is_missing_has_one_node_run_the_plan_first() {
+    let Some(program) = programs().pop() else {
+        return;
+    };
+    for right in [
+        "$JS.ACK.TERO_WARM.>",
+        "$JS.API.CONSUMER.MSG.NEXT.TERO_WARM.>",
+        "$KV.TERO_RUNS.>",
+    ] {
+        let rights = node_rights_but(right);
+        let fleet = PlanFleet::with_rights(&program, &rights, &["one", "two"], 4, "", |_| {});
+        fleet.come_due();
+        let reports = fleet.reports();
+        let first = reports
+            .iter()
+            .find(|report| is_noted(report, "this node ran the plan first"));
+        let first = first.unwrap_or_else(|| panic!("{reports:#?}"));
+        let words = format!("may publish to `{right}`");
+        assert!(is_noted(first, &words), "{first:#?}");
+        assert!(
+            reports.iter().all(|report| report.fleet.is_none()),
+            "{reports:#?}"
+        );
+        fleet.check_pages();
+    }
 }

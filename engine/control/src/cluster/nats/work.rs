@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use async_nats::Client;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::{AckKind, Context};
@@ -15,8 +14,8 @@ use tero_time::clock::Clock;
 
 use super::asked::Asked;
 use super::bus::NatsBus;
+use super::next;
 use super::streams::{RUNS, WARM};
-use super::{answer, next};
 use crate::cluster::bus::{BusError, SharedEntry};
 use crate::cluster::work::{TakenWork, WorkAnswer, WorkQueue, WorkTicket};
 
@@ -107,7 +106,19 @@ impl WorkQueue for NatsBus {
             WorkAnswer::GivenBack => AckKind::Nak(Some(AGAIN_AFTER)),
         };
         let (subject, payload): (_, Bytes) = (ticket.0.clone(), kind.into());
-        self.apart(async move { tell(&client, subject, payload).await })
+        let stream = self.named(WARM);
+        self.apart(async move {
+            let right = format!("$JS.ACK.{stream}.>");
+            let asked = Asked {
+                what: "answering for pages of",
+                of: &stream,
+                right: &right,
+            };
+            // As a request: the server says that it has heard it. It drops what the user has no right to,
+            // and says so to nobody who waits.
+            let heard = asked.answer(client.request(subject, payload)).await;
+            heard.map(|_| ())
+        })
     }
 
     fn run_document(&self, run: &str) -> Result<Option<SharedEntry>, BusError> {
@@ -142,9 +153,4 @@ async fn put(jetstream: &Context, asked: Asked<'_>, work: &[Vec<u8>]) -> Result<
         })?;
     }
     Ok(())
-}
-
-async fn tell(client: &Client, subject: String, payload: Bytes) -> Result<(), BusError> {
-    answer("answering for work", client.publish(subject, payload)).await?;
-    Ok(answer("answering for work", client.flush()).await?)
 }

@@ -8,6 +8,7 @@
 mod asked;
 pub mod bus;
 pub mod log;
+mod plan_consumer;
 pub mod streams;
 mod work;
 

@@ -4,7 +4,8 @@
 //! Nothing here watches a bucket: the watchers of the client lose entries without saying so. A node
 //! reads what the fleet agrees on when it hears of a change, and every few seconds.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::Client;
@@ -16,6 +17,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::runtime::Handle;
 
 use super::asked::Asked;
+use super::plan_consumer::PlanConsumer;
 use super::streams::{ACTIVE, LEASES, MODULES};
 use super::{LiveConnection, NatsConnection, NatsError, answer, next, with_causes};
 use crate::cluster::bus::{
@@ -38,6 +40,8 @@ pub struct NatsBus {
     settings: config::Cluster,
     /// Of the runtime that the calls run on. The caller is on none.
     runtime: Handle,
+    /// The consumers of shared plans, by plan.
+    consumers: Mutex<HashMap<String, PlanConsumer>>,
 }
 
 impl From<NatsError> for BusError {
@@ -57,7 +61,14 @@ impl NatsBus {
             connection: Arc::clone(connection),
             settings: settings.clone(),
             runtime,
+            consumers: Mutex::default(),
         }
+    }
+
+    pub(super) fn consumers(&self) -> MutexGuard<'_, HashMap<String, PlanConsumer>> {
+        self.consumers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection, if there is one at the moment.

@@ -6,33 +6,27 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::{AckKind, Context};
 use bytes::Bytes;
-use tero_time::clock::Clock;
 
 use super::asked::Asked;
 use super::bus::NatsBus;
-use super::next;
+use super::plan_consumer::PlanConsumer;
 use super::streams::{RUNS, WARM};
 use crate::cluster::bus::{BusError, SharedEntry};
 use crate::cluster::work::{TakenWork, WorkAnswer, WorkQueue, WorkTicket};
 
-/// Work that was taken and not heard of for so long goes to another node.
-const ACK_WAIT: Duration = Duration::from_secs(15);
-/// A consumer that has no reader for so long goes.
-const INACTIVE: Duration = Duration::from_secs(60 * 60);
 /// Work that a node gives back comes again after this time.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How much longer than its patience a pull may take to end: without the right to pull, nothing ends it.
-const PULL_GRACE: Duration = Duration::from_secs(2);
 /// Entries that are put before the first of them is acknowledged.
 const PUT_AT_ONCE: usize = 64;
 
 impl WorkQueue for NatsBus {
     fn put_work(&self, plan: &str, work: Vec<Vec<u8>>) -> Result<(), BusError> {
         let live = self.live()?;
+        // A node that has planned gives the consumer the limits of its run.
+        self.consumers().remove(plan);
         let (subject, stream) = (self.subject_of(plan), self.named(WARM));
         self.apart(async move {
             let asked = Asked {
@@ -54,48 +48,21 @@ impl WorkQueue for NatsBus {
         patience: Duration,
     ) -> Result<Option<TakenWork>, BusError> {
         let live = self.live()?;
-        let consumer = pull::Config {
-            durable_name: Some(plan.to_owned()),
-            description: Some("the pages of a plan, shared by the nodes of tero".to_owned()),
-            filter_subject: self.subject_of(plan),
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: ACK_WAIT,
-            max_ack_pending: i64::try_from(at_once).unwrap_or(1),
-            inactive_threshold: INACTIVE,
-            ..pull::Config::default()
-        };
-        let stream = self.named(WARM);
-        self.apart(async move {
-            let making = Asked {
-                what: "making a consumer of",
-                of: &stream,
-                right: "$JS.API.CONSUMER.CREATE.>",
+        let known = self.consumers().remove(plan);
+        let known = known.filter(|known| known.is_of(&live, at_once));
+        let (name, stream, subject) = (plan.to_owned(), self.named(WARM), self.subject_of(plan));
+        let (taken, consumer) = self.apart(async move {
+            let consumer = match known {
+                Some(known) => known,
+                None => PlanConsumer::make(&live, &stream, &name, subject, at_once).await?,
             };
-            let made = live.jetstream.create_consumer_on_stream(consumer, &stream);
-            let consumer = making.answer(made).await?;
-            let right = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.>");
-            let taking = Asked {
-                what: "taking pages from",
-                of: &stream,
-                right: &right,
-            };
-            let pulled = consumer.batch().max_messages(1).expires(patience);
-            let mut messages = taking.answer(pulled.messages()).await?;
-            let clock = Clock::real();
-            let first = clock.timeout(patience + PULL_GRACE, next(&mut messages));
-            match first.await {
-                Err(_) => Err(taking.unanswered("no answer in time")),
-                Ok(None) => Ok(None),
-                Ok(Some(Err(error))) => Err(BusError::Unreachable(error.to_string())),
-                Ok(Some(Ok(message))) => {
-                    let ticket = message.reply.as_ref().map(|reply| reply.to_string());
-                    Ok(ticket.map(|ticket| TakenWork {
-                        ticket: WorkTicket(ticket),
-                        content: message.payload.to_vec(),
-                    }))
-                }
-            }
-        })
+            Ok((consumer.pull(patience).await?, consumer))
+        })?;
+        // One that gives nothing may be gone: it is made again before the next pull.
+        if taken.is_some() {
+            self.consumers().insert(plan.to_owned(), consumer);
+        }
+        Ok(taken)
     }
 
     fn answer_work(&self, ticket: &WorkTicket, said: WorkAnswer) -> Result<(), BusError> {

@@ -152,8 +152,9 @@ pub struct WarmRunReport {
     pub fleet: Option<FleetRunReport>,
 }
 
-/// A run that the nodes of a fleet share. Each page counts once, at the node that fetched it first, and the
-/// report is the same at all of them. What lies at one node, the counts beside `fleet` say.
+/// A run that the nodes of a fleet share. Each page counts once, at the node that fetched it first. All nodes
+/// have the same report, as each read it last: every two seconds. What lies at one node, the counts beside
+/// `fleet` say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FleetRunReport {

@@ -23,8 +23,6 @@ use tero_semantics::timestamp::Timestamp;
 
 /// How long a node waits for pages before it looks at the run again.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a node that has pages leaves further ones to the others.
-const OTHERS_FIRST: Duration = Duration::from_secs(1);
 /// How often a node that has planned tries to take something of it: longer than what died with a node of
 /// an earlier run is out.
 const TRIES_TO_TAKE: u32 = 9;
@@ -36,7 +34,6 @@ const MOST_TRIES: u32 = 100;
 pub struct PlanPages {
     node: String,
     bus: Arc<dyn FleetBus>,
-    others_first: Duration,
 }
 
 impl PlanPages {
@@ -45,15 +42,10 @@ impl PlanPages {
         PlanPages {
             node: node.to_owned(),
             bus: Arc::clone(bus),
-            others_first: OTHERS_FIRST,
         }
     }
 
-    /// The report of a run; `None` if it is not shared, or not yet.
-    ///
-    /// # Errors
-    /// [`BusError`]
-    pub fn look(&self, run: &SharedRunName) -> Result<Option<FleetRun>, BusError> {
+    fn try_look(&self, run: &SharedRunName) -> Result<Option<FleetRun>, BusError> {
         Ok(self.entry(run)?.map(|(_, run)| run))
     }
 
@@ -80,7 +72,7 @@ impl PlanPages {
             .replace_run_document(&document_of(name), content, revision)
     }
 
-    fn try_share(&self, name: &SharedRunName, plan: SharedPlan) -> Result<(), BusError> {
+    fn try_share(&self, name: &SharedRunName, plan: &SharedPlan) -> Result<(), BusError> {
         let attempt = drawn();
         let mut work = Vec::new();
         let mut planned = 0;
@@ -137,7 +129,7 @@ impl PlanPages {
                     plan: name.plan.clone(),
                     due: Timestamp::from_unix_secs(batch.due),
                 };
-                match self.look(&of)? {
+                match self.try_look(&of)? {
                     Some(run) if batch.is_open_in(&run) => WorkAnswer::GivenBack,
                     // It was done by a node that died before it could say so, or is of another attempt.
                     Some(_) => WorkAnswer::Done,
@@ -151,33 +143,31 @@ impl PlanPages {
         self.bus.answer_work(&taken.ticket, answer)
     }
 
-    fn try_take(&self, name: &SharedRunName, is_busy: bool) -> Result<TakenPages, BusError> {
-        if is_busy {
-            std::thread::park_timeout(self.others_first);
-        }
-        let Some(run) = self.look(name)? else {
+    fn try_take(&self, name: &SharedRunName) -> Result<(FleetRun, TakenPages), BusError> {
+        let Some(run) = self.try_look(name)? else {
             return Err(BusError::Missing("the report of the run".to_owned()));
         };
         if run.is_done() {
-            return Ok(TakenPages::Done(run));
+            return Ok((run, TakenPages::Over));
         }
         let taken = self.bus.take_work(&name.plan, run.at_once, PATIENCE)?;
         let Some(taken) = taken else {
-            return Ok(TakenPages::Nothing);
+            return Ok((run, TakenPages::Nothing));
         };
         let batch = serde_json::from_slice::<QueuedBatch>(&taken.content).ok();
         let is_ours =
             |batch: &QueuedBatch| batch.due == name.due.unix_secs() && batch.is_open_in(&run);
         let Some(batch) = batch.filter(is_ours) else {
             self.pass_on(name, &taken)?;
-            return Ok(TakenPages::Nothing);
+            return Ok((run, TakenPages::Nothing));
         };
-        Ok(TakenPages::Batch(SharedBatch {
+        let batch = SharedBatch {
             number: batch.number,
             tasks: batch.pages.iter().filter_map(QueuedPage::task).collect(),
             at_once: run.at_once,
             ticket: taken.ticket.0,
-        }))
+        };
+        Ok((run, TakenPages::Batch(batch)))
     }
 
     fn try_finish(
@@ -210,13 +200,16 @@ impl PlanPages {
 }
 
 impl PageSharing for PlanPages {
-    fn share(&self, run: &SharedRunName, plan: SharedPlan) -> Result<(), String> {
+    fn share(&self, run: &SharedRunName, plan: &SharedPlan) -> Result<(), String> {
         self.try_share(run, plan).map_err(|error| error.to_string())
     }
 
-    fn take(&self, run: &SharedRunName, is_busy: bool) -> Result<TakenPages, String> {
-        self.try_take(run, is_busy)
-            .map_err(|error| error.to_string())
+    fn look(&self, run: &SharedRunName) -> Result<Option<FleetRun>, String> {
+        self.try_look(run).map_err(|error| error.to_string())
+    }
+
+    fn take(&self, run: &SharedRunName) -> Result<(FleetRun, TakenPages), String> {
+        self.try_take(run).map_err(|error| error.to_string())
     }
 
     fn keep(&self, batch: &SharedBatch) {

@@ -1,7 +1,7 @@
 //! Carries out a run: plans its tasks, fetches or lists them, and logs the result.
 
 mod fetches;
-mod shared;
+pub(super) mod shared;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::lock::lock;
 use super::path::{RequestPath, SiteFacts, WarmLookup};
 use super::report::RunState;
 use super::run::Run;
-use super::shared::{SharedPlan, SharedRunName};
+use super::shared::SharedPlan;
 use super::sources::{gather, host_of};
 use super::task::{PAGES_PER_TURN, WarmTask};
 use super::turns::{FIRST_ALONE, FIRST_SHARED, RunTurn};
@@ -71,15 +71,31 @@ async fn work(path: &Arc<dyn RequestPath>, run: &Arc<Run>, ledger: &Arc<Ledger>)
         });
         return RunState::Failed;
     };
-    let part = shared_part(path, run, ledger, &site);
+    let Some(part) = shared_part(path, run, ledger, &site) else {
+        return carry_out(path, run, ledger, &site, None).await;
+    };
+    tokio::select! {
+        biased;
+        state = carry_out(path, run, ledger, &site, Some(&part)) => state,
+        never = part.follow() => match never {},
+    }
+}
+
+async fn carry_out(
+    path: &Arc<dyn RequestPath>,
+    run: &Arc<Run>,
+    ledger: &Arc<Ledger>,
+    site: &SiteFacts,
+    part: Option<&SharedPart>,
+) -> RunState {
     let mut shared = HashSet::new();
-    if let Some(part) = &part
+    if let Some(part) = part
         && run.turn == RunTurn::Joined
     {
         shared = part.fetch().await;
     }
-    let mut tasks = plan_tasks(path, run, &site).await;
-    if host_of(&run.plan, &site).is_none() {
+    let mut tasks = plan_tasks(path, run, site).await;
+    if host_of(&run.plan, site).is_none() {
         return RunState::Failed;
     }
     if run.turn == RunTurn::First {
@@ -111,16 +127,14 @@ fn shared_part(
     ledger: &Arc<Ledger>,
     site: &SiteFacts,
 ) -> Option<SharedPart> {
+    let (pages, name) = run.shared()?;
     Some(SharedPart {
         path: Arc::clone(path),
         run: Arc::clone(run),
         ledger: Arc::clone(ledger),
         site: site.index,
-        pages: run.fellows.as_ref()?.pages()?,
-        name: SharedRunName {
-            plan: run.plan.name.to_string(),
-            due: run.due?,
-        },
+        pages,
+        name,
     })
 }
 
@@ -129,7 +143,7 @@ fn shared_part(
 async fn share(
     path: &Arc<dyn RequestPath>,
     run: &Run,
-    part: Option<SharedPart>,
+    part: Option<&SharedPart>,
     tasks: &[WarmTask],
 ) -> HashSet<TaskKey> {
     let note = |note: &str| run.update(path.clock().wall(), |report| report.note(note));

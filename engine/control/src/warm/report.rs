@@ -297,8 +297,8 @@ impl From<RunReport> for BatchResult {
     }
 }
 
-/// The report of a run that nodes share: the same at each of them. Each page of the plan counts once,
-/// at the node that had it.
+/// The report of a run that nodes share: a document that all of them read. Each page of the plan counts
+/// once, at the node that had it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FleetRun {
     /// Drawn by the node that planned. Pages of another attempt are not of this run.

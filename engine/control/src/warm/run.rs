@@ -9,6 +9,7 @@ use super::lock::lock;
 use super::path::{FetchPurpose, TrafficCounts};
 use super::plan::{PlanEntry, local_time};
 use super::report::{RunProgress, RunReport, RunState, RunTrigger};
+use super::shared::{PageSharing, SharedRunName};
 use super::task::WarmTask;
 use super::turns::{RunTurn, RunTurns};
 use tero_config as config;
@@ -102,6 +103,19 @@ impl Run {
             cancel: watch::Sender::new(false),
             fellows: None,
         }
+    }
+
+    /// The pages that it shares with other nodes, and its name there; `None` for a run that is this node's
+    /// alone.
+    pub(super) fn shared(&self) -> Option<(Arc<dyn PageSharing>, SharedRunName)> {
+        if self.turn == RunTurn::Alone {
+            return None;
+        }
+        let name = SharedRunName {
+            plan: self.plan.name.to_string(),
+            due: self.due?,
+        };
+        Some((self.fellows.as_ref()?.pages()?, name))
     }
 
     /// Changes the report, and the progress for those who watch it.

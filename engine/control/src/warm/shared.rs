@@ -70,8 +70,8 @@ pub enum TakenPages {
     Batch(SharedBatch),
     /// Others have what is left. Ask again.
     Nothing,
-    /// Everything is done.
-    Done(FleetRun),
+    /// The run is over.
+    Over,
 }
 
 /// Pages that the nodes of a fleet share. All calls wait for other machines: they are for threads that may.
@@ -80,13 +80,19 @@ pub trait PageSharing: Debug + Send + Sync {
     ///
     /// # Errors
     /// Why it can't be shared, for people: this node has to run it alone.
-    fn share(&self, run: &SharedRunName, plan: SharedPlan) -> Result<(), String>;
+    fn share(&self, run: &SharedRunName, plan: &SharedPlan) -> Result<(), String>;
 
-    /// Pages for this node. One that `is_busy` leaves the others a second to take them first.
+    /// The report of a run; `None` if it is not shared, or not yet.
     ///
     /// # Errors
     /// Why the fleet can't be asked, for people.
-    fn take(&self, run: &SharedRunName, is_busy: bool) -> Result<TakenPages, String>;
+    fn look(&self, run: &SharedRunName) -> Result<Option<FleetRun>, String>;
+
+    /// Pages for this node, and the report of the run as it was before.
+    ///
+    /// # Errors
+    /// Why the fleet can't be asked, for people.
+    fn take(&self, run: &SharedRunName) -> Result<(FleetRun, TakenPages), String>;
 
     /// Says that the pages are under way still. To be called every [`KEEP_EVERY`].
     fn keep(&self, batch: &SharedBatch);

@@ -18,10 +18,7 @@ fn name(due: Timestamp) -> SharedRunName {
 
 fn node(node: &str, bus: &Arc<TwinBus>) -> PlanPages {
     let bus: Arc<dyn FleetBus> = Arc::clone(bus) as _;
-    PlanPages {
-        others_first: Duration::ZERO,
-        ..PlanPages::new(node, &bus)
-    }
+    PlanPages::new(node, &bus)
 }
 
 fn tasks(count: usize) -> Vec<WarmTask> {
@@ -41,15 +38,21 @@ fn tasks(count: usize) -> Vec<WarmTask> {
 
 fn share(node: &PlanPages, due: Timestamp, count: usize, concurrency: usize) {
     let plan = SharedPlan::new(&tasks(count), concurrency);
-    node.share(&name(due), plan).unwrap();
+    node.share(&name(due), &plan).unwrap();
+}
+
+/// What a node gets of a run.
+#[track_caller]
+fn asked(node: &PlanPages, due: Timestamp) -> TakenPages {
+    node.take(&name(due)).unwrap().1
 }
 
 fn taken(node: &PlanPages) -> SharedBatch {
     for _ in 0..10 {
-        match node.take(&name(DUE), false).unwrap() {
+        match asked(node, DUE) {
             TakenPages::Batch(batch) => return batch,
             TakenPages::Nothing => {}
-            TakenPages::Done(run) => panic!("{run:?}"),
+            TakenPages::Over => panic!("it is over"),
         }
     }
     panic!("nothing comes");
@@ -71,7 +74,7 @@ fn finish(node: &PlanPages, batch: &SharedBatch) -> FleetRun {
 fn nodes_share_the_pages_and_have_one_report() {
     let bus = Arc::new(TwinBus::default());
     let (one, two) = (node("one", &bus), node("two", &bus));
-    assert!(one.take(&name(DUE), false).is_err(), "it isn't shared yet");
+    assert!(one.take(&name(DUE)).is_err(), "it isn't shared yet");
     share(&one, DUE, 3, 2);
     let batches = [taken(&one), taken(&two)];
     let all: Vec<_> = tasks(3);
@@ -81,7 +84,7 @@ fn nodes_share_the_pages_and_have_one_report() {
         (&all[1..2], 2)
     );
     // More are not under way at once.
-    assert_eq!(two.take(&name(DUE), false), Ok(TakenPages::Nothing));
+    assert_eq!(asked(&two, DUE), TakenPages::Nothing);
     one.keep(&batches[0]);
     finish(&one, &batches[0]);
     finish(&two, &batches[1]);
@@ -90,10 +93,7 @@ fn nodes_share_the_pages_and_have_one_report() {
     assert_eq!((run.planned, run.planned_by.as_str()), (3, "one"));
     assert_eq!((run.nodes["one"].fetched, run.nodes["two"].fetched), (1, 2));
     for node in [&one, &two, &node("late", &bus)] {
-        assert_eq!(
-            node.take(&name(DUE), true),
-            Ok(TakenPages::Done(run.clone()))
-        );
+        assert_eq!(node.take(&name(DUE)), Ok((run.clone(), TakenPages::Over)));
     }
 }
 
@@ -111,11 +111,7 @@ fn the_pages_of_a_node_that_dies_go_to_another_and_count_once() {
     let told = taken(&one);
     bus.redeliver();
     finish(&one, &told);
-    assert_eq!(
-        two.take(&name(DUE), false),
-        Ok(TakenPages::Nothing),
-        "it was done"
-    );
+    assert_eq!(asked(&two, DUE), TakenPages::Nothing, "it was done");
     let run = finish(&two, &taken(&two));
     assert!(run.is_done());
     assert_eq!((run.nodes["one"].fetched, run.nodes["two"].fetched), (1, 2));
@@ -164,9 +160,9 @@ fn a_late_node_leaves_the_pages_of_the_next_run() {
     let later = DUE.saturating_add(Duration::from_secs(60));
     let lost = taken(&one);
     share(&one, later, 1, 2);
-    assert_eq!(one.take(&name(DUE), false), Ok(TakenPages::Nothing));
-    let next = one.take(&name(later), false);
-    assert!(matches!(next, Ok(TakenPages::Batch(_))), "{next:?}");
+    assert_eq!(asked(&one, DUE), TakenPages::Nothing);
+    let next = asked(&one, later);
+    assert!(matches!(next, TakenPages::Batch(_)), "{next:?}");
     assert!(finish(&one, &lost).is_done());
 }
 
@@ -190,5 +186,5 @@ fn without_a_connection_nothing_is_shared() {
     let one = node("one", &bus);
     bus.cut_off(true);
     let plan = SharedPlan::new(&tasks(1), 1);
-    assert!(one.share(&name(DUE), plan).is_err());
+    assert!(one.share(&name(DUE), &plan).is_err());
 }

@@ -5,6 +5,7 @@
 //! of its node for as long as its pages take at that share.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,12 +23,18 @@ use crate::warm::shared::{
 use crate::warm::task::WarmTask;
 use crate::warm::turns::RunTurn;
 use tero_policy_host::device::Device;
+use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
 /// Failures in a row after which this node goes on alone.
-const MOST_FAILURES: u32 = 5;
+pub(in crate::warm) const MOST_FAILURES: u32 = 5;
 /// The rest after a failure.
 const REST: Duration = Duration::from_secs(1);
+/// How long a node that has pages leaves further ones to the others, unless they take the place of some
+/// that it is done with.
+const OTHERS_FIRST: Duration = Duration::from_secs(1);
+/// How often a node looks at the report of the fleet, whatever else it does.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 const THREAD_FAILED: &str = "the thread that asked has failed";
 
@@ -46,13 +53,75 @@ pub(super) struct SharedPart {
     pub(super) name: SharedRunName,
 }
 
+/// How many batches this node has at once, and when it asks for the next one.
+struct Places {
+    /// Those that it may fill at once: as many as it had together before.
+    own: usize,
+    /// Those of all nodes together.
+    at_once: usize,
+    /// When it may have one more: the others had time to take it.
+    one_more: Timestamp,
+    /// When it has rested from a failure.
+    rested: Timestamp,
+    failures: u32,
+    is_over: bool,
+}
+
+impl Places {
+    fn new() -> Places {
+        Places {
+            own: 1,
+            at_once: 1,
+            one_more: Timestamp::default(),
+            rested: Timestamp::default(),
+            failures: 0,
+            is_over: false,
+        }
+    }
+
+    /// When a node that has so many batches asks for the next one; `None` if it doesn't.
+    fn next_take(&self, hands: usize) -> Option<Timestamp> {
+        if self.is_over || hands >= self.at_once {
+            return None;
+        }
+        match hands < self.own {
+            true => Some(self.rested),
+            false => Some(self.one_more.max(self.rested)),
+        }
+    }
+
+    /// It has so many batches now.
+    fn took(&mut self, hands: usize, at_once: usize, now: Timestamp) {
+        self.own = self.own.max(hands);
+        self.at_once = at_once;
+        self.one_more = now.saturating_add(OTHERS_FIRST);
+        self.failures = 0;
+    }
+
+    /// The others have the rest, and this node has so many batches.
+    fn took_nothing(&mut self, hands: usize, now: Timestamp) {
+        self.own = hands.max(1);
+        self.one_more = now.saturating_add(OTHERS_FIRST);
+        self.failures = 0;
+    }
+
+    /// The fleet can't be asked. Returns whether this node goes on alone.
+    fn failed(&mut self, now: Timestamp) -> bool {
+        self.failures += 1;
+        self.rested = now.saturating_add(REST);
+        self.is_over = self.failures >= MOST_FAILURES;
+        self.is_over
+    }
+}
+
 /// A batch that this node has fetched.
 struct FetchedBatch {
     tasks: Vec<WarmTask>,
     told: Result<FleetRun, String>,
 }
 
-type Taking = JoinHandle<Result<TakenPages, String>>;
+type Taken = Result<(FleetRun, TakenPages), String>;
+type Taking = JoinHandle<Taken>;
 
 impl SharedPart {
     /// Shares what this node has planned.
@@ -61,42 +130,29 @@ impl SharedPart {
     /// Why it can't be shared, for people.
     pub(super) async fn share(&self, plan: SharedPlan) -> Result<(), String> {
         let (pages, name) = (Arc::clone(&self.pages), self.name.clone());
-        let shared = spawn_blocking(move || pages.share(&name, plan)).await;
+        let shared = spawn_blocking(move || pages.share(&name, &plan)).await;
         shared.unwrap_or_else(|_| Err(THREAD_FAILED.to_owned()))
     }
 
-    /// Fetches what this node gets, until all is done. Returns what it has fetched.
+    /// Fetches what this node gets, until the run of the fleet is over. Returns what it has fetched.
     pub(super) async fn fetch(&self) -> HashSet<TaskKey> {
+        let clock = self.path.clock().clone();
         let mut fetched = HashSet::new();
         let mut hands: JoinSet<FetchedBatch> = JoinSet::new();
         let mut taking: Option<Taking> = None;
-        let (mut at_once, mut failures, mut is_over) = (1, 0, false);
+        let mut places = Places::new();
         self.change(|report| report.state = RunState::Fetching);
-        while !is_over || !hands.is_empty() {
-            if !is_over && taking.is_none() && hands.len() < at_once {
-                taking = Some(self.take(!hands.is_empty(), failures));
+        while !places.is_over || !hands.is_empty() {
+            let next = places.next_take(hands.len()).filter(|_| taking.is_none());
+            if next.is_some_and(|next| next <= clock.now()) {
+                taking = Some(self.take());
+                continue;
             }
             tokio::select! {
                 taken = ended(&mut taking), if taking.is_some() => {
                     taking = None;
-                    match taken {
-                        Ok(TakenPages::Batch(batch)) => {
-                            (at_once, failures) = (batch.at_once, 0);
-                            self.note_planned(&batch);
-                            hands.spawn(self.clone().fetch_batch(batch));
-                        }
-                        Ok(TakenPages::Nothing) => failures = 0,
-                        Ok(TakenPages::Done(run)) => {
-                            self.show(run);
-                            is_over = true;
-                        }
-                        Err(_) if failures < MOST_FAILURES => failures += 1,
-                        Err(error) => {
-                            self.change(|report| report.note(&format!(
-                                "the nodes of the fleet don't share the rest: {error}"
-                            )));
-                            is_over = true;
-                        }
+                    if let Some(batch) = self.taken(taken, hands.len(), &mut places) {
+                        hands.spawn(self.clone().fetch_batch(batch));
                     }
                 }
                 Some(batch) = hands.join_next() => {
@@ -108,20 +164,60 @@ impl SharedPart {
                         self.show(run);
                     }
                 }
+                () = clock.sleep_until(next.unwrap_or_default()), if next.is_some() => {}
             }
         }
         fetched
     }
 
-    /// Asks for pages, on a thread that may wait.
-    fn take(&self, is_busy: bool, failures: u32) -> Taking {
-        let (pages, name) = (Arc::clone(&self.pages), self.name.clone());
-        spawn_blocking(move || {
-            if failures > 0 {
-                std::thread::park_timeout(REST);
+    /// Shows the report of the fleet as it changes, also while this node fetches for its own store.
+    pub(super) async fn follow(&self) -> Infallible {
+        loop {
+            self.path.clock().sleep(LOOK_EVERY).await;
+            let (pages, name) = (Arc::clone(&self.pages), self.name.clone());
+            let looked = spawn_blocking(move || pages.look(&name)).await;
+            // Without an answer, what was shown before stays.
+            if let Ok(Ok(Some(run))) = looked {
+                self.show(run);
             }
-            pages.take(&name, is_busy)
-        })
+        }
+    }
+
+    /// Notes what came of asking for pages, while this node has so many batches. Returns the next one.
+    fn taken(&self, taken: Taken, hands: usize, places: &mut Places) -> Option<SharedBatch> {
+        let now = self.path.clock().now();
+        let (run, pages) = match taken {
+            Ok(taken) => taken,
+            Err(error) => {
+                if places.failed(now) {
+                    let note = format!("the nodes of the fleet don't share the rest: {error}");
+                    self.change(|report| report.note(&note));
+                }
+                return None;
+            }
+        };
+        self.show(run);
+        match pages {
+            TakenPages::Batch(batch) => {
+                places.took(hands + 1, batch.at_once, now);
+                self.note_planned(&batch);
+                Some(batch)
+            }
+            TakenPages::Nothing => {
+                places.took_nothing(hands, now);
+                None
+            }
+            TakenPages::Over => {
+                places.is_over = true;
+                None
+            }
+        }
+    }
+
+    /// Asks for pages, on a thread that may wait.
+    fn take(&self) -> Taking {
+        let (pages, name) = (Arc::clone(&self.pages), self.name.clone());
+        spawn_blocking(move || pages.take(&name))
     }
 
     async fn fetch_batch(self, batch: SharedBatch) -> FetchedBatch {
@@ -186,10 +282,45 @@ impl SharedPart {
 }
 
 /// What came of taking pages, if they are being taken.
-async fn ended(taking: &mut Option<Taking>) -> Result<TakenPages, String> {
+async fn ended(taking: &mut Option<Taking>) -> Taken {
     let Some(taking) = taking else {
         return std::future::pending().await;
     };
     let taken = taking.await;
     taken.unwrap_or_else(|_| Err(THREAD_FAILED.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_secs(1_000);
+
+    #[test]
+    fn a_node_fills_its_places_at_once_and_has_one_more_after_the_others_had_time() {
+        let mut places = Places::new();
+        let at_once = Some(Timestamp::default());
+        let one_more = Some(NOW.saturating_add(OTHERS_FIRST));
+        assert_eq!(places.next_take(0), at_once);
+        places.took(1, 2, NOW);
+        assert_eq!(places.next_take(1), one_more);
+        places.took(2, 2, NOW);
+        assert_eq!(places.next_take(2), None, "no node may have more");
+        assert_eq!(places.next_take(1), at_once);
+        // The others have what there is.
+        places.took_nothing(1, NOW);
+        assert_eq!(places.next_take(1), one_more);
+        assert_eq!(places.next_take(0), at_once);
+    }
+
+    #[test]
+    fn a_node_rests_after_a_failure() {
+        let mut places = Places::new();
+        assert!(!places.failed(NOW));
+        assert_eq!(places.next_take(0), Some(NOW.saturating_add(REST)));
+        places.took_nothing(0, NOW);
+        assert!(!(1..MOST_FAILURES).any(|_| places.failed(NOW)));
+        assert!(places.failed(NOW));
+        assert_eq!(places.next_take(0), None);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::super::execution::shared::MOST_FAILURES;
 use super::super::shared::{
     BatchResult, FleetRun, PageSharing, SharedBatch, SharedPlan, SharedRunName, TakenPages,
 };
@@ -17,16 +18,27 @@ struct FakePages {
     waiting: Mutex<VecDeque<SharedBatch>>,
     /// The fleet can't be asked.
     is_cut_off: bool,
+    /// How often pages can't be taken before they can.
+    failures: Mutex<u32>,
+    /// How often pages were asked for.
+    takes: Mutex<u32>,
 }
 
 impl FakePages {
+    fn reach(&self) -> Result<(), String> {
+        match self.is_cut_off {
+            true => Err("there is no connection".to_owned()),
+            false => Ok(()),
+        }
+    }
+
     /// Shares what a plan has.
-    fn put(&self, plan: SharedPlan, by: &str) {
+    fn put(&self, plan: &SharedPlan, by: &str) {
         let mut run = lock(&self.run);
         run.planned_by = by.to_owned();
         run.batches = u32::try_from(plan.batches.len()).unwrap();
         run.planned = plan.batches.iter().map(|tasks| tasks.len() as u64).sum();
-        let batches = plan.batches.into_iter().zip(0..);
+        let batches = plan.batches.iter().cloned().zip(0..);
         lock(&self.waiting).extend(batches.map(|(tasks, number)| SharedBatch {
             number,
             tasks,
@@ -37,27 +49,33 @@ impl FakePages {
 }
 
 impl PageSharing for FakePages {
-    fn share(&self, _: &SharedRunName, plan: SharedPlan) -> Result<(), String> {
-        if self.is_cut_off {
-            return Err("there is no connection".to_owned());
-        }
+    fn share(&self, _: &SharedRunName, plan: &SharedPlan) -> Result<(), String> {
+        self.reach()?;
         self.put(plan, "one");
         Ok(())
     }
 
-    fn take(&self, run: &SharedRunName, _: bool) -> Result<TakenPages, String> {
+    fn look(&self, _: &SharedRunName) -> Result<Option<FleetRun>, String> {
+        self.reach()?;
+        Ok(Some(lock(&self.run).clone()))
+    }
+
+    fn take(&self, run: &SharedRunName) -> Result<(FleetRun, TakenPages), String> {
         assert_eq!(run.due, EIGHT.saturating_add(30 * MINUTE));
-        if self.is_cut_off {
-            return Err("there is no connection".to_owned());
-        }
-        if let Some(batch) = lock(&self.waiting).pop_front() {
-            return Ok(TakenPages::Batch(batch));
+        self.reach()?;
+        *lock(&self.takes) += 1;
+        let mut failures = lock(&self.failures);
+        if *failures > 0 {
+            *failures -= 1;
+            return Err("no answer in time".to_owned());
         }
         let run = lock(&self.run).clone();
-        match run.is_done() {
-            true => Ok(TakenPages::Done(run)),
-            false => Ok(TakenPages::Nothing),
-        }
+        let pages = match lock(&self.waiting).pop_front() {
+            Some(batch) => TakenPages::Batch(batch),
+            None if run.is_done() => TakenPages::Over,
+            None => TakenPages::Nothing,
+        };
+        Ok((run, pages))
     }
 
     fn keep(&self, _: &SharedBatch) {}
@@ -105,26 +123,59 @@ fn task(target: &str) -> WarmTask {
     }
 }
 
-/// Runs the plan when it is due, as the node whose turn this is.
-async fn run_due(
+fn shared_plan(tasks: &[WarmTask], concurrency: usize) -> SharedPlan {
+    SharedPlan::new(tasks, concurrency)
+}
+
+/// Has the plan come due, as the node whose turn this is.
+async fn start_due(
+    path: FakePath,
     plan: config::Plan,
     pages: &Arc<FakePages>,
     turn: RunTurn,
-) -> (RunningWarmer, RunReport) {
+) -> RunningWarmer {
     let sharing = Arc::clone(pages) as Arc<dyn PageSharing>;
-    let (running, give, _turns) = taking_turns_with(shielded(), plan, Some(sharing));
+    let (running, give, _turns) = taking_turns_with(path, plan, Some(sharing));
     running.settle().await;
     running.advance(30 * MINUTE).await;
     give.send(turn).unwrap();
     while running.warmer.runs().is_empty() {
         running.settle().await;
     }
+    running
+}
+
+/// Turns the clock until the run is over.
+async fn ended(running: &RunningWarmer) -> RunReport {
     let report = || running.warmer.run(id(1)).unwrap();
     while !report().state.is_over() {
         running.advance(Duration::from_millis(10)).await;
     }
-    let report = report();
+    report()
+}
+
+/// Runs the plan when it is due, as the node whose turn this is.
+async fn run_due(
+    plan: config::Plan,
+    pages: &Arc<FakePages>,
+    turn: RunTurn,
+) -> (RunningWarmer, RunReport) {
+    let running = start_due(shielded(), plan, pages, turn).await;
+    let report = ended(&running).await;
     (running, report)
+}
+
+/// Waits until a condition is met, without turning the clock. Each round waits for a thread, of those that
+/// ask for pages.
+async fn met(running: &RunningWarmer, what: &str, condition: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if condition() {
+            return;
+        }
+        running.settle().await;
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+    }
+    panic!("still waiting: {what}");
 }
 
 #[tokio::test]
@@ -147,7 +198,7 @@ async fn the_node_that_plans_shares_its_pages_and_fetches_what_it_gets() {
 async fn a_node_that_joins_fetches_its_part_and_then_what_others_had() {
     let pages = Arc::new(FakePages::default());
     let tasks = ["/1", "/2", "/3"].map(task);
-    pages.put(SharedPlan::new(&tasks, 1), "other");
+    pages.put(&shared_plan(&tasks, 1), "other");
     // Another node has had the first page.
     let had = lock(&pages.waiting).pop_front().unwrap();
     let result = BatchResult::from(RunReport {
@@ -205,4 +256,82 @@ async fn batches_are_held_for_as_long_as_the_rate_of_the_plan_demands() {
     for pair in at.windows(2) {
         assert!(pair[1].since(pair[0]) >= Duration::from_secs(2), "{at:?}");
     }
+}
+
+#[tokio::test]
+async fn a_batch_takes_the_place_of_the_one_before_without_a_wait() {
+    let pages = Arc::new(FakePages::default());
+    let urls: Vec<String> = (0..40).map(|page| format!("/{page}")).collect();
+    let plan = config::Plan {
+        urls,
+        rate: 1_000_000.0,
+        ..plan_of(&[])
+    };
+    let running = start_due(shielded(), plan, &pages, RunTurn::First).await;
+    met(&running, "the end", || {
+        running.warmer.run(id(1)).unwrap().state.is_over()
+    })
+    .await;
+    let run = lock(&pages.run).clone();
+    assert_eq!((run.planned, run.nodes["one"].fetched), (40, 40));
+    // Once for each batch, and once to hear that all is done.
+    assert!(run.batches > 10, "{run:?}");
+    assert_eq!(*lock(&pages.takes), run.batches + 1);
+}
+
+#[tokio::test]
+async fn a_node_goes_on_alone_after_a_number_of_failures_in_a_row() {
+    for (failures, is_shared) in [(MOST_FAILURES - 1, true), (MOST_FAILURES, false)] {
+        let pages = Arc::new(FakePages {
+            failures: Mutex::new(failures),
+            ..FakePages::default()
+        });
+        let (running, report) = run_due(plan_of(&["/1", "/2"]), &pages, RunTurn::First).await;
+        assert_eq!((report.state, report.fetched), (RunState::Done, 2));
+        let note = "the nodes of the fleet don't share the rest: no answer in time";
+        let is_noted = report.notes.iter().any(|one| one == note);
+        assert_eq!(is_noted, !is_shared, "{report:?}");
+        assert_eq!(lock(&pages.run).is_done(), is_shared);
+        assert_eq!(running.urls().len(), 2);
+    }
+}
+
+/// A node that has joined a run, and has a page in its hands that takes a minute.
+async fn joined_with_a_slow_page(pages: &Arc<FakePages>) -> RunningWarmer {
+    pages.put(&shared_plan(&[task("/slow"), task("/2")], 1), "other");
+    // Another node has the second page.
+    lock(&pages.waiting).pop_back().unwrap();
+    let path = FakePath {
+        is_shielded: true,
+        ..slow()
+    };
+    let running = start_due(path, plan_of(&["/slow"]), pages, RunTurn::Joined).await;
+    met(&running, "a page under way", || {
+        lock(&running.fake.seen).under_way == 1
+    })
+    .await;
+    running
+}
+
+/// Turns the clock to the next look at the report of the fleet, and waits until a condition is met.
+async fn looked(running: &RunningWarmer, what: &str, condition: impl Fn(&RunReport) -> bool) {
+    running.advance(Duration::from_secs(2)).await;
+    let report = || running.warmer.run(id(1)).unwrap();
+    met(running, what, || condition(&report())).await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_busy_shows_what_the_others_have_done() {
+    let pages = Arc::new(FakePages::default());
+    let running = joined_with_a_slow_page(&pages).await;
+    let result = BatchResult::from(RunReport {
+        fetched: 1,
+        ..RunReport::default()
+    });
+    assert!(lock(&pages.run).add("other", 1, &result));
+    looked(&running, "the part of the other node", |report| {
+        let fleet = report.fleet.as_ref();
+        fleet.is_some_and(|fleet| fleet.nodes.contains_key("other"))
+    })
+    .await;
 }

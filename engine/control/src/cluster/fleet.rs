@@ -139,7 +139,11 @@ impl Fleet {
 
     /// The turns of its warming plans with those of other nodes.
     pub fn plan_turns(&self) -> Arc<PlanTurns> {
-        Arc::new(PlanTurns::new(&self.parts.node, &self.bus))
+        Arc::new(PlanTurns::new(
+            &self.parts.node,
+            &self.bus,
+            &self.parts.clock,
+        ))
     }
 
     /// Says where the node stands in the log of purges, from now on.

@@ -4,7 +4,8 @@
 //! A batch leaves the queue after it stands in the document. So what a node had that dies comes again to
 //! another one, and what comes twice counts once. A node begins once the document is there: the node that
 //! planned writes it when all batches are in the queue, and who dies before that leaves batches of an
-//! attempt that no document names.
+//! attempt that no document names. The document says when the run ends: batches that are in the queue still then
+//! are taken out by nodes of a later run.
 
 mod queued;
 
@@ -15,33 +16,45 @@ use self::queued::{QueuedBatch, QueuedPage, small};
 use super::bus::{BusError, FleetBus, SharedEntry};
 use super::drawn::drawn;
 use super::pause::{FIRST_REST, shortened};
-use super::work::{TakenWork, WorkAnswer, WorkTicket};
+use super::work::{TakenWork, WORK_BYTES, WorkAnswer, WorkTicket};
 use crate::warm::shared::{
     BatchResult, FleetRun, PageSharing, SharedBatch, SharedPlan, SharedRunName, TakenPages,
 };
 use tero_semantics::timestamp::Timestamp;
+use tero_time::clock::Clock;
 
 /// How long a node waits for pages before it looks at the run again.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The most that a run puts into the queue, in bytes: half of it, so that other plans have room.
+const MOST_SHARED: usize = WORK_BYTES / 2;
 /// How often a node that has planned tries to take something of it: longer than what died with a node of
 /// an earlier run is out.
 const TRIES_TO_TAKE: u32 = 9;
 /// How often a change of the document is tried again, after another node was first.
 const MOST_TRIES: u32 = 100;
+/// Batches of other runs that a node takes out of the queue before it looks at its own run again.
+const MOST_LEFTOVERS: usize = 100;
 
 /// The pages that this node shares with others.
 #[derive(Debug)]
 pub struct PlanPages {
     node: String,
     bus: Arc<dyn FleetBus>,
+    clock: Clock,
+    /// The first rest before something is tried again.
+    rest: Duration,
+    most_shared: usize,
 }
 
 impl PlanPages {
     /// The pages of this node.
-    pub fn new(node: &str, bus: &Arc<dyn FleetBus>) -> PlanPages {
+    pub fn new(node: &str, bus: &Arc<dyn FleetBus>, clock: &Clock) -> PlanPages {
         PlanPages {
             node: node.to_owned(),
             bus: Arc::clone(bus),
+            clock: clock.clone(),
+            rest: FIRST_REST,
+            most_shared: MOST_SHARED,
         }
     }
 
@@ -74,64 +87,123 @@ impl PlanPages {
 
     fn try_share(&self, name: &SharedRunName, plan: &SharedPlan) -> Result<(), BusError> {
         let attempt = drawn();
-        let mut work = Vec::new();
-        let mut planned = 0;
-        for tasks in plan.batches.iter().flat_map(|tasks| small(tasks)) {
-            planned += tasks.len() as u64;
-            let batch = QueuedBatch {
-                due: name.due.unix_secs(),
-                attempt: attempt.clone(),
-                number: u32::try_from(work.len()).unwrap_or(u32::MAX),
-                pages: tasks.iter().map(QueuedPage::of).collect(),
-            };
-            let bytes = serde_json::to_vec(&batch);
-            work.push(bytes.map_err(|error| BusError::Content(error.to_string()))?);
-        }
+        let work = self.queued(name, &attempt, plan)?;
+        let pages = plan.batches.iter().map(|tasks| tasks.len() as u64);
         let run = FleetRun {
             attempt,
             planned_by: self.node.clone(),
-            planned,
+            planned: pages.sum(),
             batches: u32::try_from(work.len()).unwrap_or(u32::MAX),
             at_once: plan.at_once,
+            ends_unix_secs: plan.ends.unix_secs(),
             ..FleetRun::default()
         };
-        self.bus.put_work(&name.plan, work)?;
-        self.try_queue(name, &run)?;
+        let put = self.put(name, &run, work);
+        if put.is_err() {
+            self.withdraw(name, &run);
+            return put;
+        }
         match self.write(name, &run, None) {
             // Another node has planned meanwhile: what it shares is the run.
-            Err(BusError::Conflict) => Ok(()),
-            written => written.map(|_| ()),
+            Ok(_) | Err(BusError::Conflict) => Ok(()),
+            Err(error) => Err(error),
         }
+    }
+
+    /// The batches of a plan as they travel.
+    fn queued(
+        &self,
+        name: &SharedRunName,
+        attempt: &str,
+        plan: &SharedPlan,
+    ) -> Result<Vec<Vec<u8>>, BusError> {
+        let mut work = Vec::new();
+        let mut bytes = 0;
+        for tasks in plan.batches.iter().flat_map(|tasks| small(tasks)) {
+            let batch = QueuedBatch {
+                due: name.due.unix_secs(),
+                attempt: attempt.to_owned(),
+                number: u32::try_from(work.len()).unwrap_or(u32::MAX),
+                pages: tasks.iter().map(QueuedPage::of).collect(),
+            };
+            let content = serde_json::to_vec(&batch)
+                .map_err(|error| BusError::Content(format!("a batch of pages: {error}")))?;
+            bytes += content.len();
+            if bytes > self.most_shared {
+                return Err(BusError::Content(format!(
+                    "the pages are more than {} MiB, half of what the queue holds",
+                    self.most_shared >> 20
+                )));
+            }
+            work.push(content);
+        }
+        Ok(work)
+    }
+
+    /// Puts batches into the queue. The first one goes ahead, and this node takes and answers for
+    /// something, so that it puts nothing more if it lacks a right.
+    fn put(
+        &self,
+        name: &SharedRunName,
+        run: &FleetRun,
+        mut work: Vec<Vec<u8>>,
+    ) -> Result<(), BusError> {
+        if work.is_empty() {
+            return Ok(());
+        }
+        let rest = work.split_off(1);
+        self.bus.put_work(&name.plan, work)?;
+        self.try_queue(name, run)?;
+        self.bus.put_work(&name.plan, rest)
     }
 
     /// Takes a batch and passes it on, so that no document names pages that can't be taken: this node may
     /// lack a right.
     fn try_queue(&self, name: &SharedRunName, run: &FleetRun) -> Result<(), BusError> {
-        if run.batches == 0 {
-            return Ok(());
-        }
         for _ in 0..TRIES_TO_TAKE {
             if let Some(taken) = self.bus.take_work(&name.plan, run.at_once, PATIENCE)? {
-                return self.pass_on(name, &taken);
+                return self.pass_on(name, &taken).map(|_| ());
             }
         }
-        Err(BusError::Missing("what was put into the queue".to_owned()))
+        Err(BusError::Unreachable(format!(
+            "nothing came out of the queue within {:?}: nodes hold all that an earlier run may have under way",
+            PATIENCE * TRIES_TO_TAKE
+        )))
+    }
+
+    /// Takes out of the queue what was put there for a run that no document names. What can't be taken
+    /// now, a later run of the plan takes out.
+    fn withdraw(&self, name: &SharedRunName, run: &FleetRun) {
+        for _ in 0..run.batches {
+            let taken = self.bus.take_work(&name.plan, run.at_once, PATIENCE);
+            let Ok(Some(taken)) = taken else { return };
+            let answered = match QueuedBatch::read(&taken.content) {
+                Some(batch) if batch.attempt == run.attempt => {
+                    self.bus.answer_work(&taken.ticket, WorkAnswer::Done)
+                }
+                _ => self.pass_on(name, &taken).map(|_| ()),
+            };
+            if answered.is_err() {
+                return;
+            }
+        }
     }
 
     /// Passes on what is not for the run of this name: to those that have it in their run, or out of the
-    /// queue.
-    fn pass_on(&self, name: &SharedRunName, taken: &TakenWork) -> Result<(), BusError> {
-        let answer = match serde_json::from_slice::<QueuedBatch>(&taken.content) {
+    /// queue. Returns which it was.
+    fn pass_on(&self, name: &SharedRunName, taken: &TakenWork) -> Result<WorkAnswer, BusError> {
+        let answer = match QueuedBatch::read(&taken.content) {
             // Nodes of another version may know what it is.
-            Err(_) => WorkAnswer::GivenBack,
-            Ok(batch) => {
+            None => WorkAnswer::GivenBack,
+            Some(batch) => {
                 let of = SharedRunName {
                     plan: name.plan.clone(),
                     due: Timestamp::from_unix_secs(batch.due),
                 };
                 match self.try_look(&of)? {
-                    Some(run) if batch.is_open_in(&run) => WorkAnswer::GivenBack,
-                    // It was done by a node that died before it could say so, or is of another attempt.
+                    Some(run) if self.is_open(&batch, &run) => WorkAnswer::GivenBack,
+                    // Its run is over, it was done by a node that died before it could say so, or it is
+                    // of another attempt.
                     Some(_) => WorkAnswer::Done,
                     // A node that died while it shared has left it.
                     None if of.due < name.due => WorkAnswer::Done,
@@ -140,34 +212,42 @@ impl PlanPages {
                 }
             }
         };
-        self.bus.answer_work(&taken.ticket, answer)
+        self.bus.answer_work(&taken.ticket, answer)?;
+        Ok(answer)
+    }
+
+    /// Whether a batch of this due time is part of a run that goes on, and not done yet.
+    fn is_open(&self, batch: &QueuedBatch, run: &FleetRun) -> bool {
+        batch.is_open_in(run) && !run.is_over(self.clock.wall())
     }
 
     fn try_take(&self, name: &SharedRunName) -> Result<(FleetRun, TakenPages), BusError> {
-        let Some(run) = self.try_look(name)? else {
-            return Err(BusError::Missing("the report of the run".to_owned()));
-        };
-        if run.is_done() {
+        let run = self.try_look(name)?;
+        let run = run.ok_or_else(|| BusError::Missing("the report of the run".to_owned()))?;
+        if run.is_over(self.clock.wall()) {
             return Ok((run, TakenPages::Over));
         }
-        let taken = self.bus.take_work(&name.plan, run.at_once, PATIENCE)?;
-        let Some(taken) = taken else {
-            return Ok((run, TakenPages::Nothing));
-        };
-        let batch = serde_json::from_slice::<QueuedBatch>(&taken.content).ok();
-        let is_ours =
-            |batch: &QueuedBatch| batch.due == name.due.unix_secs() && batch.is_open_in(&run);
-        let Some(batch) = batch.filter(is_ours) else {
-            self.pass_on(name, &taken)?;
-            return Ok((run, TakenPages::Nothing));
-        };
-        let batch = SharedBatch {
-            number: batch.number,
-            tasks: batch.pages.iter().filter_map(QueuedPage::task).collect(),
-            at_once: run.at_once,
-            ticket: taken.ticket.0,
-        };
-        Ok((run, TakenPages::Batch(batch)))
+        for _ in 0..MOST_LEFTOVERS {
+            let taken = self.bus.take_work(&name.plan, run.at_once, PATIENCE)?;
+            let Some(taken) = taken else { break };
+            let batch = QueuedBatch::read(&taken.content);
+            let is_ours = |batch: &QueuedBatch| {
+                batch.due == name.due.unix_secs() && self.is_open(batch, &run)
+            };
+            if let Some(batch) = batch.filter(is_ours) {
+                let batch = SharedBatch {
+                    number: batch.number,
+                    tasks: batch.pages.iter().filter_map(QueuedPage::task).collect(),
+                    at_once: run.at_once,
+                    ticket: taken.ticket.0,
+                };
+                return Ok((run, TakenPages::Batch(batch)));
+            }
+            if self.pass_on(name, &taken)? != WorkAnswer::Done {
+                break;
+            }
+        }
+        Ok((run, TakenPages::Nothing))
     }
 
     fn try_finish(
@@ -191,7 +271,7 @@ impl PlanPages {
                     let _ = self.bus.answer_work(&ticket, WorkAnswer::Done);
                     return Ok(run);
                 }
-                Err(BusError::Conflict) => std::thread::park_timeout(shortened(FIRST_REST)),
+                Err(BusError::Conflict) => std::thread::park_timeout(shortened(self.rest)),
                 Err(error) => return Err(error),
             }
         }

@@ -17,6 +17,7 @@ use crate::warm::turns::{RunTurn, RunTurns};
 use tero_edge::telemetry::popularity::Hours;
 use tero_policy_host::PopularPage;
 use tero_semantics::timestamp::Timestamp;
+use tero_time::clock::Clock;
 
 /// How often a node looks whether its turn has come.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -42,12 +43,12 @@ pub struct PlanTurns {
 
 impl PlanTurns {
     /// The turns of this node.
-    pub fn new(node: &str, bus: &Arc<dyn FleetBus>) -> PlanTurns {
+    pub fn new(node: &str, bus: &Arc<dyn FleetBus>, clock: &Clock) -> PlanTurns {
         PlanTurns {
             node: node.to_owned(),
             bus: Arc::clone(bus),
             held: Arc::default(),
-            pages: Arc::new(PlanPages::new(node, bus)),
+            pages: Arc::new(PlanPages::new(node, bus, clock)),
             look_every: LOOK_EVERY,
         }
     }
@@ -198,7 +199,7 @@ mod tests {
         let bus: Arc<dyn FleetBus> = Arc::clone(bus) as _;
         PlanTurns {
             look_every: Duration::from_millis(1),
-            ..PlanTurns::new(node, &bus)
+            ..PlanTurns::new(node, &bus, &Clock::by_hand(DUE))
         }
     }
 

@@ -17,6 +17,22 @@ pub(super) struct TwinBus {
     work: Mutex<TwinWork>,
     runs: Mutex<HashMap<String, SharedEntry>>,
     is_cut_off: AtomicBool,
+    faults: Mutex<TwinFaults>,
+}
+
+/// What goes wrong, as numbers of calls to come, and calls that were made.
+#[derive(Debug, Default)]
+pub(super) struct TwinFaults {
+    /// Work that is taken and doesn't come.
+    pub(super) silent_takes: u32,
+    /// Changes of a document at which another node is first.
+    pub(super) conflicts: u32,
+    /// Work that the queue has room for; `None` for any.
+    pub(super) room: Option<usize>,
+    /// Nodes have no right to answer for work.
+    pub(super) is_mute: bool,
+    /// Work that was asked for.
+    pub(super) takes: u32,
 }
 
 /// Work of all plans, in order: what waits, and what is under way.
@@ -39,6 +55,17 @@ impl TwinBus {
     /// Cuts all nodes off, or connects them again.
     pub(super) fn cut_off(&self, is_cut_off: bool) {
         self.is_cut_off.store(is_cut_off, Ordering::SeqCst);
+    }
+
+    /// What goes wrong.
+    pub(super) fn faults(&self) -> MutexGuard<'_, TwinFaults> {
+        lock(&self.faults)
+    }
+
+    /// Work that is in the queue of any plan, or under way.
+    pub(super) fn queued(&self) -> usize {
+        let work = lock(&self.work);
+        work.waiting.len() + work.under_way.len()
     }
 
     /// Ends all leases, as time does.
@@ -135,6 +162,10 @@ impl WorkQueue for TwinBus {
         self.reach()?;
         let mut work = lock(&self.work);
         for content in contents {
+            let held = work.waiting.len() + work.under_way.len();
+            if self.faults().room.is_some_and(|room| held >= room) {
+                return Err(BusError::Unreachable("the queue is full".to_owned()));
+            }
             work.put += 1;
             let ticket = WorkTicket(work.put.to_string());
             let taken = TakenWork { ticket, content };
@@ -150,6 +181,10 @@ impl WorkQueue for TwinBus {
         _: Duration,
     ) -> Result<Option<TakenWork>, BusError> {
         self.reach()?;
+        self.faults().takes += 1;
+        if spent(&mut self.faults().silent_takes) {
+            return Ok(None);
+        }
         let mut work = lock(&self.work);
         let of_plan = |(of, _): &&(String, TakenWork)| of == plan;
         if work.under_way.iter().filter(of_plan).count() >= at_once {
@@ -165,6 +200,9 @@ impl WorkQueue for TwinBus {
 
     fn answer_work(&self, ticket: &WorkTicket, answer: WorkAnswer) -> Result<(), BusError> {
         self.reach()?;
+        if self.faults().is_mute {
+            return Err(BusError::Unreachable("no right".to_owned()));
+        }
         let mut work = lock(&self.work);
         let place = work
             .under_way
@@ -194,13 +232,21 @@ impl WorkQueue for TwinBus {
     ) -> Result<u64, BusError> {
         self.reach()?;
         let mut runs = lock(&self.runs);
-        if runs.get(run).map(|entry| entry.revision) != revision {
+        let is_other = runs.get(run).map(|entry| entry.revision) != revision;
+        if is_other || spent(&mut self.faults().conflicts) {
             return Err(BusError::Conflict);
         }
         let revision = revision.unwrap_or(0) + 1;
         runs.insert(run.to_owned(), SharedEntry { revision, content });
         Ok(revision)
     }
+}
+
+/// Whether one more of these is to come, which has come now.
+fn spent(left: &mut u32) -> bool {
+    let is_left = *left > 0;
+    *left = left.saturating_sub(1);
+    is_left
 }
 
 fn lock<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::bus_answer::{BusError, SharedEntry};
 
+/// The largest queue of work, of all plans together, in bytes.
+pub const WORK_BYTES: usize = 256 << 20;
+
 /// Work that no node takes is kept for a day, and documents of runs for a day after their last change.
 /// Each call waits for its answer for a bounded time.
 pub trait WorkQueue: fmt::Debug + Send + Sync {

@@ -151,7 +151,8 @@ async fn share(
         note(FIRST_ALONE);
         return HashSet::new();
     };
-    let plan = SharedPlan::new(tasks, run.plan.concurrency);
+    let ends = run.started.saturating_add(run.plan.deadline);
+    let plan = SharedPlan::new(tasks, run.plan.concurrency, ends);
     match part.share(plan).await {
         Ok(()) => {
             note(FIRST_SHARED);

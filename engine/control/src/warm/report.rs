@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::path::{WarmLookup, WarmOutcome};
 use super::task::WarmTask;
+use tero_semantics::timestamp::Timestamp;
 
 /// How many failures, refusals and notes a report keeps of each; the rest is only counted.
 pub const MAX_REASONS: usize = 50;
@@ -311,6 +312,8 @@ pub struct FleetRun {
     pub batches: u32,
     /// Batches that may be under way at once.
     pub at_once: usize,
+    /// When it is over at the latest, in seconds since the Unix epoch. What is left then is not fetched.
+    pub ends_unix_secs: i64,
     /// Batches that are done.
     pub done: BTreeSet<u32>,
     /// What each node has done.
@@ -325,6 +328,11 @@ impl FleetRun {
     /// Whether all pages are done.
     pub fn is_done(&self) -> bool {
         self.done.len() >= self.batches as usize
+    }
+
+    /// Whether no more pages of it are to be fetched: all are done, or its time has passed.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.is_done() || now.unix_secs() >= self.ends_unix_secs
     }
 
     /// The sum over the nodes.

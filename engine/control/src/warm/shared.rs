@@ -34,11 +34,13 @@ pub struct SharedPlan {
     pub batches: Vec<Vec<WarmTask>>,
     /// Batches that may be under way at once.
     pub at_once: usize,
+    /// When the run is over at the latest.
+    pub ends: Timestamp,
 }
 
 impl SharedPlan {
-    /// Shares these fetches of a plan of so much concurrency.
-    pub fn new(tasks: &[WarmTask], concurrency: usize) -> SharedPlan {
+    /// Shares these fetches of a plan of so much concurrency, until the run `ends`.
+    pub fn new(tasks: &[WarmTask], concurrency: usize, ends: Timestamp) -> SharedPlan {
         let at_once = concurrency.clamp(1, MOST_AT_ONCE);
         let fair = tasks.len().div_ceil(at_once * BATCHES_EACH);
         let few = tasks.len().div_ceil(MOST_BATCHES);
@@ -46,6 +48,7 @@ impl SharedPlan {
         SharedPlan {
             batches: tasks.chunks(pages).map(<[WarmTask]>::to_vec).collect(),
             at_once,
+            ends,
         }
     }
 }
@@ -70,7 +73,7 @@ pub enum TakenPages {
     Batch(SharedBatch),
     /// Others have what is left. Ask again.
     Nothing,
-    /// The run is over.
+    /// The run is over: all pages are done, or its time has passed.
     Over,
 }
 
@@ -137,7 +140,7 @@ mod tests {
     fn pages_are_shared_in_batches_that_are_neither_large_nor_many() {
         let check = |pages: usize, concurrency, batches, of, at_once| {
             let tasks: Vec<_> = (0..pages).map(task).collect();
-            let plan = SharedPlan::new(&tasks, concurrency);
+            let plan = SharedPlan::new(&tasks, concurrency, Timestamp::from_unix_secs(7));
             let first = plan.batches.first().map_or(0, Vec::len);
             let shape = (plan.batches.len(), first, plan.at_once);
             assert_eq!(shape, (batches, of, at_once), "{pages} {concurrency}");

@@ -14,6 +14,7 @@ use tero_time::clock::Clock;
 use super::{NatsError, REQUEST_TIMEOUT, answer, connect, jetstream_of, with_causes};
 use crate::cluster::prepared_stream::{PreparedStream, StreamChange};
 use crate::cluster::purge_log::MAX_ENTRY;
+use crate::cluster::work::WORK_BYTES;
 
 /// The purge log, see [`purge_log`](crate::cluster::purge_log).
 pub const PURGES: &str = "PURGES";
@@ -56,7 +57,8 @@ const LEASES_AGE: Duration = Duration::from_secs(15);
 /// How long pages wait for a node, and reports of runs stay: as long as the longest run.
 const RUNS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The largest queue of pages, in bytes.
-const WARM_BYTES: i64 = 256 << 20;
+#[allow(clippy::cast_possible_wrap, reason = "it is some MiB")]
+const WARM_BYTES: i64 = WORK_BYTES as i64;
 /// Copies that are tried, the most first: as many as there are servers, at most three.
 const REPLICAS: [usize; 2] = [3, 1];
 

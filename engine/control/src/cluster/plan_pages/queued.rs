@@ -36,6 +36,11 @@ pub(super) struct QueuedPage {
 }
 
 impl QueuedBatch {
+    /// The batch in a message; `None` for one of another version of tero.
+    pub(super) fn read(content: &[u8]) -> Option<QueuedBatch> {
+        serde_json::from_slice(content).ok()
+    }
+
     /// Whether it is part of a run, and not done yet.
     pub(super) fn is_open_in(&self, run: &FleetRun) -> bool {
         self.attempt == run.attempt && !run.done.contains(&self.number)

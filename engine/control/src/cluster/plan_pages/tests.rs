@@ -8,6 +8,7 @@ use tero_policy_host::device::Device;
 use tero_semantics::authority::Scheme;
 
 const DUE: Timestamp = Timestamp::from_unix_secs(1_000);
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn name(due: Timestamp) -> SharedRunName {
     SharedRunName {
@@ -16,9 +17,17 @@ fn name(due: Timestamp) -> SharedRunName {
     }
 }
 
+/// A node, at the time at which the plan comes due.
 fn node(node: &str, bus: &Arc<TwinBus>) -> PlanPages {
+    node_at(DUE, node, bus)
+}
+
+fn node_at(now: Timestamp, node: &str, bus: &Arc<TwinBus>) -> PlanPages {
     let bus: Arc<dyn FleetBus> = Arc::clone(bus) as _;
-    PlanPages::new(node, &bus)
+    PlanPages {
+        rest: Duration::ZERO,
+        ..PlanPages::new(node, &bus, &Clock::by_hand(now))
+    }
 }
 
 fn tasks(count: usize) -> Vec<WarmTask> {
@@ -36,8 +45,14 @@ fn tasks(count: usize) -> Vec<WarmTask> {
     (0..count).map(task).collect()
 }
 
-fn share(node: &PlanPages, due: Timestamp, count: usize, concurrency: usize) {
-    let plan = SharedPlan::new(&tasks(count), concurrency);
+/// A plan that has a minute.
+fn plan_of(due: Timestamp, pages: usize, concurrency: usize) -> SharedPlan {
+    let ends = due.saturating_add(MINUTE);
+    SharedPlan::new(&tasks(pages), concurrency, ends)
+}
+
+fn share(node: &PlanPages, due: Timestamp, pages: usize, concurrency: usize) {
+    let plan = plan_of(due, pages, concurrency);
     node.share(&name(due), &plan).unwrap();
 }
 
@@ -47,9 +62,15 @@ fn asked(node: &PlanPages, due: Timestamp) -> TakenPages {
     node.take(&name(due)).unwrap().1
 }
 
+#[track_caller]
 fn taken(node: &PlanPages) -> SharedBatch {
+    taken_of(node, DUE)
+}
+
+#[track_caller]
+fn taken_of(node: &PlanPages, due: Timestamp) -> SharedBatch {
     for _ in 0..10 {
-        match asked(node, DUE) {
+        match asked(node, due) {
             TakenPages::Batch(batch) => return batch,
             TakenPages::Nothing => {}
             TakenPages::Over => panic!("it is over"),
@@ -67,7 +88,21 @@ fn result(batch: &SharedBatch) -> BatchResult {
 }
 
 fn finish(node: &PlanPages, batch: &SharedBatch) -> FleetRun {
-    node.finish(&name(DUE), batch, &result(batch)).unwrap()
+    finish_of(node, DUE, batch)
+}
+
+fn finish_of(node: &PlanPages, due: Timestamp, batch: &SharedBatch) -> FleetRun {
+    node.finish(&name(due), batch, &result(batch)).unwrap()
+}
+
+/// Has a node fetch all that is left of a run.
+fn finish_all(node: &PlanPages, due: Timestamp) -> FleetRun {
+    loop {
+        let run = finish_of(node, due, &taken_of(node, due));
+        if run.is_done() {
+            return run;
+        }
+    }
 }
 
 #[test]
@@ -111,8 +146,9 @@ fn the_pages_of_a_node_that_dies_go_to_another_and_count_once() {
     let told = taken(&one);
     bus.redeliver();
     finish(&one, &told);
-    assert_eq!(asked(&two, DUE), TakenPages::Nothing, "it was done");
-    let run = finish(&two, &taken(&two));
+    let next = taken(&two);
+    assert_ne!(next.number, told.number, "it was done");
+    let run = finish(&two, &next);
     assert!(run.is_done());
     assert_eq!((run.nodes["one"].fetched, run.nodes["two"].fetched), (1, 2));
     // It comes late with what another has had as well.
@@ -148,7 +184,7 @@ fn a_run_that_goes_on_while_the_next_is_shared_loses_nothing() {
     let bus = Arc::new(TwinBus::default());
     let (one, two) = (node("one", &bus), node("two", &bus));
     share(&one, DUE, 1, 1);
-    share(&two, DUE.saturating_add(Duration::from_secs(60)), 1, 1);
+    share(&two, DUE.saturating_add(MINUTE), 1, 1);
     assert!(finish(&one, &taken(&one)).is_done());
 }
 
@@ -157,7 +193,7 @@ fn a_late_node_leaves_the_pages_of_the_next_run() {
     let bus = Arc::new(TwinBus::default());
     let one = node("one", &bus);
     share(&one, DUE, 1, 2);
-    let later = DUE.saturating_add(Duration::from_secs(60));
+    let later = DUE.saturating_add(MINUTE);
     let lost = taken(&one);
     share(&one, later, 1, 2);
     assert_eq!(asked(&one, DUE), TakenPages::Nothing);
@@ -185,6 +221,117 @@ fn without_a_connection_nothing_is_shared() {
     let bus = Arc::new(TwinBus::default());
     let one = node("one", &bus);
     bus.cut_off(true);
-    let plan = SharedPlan::new(&tasks(1), 1);
-    assert!(one.share(&name(DUE), &plan).is_err());
+    assert!(one.share(&name(DUE), &plan_of(DUE, 1, 1)).is_err());
+}
+
+#[test]
+fn what_an_abandoned_run_has_left_holds_up_no_later_one() {
+    let bus = Arc::new(TwinBus::default());
+    let one = node("one", &bus);
+    // As many as may be under way at once are in the hands of a node that gives them up, and more wait.
+    share(&one, DUE, 8, 2);
+    let (_, _) = (taken(&one), taken(&one));
+    bus.redeliver();
+    let ends = DUE.saturating_add(MINUTE);
+    let before = ends.saturating_sub(Duration::from_secs(1));
+    let soon = node_at(before, "soon", &bus);
+    assert!(matches!(asked(&soon, DUE), TakenPages::Batch(_)));
+    bus.redeliver();
+    let late = node_at(ends, "late", &bus);
+    assert_eq!(asked(&late, DUE), TakenPages::Over);
+    share(&late, ends, 3, 2);
+    let run = finish_all(&late, ends);
+    assert_eq!(run.nodes["late"].fetched, 3);
+    assert_eq!(bus.queued(), 0);
+}
+
+#[test]
+fn a_node_takes_a_bounded_number_of_leftovers_out_at_once() {
+    let bus = Arc::new(TwinBus::default());
+    let one = node("one", &bus);
+    share(&one, DUE, MOST_LEFTOVERS + 2, 16);
+    let later = DUE.saturating_add(MINUTE);
+    let late = node_at(later, "late", &bus);
+    // Its trial takes one out.
+    share(&late, later, 1, 1);
+    let left = bus.queued();
+    assert_eq!(asked(&late, later), TakenPages::Nothing);
+    assert_eq!(bus.queued(), left - MOST_LEFTOVERS);
+    assert!(finish_all(&late, later).is_done());
+}
+
+#[test]
+fn a_node_that_may_not_answer_for_pages_shares_none() {
+    let bus = Arc::new(TwinBus::default());
+    let one = node("one", &bus);
+    bus.faults().is_mute = true;
+    let shared = one.share(&name(DUE), &plan_of(DUE, 100, 4));
+    assert_eq!(shared, Err("no right".to_owned()));
+    assert_eq!(one.look(&name(DUE)), Ok(None));
+    assert_eq!(bus.queued(), 1, "the trial comes before the rest");
+}
+
+#[test]
+fn pages_that_would_fill_half_of_the_queue_are_not_shared() {
+    let bus = Arc::new(TwinBus::default());
+    let plan = plan_of(DUE, 100, 4);
+    let bytes = |node: &PlanPages| -> usize {
+        let attempt = drawn();
+        let work = node.queued(&name(DUE), &attempt, &plan).unwrap();
+        work.iter().map(Vec::len).sum()
+    };
+    let one = node("one", &bus);
+    let most_shared = bytes(&one) - 1;
+    let small = PlanPages { most_shared, ..one };
+    let refused = small.share(&name(DUE), &plan).unwrap_err();
+    assert!(
+        refused.contains("half of what the queue holds"),
+        "{refused}"
+    );
+    assert_eq!(bus.queued(), 0);
+    let most_shared = most_shared + 1;
+    let large = PlanPages {
+        most_shared,
+        ..small
+    };
+    assert_eq!(large.share(&name(DUE), &plan), Ok(()));
+    assert_eq!(MOST_SHARED * 2, WORK_BYTES);
+}
+
+#[test]
+fn a_plan_that_finds_the_queue_full_leaves_nothing_in_it() {
+    let bus = Arc::new(TwinBus::default());
+    let (one, two) = (node("one", &bus), node("two", &bus));
+    bus.faults().room = Some(10);
+    let full = one.share(&name(DUE), &plan_of(DUE, 100, 4));
+    assert_eq!(full, Err("the queue is full".to_owned()));
+    assert_eq!(bus.queued(), 0);
+    share(&two, DUE, 5, 1);
+    assert_eq!(finish_all(&two, DUE).planned_by, "two");
+}
+
+#[test]
+fn a_node_that_has_planned_tries_a_bounded_number_of_times_to_take() {
+    for (silent_takes, is_shared) in [(TRIES_TO_TAKE - 1, true), (TRIES_TO_TAKE, false)] {
+        let bus = Arc::new(TwinBus::default());
+        let one = node("one", &bus);
+        bus.faults().silent_takes = silent_takes;
+        let shared = one.share(&name(DUE), &plan_of(DUE, 3, 1));
+        assert_eq!(shared.is_ok(), is_shared, "{shared:?}");
+        let run = one.look(&name(DUE)).unwrap();
+        assert_eq!(run.is_some(), is_shared);
+    }
+}
+
+#[test]
+fn a_change_of_the_document_is_tried_a_bounded_number_of_times() {
+    let bus = Arc::new(TwinBus::default());
+    let one = node("one", &bus);
+    share(&one, DUE, 2, 2);
+    let batches = [taken(&one), taken(&one)];
+    let finished = |batch: &SharedBatch| one.finish(&name(DUE), batch, &result(batch));
+    bus.faults().conflicts = MOST_TRIES - 1;
+    assert_eq!(finished(&batches[0]).map(|run| run.done.len()), Ok(1));
+    bus.faults().conflicts = MOST_TRIES;
+    assert!(finished(&batches[1]).is_err());
 }

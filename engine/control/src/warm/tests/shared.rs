@@ -124,7 +124,7 @@ fn task(target: &str) -> WarmTask {
 }
 
 fn shared_plan(tasks: &[WarmTask], concurrency: usize) -> SharedPlan {
-    SharedPlan::new(tasks, concurrency)
+    SharedPlan::new(tasks, concurrency, EIGHT.saturating_add(1_000 * MINUTE))
 }
 
 /// Has the plan come due, as the node whose turn this is.

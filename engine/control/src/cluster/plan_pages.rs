@@ -15,7 +15,7 @@ use std::time::Duration;
 use self::queued::{QueuedBatch, QueuedPage, small};
 use super::bus::{BusError, FleetBus, SharedEntry};
 use super::drawn::drawn;
-use super::pause::{FIRST_REST, shortened};
+use super::pause::{FIRST_REST, LONGEST_REST, shortened};
 use super::work::{TakenWork, WORK_BYTES, WorkAnswer, WorkTicket};
 use crate::warm::shared::{
     BatchResult, FleetRun, PageSharing, SharedBatch, SharedPlan, SharedRunName, TakenPages,
@@ -32,6 +32,8 @@ const MOST_SHARED: usize = WORK_BYTES / 2;
 const TRIES_TO_TAKE: u32 = 9;
 /// How often a change of the document is tried again, after another node was first.
 const MOST_TRIES: u32 = 100;
+/// How often a node looks for a document that it may have written: about five seconds in all.
+const MOST_LOOKS: u32 = 6;
 /// Batches of other runs that a node takes out of the queue before it looks at its own run again.
 const MOST_LEFTOVERS: usize = 100;
 
@@ -44,6 +46,14 @@ pub struct PlanPages {
     /// The first rest before something is tried again.
     rest: Duration,
     most_shared: usize,
+}
+
+/// Whether there is a document after its writing has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DocumentState {
+    There,
+    NotThere,
+    Unknown,
 }
 
 impl PlanPages {
@@ -103,11 +113,7 @@ impl PlanPages {
             self.withdraw(name, &run);
             return put;
         }
-        match self.write(name, &run, None) {
-            // Another node has planned meanwhile: what it shares is the run.
-            Ok(_) | Err(BusError::Conflict) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.announce(name, &run)
     }
 
     /// The batches of a plan as they travel.
@@ -187,6 +193,37 @@ impl PlanPages {
                 return;
             }
         }
+    }
+
+    /// Writes the document of a run whose batches are in the queue. If the answer is lost, it may be
+    /// there, and other nodes may have begun.
+    fn announce(&self, name: &SharedRunName, run: &FleetRun) -> Result<(), BusError> {
+        match self.write(name, run, None) {
+            // Another node has planned meanwhile: what it shares is the run.
+            Ok(_) | Err(BusError::Conflict) => Ok(()),
+            Err(error) => match self.state_of_document(name) {
+                DocumentState::There => Ok(()),
+                DocumentState::NotThere => {
+                    self.withdraw(name, run);
+                    Err(error)
+                }
+                DocumentState::Unknown => Err(error),
+            },
+        }
+    }
+
+    fn state_of_document(&self, name: &SharedRunName) -> DocumentState {
+        let mut rest = self.rest;
+        for look in 1..=MOST_LOOKS {
+            match self.try_look(name) {
+                Ok(Some(_)) => return DocumentState::There,
+                Ok(None) => return DocumentState::NotThere,
+                Err(_) if look == MOST_LOOKS => {}
+                Err(_) => std::thread::park_timeout(shortened(rest)),
+            }
+            rest = (rest * 2).min(LONGEST_REST);
+        }
+        DocumentState::Unknown
     }
 
     /// Passes on what is not for the run of this name: to those that have it in their run, or out of the

@@ -27,6 +27,12 @@ pub(super) struct TwinFaults {
     pub(super) silent_takes: u32,
     /// Changes of a document at which another node is first.
     pub(super) conflicts: u32,
+    /// Changes of a document whose answer is lost.
+    pub(super) lost_answers: u32,
+    /// Changes of a document that are lost themselves.
+    pub(super) lost_changes: u32,
+    /// Documents that can't be read.
+    pub(super) failed_looks: u32,
     /// Work that the queue has room for; `None` for any.
     pub(super) room: Option<usize>,
     /// Nodes have no right to answer for work.
@@ -221,6 +227,9 @@ impl WorkQueue for TwinBus {
 
     fn run_document(&self, run: &str) -> Result<Option<SharedEntry>, BusError> {
         self.reach()?;
+        if spent(&mut self.faults().failed_looks) {
+            return Err(BusError::Unreachable("no answer in time".to_owned()));
+        }
         Ok(lock(&self.runs).get(run).cloned())
     }
 
@@ -236,9 +245,15 @@ impl WorkQueue for TwinBus {
         if is_other || spent(&mut self.faults().conflicts) {
             return Err(BusError::Conflict);
         }
+        if spent(&mut self.faults().lost_changes) {
+            return Err(BusError::Unreachable("no answer in time".to_owned()));
+        }
         let revision = revision.unwrap_or(0) + 1;
         runs.insert(run.to_owned(), SharedEntry { revision, content });
-        Ok(revision)
+        match spent(&mut self.faults().lost_answers) {
+            true => Err(BusError::Unreachable("no answer in time".to_owned())),
+            false => Ok(revision),
+        }
     }
 }
 

@@ -311,6 +311,41 @@ fn a_plan_that_finds_the_queue_full_leaves_nothing_in_it() {
 }
 
 #[test]
+fn a_node_whose_document_was_written_and_not_acknowledged_takes_part() {
+    let bus = Arc::new(TwinBus::default());
+    let one = node("one", &bus);
+    bus.faults().lost_answers = 1;
+    share(&one, DUE, 3, 1);
+    assert_eq!(finish_all(&one, DUE).planned_by, "one");
+}
+
+#[test]
+fn a_node_whose_document_was_not_written_takes_its_pages_out() {
+    let bus = Arc::new(TwinBus::default());
+    let one = node("one", &bus);
+    bus.faults().lost_changes = 1;
+    assert!(one.share(&name(DUE), &plan_of(DUE, 3, 1)).is_err());
+    assert_eq!(bus.queued(), 0);
+}
+
+#[test]
+fn a_node_looks_a_bounded_number_of_times_for_the_document_that_it_may_have_written() {
+    let run = FleetRun {
+        planned_by: "one".to_owned(),
+        ..FleetRun::default()
+    };
+    for (failed_looks, is_shared) in [(MOST_LOOKS - 1, true), (MOST_LOOKS, false)] {
+        let bus = Arc::new(TwinBus::default());
+        let one = node("one", &bus);
+        let mut faults = bus.faults();
+        (faults.lost_answers, faults.failed_looks) = (1, failed_looks);
+        drop(faults);
+        let announced = one.announce(&name(DUE), &run);
+        assert_eq!(announced.is_ok(), is_shared, "{announced:?}");
+    }
+}
+
+#[test]
 fn a_node_that_has_planned_tries_a_bounded_number_of_times_to_take() {
     for (silent_takes, is_shared) in [(TRIES_TO_TAKE - 1, true), (TRIES_TO_TAKE, false)] {
         let bus = Arc::new(TwinBus::default());

@@ -306,10 +306,35 @@ impl Warmer {
         Ok((run, forgotten))
     }
 
-    /// Cancels a run. Returns false if it is over, or not remembered.
+    /// Cancels a run, at all nodes that share it. Returns false if it is over, or not remembered.
     pub fn cancel(&self, run: RunId) -> bool {
         let found = lock(&self.state).runs.find(run);
-        found.is_some_and(|run| !run.is_over() && !run.cancel.send_replace(true))
+        let is_open = |run: &Arc<Run>| !run.is_over() && !run.cancel.send_replace(true);
+        let cancelled = found.filter(is_open);
+        if let Some(run) = &cancelled {
+            self.cancel_at_others(run);
+        }
+        cancelled.is_some()
+    }
+
+    /// Tells the other nodes that a run is cancelled, on a thread of its own: their answer may take long.
+    fn cancel_at_others(&self, run: &Arc<Run>) {
+        let Some((pages, name)) = run.shared() else {
+            return;
+        };
+        let (run, clock) = (Arc::clone(run), self.path.clock().clone());
+        let told = std::thread::Builder::new()
+            .name("warmer-cancel".to_owned())
+            .spawn(move || {
+                if let Err(error) = pages.cancel(&name) {
+                    tracing::warn!(plan = %name.plan, %error, "a run is cancelled at this node alone");
+                    let note = format!("cancelled at this node alone: {error}");
+                    run.update(clock.wall(), |report| report.note(&note));
+                }
+            });
+        if let Err(error) = told {
+            tracing::warn!(%error, "a run is cancelled at this node alone");
+        }
     }
 
     /// Cancels the current run of a plan, and returns its number.

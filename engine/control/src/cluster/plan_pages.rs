@@ -4,8 +4,8 @@
 //! A batch leaves the queue after it stands in the document. So what a node had that dies comes again to
 //! another one, and what comes twice counts once. A node begins once the document is there: the node that
 //! planned writes it when all batches are in the queue, and who dies before that leaves batches of an
-//! attempt that no document names. The document says when the run ends: batches that are in the queue still then
-//! are taken out by nodes of a later run.
+//! attempt that no document names. The document says when the run ends, and whether an operator has ended it
+//! before: batches that are in the queue still then are taken out by nodes of a later run.
 
 mod queued;
 
@@ -287,6 +287,27 @@ impl PlanPages {
         Ok((run, TakenPages::Nothing))
     }
 
+    fn try_cancel(&self, name: &SharedRunName) -> Result<(), BusError> {
+        for _ in 0..MOST_TRIES {
+            let entry = self.entry(name)?;
+            let revision = entry.as_ref().map(|(revision, _)| *revision);
+            let before = entry.map(|(_, run)| run);
+            let run = FleetRun {
+                cancelled_by: Some(self.node.clone()),
+                // One that is not shared yet has no pages.
+                ..before.unwrap_or_else(|| FleetRun {
+                    planned_by: self.node.clone(),
+                    ..FleetRun::default()
+                })
+            };
+            match self.write(name, &run, revision) {
+                Err(BusError::Conflict) => std::thread::park_timeout(shortened(self.rest)),
+                written => return written.map(|_| ()),
+            }
+        }
+        Err(BusError::Conflict)
+    }
+
     fn try_finish(
         &self,
         name: &SharedRunName,
@@ -343,6 +364,10 @@ impl PageSharing for PlanPages {
     ) -> Result<FleetRun, String> {
         self.try_finish(run, batch, result)
             .map_err(|error| error.to_string())
+    }
+
+    fn cancel(&self, run: &SharedRunName) -> Result<(), String> {
+        self.try_cancel(run).map_err(|error| error.to_string())
     }
 }
 

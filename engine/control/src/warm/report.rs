@@ -314,6 +314,9 @@ pub struct FleetRun {
     pub at_once: usize,
     /// When it is over at the latest, in seconds since the Unix epoch. What is left then is not fetched.
     pub ends_unix_secs: i64,
+    /// The node at which an operator cancelled it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled_by: Option<String>,
     /// Batches that are done.
     pub done: BTreeSet<u32>,
     /// What each node has done.
@@ -330,9 +333,10 @@ impl FleetRun {
         self.done.len() >= self.batches as usize
     }
 
-    /// Whether no more pages of it are to be fetched: all are done, or its time has passed.
+    /// Whether no more pages of it are to be fetched: all are done, its time has passed, or it was
+    /// cancelled.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        self.is_done() || now.unix_secs() >= self.ends_unix_secs
+        self.is_done() || self.cancelled_by.is_some() || now.unix_secs() >= self.ends_unix_secs
     }
 
     /// The sum over the nodes.

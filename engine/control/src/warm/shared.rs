@@ -73,7 +73,7 @@ pub enum TakenPages {
     Batch(SharedBatch),
     /// Others have what is left. Ask again.
     Nothing,
-    /// The run is over: all pages are done, or its time has passed.
+    /// The run is over: all pages are done, its time has passed, or it was cancelled.
     Over,
 }
 
@@ -110,6 +110,12 @@ pub trait PageSharing: Debug + Send + Sync {
         batch: &SharedBatch,
         result: &BatchResult,
     ) -> Result<FleetRun, String>;
+
+    /// Cancels a run for all nodes, also one that is not shared yet.
+    ///
+    /// # Errors
+    /// Why the others don't hear of it, for people.
+    fn cancel(&self, run: &SharedRunName) -> Result<(), String>;
 }
 
 /// How often a node says that its pages are under way: three times before another one gets them.

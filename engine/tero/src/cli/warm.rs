@@ -49,7 +49,7 @@ pub(super) struct WarmCommand {
     /// The share of pages that may fail; without it, a run fails only if every page failed
     #[arg(long, value_name = "PERCENT", requires = "wait", value_parser = share)]
     fail_over: Option<f64>,
-    /// Cancels the plan's run
+    /// Cancels the plan's run, at all nodes of the fleet that share it
     #[arg(long, conflicts_with_all = ["wait", "dry_run"])]
     cancel: bool,
     /// Fetches nothing but sitemaps, and lists what the plan would fetch

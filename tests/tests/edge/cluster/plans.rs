@@ -331,3 +331,30 @@ fn what_a_run_has_left_at_its_end_is_out_of_the_way_of_the_next() {
         );
     }
 }
+
+#[test]
+fn a_run_that_is_cancelled_at_one_node_ends_at_all() {
+    for program in programs() {
+        let gate = Gate::new();
+        let fleet = PlanFleet::start(&program, &["one", "two"], 8, "concurrency = 2", |origin| {
+            let gate = gate.clone();
+            origin.otherwise(move |asked| Reply::fresh(3_600, &asked.target).behind(&gate));
+        });
+        fleet.come_due();
+        fleet.wait_until_fetching();
+        gate.wait_for_arrivals(1);
+        let cancelled = fleet.edges[0]
+            .as_ref()
+            .unwrap()
+            .admin_post("/warm/plan/cancel", "");
+        assert_eq!(cancelled.status, 200, "{cancelled:?}");
+        let reports = fleet.reports();
+        let ended = |report: &WarmRunReport| report.state == RunState::Cancelled;
+        assert!(reports.iter().all(ended), "{reports:#?}");
+        assert!(
+            is_noted(&reports[1], "cancelled at the node one"),
+            "{reports:#?}"
+        );
+        gate.open();
+    }
+}

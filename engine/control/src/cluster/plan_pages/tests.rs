@@ -369,4 +369,45 @@ fn a_change_of_the_document_is_tried_a_bounded_number_of_times() {
     assert_eq!(finished(&batches[0]).map(|run| run.done.len()), Ok(1));
     bus.faults().conflicts = MOST_TRIES;
     assert!(finished(&batches[1]).is_err());
+    bus.faults().conflicts = MOST_TRIES;
+    assert!(one.cancel(&name(DUE)).is_err());
+    bus.faults().conflicts = MOST_TRIES - 1;
+    assert_eq!(one.cancel(&name(DUE)), Ok(()));
+}
+
+#[test]
+fn a_cancelled_run_is_over_for_all_nodes_and_leaves_nothing_to_the_next() {
+    let bus = Arc::new(TwinBus::default());
+    let (one, two) = (node("one", &bus), node("two", &bus));
+    share(&one, DUE, 8, 2);
+    let under_way = taken(&one);
+    assert_eq!(two.cancel(&name(DUE)), Ok(()));
+    let (run, pages) = one.take(&name(DUE)).unwrap();
+    assert_eq!(
+        (run.cancelled_by.as_deref(), pages),
+        (Some("two"), TakenPages::Over)
+    );
+    let run = finish(&one, &under_way);
+    assert_eq!(
+        (run.cancelled_by.as_deref(), run.done.len()),
+        (Some("two"), 1)
+    );
+    // The next run comes before the end of the cancelled one.
+    let next = DUE.saturating_add(Duration::from_secs(1));
+    share(&two, next, 3, 2);
+    assert!(finish_all(&two, next).is_done());
+    assert_eq!(bus.queued(), 0);
+}
+
+#[test]
+fn a_run_that_is_cancelled_before_it_is_shared_is_not_shared() {
+    let bus = Arc::new(TwinBus::default());
+    let (one, two) = (node("one", &bus), node("two", &bus));
+    assert_eq!(one.cancel(&name(DUE)), Ok(()));
+    share(&one, DUE, 3, 1);
+    let (run, pages) = two.take(&name(DUE)).unwrap();
+    assert_eq!(
+        (run.cancelled_by.as_deref(), run.planned, pages),
+        (Some("one"), 0, TakenPages::Over)
+    );
 }

@@ -266,14 +266,21 @@ impl SharedPart {
         }
     }
 
-    /// Shows the report of the fleet, unless a later one is shown.
+    /// Shows the report of the fleet, unless a later one is shown, and ends this node's part of a run that
+    /// was cancelled at another one.
     fn show(&self, run: FleetRun) {
+        let cancelled_by = run.cancelled_by.clone();
         self.change(|report| {
             let known = report.fleet.as_ref();
             if known.is_none_or(|known| known.done.len() <= run.done.len()) {
                 report.fleet = Some(run);
             }
         });
+        if let Some(node) = cancelled_by
+            && !self.run.cancel.send_replace(true)
+        {
+            self.change(|report| report.note(&format!("cancelled at the node {node}")));
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut RunReport)) {

@@ -90,6 +90,12 @@ impl PageSharing for FakePages {
         assert!(run.add("one", batch.number, result));
         Ok(run.clone())
     }
+
+    fn cancel(&self, _: &SharedRunName) -> Result<(), String> {
+        self.reach()?;
+        lock(&self.run).cancelled_by = Some("one".to_owned());
+        Ok(())
+    }
 }
 
 fn shielded() -> FakePath {
@@ -332,6 +338,50 @@ async fn a_node_that_is_busy_shows_what_the_others_have_done() {
     looked(&running, "the part of the other node", |report| {
         let fleet = report.fleet.as_ref();
         fleet.is_some_and(|fleet| fleet.nodes.contains_key("other"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_that_is_cancelled_at_another_node_ends_here() {
+    let pages = Arc::new(FakePages::default());
+    let running = joined_with_a_slow_page(&pages).await;
+    lock(&pages.run).cancelled_by = Some("other".to_owned());
+    looked(&running, "the end", |report| report.state.is_over()).await;
+    let report = running.warmer.run(id(1)).unwrap();
+    assert_eq!(report.state, RunState::Cancelled);
+    let last = report.notes.last().unwrap();
+    assert_eq!(last, "cancelled at the node other");
+}
+
+#[tokio::test]
+async fn a_run_that_is_cancelled_here_ends_at_the_others() {
+    let pages = Arc::new(FakePages::default());
+    let running = joined_with_a_slow_page(&pages).await;
+    assert_eq!(running.warmer.cancel_plan("plan"), Ok(id(1)));
+    met(&running, "the others are told", || {
+        lock(&pages.run).cancelled_by.as_deref() == Some("one")
+    })
+    .await;
+    assert_eq!(ended(&running).await.state, RunState::Cancelled);
+}
+
+#[tokio::test]
+async fn the_report_says_that_the_others_did_not_hear_of_the_end() {
+    let pages = Arc::new(FakePages {
+        is_cut_off: true,
+        ..FakePages::default()
+    });
+    let path = FakePath {
+        is_shielded: true,
+        ..slow()
+    };
+    let running = start_due(path, plan_of(&["/slow"]), &pages, RunTurn::First).await;
+    assert_eq!(running.warmer.cancel_plan("plan"), Ok(id(1)));
+    let note = "cancelled at this node alone: there is no connection";
+    met(&running, "a note", || {
+        let report = running.warmer.run(id(1)).unwrap();
+        report.notes.iter().any(|one| one == note)
     })
     .await;
 }

@@ -17,6 +17,21 @@ const answers = readline.createInterface({ input: process.stdin })[Symbol.asyncI
 const golden = (name) => JSON.parse(readFileSync(path.join(__dirname, "../../engine/admin-api/golden", `${name}.json`), "utf8"));
 const VIEWS = ["now", "week", "origins", "fleet", "policies", "warming", "requests", "explain", "purge"];
 const WAIT = { timeout: 60_000 };
+const COUNTS = { fetched: 0, fresh: 0, not_stored: 0, failed: 0, bytes: 0 };
+/** The report of a run that two nodes have shared. */
+const SHARED = {
+  ...COUNTS,
+  planned_by: "edge-1",
+  planned: 1_400,
+  fetched: 1_390,
+  fresh: 7,
+  failed: 3,
+  retried: 1,
+  bytes: 3 << 20,
+  nodes: [{ ...COUNTS, node: "edge-1", fetched: 1_000, fresh: 7, bytes: 2 << 20 }, { ...COUNTS, node: "edge-2", fetched: 390, failed: 3, bytes: 1 << 20 }],
+  failures: [],
+  refusals: [],
+};
 
 /** Has the test of the edge do something. */
 async function edge(word) {
@@ -65,6 +80,16 @@ const live = (page) => page.waitForFunction(() => document.getElementById("state
 async function joinFleet(page) {
   await page.route(/\/cluster$/, (route) => route.fulfill({ json: golden("cluster") }));
   await page.route(/\/stats\?fleet=true$/, (route) => route.fulfill({ json: { ...golden("stats"), fleet: { nodes: ["edge-1"], missing: ["edge-2"] } } }));
+  // The edge may be down, and the page gone.
+  await page.route(/\/warm\/runs$/, (route) => shareRuns(route).catch(() => route.abort()).catch(() => {}));
+}
+
+/** Answers with the runs of the edge, as if a fleet had shared them. */
+async function shareRuns(route) {
+  const response = await route.fetch();
+  if (!response.ok()) return route.fulfill({ response });
+  const { runs } = await response.json();
+  return route.fulfill({ json: { runs: runs.map((run) => (run.dry_run ? run : { ...run, fleet: SHARED })) } });
 }
 
 /** Gives the token by the keyboard, a wrong one first. */
@@ -208,6 +233,9 @@ async function views(page) {
   await page.waitForFunction((id) => [...document.querySelectorAll("#runs tbody tr")].some((row) => row.textContent.startsWith(id) && /done/.test(row.textContent)), run, WAIT);
   await page.waitForSelector('#plans button:text-is("Warm")', WAIT);
   assert.match(await page.textContent("#plans"), /08:30/);
+  // Which nodes had how many pages of it.
+  const shared = page.locator(`#shared-runs table:has(caption:has-text("Run ${run} of opening: 1,400 pages, planned by edge-1"))`);
+  assert.deepEqual(await shared.locator("tbody tr").allTextContents(), ["edge-11,0007002.0 MiB", "edge-23900031.0 MiB", "all1,3907033.0 MiB"]);
   await edge("slow");
   await page.click('#plans button:text-is("Warm")');
   await page.click('#plans button:text-is("Cancel")', WAIT);

@@ -324,6 +324,17 @@ export function warming(plans, runs, site, actions) {
     count(run.used_later),
     run.dry_run ? "–" : worth(run),
   ])));
+  const shared = runs.runs.filter((run) => run.fleet && (!site || run.site === site)).slice(0, 3);
+  byId("shared-runs").hidden = shared.length === 0;
+  put("shared-runs", el("h3", {}, "Runs that the fleet shared"), ...shared.map(sharedRun));
+}
+
+/** What each node had of the pages of a run. */
+function sharedRun(run) {
+  const counts = (part) => [part.fetched, part.fresh, part.not_stored, part.failed].map(count);
+  const row = (name, part) => [name, ...counts(part), size(part.bytes)];
+  const caption = `Run ${run.id} of ${run.plan}: ${count(run.fleet.planned)} pages, planned by ${run.fleet.planned_by}.`;
+  return table(caption, ["node", "fetched #", "fresh #", "not stored #", "failed #", "bytes #"], [...run.fleet.nodes.map((one) => row(one.node, one)), row("all", run.fleet)]);
 }
 
 // Requests.

@@ -1,7 +1,6 @@
 //! Looks at the edge for what an operator must know, and passes on what has changed: to the log, and to
 //! the webhooks.
 
-mod memory;
 mod sources;
 
 use std::sync::Arc;
@@ -9,11 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::event_memory::EventMemory;
 use crate::events::{EventChange, EventLog};
 use crate::webhooks::Webhooks;
 use tero_edge::server::ShutdownStage;
 
-pub(crate) use memory::EventMemory;
 pub(crate) use sources::EventSources;
 
 /// How often the edge is looked at.

@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod data;
 mod descriptors;
 mod disks;
+mod event_memory;
 mod event_watch;
 pub mod events;
 pub mod handover;

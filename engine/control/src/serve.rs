@@ -20,7 +20,8 @@ use crate::cluster::bus::FleetQuestion;
 use crate::cluster::fleet::{Fleet, FleetParts};
 use crate::cluster::plan_turns::told_pages;
 use crate::data::{DataError, DataTables};
-use crate::event_watch::{EventMemory, EventSources, EventWatch};
+use crate::event_memory::EventMemory;
+use crate::event_watch::{EventSources, EventWatch};
 use crate::events::EventLog;
 use crate::handover::{
     Handover, HandoverParts, HeldSockets, Launch, Predecessor, PredecessorError, Successor,

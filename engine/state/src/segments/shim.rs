@@ -51,12 +51,24 @@ pub(crate) struct ShimFaults {
     pub(crate) writes: Option<io::ErrorKind>,
     /// Writes to open files fail so.
     pub(crate) file_writes: Option<io::ErrorKind>,
+    /// Files can't be made.
+    pub(crate) creations: Option<io::ErrorKind>,
+    /// Nor removed.
+    pub(crate) removals: Option<io::ErrorKind>,
+    /// Nothing can be synced.
+    pub(crate) syncs: Option<io::ErrorKind>,
     /// Reads at once bring nothing.
     pub(crate) is_cold: bool,
     /// Reads that wait hang.
     pub(crate) hangs: bool,
-    /// How many do.
+    /// Syncs do.
+    pub(crate) syncs_hang: bool,
+    /// Removals do.
+    pub(crate) removals_hang: bool,
+    /// How many of them do.
     pub(crate) hanging: usize,
+    /// Bytes that were read at once: what goes right.
+    pub(crate) read_at_once: u64,
     /// How many bytes all files may have together.
     pub(crate) room: Option<u64>,
 }
@@ -142,6 +154,18 @@ impl ShimDisk {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits as long as something hangs.
+    fn while_hanging(&self, hangs: impl Fn(&ShimFaults) -> bool) -> MutexGuard<'_, ShimState> {
+        let mut state = self.lock();
+        while hangs(&state.faults) {
+            state.faults.hanging += 1;
+            let changed = &self.shared.changed;
+            state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.faults.hanging = state.faults.hanging.saturating_sub(1);
+        }
+        state
+    }
+
     fn file(&self, number: u64) -> Box<dyn OpenFile> {
         Box::new(ShimFile {
             disk: self.clone(),
@@ -222,6 +246,9 @@ impl FileSystem for ShimDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
         let mut state = self.lock();
         state.may_change()?;
+        if let Some(kind) = state.faults.creations {
+            return Err(kind.into());
+        }
         if state.files.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -234,8 +261,11 @@ impl FileSystem for ShimDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.lock();
+        let mut state = self.while_hanging(|faults| faults.removals_hang);
         state.may_change()?;
+        if let Some(kind) = state.faults.removals {
+            return Err(kind.into());
+        }
         let number = state.files.remove(path).ok_or(io::ErrorKind::NotFound)?;
         state.removed.push((path.to_owned(), number));
         Ok(())
@@ -256,13 +286,7 @@ impl OpenFile for ShimFile {
     }
 
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        let mut state = self.disk.lock();
-        while state.faults.hangs {
-            state.faults.hanging += 1;
-            let changed = &self.disk.shared.changed;
-            state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.faults.hanging = state.faults.hanging.saturating_sub(1);
-        }
+        let state = self.disk.while_hanging(|faults| faults.hangs);
         state.may_read()?;
         let content = &state.contents[&self.number].now;
         let start = offset as usize;
@@ -272,7 +296,7 @@ impl OpenFile for ShimFile {
     }
 
     fn read_at_once(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.disk.lock();
+        let mut state = self.disk.lock();
         if state.faults.is_cold {
             return Ok(0);
         }
@@ -281,6 +305,7 @@ impl OpenFile for ShimFile {
         let there = content.get(offset as usize..).unwrap_or_default();
         let length = there.len().min(bytes.len());
         bytes[..length].copy_from_slice(&there[..length]);
+        state.faults.read_at_once += length as u64;
         Ok(length)
     }
 
@@ -314,8 +339,11 @@ impl OpenFile for ShimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut state = self.disk.lock();
+        let mut state = self.disk.while_hanging(|faults| faults.syncs_hang);
         state.may_change()?;
+        if let Some(kind) = state.faults.syncs {
+            return Err(kind.into());
+        }
         let content = state.contents.get_mut(&self.number).expect("it is open");
         content.synced = content.now.clone();
         content.unsynced.clear();

@@ -11,7 +11,7 @@ mod files {
     pub(super) use tero_state::segments::files::{FileSystem, OpenFile};
 }
 #[path = "../../../../state/src/segments/shim.rs"]
-mod shim;
+pub(super) mod shim;
 
 use bytes::Bytes;
 use http::HeaderMap;

@@ -349,6 +349,47 @@ fn a_full_memory_and_the_disk_below_decide_alike() {
 }
 
 #[test]
+fn large_bodies_that_come_back_to_be_validated_count_once() {
+    let (origin, folder) = (Origin::start(), folder());
+    let body = |target: &str| format!("{target:-<16}").repeat(25_000);
+    origin.otherwise(move |asked| {
+        let reply = match asked.header("if-none-match") {
+            Some(_) => Reply::status(304).header("Cache-Control", "max-age=3600"),
+            None => Reply::fresh(3_600, body(&asked.target)),
+        };
+        reply.header("ETag", "\"1\"").header("Surrogate-Key", "all")
+    });
+    let edge = with_disk(&origin, folder.path())
+        .cache("memory = \"16MiB\"")
+        .start();
+    // Of 400 kB each: more than memory holds.
+    let targets: Vec<String> = (0..65).map(|number| format!("/{number}")).collect();
+    for target in &targets {
+        edge.get(target);
+        eventually("it is stored", || edge.is_quiet());
+        edge.get(target).assert_hit(&body(target));
+    }
+    edge.settle_disks();
+    // Those that memory had no room for are asked for more often now, so that they get it.
+    let before = disk_hits(&edge);
+    for _ in 0..4 {
+        edge.admin_post("/purge", "{\"tag\": \"all\", \"soft\": true}");
+        for target in &targets[25..] {
+            assert_eq!(edge.get(target).text(), body(target));
+            edge.get(target).assert_hit(&body(target));
+        }
+    }
+    let came_back = disk_hits(&edge) - before;
+    assert!(came_back > 40.0, "{came_back}");
+    eventually("each counts once", || {
+        edge.metric("tero_cache_bytes", &[]) <= f64::from(16 << 20)
+    });
+    edge.get("/new").assert_forwarded("uri-miss", &body("/new"));
+    eventually("it is stored", || edge.is_quiet());
+    edge.get("/new").assert_hit(&body("/new"));
+}
+
+#[test]
 fn a_clock_that_was_set_back_makes_what_is_on_disk_stale() {
     let (origin, folder) = (origin(), folder());
     let builder = with_disk(&origin, folder.path());

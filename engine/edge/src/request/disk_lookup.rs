@@ -78,7 +78,10 @@ impl FoundOnDisk {
         let all: Vec<Arc<StoredResponse>> = all.collect();
         let found = (!all.is_empty()).then(|| Variants::new(all.clone()));
         match visit.disposition_of(|| visit.selected(found)) {
-            Disposition::Serve(stored) => return Some(stored),
+            Disposition::Serve(stored) => {
+                drop(all);
+                return Some(visit.edge.store.count_passing(stored));
+            }
             other => drop(other),
         }
         self.responses = all.into_iter().filter_map(Arc::into_inner).collect();

@@ -18,14 +18,25 @@ impl Store {
     }
 
     /// A response that was read from a disk and doesn't go back into memory: for one answer. `None` if a
-    /// purge that `purges` has seen meant it.
+    /// purge that `purges` has seen meant it. Its content is not counted before it is known to be served
+    /// ([`Store::count_passing`]): else [`Store::restore`] would count it again.
     pub fn passing(
         &self,
-        mut stored: StoredResponse,
+        stored: StoredResponse,
         purges: &PurgeWatch,
     ) -> Option<Arc<StoredResponse>> {
-        stored.body = stored.body.counted(&self.large);
         (!purges.is_purged(&stored.head)).then(|| Arc::new(stored))
+    }
+
+    /// Counts the content of a passing response that answers a request, as long as its client reads it.
+    /// Nothing else may hold the response yet.
+    pub fn count_passing(&self, mut stored: Arc<StoredResponse>) -> Arc<StoredResponse> {
+        let own = Arc::get_mut(&mut stored);
+        debug_assert!(own.is_some(), "its content would not be counted");
+        if let Some(own) = own {
+            own.body = own.body.counted(&self.large);
+        }
+        stored
     }
 
     /// Puts a response that was read from a disk back into memory, behind those that are there: they came

@@ -233,8 +233,10 @@ impl SegmentStore {
         key: &[u8],
         place: RecordPlace,
         mode: ReadMode,
+        most: u64,
     ) -> Result<StoredRecord, ReadError> {
-        let at_once = ReadBuffer::LONGEST;
+        let longest = ReadBuffer::LONGEST;
+        let at_once = usize::try_from(most).map_or(longest, |most| most.min(longest));
         self.read_by(key, place, RecordReading { mode, at_once })
     }
 

@@ -60,7 +60,7 @@ fn content_as_read(store: &SegmentStore, key: &[u8], at_once: bool) -> Option<Ve
         if !at_once {
             return by_pieces(store.read(key, place, wait).ok()?);
         }
-        let record = store.read_with_content(key, place, wait).ok()?;
+        let record = store.read_with_content(key, place, wait, u64::MAX).ok()?;
         match record.into_content().ok()? {
             Ok(ContentInBuffer { buffer, pieces }) => {
                 let pieces = pieces.iter().map(|place| &buffer[place.clone()]);

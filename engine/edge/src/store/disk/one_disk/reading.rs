@@ -148,7 +148,7 @@ impl Disk {
     }
 
     /// The response of a record; `None` if it was purged, or another version of tero wrote it. Content for
-    /// memory that is longer than `may_take` has to be waited for.
+    /// memory that is longer than `may_take` has to be waited for, and is not read.
     fn read_response(
         self: &Arc<Disk>,
         key: &[u8],
@@ -157,7 +157,7 @@ impl Disk {
         mode: ReadMode,
         may_take: u64,
     ) -> Result<Option<LoadedResponse>, ReadError> {
-        let record = self.records.read_with_content(key, place, mode)?;
+        let record = self.records.read_with_content(key, place, mode, may_take)?;
         let clocks = self.clocks();
         let Some(saved) = head::restore(record.head(), clocks) else {
             return Ok(None);

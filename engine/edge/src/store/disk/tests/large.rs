@@ -78,6 +78,39 @@ fn large_content_streams_to_the_disk_and_is_read_from_anywhere() {
 }
 
 #[test]
+fn content_that_has_to_be_waited_for_is_not_read_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, files) = (Clock::by_hand(NOW), ShimDisk::default());
+    let cache = config::Cache {
+        max_object: 1 << 20,
+        ..settings(&folder, 1)
+    };
+    let tier = DiskTier::to_be_opened(&cache, &clock, Arc::new(files.clone())).unwrap();
+    tier.name_sites(vec!["site".into()]);
+    tier.open_now().unwrap();
+    for (length, is_at_once) in [
+        (250 << 10, true),
+        (256 << 10, true),
+        (257 << 10, false),
+        (310 << 10, false),
+        (600 << 10, false),
+    ] {
+        let (key, content) = (key(&format!("/{length}"), None), bytes(length));
+        tier.offer(&key, &Arc::new(response(&content)));
+        tier.settle();
+        files.set(|faults| faults.read_at_once = 0);
+        let loaded = tier.load_at_once(key.as_bytes());
+        let mut read = 0;
+        files.set(|faults| read = faults.read_at_once);
+        match loaded {
+            Some(loaded) => assert_eq!(loaded[0].response.body.pieces().concat(), content),
+            None => assert!(read < 80 << 10, "{read} of {length}"),
+        }
+        assert_eq!(read >= length as u64, is_at_once, "{length}");
+    }
+}
+
+#[test]
 fn content_is_taken_up_to_the_bound_of_the_disk() {
     let world = World::new();
     let path = key("/a", None);

@@ -521,6 +521,9 @@ fn carry_out_from_disk(visit: Visit<'_>, mut found: Option<FoundOnDisk>) -> Prog
 
 /// A hit of a response that isn't kept in memory, nor are the uses that it counts.
 fn passing_hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
+    if !visit.exchange.requester.is_plan() {
+        visit.note_key_value();
+    }
     let answer = hit(visit, stored, StoreTier::Disk);
     record::flush_hits(visit.edge, &Key::new(&visit.exchange.key), stored);
     answer

@@ -1,6 +1,6 @@
 //! Parts of the key, and what works over all of a URL's keys.
 
-use tero_tests::{Edge, Origin, Reply, Request, get};
+use tero_tests::{Edge, Origin, Reply, Request, eventually, folder, get};
 
 use super::{deciding, echo, explain, purge, told, with_market};
 
@@ -157,6 +157,35 @@ fn new_values_pass_beyond_the_bound_and_those_of_others_stay() {
     ask("cl").assert_forwarded("uri-miss", "/a");
     ask("cl").assert_hit("/a");
     assert_eq!(ask("uy").cache_status().fwd.as_deref(), Some("stale"));
+}
+
+#[test]
+fn hits_that_a_disk_alone_answers_keep_a_value_in_use() {
+    let (origin, folder) = (Origin::start(), folder());
+    // Too large for memory.
+    let page = "page".repeat(50_000);
+    let sent = page.clone();
+    origin.otherwise(move |_| Reply::fresh(7 * 86_400, &sent));
+    let path = folder.path().join("disk");
+    let edge = deciding(&origin, PARTS)
+        .site("max_key_values = 1")
+        .cache("max_object = \"100KiB\"")
+        .section(&format!(
+            "[[cache.disk]]\npath = {path:?}\nsize = \"64MiB\"\n"
+        ))
+        .start();
+    let ask = |market: &str| edge.send(&with_market("/a", market));
+    ask("ar").assert_forwarded("uri-miss", &page);
+    eventually("it is stored", || edge.is_quiet());
+    edge.settle_disks();
+    for _ in 0..3 {
+        edge.advance_secs(10 * 3_600);
+        ask("ar").assert_hit(&page);
+    }
+    // The value was fetched more than a day ago, and was asked for a moment ago.
+    ask("uy").assert_forwarded("bypass", &page);
+    edge.advance_secs(24 * 3_600);
+    ask("uy").assert_forwarded("uri-miss", &page);
 }
 
 #[test]

@@ -224,7 +224,7 @@ impl SegmentStore {
         self.read_by(key, place, RecordReading { mode, at_once: 0 })
     }
 
-    /// The same, at once with its content unless it is longer than 320 KiB in all.
+    /// The same, at once with its content unless it is longer than `most` bytes in all, or than 320 KiB.
     ///
     /// # Errors
     /// As [`SegmentStore::read`].
@@ -442,48 +442,51 @@ impl SegmentStore {
 
     /// Removes the oldest segments, so that one more fits.
     fn make_room(&self) {
-        let mut segments = self
-            .segments
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let size = self.settings.size;
-        let mut bytes: u64 = segments.values().map(|segment| segment.end()).sum();
-        let mut first = None;
-        while bytes + u64::from(self.settings.segment_bytes) > size
-            && let Some((number, segment)) = segments.pop_first()
-        {
-            bytes -= segment.end();
-            // If it stays, it is found and removed after the next start.
-            let _ = self
-                .settings
-                .files
-                .remove(&path_of(&self.settings.path, number));
-            first = Some(number + 1);
-        }
-        drop(segments);
-        if let Some(first) = first {
-            self.index.remove_before(first);
-        }
+        let one_more = u64::from(self.settings.segment_bytes);
+        let oldest = || {
+            let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+            let bytes: u64 = segments.values().map(|segment| segment.end()).sum();
+            let is_full = bytes + one_more > self.settings.size;
+            segments.keys().next().copied().filter(|_| is_full)
+        };
+        while let Some(oldest) = oldest()
+            && self.remove(oldest)
+        {}
     }
 
     /// Removes the oldest segment, unless it is the newest too. Returns whether it did.
     fn remove_oldest(&self, appender: &Appender) -> bool {
         let newest = appender.segment.as_ref().map(|segment| segment.number);
+        let oldest = {
+            let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+            segments.keys().next().copied()
+        };
+        let oldest = oldest.filter(|oldest| Some(*oldest) != newest);
+        let is_removed = oldest.is_some_and(|oldest| self.remove(oldest));
+        if is_removed {
+            self.removed_for_full_disk.fetch_add(1, Ordering::Relaxed);
+        }
+        is_removed
+    }
+
+    /// Removes a segment, the oldest one. Readers don't wait for that. Returns whether it is gone; if not, it
+    /// stays in use, and is removed at another time.
+    fn remove(&self, number: u32) -> bool {
+        let path = path_of(&self.settings.path, number);
+        let removed = self.settings.files.remove(&path);
+        if removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+            return false;
+        }
         let mut segments = self
             .segments
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let oldest = segments.first_key_value().map(|(number, _)| *number);
-        let Some(oldest) = oldest.filter(|oldest| Some(*oldest) != newest) else {
-            return false;
-        };
-        let path = path_of(&self.settings.path, oldest);
-        let is_removed = self.settings.files.remove(&path).is_ok();
-        segments.remove(&oldest);
+        let segment = segments.remove(&number);
         drop(segments);
-        self.index.remove_before(oldest + 1);
-        self.removed_for_full_disk.fetch_add(1, Ordering::Relaxed);
-        is_removed
+        self.index.remove_before(number + 1);
+        // The system gives its room back once it is closed.
+        drop(segment);
+        true
     }
 
     fn new_segment(&self, number: u32) -> io::Result<Segment> {

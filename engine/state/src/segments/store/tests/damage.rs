@@ -191,6 +191,53 @@ fn a_full_disk_loses_its_oldest_records_and_takes_new_ones() {
     assert_eq!(content(&store, b"last"), Some(b"again".to_vec()));
 }
 
+/// Appends records of 10 kB, 25 to a segment.
+fn append_many(store: &SegmentStore, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        let (key, whole) = (number.to_le_bytes(), bytes(number, 10_000));
+        store.append(&entry(&key, b"", &[&whole])).unwrap();
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_removed_stays_in_use_until_it_can() {
+    let (folder, disk) = (tempfile::tempdir().unwrap(), ShimDisk::default());
+    let (store, _) = open_on(&disk, &folder);
+    let (size, first) = (u64::from(SEGMENT_BYTES) * 4, 0_usize.to_le_bytes());
+    disk.set(|faults| faults.removals = Some(io::ErrorKind::Other));
+    append_many(&store, 0..150);
+    assert!(store.usage().bytes > size && disk.size() > size);
+    assert_eq!(content(&store, &first), Some(bytes(0, 10_000)));
+    disk.set(|faults| *faults = Default::default());
+    append_many(&store, 150..200);
+    assert!(store.usage().bytes <= size && disk.size() <= size);
+    assert_eq!(content(&store, &first), None);
+}
+
+#[test]
+fn records_are_read_while_a_segment_is_being_removed() {
+    let (folder, disk) = (tempfile::tempdir().unwrap(), ShimDisk::default());
+    let (store, _) = open_on(&disk, &folder);
+    append_many(&store, 0..20);
+    disk.set(|faults| faults.removals_hang = true);
+    let hanging = || {
+        let mut hanging = 0;
+        disk.set(|faults| hanging = faults.hanging);
+        hanging
+    };
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| append_many(&store, 20..150));
+        while hanging() == 0 {
+            std::thread::yield_now();
+        }
+        scope.spawn(|| done.send(content(&store, &0_usize.to_le_bytes())));
+        let read = is_done.recv_timeout(std::time::Duration::from_secs(20));
+        disk.set(|faults| faults.removals_hang = false);
+        assert_eq!(read, Ok(Some(bytes(0, 10_000))));
+    });
+}
+
 #[test]
 fn a_disk_that_fails_says_so_and_goes_on_when_it_works() {
     let folder = tempfile::tempdir().unwrap();

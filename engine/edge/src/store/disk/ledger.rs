@@ -5,6 +5,9 @@
 //! stale, if something that means it was purged under a later number. So no purge walks over the
 //! disk. The file ([`file`]) is added to, and written anew when it is opened and when it has grown. It
 //! is small: URLs, surrogate keys and sites are kept as hashes.
+//!
+//! Purges come from threads that serve requests, too: [`PurgeLedger::note`] and [`PurgeLedger::write`] never
+//! wait for the disk. Other threads do what has to, one at a time.
 
 mod file;
 mod table;
@@ -13,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use self::file::{LedgerFile, LedgerHead};
+use self::file::{LedgerFile, LedgerHead, MAX_WAITING};
 use self::table::{NONE, PurgeTable};
 use crate::store::purge::scope::PurgeMode;
 use tero_semantics::timestamp::Timestamp;
@@ -31,7 +34,10 @@ pub(super) struct PurgeLedger {
     path: PathBuf,
     files: Arc<dyn FileSystem>,
     table: RwLock<PurgeTable>,
+    /// Never held while the disk is waited for.
     written: Mutex<WrittenLedger>,
+    /// Held by the one who waits for the disk.
+    turn: Mutex<()>,
     /// The identity of the log: random, drawn when the file is made.
     log: u64,
 }
@@ -40,9 +46,20 @@ pub(super) struct PurgeLedger {
 struct WrittenLedger {
     /// `None` where the file lacks purges, since the disk failed.
     file: Option<LedgerFile>,
+    /// While the file is written anew.
+    next: Option<NextFile>,
     head: LedgerHead,
     /// While records are erased: when the first hard purge since came; 0 if there was none.
     since_erasing: Option<u64>,
+}
+
+/// The file that takes the place of another.
+#[derive(Debug)]
+enum NextFile {
+    /// It is being written. These lines have come since, and are still to be added.
+    Unfinished(Vec<Vec<u8>>),
+    /// It has all lines. Each of both may be the one that has the name.
+    Finished(LedgerFile),
 }
 
 impl PurgeLedger {
@@ -75,18 +92,9 @@ impl PurgeLedger {
         };
         head.base = table.last.saturating_add(GAP);
         table.last = head.base;
-        let written = LedgerFile::create(&**files, path, head, &table)?;
-        Ok(PurgeLedger {
-            path: path.to_owned(),
-            files: Arc::clone(files),
-            table: RwLock::new(table),
-            written: Mutex::new(WrittenLedger {
-                file: Some(written),
-                head,
-                since_erasing: None,
-            }),
-            log: head.log,
-        })
+        let written = LedgerFile::prepare(&**files, path, head, &table)?;
+        file::take_place(&**files, path)?;
+        Ok(PurgeLedger::of(path, files, head, table, Some(written)))
     }
 
     /// Reads the ledger of a disk without changing it; `None` if it is missing or damaged, so that all
@@ -101,17 +109,29 @@ impl PurgeLedger {
         let Some((head, table)) = file::read(&**files, path)? else {
             return Ok(None);
         };
-        Ok(Some(PurgeLedger {
+        Ok(Some(PurgeLedger::of(path, files, head, table, None)))
+    }
+
+    fn of(
+        path: &Path,
+        files: &Arc<dyn FileSystem>,
+        head: LedgerHead,
+        table: PurgeTable,
+        file: Option<LedgerFile>,
+    ) -> PurgeLedger {
+        PurgeLedger {
             path: path.to_owned(),
             files: Arc::clone(files),
             table: RwLock::new(table),
             written: Mutex::new(WrittenLedger {
-                file: None,
+                file,
+                next: None,
                 head,
                 since_erasing: None,
             }),
+            turn: Mutex::default(),
             log: head.log,
-        }))
+        }
     }
 
     /// The identity of its log.
@@ -134,7 +154,8 @@ impl PurgeLedger {
     }
 
     /// Adds a purge that was noted to the file: it is durable after the next [`PurgeLedger::sync`].
-    /// `now` is the time by the system's clock.
+    /// `now` is the time by the system's clock. Waits for nothing. Returns whether it is time for
+    /// [`PurgeLedger::shorten`] and [`PurgeLedger::keep_room`].
     ///
     /// # Errors
     /// The system's error. The purge is durable after [`PurgeLedger::write_anew`] then.
@@ -144,28 +165,20 @@ impl PurgeLedger {
         mode: PurgeMode,
         things: &[PurgedThing],
         now: Timestamp,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let mut written = self.lock_file();
         let is_first = mode == PurgeMode::Hard && written.note_hard_purge(now);
-        let WrittenLedger { file, head, .. } = &mut *written;
-        let Some(ledger) = file else {
-            return Err(io::Error::other(
-                "the file of purges could not be written before",
-            ));
-        };
-        if ledger.has_grown() {
-            return self.replace(&mut written);
+        // After an error, too: another file may be about to take the place of this one.
+        let mut all_added = Ok(());
+        for thing in things {
+            let added = written.add(&file::line(thing, mode, number));
+            all_added = all_added.and(added);
         }
-        let mut added = things
-            .iter()
-            .try_for_each(|thing| ledger.add(thing, mode, number));
         if is_first {
-            added = added.and_then(|()| ledger.set_head(*head));
+            all_added = all_added.and(written.write_head());
         }
-        if added.is_err() {
-            written.file = None;
-        }
-        added
+        let file = written.file.as_ref();
+        all_added.map(|()| file.is_some_and(|file| file.has_grown() || file.has_little_room()))
     }
 
     /// Has all purges on disk when it returns. A sync serves all that were added before it.
@@ -173,18 +186,49 @@ impl PurgeLedger {
     /// # Errors
     /// The system's error.
     pub(super) fn sync(&self) -> io::Result<()> {
-        let mut written = self.lock_file();
-        let Some(file) = &mut written.file else {
-            return Err(io::Error::other(
-                "the file of purges could not be written before",
-            ));
+        let _turn = self.turn();
+        self.sync_in_turn()
+    }
+
+    /// The same; the caller has the turn.
+    fn sync_in_turn(&self) -> io::Result<()> {
+        self.place_lines()?;
+        let unsynced = match &mut self.lock_file().file {
+            Some(file) => file.take_unsynced(),
+            None => return Err(not_written()),
         };
-        let synced = file.sync();
+        let synced = unsynced.map_or(Ok(()), |file| file.sync());
         if synced.is_err() {
             // What the system has given up is not written by another sync.
-            written.file = None;
+            self.lock_file().file = None;
         }
         synced
+    }
+
+    /// Writes the file anew if it has grown, so that it stays short. Waits for the disk.
+    ///
+    /// # Errors
+    /// The system's error. The file that there was is added to then.
+    pub(super) fn shorten(&self) -> io::Result<()> {
+        let _turn = self.turn();
+        match self.has_file(LedgerFile::has_grown) {
+            true => self.replace(),
+            false => Ok(()),
+        }
+    }
+
+    /// Has room in the file for further purges. Waits for the disk.
+    ///
+    /// # Errors
+    /// The system's error, if purges wait for room.
+    pub(super) fn keep_room(&self) -> io::Result<()> {
+        let _turn = self.turn();
+        self.place_lines()?;
+        if self.has_file(LedgerFile::has_little_room) {
+            // If it can't be had, that matters once lines wait for it.
+            let _ = self.make_room();
+        }
+        Ok(())
     }
 
     /// Writes the file anew, after the disk has failed.
@@ -192,7 +236,8 @@ impl PurgeLedger {
     /// # Errors
     /// The system's error.
     pub(super) fn write_anew(&self) -> io::Result<()> {
-        self.replace(&mut self.lock_file())
+        let _turn = self.turn();
+        self.replace()
     }
 
     /// Removes a file that lacks purges, so that all records count as purged after the next start.
@@ -200,10 +245,10 @@ impl PurgeLedger {
     /// # Errors
     /// The system's error.
     pub(super) fn remove_incomplete(&self) -> io::Result<()> {
-        let written = self.lock_file();
-        match written.file {
-            Some(_) => Ok(()),
-            None => self.files.remove(&self.path),
+        let _turn = self.turn();
+        match self.has_file(|_| true) {
+            true => Ok(()),
+            false => self.files.remove(&self.path),
         }
     }
 
@@ -212,27 +257,67 @@ impl PurgeLedger {
     /// # Errors
     /// The system's error.
     pub(super) fn remove(&self) -> io::Result<()> {
+        let _turn = self.turn();
         self.lock_file().file = None;
         self.files.remove(&self.path)
     }
 
-    fn replace(&self, written: &mut WrittenLedger) -> io::Result<()> {
-        let table = self
-            .table
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let replaced = LedgerFile::create(&*self.files, &self.path, written.head, &table);
-        match replaced {
-            Ok(file) => {
-                written.file = Some(file);
-                Ok(())
-            }
-            Err(error) => {
-                written.file = None;
-                Err(error)
+    /// Has the file grow for the lines that wait for room. The caller has the turn.
+    fn place_lines(&self) -> io::Result<()> {
+        while self.has_file(LedgerFile::lacks_room) {
+            if let Err(error) = self.make_room() {
+                self.lock_file().file = None;
+                return Err(error);
             }
         }
+        Ok(())
+    }
+
+    /// Has the file grow. The caller has the turn.
+    fn make_room(&self) -> io::Result<()> {
+        let growth = self.lock_file().file.as_ref().map(LedgerFile::growth);
+        let Some(growth) = growth else {
+            return Err(not_written());
+        };
+        growth.write()?;
+        let mut written = self.lock_file();
+        let grown = written.file.as_mut().map(|file| file.grow(&growth));
+        let grown = grown.unwrap_or(Ok(()));
+        if grown.is_err() {
+            written.file = None;
+        }
+        grown
+    }
+
+    /// Writes another file, and puts it in the place of the one that there is. If that fails, the old one
+    /// stays in use. The caller has the turn.
+    fn replace(&self) -> io::Result<()> {
+        let head = {
+            let mut written = self.lock_file();
+            written.next = Some(NextFile::Unfinished(Vec::new()));
+            written.head
+        };
+        let table = self.table();
+        let prepared = LedgerFile::prepare(&*self.files, &self.path, head, &table);
+        let finished = prepared.and_then(|file| self.lock_file().finish(file, head));
+        if finished.is_err() {
+            file::give_up_place(&*self.files, &self.path);
+            return self.lock_file().end_replacing(finished, false);
+        }
+        let renamed = file::take_place(&*self.files, &self.path);
+        let has_place = renamed.is_ok() || !file::give_up_place(&*self.files, &self.path);
+        self.lock_file().end_replacing(renamed, has_place)
+    }
+
+    /// All purges that were noted. One that wasn't yet is written later.
+    fn table(&self) -> PurgeTable {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.clone()
+    }
+
+    /// Whether there is a file that has all purges, and this holds for it.
+    fn has_file(&self, holds: impl Fn(&LedgerFile) -> bool) -> bool {
+        self.lock_file().file.as_ref().is_some_and(holds)
     }
 
     /// Whether a record with this mark is newer than all purges, so that none means it. Of records from
@@ -277,17 +362,24 @@ impl PurgeLedger {
     /// # Errors
     /// The system's error: they will be looked for again.
     pub(super) fn end_erasing(&self, is_done: bool) -> io::Result<()> {
-        let mut written = self.lock_file();
-        let since = written.since_erasing.take().unwrap_or_default();
-        if !is_done {
-            return Ok(());
+        let _turn = self.turn();
+        {
+            let mut written = self.lock_file();
+            let since = written.since_erasing.take().unwrap_or_default();
+            if !is_done {
+                return Ok(());
+            }
+            written.head.due = since;
+            if written.file.is_none() {
+                return Ok(());
+            }
+            written.write_head()?;
         }
-        written.head.due = since;
-        let WrittenLedger { file, head, .. } = &mut *written;
-        match file {
-            Some(file) => file.set_head(*head).and_then(|()| file.sync()),
-            None => Ok(()),
-        }
+        self.sync_in_turn()
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_file(&self) -> MutexGuard<'_, WrittenLedger> {
@@ -296,6 +388,79 @@ impl PurgeLedger {
 }
 
 impl WrittenLedger {
+    /// Adds a line to the file, and to the one that takes its place.
+    fn add(&mut self, line: &[u8]) -> io::Result<()> {
+        match &mut self.next {
+            Some(NextFile::Unfinished(lines)) if lines.len() < MAX_WAITING => {
+                lines.push(line.to_vec());
+            }
+            // It is given up.
+            Some(NextFile::Unfinished(_)) => self.next = None,
+            _ => {}
+        }
+        self.change(|file| file.add(line.to_vec()))
+    }
+
+    /// Writes the head to both.
+    fn write_head(&mut self) -> io::Result<()> {
+        let head = self.head;
+        self.change(|file| file.set_head(head))
+    }
+
+    /// Changes the file, and the one that takes its place if it has all lines. One that can't be changed
+    /// lacks purges.
+    fn change(&mut self, change: impl Fn(&mut LedgerFile) -> io::Result<()>) -> io::Result<()> {
+        if let Some(NextFile::Finished(next)) = &mut self.next
+            && let Err(error) = change(next)
+        {
+            // It may have the name already.
+            (self.file, self.next) = (None, None);
+            return Err(error);
+        }
+        let changed = match &mut self.file {
+            Some(file) => change(file),
+            None if self.next.is_some() => Ok(()),
+            None => Err(not_written()),
+        };
+        if changed.is_err() {
+            self.file = None;
+        }
+        changed
+    }
+
+    /// A file was written from the purges that there were at first, with this head.
+    fn finish(&mut self, mut file: LedgerFile, head: LedgerHead) -> io::Result<()> {
+        let Some(NextFile::Unfinished(lines)) = self.next.take() else {
+            return Err(not_written());
+        };
+        lines.into_iter().try_for_each(|line| file.add(line))?;
+        if head != self.head {
+            file.set_head(self.head)?;
+        }
+        self.next = Some(NextFile::Finished(file));
+        Ok(())
+    }
+
+    /// The next file was put in the place of the other, or that has failed; `has_place` says that it may
+    /// be there all the same.
+    fn end_replacing(&mut self, replaced: io::Result<()>, has_place: bool) -> io::Result<()> {
+        let next = self.next.take();
+        if replaced.is_err() {
+            if has_place {
+                // After a power failure, either may be there.
+                self.file = None;
+            }
+            self.file.iter_mut().for_each(LedgerFile::stays);
+            return replaced;
+        }
+        let Some(NextFile::Finished(file)) = next else {
+            // It lacks a line, and so does the other.
+            return Err(not_written());
+        };
+        self.file = Some(file);
+        Ok(())
+    }
+
     /// Notes when a hard purge came. Returns whether the head of the file has to tell it.
     fn note_hard_purge(&mut self, now: Timestamp) -> bool {
         // 0 stands for none.
@@ -311,6 +476,10 @@ impl WrittenLedger {
         }
         is_first
     }
+}
+
+fn not_written() -> io::Error {
+    io::Error::other("the file of purges could not be written before")
 }
 
 /// A number that no other log has.

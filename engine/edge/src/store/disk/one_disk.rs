@@ -81,6 +81,8 @@ pub(super) struct Disk {
     hidden: HiddenKeys,
     /// Content that streams to it, with the hashes of its keys.
     spools: Mutex<Vec<(u64, Weak<SpooledParts>)>>,
+    /// Whether the writer is about to look after the file of purges.
+    is_ledger_due: AtomicBool,
     /// Whether records are being erased.
     is_erasing: AtomicBool,
     is_closing: AtomicBool,
@@ -137,6 +139,7 @@ impl Disk {
             missed: MissedKeys::default(),
             hidden: HiddenKeys::default(),
             spools: Mutex::default(),
+            is_ledger_due: AtomicBool::new(false),
             is_erasing: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
             counts: DiskCounts::default(),
@@ -239,11 +242,19 @@ impl Disk {
         }
     }
 
-    /// Adds a purge to the file.
+    /// Adds a purge to the file. Waits for nothing.
     pub(super) fn write_purge(&self, purge: &DiskPurge) {
         let (mode, now) = (purge.mode, self.shared.clock.wall());
-        if let Err(error) = self.ledger.write(purge.number, mode, &purge.things, now) {
-            self.fail(&error);
+        match self.ledger.write(purge.number, mode, &purge.things, now) {
+            Ok(false) => {}
+            Ok(true) => {
+                let was_due = self.is_ledger_due.swap(true, Ordering::AcqRel);
+                if !was_due && !self.queue.offer(WriteJob::Ledger) {
+                    // It takes no more: the next start writes the file anew.
+                    self.is_ledger_due.store(false, Ordering::Release);
+                }
+            }
+            Err(error) => self.fail(&error),
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) enum WriteJob {
         stored: Arc<StoredResponse>,
         length: u64,
     },
+    /// Looks after the file of purges, which has grown.
+    Ledger,
     /// Looks whether a disk that has failed works again.
     Probe,
 }
@@ -64,6 +66,7 @@ impl WriteJob {
             WriteJob::Removal { .. }
             | WriteJob::Part { .. }
             | WriteJob::Beginning { .. }
+            | WriteJob::Ledger
             | WriteJob::Probe => None,
         }
     }
@@ -75,7 +78,7 @@ impl WriteJob {
             WriteJob::Removal { key } => key.weight(),
             WriteJob::Part { bytes, .. } => bytes.len() as u64,
             WriteJob::End { stored, .. } => stored.weight(),
-            WriteJob::Beginning { .. } | WriteJob::Probe => 0,
+            WriteJob::Beginning { .. } | WriteJob::Ledger | WriteJob::Probe => 0,
         }
     }
 }

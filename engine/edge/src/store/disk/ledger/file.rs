@@ -14,7 +14,8 @@
 //! whatever is cut off or changed is noticed, and a power failure leaves a file of whole lines.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::table::{PurgeTable, PurgedThing};
 use crate::store::purge::scope::PurgeMode;
@@ -25,8 +26,12 @@ const MAGIC: [u8; 16] = *b"TEROPURGES\n\0\0\0\0\x02";
 const SECTOR: usize = 512;
 /// The file grows by so many bytes, so that there is room for a purge on a full disk.
 const GROWTH: usize = 64 << 10;
+/// With less room than this, it is time to have it grow.
+const LITTLE_ROOM: u64 = GROWTH as u64 / 2;
 /// The file is written anew when as many bytes of lines were added as it had before, and so many at least.
 const MIN_ADDED: u64 = 256 << 10;
+/// Lines that wait for a disk at most.
+pub(super) const MAX_WAITING: usize = 100_000;
 /// Length and checksum of a line.
 const FRAME: usize = 8;
 /// The longest line: a prefix is a URL, which a request's head bounds.
@@ -44,15 +49,17 @@ pub(super) struct LedgerHead {
     pub(super) due: u64,
 }
 
-/// An open file.
+/// An open file. Changes don't wait for the disk; what has to be waited for is handed out.
 #[derive(Debug)]
 pub(super) struct LedgerFile {
-    file: Box<dyn OpenFile>,
+    file: Arc<dyn OpenFile>,
     /// The sector that is being filled, and where it lies.
     sector: Vec<u8>,
     at: u64,
     /// The length of the file.
     length: u64,
+    /// Lines for which it has no room yet.
+    waiting: Vec<Vec<u8>>,
     /// The length of the file when it was written, and the bytes of lines that were added.
     written: u64,
     added: u64,
@@ -60,9 +67,27 @@ pub(super) struct LedgerFile {
     is_dirty: bool,
 }
 
+/// Room that a file is to get.
+#[derive(Debug)]
+pub(super) struct LedgerGrowth {
+    file: Arc<dyn OpenFile>,
+    from: u64,
+    to: u64,
+}
+
+impl LedgerGrowth {
+    /// Has the room on the disk when it returns: a power failure must not leave lines behind the end.
+    pub(super) fn write(&self) -> io::Result<()> {
+        let zeros = vec![0; (self.to - self.from) as usize];
+        self.file.write_all_at(&zeros, self.from)?;
+        self.file.sync()
+    }
+}
+
 impl LedgerFile {
-    /// Writes a file with these purges in place of the old one, and opens it for more.
-    pub(super) fn create(
+    /// Writes a file with these purges, and has it on the disk, but not in the place of the old one:
+    /// [`take_place`] does that.
+    pub(super) fn prepare(
         files: &dyn FileSystem,
         path: &Path,
         head: LedgerHead,
@@ -78,7 +103,7 @@ impl LedgerFile {
         whole.extend_from_slice(&sector);
         // A sector to fill, and one of zeros.
         whole.resize((at + 2 * SECTOR).next_multiple_of(GROWTH), 0);
-        let new = path.with_extension("new");
+        let new = prepared(path);
         match files.remove(&new) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -87,39 +112,31 @@ impl LedgerFile {
         let file = files.create(&new)?;
         file.write_all_at(&whole, 0)?;
         file.sync()?;
-        files.rename(&new, path)?;
         Ok(LedgerFile {
-            file,
+            file: file.into(),
             sector,
             at: at as u64,
             length: whole.len() as u64,
+            waiting: Vec::new(),
             written: whole.len() as u64,
             added: 0,
             is_dirty: false,
         })
     }
 
-    /// Adds a line.
-    pub(super) fn add(
-        &mut self,
-        thing: &PurgedThing,
-        mode: PurgeMode,
-        number: u64,
-    ) -> io::Result<()> {
-        let line = line(thing, mode, number);
+    /// Adds a line. One for which there is no room waits until there is.
+    pub(super) fn add(&mut self, line: Vec<u8>) -> io::Result<()> {
         let mut bytes = self.sector.clone();
         put(&mut bytes, &line);
         let end = bytes.len() - bytes.len() % SECTOR;
-        let sector = bytes[end..].to_vec();
-        // The zeros behind it were written before.
-        let needed = self.at + (end + 2 * SECTOR) as u64;
-        if needed > self.length {
-            let grown = needed.next_multiple_of(GROWTH as u64);
-            let zeros = vec![0; (grown - self.length) as usize];
-            self.file.write_all_at(&zeros, self.length)?;
-            self.file.sync()?;
-            self.length = grown;
+        if self.at + end_of_use(end) > self.length {
+            if self.waiting.len() >= MAX_WAITING {
+                return Err(io::Error::other("too many purges wait for the disk"));
+            }
+            self.waiting.push(line);
+            return Ok(());
         }
+        let sector = bytes[end..].to_vec();
         bytes.resize(bytes.len().next_multiple_of(SECTOR), 0);
         self.is_dirty = true;
         self.file.write_all_at(&bytes, self.at)?;
@@ -129,9 +146,44 @@ impl LedgerFile {
         Ok(())
     }
 
+    /// Whether lines wait for room.
+    pub(super) fn lacks_room(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether there is little room left.
+    pub(super) fn has_little_room(&self) -> bool {
+        self.lacks_room() || self.length - self.at < LITTLE_ROOM
+    }
+
+    /// Room for the lines that wait, and some.
+    pub(super) fn growth(&self) -> LedgerGrowth {
+        let mut bytes = self.sector.clone();
+        self.waiting.iter().for_each(|line| put(&mut bytes, line));
+        let end = bytes.len() - bytes.len() % SECTOR;
+        let needed = self.at + end_of_use(end) + LITTLE_ROOM;
+        LedgerGrowth {
+            file: Arc::clone(&self.file),
+            from: self.length,
+            to: needed.max(self.length + 1).next_multiple_of(GROWTH as u64),
+        }
+    }
+
+    /// Has lines that wait use the room that is there now.
+    pub(super) fn grow(&mut self, by: &LedgerGrowth) -> io::Result<()> {
+        self.length = by.to;
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_iter().try_for_each(|line| self.add(line))
+    }
+
     /// Whether so many lines were added that it is worth writing anew: most may be of no use any more.
     pub(super) fn has_grown(&self) -> bool {
         self.added > self.written.max(MIN_ADDED)
+    }
+
+    /// It could not be written anew: that is worth another attempt once it has grown by as much again.
+    pub(super) fn stays(&mut self) {
+        self.added = 0;
     }
 
     /// Writes the first sector anew.
@@ -140,14 +192,31 @@ impl LedgerFile {
         self.file.write_all_at(&first_sector(head), 0)
     }
 
-    /// Has everything on the disk when it returns.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
-        if self.is_dirty {
-            self.file.sync()?;
-            self.is_dirty = false;
-        }
-        Ok(())
+    /// The file, if it has to be synced for all that it has to be on the disk.
+    pub(super) fn take_unsynced(&mut self) -> Option<Arc<dyn OpenFile>> {
+        std::mem::take(&mut self.is_dirty).then(|| Arc::clone(&self.file))
     }
+}
+
+/// Puts a prepared file in the place of the old one. The name is on the disk when this returns.
+pub(super) fn take_place(files: &dyn FileSystem, path: &Path) -> io::Result<()> {
+    files.rename(&prepared(path), path)
+}
+
+/// Removes a prepared file that could not take its place. Returns whether the old one has it for certain.
+pub(super) fn give_up_place(files: &dyn FileSystem, path: &Path) -> bool {
+    let removed = files.remove(&prepared(path));
+    !removed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+fn prepared(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
+/// The room that whole sectors of lines need: the sector that is being filled then, and one of zeros, lie
+/// behind them.
+fn end_of_use(sectors: usize) -> u64 {
+    (sectors + 2 * SECTOR) as u64
 }
 
 /// Reads a file; `None` if there is none, or if it is damaged.
@@ -253,7 +322,8 @@ fn put(sectors: &mut Vec<u8>, line: &[u8]) {
     }
 }
 
-fn line(thing: &PurgedThing, mode: PurgeMode, number: u64) -> Vec<u8> {
+/// The line of a purge.
+pub(super) fn line(thing: &PurgedThing, mode: PurgeMode, number: u64) -> Vec<u8> {
     let mut line = vec![0; FRAME];
     line.extend_from_slice(&number.to_le_bytes());
     line.push(match mode {

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::table::{MAX_HASHES, MAX_TEXTS};
 use super::*;
+use crate::store::disk::tests::shim::ShimDisk;
 use tero_state::segments::files::SystemFiles;
 
 const NOW: Timestamp = Timestamp::from_unix_secs(1_795_608_000);
@@ -21,9 +22,34 @@ fn opened(folder: &tempfile::TempDir, has_records: bool) -> PurgeLedger {
 }
 
 fn purge(ledger: &PurgeLedger, number: u64, mode: PurgeMode, thing: PurgedThing) {
+    if write(ledger, number, mode, thing).unwrap() {
+        ledger.shorten().unwrap();
+        ledger.keep_room().unwrap();
+    }
+}
+
+fn write(
+    ledger: &PurgeLedger,
+    number: u64,
+    mode: PurgeMode,
+    thing: PurgedThing,
+) -> io::Result<bool> {
     let things = [thing];
     ledger.note(number, mode, &things);
-    ledger.write(number, mode, &things, NOW).unwrap();
+    ledger.write(number, mode, &things, NOW)
+}
+
+/// A ledger on a disk that fails as it is told.
+fn on_shim(disk: &ShimDisk) -> PurgeLedger {
+    let files: Arc<dyn FileSystem> = Arc::new(disk.clone());
+    PurgeLedger::open(Path::new("/purges"), &files, false).unwrap()
+}
+
+/// The verdict on a record of a hash from before the first purge, after the next start.
+fn verdict_after_start(disk: &ShimDisk, log: u64, hash: u64) -> PurgeVerdict {
+    let files: Arc<dyn FileSystem> = Arc::new(disk.copy());
+    let ledger = PurgeLedger::open(Path::new("/purges"), &files, true).unwrap();
+    ledger.verdict(&subject(&[hash]), PurgeMark { log, number: GAP })
 }
 
 fn subject(hashes: &[u64]) -> PurgeSubject<'static> {
@@ -73,6 +99,156 @@ fn purges_of_the_same_things_leave_the_file_short() {
             ledger.verdict(&subject(&[0]), mark(&ledger, number)),
             verdict
         );
+    }
+}
+
+#[test]
+fn purges_are_added_without_waiting_for_the_disk() {
+    let disk = ShimDisk::default();
+    let ledger = on_shim(&disk);
+    let (base, many) = (ledger.last(), 15_000);
+    // What waits for the disk would fail.
+    disk.set(|faults| {
+        faults.syncs = Some(io::ErrorKind::Other);
+        faults.creations = Some(io::ErrorKind::Other);
+    });
+    let mut is_due = false;
+    for number in 1..=many {
+        let thing = PurgedThing::Hash(number);
+        is_due |= write(&ledger, base + number, PurgeMode::Hard, thing).unwrap();
+    }
+    assert!(is_due);
+    disk.set(|faults| *faults = Default::default());
+    ledger.sync().unwrap();
+    for (hash, verdict) in [
+        (1, PurgeVerdict::Gone),
+        (many, PurgeVerdict::Gone),
+        (many + 1, PurgeVerdict::Current),
+    ] {
+        assert_eq!(verdict_after_start(&disk, ledger.log(), hash), verdict);
+    }
+}
+
+#[test]
+fn a_purge_is_added_while_another_waits_for_the_disk() {
+    let disk = ShimDisk::default();
+    let ledger = Arc::new(on_shim(&disk));
+    let base = ledger.last();
+    let thing = PurgedThing::Hash;
+    write(&ledger, base + 1, PurgeMode::Hard, thing(1)).unwrap();
+    disk.set(|faults| faults.syncs_hang = true);
+    let waits = std::thread::spawn({
+        let ledger = Arc::clone(&ledger);
+        move || ledger.sync().unwrap()
+    });
+    let hanging = || {
+        let mut hanging = 0;
+        disk.set(|faults| hanging = faults.hanging);
+        hanging
+    };
+    while hanging() == 0 {
+        std::thread::yield_now();
+    }
+    let (done, is_done) = std::sync::mpsc::channel();
+    let adds = std::thread::spawn({
+        let ledger = Arc::clone(&ledger);
+        move || {
+            write(&ledger, base + 2, PurgeMode::Hard, thing(2)).unwrap();
+            let due = ledger.erase_due();
+            done.send(due).unwrap();
+        }
+    });
+    let added = is_done.recv_timeout(std::time::Duration::from_secs(20));
+    disk.set(|faults| faults.syncs_hang = false);
+    waits.join().unwrap();
+    adds.join().unwrap();
+    assert_eq!(added, Ok(Some(NOW)));
+    ledger.sync().unwrap();
+    let gone = verdict_after_start(&disk, ledger.log(), 2);
+    assert_eq!(gone, PurgeVerdict::Gone);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_anew_is_added_to() {
+    for fault in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
+        let disk = ShimDisk::default();
+        let ledger = on_shim(&disk);
+        let (base, log) = (ledger.last(), ledger.log());
+        disk.set(|faults| faults.creations = Some(fault));
+        let mut failed = 0;
+        for number in 1..=25_000 {
+            let thing = PurgedThing::Hash(number % 10);
+            if write(&ledger, base + number, PurgeMode::Hard, thing).unwrap() {
+                failed += u64::from(ledger.shorten().is_err());
+                ledger.keep_room().unwrap();
+            }
+        }
+        assert_eq!(failed, 2, "once for each 256 KiB");
+        write(
+            &ledger,
+            base + 30_000,
+            PurgeMode::Hard,
+            PurgedThing::Hash(10),
+        )
+        .unwrap();
+        ledger.sync().unwrap();
+        for (hash, verdict) in [
+            (9, PurgeVerdict::Gone),
+            (10, PurgeVerdict::Gone),
+            (11, PurgeVerdict::Current),
+        ] {
+            assert_eq!(verdict_after_start(&disk, log, hash), verdict);
+        }
+        // It is short again once it can be.
+        disk.set(|faults| *faults = Default::default());
+        for number in 1..=11_000 {
+            let thing = PurgedThing::Hash(number % 10);
+            purge(&ledger, base + 30_000 + number, PurgeMode::Hard, thing);
+        }
+        assert!(disk.bytes(Path::new("/purges")).len() <= 384 << 10);
+        ledger.sync().unwrap();
+        let gone = verdict_after_start(&disk, log, 10);
+        assert_eq!(gone, PurgeVerdict::Gone);
+    }
+}
+
+#[test]
+fn what_is_purged_while_the_file_is_written_anew_is_in_both_files() {
+    for creates in [true, false] {
+        let disk = ShimDisk::default();
+        let ledger = Arc::new(on_shim(&disk));
+        let (base, log) = (ledger.last(), ledger.log());
+        write(&ledger, base + 1, PurgeMode::Hard, PurgedThing::Hash(1)).unwrap();
+        ledger.sync().unwrap();
+        // The new file is written, and hangs before it is in place.
+        disk.set(|faults| faults.syncs_hang = true);
+        let writes = std::thread::spawn({
+            let ledger = Arc::clone(&ledger);
+            move || ledger.write_anew()
+        });
+        let is_hanging = || {
+            let mut hanging = 0;
+            disk.set(|faults| hanging = faults.hanging);
+            hanging > 0
+        };
+        while !is_hanging() {
+            std::thread::yield_now();
+        }
+        write(&ledger, base + 2, PurgeMode::Soft, PurgedThing::Hash(2)).unwrap();
+        let stale = verdict_after_start(&disk, log, 2);
+        assert_eq!(stale, PurgeVerdict::Stale, "the old file has it");
+        disk.set(|faults| {
+            faults.syncs_hang = false;
+            faults.syncs = (!creates).then_some(io::ErrorKind::Other);
+        });
+        assert_eq!(writes.join().unwrap().is_ok(), creates);
+        disk.set(|faults| faults.syncs = None);
+        let verdicts = [1, 2].map(|hash| verdict_after_start(&disk, log, hash));
+        assert_eq!(verdicts, [PurgeVerdict::Gone, PurgeVerdict::Stale]);
+        write(&ledger, base + 3, PurgeMode::Hard, PurgedThing::Hash(3)).unwrap();
+        ledger.sync().unwrap();
+        let gone = verdict_after_start(&disk, log, 3);
+        assert_eq!(gone, PurgeVerdict::Gone);
     }
 }
 

@@ -23,6 +23,8 @@ impl Disk {
         while let Some(job) = self.queue.next() {
             if let WriteJob::Probe = job {
                 self.probe();
+            } else if let WriteJob::Ledger = job {
+                self.look_after_ledger();
             } else if !self.health.is_in_use() {
                 self.leave_out(&job);
             } else if let Err(AppendError::Io(error)) = self.carry_out(&job) {
@@ -72,7 +74,7 @@ impl Disk {
                 stored,
                 length,
             } => self.write_spooled(spool, key, stored, *length).map(drop),
-            WriteJob::Probe => Ok(()),
+            WriteJob::Ledger | WriteJob::Probe => Ok(()),
         }
     }
 
@@ -85,6 +87,7 @@ impl Disk {
             WriteJob::Part { .. }
             | WriteJob::Beginning { .. }
             | WriteJob::End { .. }
+            | WriteJob::Ledger
             | WriteJob::Probe => {}
         }
     }
@@ -256,6 +259,22 @@ impl Disk {
             content,
             extents: &[],
         })
+    }
+
+    /// Keeps the file of purges short, with room for more.
+    fn look_after_ledger(&self) {
+        self.is_ledger_due.store(false, Ordering::Release);
+        if !self.health.is_in_use() {
+            // It is written anew once the disk works again.
+            return;
+        }
+        if let Err(error) = self.ledger.shorten() {
+            let path = self.settings.path.display();
+            tracing::warn!(%path, %error, "the file of purges can't be written anew, and goes on growing");
+        }
+        if let Err(error) = self.ledger.keep_room() {
+            self.fail(&error);
+        }
     }
 
     /// Looks whether the disk works again, and has it used then.

@@ -67,6 +67,37 @@ fn a_purge_that_cannot_be_written_counts_for_everything_after_a_start() {
 }
 
 #[test]
+fn the_file_of_purges_stays_short_and_a_disk_stays_in_use_where_it_cannot() {
+    let world = World::new();
+    world.put_and_write("/a", response(b"a"));
+    world.put_and_write("/b", response(b"b"));
+    let file = world.folder.path().join("0/purges");
+    let purge_many = || {
+        let now = world.clock.now();
+        for number in 0..12_000 {
+            let other = key(&format!("/other-{}", number % 10), None);
+            let scope = PurgeScope::Keys(vec![other.as_bytes().to_vec()]);
+            world.store.purge(&scope, PurgeMode::Hard, now);
+        }
+        world.tier.settle();
+        world.disk.bytes(&file).len()
+    };
+    let short = purge_many();
+    assert!(short < 300 << 10, "{short}");
+    world
+        .disk
+        .set(|faults| faults.creations = Some(io::ErrorKind::Other));
+    let long = purge_many() + purge_many();
+    assert!(long > 512 << 10, "{long}");
+    assert!(!world.figures().has_failed);
+    world.purge("/a", PurgeMode::Hard);
+    world.disk.set(|faults| *faults = Default::default());
+    let world = world.killed();
+    assert_eq!(world.body("/a"), None);
+    assert_eq!(world.body("/b"), Some(b"b".to_vec()));
+}
+
+#[test]
 fn what_is_withdrawn_while_a_disk_is_left_out_stays_away_after_a_start() {
     for recovers in [true, false] {
         let world = World::new();

@@ -416,9 +416,7 @@ impl Store {
             .and_then(|held| held.all().iter().find(|held| is_same_variant(held, &new)));
         let stored = match held {
             // A part that was purged since must not return with the new one.
-            Some(held) if !purges.is_purged(&held.head) => {
-                held.combined(new, self.config.max_object, &self.max_head())
-            }
+            Some(held) if !purges.is_purged(&held.head) => self.combined(held, new),
             _ => new,
         };
         if stored.parts().is_none() {
@@ -428,6 +426,14 @@ impl Store {
         self.had_parts.store(true, Ordering::Release);
         self.place(&key, &stored, None);
         self.drop_if_purged(&key, &stored, purges)
+    }
+
+    /// A stored part combined with a new one. What is copied for that counts from now on, too.
+    fn combined(&self, held: &StoredResponse, new: StoredResponse) -> StoredResponse {
+        let counting = [held.body.pieces(), new.body.pieces()].concat();
+        let mut combined = held.combined(new, self.config.max_object, &self.max_head());
+        combined.body = combined.body.counted_beside(&self.large, &counting);
+        combined
     }
 
     /// Drops the part with this `id` that is stored under `key`.

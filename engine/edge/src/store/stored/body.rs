@@ -131,16 +131,29 @@ impl StoredBody {
 
     /// The same content, counted in `large` as long as anybody holds its pieces.
     pub(in crate::store) fn counted(&self, large: &Arc<LargePieces>) -> StoredBody {
+        self.counted_beside(large, &[])
+    }
+
+    /// The same; these pieces, and parts of them, count already.
+    pub(in crate::store) fn counted_beside(
+        &self,
+        large: &Arc<LargePieces>,
+        counting: &[Bytes],
+    ) -> StoredBody {
         if self.is_outside() || !self.pieces().iter().any(is_large) {
             return self.clone();
         }
         let is_in_buffer = self.is_in_buffer();
         let pieces = self.pieces().iter();
         // A piece keeps all of its buffer.
-        let counted = pieces.map(|piece| match is_in_buffer || is_large(piece) {
-            true => CountedPiece::new(piece.clone(), large),
-            false => piece.clone(),
-        });
+        let counts = |piece: &Bytes| counting.iter().any(|counting| is_within(piece, counting));
+        let counted =
+            pieces.map(
+                |piece| match (is_in_buffer || is_large(piece)) && !counts(piece) {
+                    true => CountedPiece::new(piece.clone(), large),
+                    false => piece.clone(),
+                },
+            );
         match is_in_buffer {
             true => StoredBody::in_buffer(counted.collect()),
             false => StoredBody::of(counted.collect(), self.len()),
@@ -296,6 +309,12 @@ fn phantom_weight(len: u64) -> u64 {
 
 fn is_large(piece: &Bytes) -> bool {
     piece.len() >= LARGE_PIECE
+}
+
+/// Whether a piece lies in the memory of another one.
+fn is_within(piece: &Bytes, other: &Bytes) -> bool {
+    let (own, other) = (piece.as_ptr_range(), other.as_ptr_range());
+    other.start <= own.start && own.end <= other.end
 }
 
 /// The bytes of `within`, without keeping the others alive.

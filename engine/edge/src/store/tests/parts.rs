@@ -59,6 +59,45 @@ fn parts_become_a_whole_response_when_nothing_is_missing() {
 }
 
 #[test]
+fn what_is_combined_counts_as_long_as_a_client_reads_it() {
+    const EACH: u64 = 200_000;
+    for parts in [4, 10] {
+        let store = store(64 << 20);
+        let key = key("/a", None);
+        let since = store.watch_purges(key.as_bytes(), 0);
+        let mut reads = None;
+        for number in 0..parts {
+            let body = store.body(vec![Bytes::from(vec![7; EACH as usize])]);
+            let StoredResponse { head, .. } = part("\"1\"", 0..1);
+            let run = number * EACH..(number + 1) * EACH;
+            let runs = ByteRuns::one(run, parts * EACH + 1).expect("a byte is missing");
+            let new = StoredResponse::of_parts(head, body, runs);
+            assert!(store.insert_part(key.as_bytes(), new, &since));
+            reads = store.part(key.as_bytes(), &HeaderMap::new());
+        }
+        assert_falls_below(&store, parts * EACH + 50_000);
+        // It leaves the store.
+        let stored = reads.unwrap();
+        store.drop_part(key.as_bytes(), stored.id);
+        let read = store.usage().bytes;
+        assert!(read >= parts * EACH, "{read}");
+        drop(stored);
+        assert_falls_below(&store, 50_000);
+    }
+}
+
+/// Checks what a store uses. The maps drop what has left them after a while.
+#[track_caller]
+fn assert_falls_below(store: &Store, bytes: u64) {
+    let has_fallen = |_| {
+        std::thread::yield_now();
+        store.usage().bytes < bytes
+    };
+    let fell = (0..100_000).any(has_fallen);
+    assert!(fell, "{} bytes are in use", store.usage().bytes);
+}
+
+#[test]
 fn a_part_of_another_response_replaces_the_stored_part() {
     for (first, second) in [("\"1\"", "\"2\""), ("W/\"1\"", "W/\"1\"")] {
         let store = store(1 << 20);

@@ -406,6 +406,8 @@ impl DiskTier {
             if let Err(error) = self.shared.files.remove(&purges_of(&settings.path))
                 && error.kind() != io::ErrorKind::NotFound
             {
+                // It is tried again with the next one, and at the end.
+                self.early().lack_still();
                 let path = settings.path.display();
                 tracing::error!(%path, %error, "purges can't be written to this disk; remove its folder before the edge is started again");
             }

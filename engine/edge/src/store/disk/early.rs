@@ -98,6 +98,11 @@ impl EarlyChanges {
     pub(super) fn take_lack(&mut self) -> bool {
         std::mem::take(&mut self.lacks_changes)
     }
+
+    /// They still lack them, and that could not be noted there.
+    pub(super) fn lack_still(&mut self) {
+        self.lacks_changes = true;
+    }
 }
 
 #[cfg(test)]

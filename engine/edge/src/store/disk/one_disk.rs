@@ -291,6 +291,9 @@ impl Disk {
         self.end_writing();
         if self.health.is_in_use() {
             self.sync_purges();
+        } else {
+            // It may not have been possible when the purge came.
+            self.end_all_records(|| self.ledger.remove_incomplete());
         }
         self.write_late_withdrawals();
         if !self.missed.is_empty() {

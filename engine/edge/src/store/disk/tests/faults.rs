@@ -67,6 +67,20 @@ fn a_purge_that_cannot_be_written_counts_for_everything_after_a_start() {
 }
 
 #[test]
+fn a_disk_that_works_again_too_late_for_a_trial_does_not_forget_a_purge() {
+    let world = World::new();
+    world.put_and_write("/a", response(b"a"));
+    // Not even the file of purges can be removed.
+    world
+        .disk
+        .set(|faults| faults.writes = Some(io::ErrorKind::Other));
+    world.purge("/a", PurgeMode::Hard);
+    world.disk.set(|faults| *faults = Default::default());
+    assert!(world.figures().has_failed);
+    assert_eq!(world.closed().body("/a"), None);
+}
+
+#[test]
 fn the_file_of_purges_stays_short_and_a_disk_stays_in_use_where_it_cannot() {
     let world = World::new();
     world.put_and_write("/a", response(b"a"));

@@ -89,6 +89,25 @@ fn purges_that_a_disk_never_takes_count_for_everything_on_it() {
 }
 
 #[test]
+fn purges_that_a_closed_disk_lacks_are_told_it_once_it_works() {
+    let world = World::new();
+    world.put_and_write("/a", response(b"a"));
+    let (clock, folder) = (world.clock.clone(), Arc::clone(&world.folder));
+    let next = not_open(&folder, &world.disk, &clock);
+    let store = store_over(&folder, &next);
+    next.give_up();
+    world
+        .disk
+        .set(|faults| faults.removals = Some(std::io::ErrorKind::Other));
+    let scope = PurgeScope::Keys(vec![key("/a", None).as_bytes().to_vec()]);
+    store.purge(&scope, PurgeMode::Hard, NOW);
+    next.sync_purges();
+    world.disk.set(|faults| *faults = Default::default());
+    drop((store, next));
+    assert_eq!(world.killed().body("/a"), None);
+}
+
+#[test]
 fn withdrawals_during_a_hand_over_are_written() {
     let world = World::new();
     let stored = world.put_and_write("/a", response(b"a"));

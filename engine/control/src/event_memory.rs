@@ -1,13 +1,17 @@
 //! Events in a file of the state directory, and what the webhooks have told of them, so that a
 //! restart and an upgrade go on with both. An unreadable file is logged and ignored.
+//!
+//! At an upgrade the process before tells on while its successor is made ready, and saves for the last
+//! time when it leaves the turn ([`crate::event_turn`]). The successor reads the file only then.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::event_turn::{EventTurn, Telling};
 use crate::events::{EventLog, EventRecord, IncidentKind};
-use crate::webhooks::Webhooks;
+use crate::webhooks::{ToldEvents, Webhooks};
 use tero_semantics::timestamp::Timestamp;
 use tero_state::dir::StateDir;
 use tero_state::file::{FileError, StateFile};
@@ -18,11 +22,22 @@ const FILE_NAME: &str = "events.json";
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// The file that keeps the events. Without a file, a restart forgets them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct EventMemory {
+    log: Arc<EventLog>,
+    webhooks: Arc<Webhooks>,
     file: Option<StateFile>,
+    turn: EventTurn,
+    last: Mutex<LastSave>,
+}
+
+/// What was saved last.
+#[derive(Debug, Default)]
+struct LastSave {
     /// What the file has.
-    saved: Mutex<SavedEvents>,
+    content: SavedEvents,
+    /// Whether it could not be written since.
+    has_failed: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +46,9 @@ struct SavedEvents {
     events: Vec<SavedEvent>,
     /// The numbers of events of which a webhook has told the beginning, but not the end.
     told: BTreeMap<String, Vec<u64>>,
+    /// The digest of each webhook's URL. An earlier version doesn't save it.
+    #[serde(default)]
+    places: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,60 +63,141 @@ struct SavedEvent {
 }
 
 impl EventMemory {
-    /// The file in the state directory `dir`.
-    pub(crate) fn new(dir: Option<&Arc<StateDir>>) -> EventMemory {
+    /// The events of `log`, what `webhooks` have told, and the file in the state directory `dir`.
+    pub(crate) fn new(
+        dir: Option<&Arc<StateDir>>,
+        log: &Arc<EventLog>,
+        webhooks: &Arc<Webhooks>,
+    ) -> EventMemory {
         EventMemory {
+            log: Arc::clone(log),
+            webhooks: Arc::clone(webhooks),
             file: dir.map(|dir| StateFile::new(dir, FILE_NAME, MAX_FILE_BYTES)),
-            saved: Mutex::default(),
+            turn: EventTurn::default(),
+            last: Mutex::default(),
         }
     }
 
-    /// Goes on with the events that were saved, on a thread that may wait for a disk.
-    pub(crate) async fn restore(&self, log: &EventLog, webhooks: &Webhooks, now: Timestamp) {
-        let Some(file) = self.file.clone() else {
-            return;
-        };
-        let path = file.path().display().to_string();
-        let saved: SavedEvents = match tokio::task::spawn_blocking(move || file.read()).await {
-            Ok(Ok(saved)) => saved.unwrap_or_default(),
-            Ok(Err(error)) => return tracing::warn!(path, %error, "events can't be read"),
-            Err(_) => return tracing::error!("reading events has panicked"),
-        };
-        // Another version may have kinds of its own.
-        let events: Vec<_> = saved.events.iter().filter_map(SavedEvent::event).collect();
-        log.restore(&events, now);
-        webhooks.restore(&events, &saved.told, now);
-        self.note(saved);
+    /// Whether this process tells.
+    pub(crate) fn turn(&self) -> &EventTurn {
+        &self.turn
     }
 
-    /// Saves the events if they have changed, on a thread that may wait for a disk.
-    pub(crate) async fn save(&self, log: &EventLog, webhooks: &Webhooks) {
+    /// Goes on with the events that were saved, on a thread that may wait for a disk. From now on this
+    /// process tells.
+    pub(crate) async fn restore(&self, now: Timestamp) {
+        if let Some(saved) = self.read().await {
+            // Another version may have kinds of its own.
+            let events: Vec<_> = saved.events.iter().filter_map(SavedEvent::event).collect();
+            self.log.restore(&events, now);
+            self.webhooks.restore(&events, &saved.told(), now);
+            self.last().content = saved;
+        }
+        self.turn.begin().await;
+    }
+
+    async fn read(&self) -> Option<SavedEvents> {
+        let file = self.file.clone()?;
+        let path = file.path().display().to_string();
+        match tokio::task::spawn_blocking(move || file.read()).await {
+            Ok(Ok(saved)) => return saved,
+            Ok(Err(error)) => tracing::warn!(path, %error, "events can't be read"),
+            Err(_) => tracing::error!("reading events has panicked"),
+        }
+        None
+    }
+
+    /// Saves the events if they have changed, and if this process tells of them, on a thread that may wait
+    /// for a disk.
+    pub(crate) async fn save(&self) {
+        if let Some(telling) = self.turn.telling().await {
+            self.save_told(&telling).await;
+        }
+    }
+
+    /// The same for the one who has the turn.
+    pub(crate) async fn save_told(&self, _: &Telling<'_>) {
+        let new = SavedEvents::of(&self.log, &self.webhooks);
         let Some(file) = self.file.clone() else {
             return;
         };
-        let events = log.events().into_iter().rev();
-        let new = SavedEvents {
-            events: events.map(SavedEvent::of).collect(),
-            told: webhooks.told(),
-        };
-        if *self.saved.lock().unwrap_or_else(PoisonError::into_inner) == new {
+        if self.last().content == new {
             return;
         }
-        let path = file.path().display().to_string();
         let content = new.clone();
-        match tokio::task::spawn_blocking(move || file.replace(&content)).await {
-            // While a successor is made ready they are its own; if it can't serve, they are saved later.
-            Ok(Err(FileError::HandedOver(_))) => return,
-            Ok(Err(error)) => tracing::warn!(path, %error, "events can't be saved"),
-            Ok(Ok(())) => {}
+        let written = tokio::task::spawn_blocking(move || write(&file, &content)).await;
+        match written {
+            Ok(written) => self.note(new, written),
             Err(_) => tracing::error!("saving events has panicked"),
         }
-        // A disk that is full is told of with the next change, not at every look.
-        self.note(new);
     }
 
-    fn note(&self, saved: SavedEvents) {
-        *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = saved;
+    /// Saves the events for the last time, on this thread, and leaves telling of them to another process.
+    /// Waits until messages that are under way have been answered.
+    pub(crate) fn leave(&self) {
+        self.turn.leave(|| {
+            let Some(file) = &self.file else { return };
+            let new = SavedEvents::of(&self.log, &self.webhooks);
+            let written = write(file, &new);
+            self.note(new, written);
+        });
+    }
+
+    /// Goes on telling: the other process can't serve.
+    pub(crate) fn take_back(&self) {
+        self.turn.take_back();
+    }
+
+    /// Notes whether this was saved. It is tried again, and an error told once.
+    fn note(&self, saved: SavedEvents, written: Result<(), FileError>) {
+        let mut last = self.last();
+        let had_failed = std::mem::replace(&mut last.has_failed, written.is_err());
+        match written {
+            Ok(()) => last.content = saved,
+            Err(error) if !had_failed => {
+                tracing::warn!(file = FILE_NAME, %error, "events can't be saved");
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn last(&self) -> MutexGuard<'_, LastSave> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A process that has the turn writes the file also while a successor has the directory, which reads this
+/// file once it has the turn.
+fn write(file: &StateFile, saved: &SavedEvents) -> Result<(), FileError> {
+    file.replace_although_handed_over(saved)
+}
+
+impl SavedEvents {
+    fn of(log: &EventLog, webhooks: &Webhooks) -> SavedEvents {
+        let events = log.events().into_iter().rev();
+        let (mut told, mut places) = (BTreeMap::new(), BTreeMap::new());
+        for (webhook, of_webhook) in webhooks.told() {
+            told.insert(webhook.clone(), of_webhook.numbers);
+            places.extend(of_webhook.place.map(|place| (webhook, place)));
+        }
+        SavedEvents {
+            events: events.map(SavedEvent::of).collect(),
+            told,
+            places,
+        }
+    }
+
+    /// What each webhook has told, by its name.
+    fn told(&self) -> BTreeMap<String, ToldEvents> {
+        let told = self.told.iter();
+        let of_webhook = |(webhook, numbers): (&String, &Vec<u64>)| {
+            let told = ToldEvents {
+                numbers: numbers.clone(),
+                place: self.places.get(webhook).cloned(),
+            };
+            (webhook.clone(), told)
+        };
+        told.map(of_webhook).collect()
     }
 }
 
@@ -129,3 +228,6 @@ impl SavedEvent {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ pub(crate) struct EventWatch {
     pub(crate) log: Arc<EventLog>,
     pub(crate) sources: EventSources,
     pub(crate) webhooks: Arc<Webhooks>,
-    pub(crate) memory: EventMemory,
+    pub(crate) memory: Arc<EventMemory>,
 }
 
 impl EventWatch {
@@ -36,24 +36,27 @@ impl EventWatch {
             return;
         }
         let now = self.sources.clock().now();
-        self.memory.restore(&self.log, &self.webhooks, now).await;
-        tokio::join!(self.look(), self.webhooks.run());
+        self.memory.restore(now).await;
+        tokio::join!(self.look(), self.webhooks.run(self.memory.turn()));
     }
 
     /// Saves what has changed.
     pub(crate) async fn save(&self) {
-        self.memory.save(&self.log, &self.webhooks).await;
+        self.memory.save().await;
     }
 
     async fn look(&self) {
         let clock = self.sources.clock().clone();
         loop {
             clock.sleep(LOOK_EVERY).await;
+            let Some(telling) = self.memory.turn().telling().await else {
+                continue;
+            };
             for change in self.log.look(self.sources.findings(), clock.now()) {
                 note(&change);
                 self.webhooks.take(&change);
             }
-            self.save().await;
+            self.memory.save_told(&telling).await;
         }
     }
 }

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::admin_listener::AdminListener;
 use crate::disks;
+use crate::event_memory::EventMemory;
 use crate::housekeeping::SavedCounts;
 use crate::supervisor;
 use channel::{Channel, Received};
@@ -100,6 +101,7 @@ pub(crate) struct HandoverParts {
     pub(crate) edge: Arc<Edge>,
     pub(crate) state_dir: Option<Arc<StateDir>>,
     pub(crate) counts: SavedCounts,
+    pub(crate) events: Arc<EventMemory>,
     pub(crate) stage: watch::Sender<ShutdownStage>,
     pub(crate) sockets: HeldSockets,
     /// `None` for an edge inside of another program.
@@ -122,6 +124,7 @@ pub struct Handover {
     edge: Arc<Edge>,
     state_dir: Option<Arc<StateDir>>,
     counts: SavedCounts,
+    events: Arc<EventMemory>,
     stage: watch::Sender<ShutdownStage>,
     /// `None` once the edge stops.
     sockets: Mutex<Option<HeldSockets>>,
@@ -142,6 +145,7 @@ impl Handover {
             edge: parts.edge,
             state_dir: parts.state_dir,
             counts: parts.counts,
+            events: parts.events,
             stage: parts.stage,
             sockets: Mutex::new(Some(parts.sockets)),
             launch: parts.launch,
@@ -296,8 +300,13 @@ impl Handover {
             offered => offered.map_err(UpgradeError::Offer)?,
         }
         let successor = self.wait_until_ready(channel, process)?;
-        self.say_go(channel, process, purges)?;
-        Ok(successor)
+        // The successor reads what was told, and tells on, as soon as it serves.
+        self.events.leave();
+        let gone = self.say_go(channel, process, purges);
+        if gone.is_err() {
+            self.events.take_back();
+        }
+        gone.map(|()| successor)
     }
 
     fn start(&self, launch: &Launch, channel: OwnedFd) -> Result<u32, UpgradeError> {

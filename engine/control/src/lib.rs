@@ -17,6 +17,7 @@ pub mod data;
 mod descriptors;
 mod disks;
 mod event_memory;
+mod event_turn;
 mod event_watch;
 pub mod events;
 pub mod handover;

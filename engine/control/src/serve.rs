@@ -270,13 +270,13 @@ pub fn serve_on_terms(
     let warmer = make_warmer(&config, &edge, memory)?;
     let (rollout, rollout_thread) = loaded.start(&edge).map_err(start("the thread of trials"))?;
     let events = Arc::new(EventLog::default());
-    let event_memory = EventMemory::new(state_dir.as_ref());
     let webhooks = Arc::new(Webhooks::new(
         config.server.name.clone(),
         edge.clock.clone(),
         Arc::clone(&events),
         config.webhooks.clone(),
     ));
+    let event_memory = Arc::new(EventMemory::new(state_dir.as_ref(), &events, &webhooks));
     let token = AdminToken::new(config.admin.token.as_deref());
     let max_connections = Arc::new(AtomicUsize::new(descriptors::client_connections(&config)));
     let first = BoundWorkers::new(
@@ -292,6 +292,7 @@ pub fn serve_on_terms(
         edge: Arc::clone(&edge),
         state_dir,
         counts: counts.clone(),
+        events: Arc::clone(&event_memory),
         stage: stage.clone(),
         sockets: HeldSockets {
             public: kept,

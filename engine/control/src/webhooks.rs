@@ -18,9 +18,11 @@ use http::{Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::event_turn::EventTurn;
 use crate::events::{EventChange, EventLog, EventRecord};
 use crate::outgoing::tls_connector;
 use queue::WebhookQueue;
@@ -52,6 +54,16 @@ pub(crate) struct Webhooks {
     clock: Clock,
     log: Arc<EventLog>,
     queues: Mutex<Vec<WebhookQueue>>,
+}
+
+/// What a webhook has told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ToldEvents {
+    /// The numbers of the events of which it has told the beginning, but not the end.
+    pub(crate) numbers: Vec<u64>,
+    /// The digest of the URL that it has told them to: the URL itself may hold a secret. `None` if it
+    /// isn't known.
+    pub(crate) place: Option<String>,
 }
 
 /// Why a message was not taken.
@@ -109,27 +121,33 @@ impl Webhooks {
     }
 
     /// Goes on with events of a process before, the oldest first, of which each webhook has told
-    /// these.
+    /// these. One with another URL was told nothing.
     pub(crate) fn restore(
         &self,
         events: &[EventRecord],
-        told: &BTreeMap<String, Vec<u64>>,
+        told: &BTreeMap<String, ToldEvents>,
         now: Timestamp,
     ) {
         for queue in self.queues().iter_mut() {
-            let told = told
-                .get(&*queue.settings.name)
-                .map_or(&[][..], Vec::as_slice);
-            queue.restore(events, told, now);
+            let told = told.get(&*queue.settings.name).filter(|told| {
+                let place = told.place.as_ref();
+                place.is_none_or(|place| *place == digest(&queue.settings))
+            });
+            queue.restore(events, told.map_or(&[], |told| &told.numbers), now);
         }
     }
 
-    /// The numbers of the events of which each webhook has told the beginning, but not the end.
-    pub(crate) fn told(&self) -> BTreeMap<String, Vec<u64>> {
+    /// What each webhook has told, by its name.
+    pub(crate) fn told(&self) -> BTreeMap<String, ToldEvents> {
         let queues = self.queues();
-        let told = queues.iter();
-        told.map(|queue| (queue.settings.name.to_string(), queue.told()))
-            .collect()
+        let told = queues.iter().map(|queue| {
+            let told = ToldEvents {
+                numbers: queue.told(),
+                place: Some(digest(&queue.settings)),
+            };
+            (queue.settings.name.to_string(), told)
+        });
+        told.collect()
     }
 
     /// What became of the messages, by webhook.
@@ -141,11 +159,14 @@ impl Webhooks {
             .collect()
     }
 
-    /// Sends what is due, again and again.
-    pub(crate) async fn run(&self) {
+    /// Sends what is due, again and again, as long as this process has the turn.
+    pub(crate) async fn run(&self, turn: &EventTurn) {
         loop {
             self.clock.sleep(LOOK_EVERY).await;
             for (settings, content) in self.due() {
+                let Some(_telling) = turn.telling().await else {
+                    break;
+                };
                 let sent = self.clock.timeout(POST_TIMEOUT, post(&settings, content));
                 let sent = sent.await.unwrap_or(Err(PostError::Timeout));
                 if let Err(error) = &sent {
@@ -193,6 +214,14 @@ impl Webhooks {
     fn queues(&self) -> MutexGuard<'_, Vec<WebhookQueue>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A digest of a webhook's URL.
+fn digest(settings: &Webhook) -> String {
+    let url = settings.url.as_ref().map(Uri::to_string);
+    let digest = Sha256::digest(url.unwrap_or_default());
+    let digest = digest[..16].iter();
+    digest.map(|byte| format!("{byte:02x}")).collect()
 }
 
 async fn post(settings: &Webhook, content: String) -> Result<(), PostError> {

@@ -99,6 +99,15 @@ impl StateFile {
     /// another process has it. The file keeps its old content then.
     pub fn replace<T: Serialize>(&self, content: &T) -> Result<(), FileError> {
         self.dir.check_ours()?;
+        self.replace_although_handed_over(content)
+    }
+
+    /// The same, also if the directory is another process's to write: for a file that one process leaves
+    /// to the other at a moment of their own.
+    ///
+    /// # Errors
+    /// As [`StateFile::replace`], but for [`FileError::HandedOver`].
+    pub fn replace_although_handed_over<T: Serialize>(&self, content: &T) -> Result<(), FileError> {
         let bytes = to_bytes(content)?;
         if bytes.len() as u64 > self.max_bytes {
             return Err(FileError::TooLarge(self.max_bytes));

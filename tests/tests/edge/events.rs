@@ -192,6 +192,30 @@ fn a_restart_goes_on_with_the_events() {
 }
 
 #[test]
+fn a_webhook_whose_url_changed_before_a_restart_is_told_what_is_open() {
+    let (origin, hooks) = (Origin::start(), [hook(), hook()]);
+    let folder = tempfile::tempdir().unwrap();
+    let builder =
+        |hook: &Origin| telling(&origin, hook, "format = \"json\"").state_dir(folder.path());
+    let edge = builder(&hooks[0]).start();
+    assert_ne!(edge.admin_post("/reload", "").status, 200);
+    edge.advance_until(60, || {
+        edge.metric("tero_webhook_messages_total", &["result=\"sent\""]) == 1.0
+    });
+    drop(edge);
+    let saved = std::fs::read_to_string(folder.path().join("events.json")).unwrap();
+    assert!(!saved.contains(&hooks[0].url()), "{saved}");
+    let edge = builder(&hooks[1]).start();
+    edge.advance_until(300, || messages(&hooks[1]).len() == 2);
+    let states = messages(&hooks[1]).into_iter();
+    let states: Vec<Value> = states
+        .map(|message| message["events"][0]["state"].clone())
+        .collect();
+    assert_eq!(states, ["told", "resolved"]);
+    assert_eq!(messages(&hooks[0]).len(), 1);
+}
+
+#[test]
 fn a_webhook_that_is_added_by_a_reload_is_told() {
     let (origin, hook) = (Origin::start(), hook());
     let edge = Edge::before(&origin).start();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tero_admin_api::{
     MaintenanceResponse, PurgeRequest, PurgeTarget, UpgradeResponse,
-    endpoints::{Maintenance, Purge, StartMaintenance},
+    endpoints::{Events, Maintenance, Purge, StartMaintenance},
 };
 use tero_tests::{
     Client, GUARD, Gate, HOST, Origin, Reply, Request, SetWhenDropped, eventually, folder, get,
@@ -504,6 +504,45 @@ fn plans_run_before_the_takeover_and_purges_meanwhile_undo_them() {
             true => answer.assert_forwarded("uri-miss", "page /a"),
         }
     }
+}
+
+#[test]
+fn what_is_told_while_a_successor_starts_is_not_told_by_that_again() {
+    let (origin, hook) = (pages(), Origin::start());
+    hook.otherwise(|_| Reply::ok("ok"));
+    let more = format!(
+        "\n[[warm]]\nname = \"plan\"\nsite = \"site\"\nurls = [\"/last\"]\n\
+         \n[[warm]]\nname = \"bad\"\nsite = \"site\"\nsitemap = \"/none.xml\"\n\
+         \n[[webhook]]\nname = \"chat\"\nurl = \"{}/hook\"\nformat = \"json\"\n",
+        hook.url()
+    );
+    let text = configuration(&origin, &more);
+    let text = text.replace("[policies]\n", "[policies]\nstate_dir = \"state\"\n");
+    let mut line = Line::start(folder(), &text);
+    let text = text.replace("[admin]\n", "[admin]\nready_after = [\"plan\"]\n");
+    std::fs::write(line.path("tero.toml"), text).unwrap();
+    let (last, sitemap) = (Gate::new(), Gate::new());
+    origin.on("/last", Reply::fresh(600, "last").behind(&last));
+    origin.on("/none.xml", Reply::status(404).behind(&sitemap));
+    let run = Request::new("POST", "/warm/bad").host("localhost").body("");
+    assert_eq!(Client::connect(line.admin).send(&run).status, 202);
+    sitemap.wait_for_arrivals(1);
+    let api = line.api();
+    std::thread::scope(|scope| {
+        let upgrade = scope.spawn(|| line.upgrade());
+        last.wait_for_arrivals(1);
+        // A plan fails while the successor starts.
+        sitemap.open();
+        hook.wait_for("/hook", 1);
+        last.open();
+        upgrade.join().unwrap();
+    });
+    let told = || api.call::<Events>(&[], &()).unwrap().events;
+    eventually("the successor knows it", || !told().is_empty());
+    assert_eq!((told().len(), &*told()[0].kind), (1, "warming_failed"));
+    let saved = std::fs::read_to_string(line.path("state/events.json")).unwrap();
+    assert!(saved.contains("\"told\":{\"chat\":[1]}"), "{saved}");
+    assert_eq!(hook.requests("/hook"), 1);
 }
 
 #[test]

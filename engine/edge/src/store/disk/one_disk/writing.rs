@@ -84,11 +84,10 @@ impl Disk {
         match job {
             WriteJob::Response { stored, .. } => stored.disk.give_up(),
             WriteJob::Removal { key } => self.missed.note(key),
-            WriteJob::Part { .. }
-            | WriteJob::Beginning { .. }
-            | WriteJob::End { .. }
-            | WriteJob::Ledger
-            | WriteJob::Probe => {}
+            WriteJob::Part { spool, .. } | WriteJob::Beginning { spool, .. } => {
+                spool.has_failed.store(true, Ordering::Relaxed);
+            }
+            WriteJob::End { .. } | WriteJob::Ledger | WriteJob::Probe => {}
         }
     }
 

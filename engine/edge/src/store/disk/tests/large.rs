@@ -250,6 +250,30 @@ fn content_of_which_a_part_could_not_be_written_is_not_stored() {
 }
 
 #[test]
+fn content_of_which_a_part_was_left_out_is_not_taken_for_stored() {
+    let world = World::new();
+    let (path, length) = (key("/a", None), 512 << 10);
+    let mut spool = world.tier.spool(path.as_bytes(), Some(length)).unwrap();
+    let content = bytes(length as usize);
+    let (first, second) = content.split_at(256 << 10);
+    world
+        .disk
+        .set(|faults| faults.file_writes = Some(std::io::ErrorKind::Other));
+    world.put_and_write("/b", response(b"b"));
+    assert!(world.figures().has_failed);
+    spool.push(first);
+    world.tier.settle();
+    // The disk works again before all of it has come.
+    world.disk.set(|faults| *faults = Default::default());
+    world.clock.advance(Duration::from_secs(20));
+    world.tier.keep();
+    world.tier.settle();
+    assert!(!world.figures().has_failed);
+    spool.push(second);
+    assert!(!spool.finish(&path, head_with(&["tag"]), 0));
+}
+
+#[test]
 fn a_damaged_first_piece_is_a_miss_and_a_later_one_an_error() {
     let content = bytes(1_000_000);
     for (at, is_first) in [(10, true), (500_000, false)] {

@@ -161,9 +161,10 @@ impl Chain {
                 if self.classes.is_check_due() {
                     let (asked, is_lasting) = self.asked(request, now, off);
                     if is_lasting && asked != *known {
+                        let is_settled = self.inputs.has_settled_tables();
                         let mut later = Vec::with_capacity(class.len());
                         self.write_class(request, now, off, &mut later);
-                        self.differs(request.path, later == class);
+                        self.differs(request.path, is_settled && later == class);
                         return Arc::new(asked);
                     }
                 }
@@ -300,10 +301,11 @@ impl Chain {
             let (asked, is_lasting) = self.asked_about_response(request, response, now, off);
             match known {
                 Some(known) if is_lasting && known != asked => {
+                    let is_settled = inputs.has_settled_tables();
                     let mut later = Vec::with_capacity(key.len());
                     self.begin_key(off, &mut later);
                     inputs.encode_class(request, response, now, &mut later);
-                    self.differs(request.path, later == *key);
+                    self.differs(request.path, is_settled && later == *key);
                 }
                 _ if is_lasting => path_classes::remember(key, &asked),
                 _ => {}

@@ -134,6 +134,16 @@ impl DecisionInputs {
         true
     }
 
+    /// Whether each table has the version that keys tell. While a table is being replaced, calls may see the
+    /// new one already.
+    #[cold]
+    pub(crate) fn has_settled_tables(&self) -> bool {
+        let version = |slot: &TableSlot| slot.table().map_or(0, |table| table.version());
+        self.tables
+            .iter()
+            .all(|slot| slot.version() == version(slot))
+    }
+
     /// Whether decisions may be remembered by the class of the path.
     pub(crate) fn has_classes(&self) -> bool {
         self.patterns.is_some()
@@ -240,6 +250,11 @@ impl ResponseInputs {
         headers.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         headers.dedup();
         Some(ResponseInputs { request, headers })
+    }
+
+    /// Whether each table has the version that keys tell.
+    pub(crate) fn has_settled_tables(&self) -> bool {
+        self.request.has_settled_tables()
     }
 
     /// Appends the inputs at this second, with the class of the path; `false` if it has none.

@@ -333,7 +333,7 @@ export function warming(plans, runs, site, actions) {
 function sharedRun(run) {
   const counts = (part) => [part.fetched, part.fresh, part.not_stored, part.failed].map(count);
   const row = (name, part) => [name, ...counts(part), size(part.bytes)];
-  const caption = `Run ${run.id} of ${run.plan}: ${count(run.fleet.planned)} pages, planned by ${run.fleet.planned_by}.`;
+  const caption = `Run ${run.id} of ${run.plan}: ${count(run.fleet.planned)} pages, planned by ${run.fleet.planned_by || "no node"}.`;
   return table(caption, ["node", "fetched #", "fresh #", "not stored #", "failed #", "bytes #"], [...run.fleet.nodes.map((one) => row(one.node, one)), row("all", run.fleet)]);
 }
 

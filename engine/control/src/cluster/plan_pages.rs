@@ -1,11 +1,12 @@
 //! The pages of a run that nodes share: batches in a queue, and a document in which each node notes what it
 //! has done, and which all show as the report of the run.
 //!
-//! A batch leaves the queue after it stands in the document. So what a node had that dies comes again to
-//! another one, and what comes twice counts once. A node begins once the document is there: the node that
-//! planned writes it when all batches are in the queue, and who dies before that leaves batches of an
-//! attempt that no document names. The document says when the run ends, and whether an operator has ended it
-//! before: batches that are in the queue still then are taken out by nodes of a later run.
+//! Each run has a queue of its own, so that none holds up another. A batch leaves it after it stands in the
+//! document. So what a node had that dies comes again to another one, and what comes twice counts once. A
+//! node begins once the document is there: the node that planned writes it when all batches are in the
+//! queue, and who dies before that leaves batches of an attempt that no document names. The document says
+//! when the run ends, and whether an operator has ended it before: nodes take out what is in the queue
+//! still then.
 
 mod queued;
 
@@ -18,23 +19,23 @@ use super::drawn::drawn;
 use super::pause::{FIRST_REST, LONGEST_REST, shortened};
 use super::work::{TakenWork, WORK_BYTES, WorkAnswer, WorkTicket};
 use crate::warm::shared::{
-    BatchResult, FleetRun, PageSharing, SharedBatch, SharedPlan, SharedRunName, TakenPages,
+    BatchResult, FleetRun, MOST_AT_ONCE, PageSharing, SharedBatch, SharedPlan, SharedRunName,
+    TakenPages,
 };
-use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
 /// How long a node waits for pages before it looks at the run again.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The most that a run puts into the queue, in bytes: half of it, so that other plans have room.
 const MOST_SHARED: usize = WORK_BYTES / 2;
-/// How often a node that has planned tries to take something of it: longer than what died with a node of
-/// an earlier run is out.
+/// How often a node that has planned tries to take something of it: longer than a node that died while it
+/// planned the same run keeps its place.
 const TRIES_TO_TAKE: u32 = 9;
 /// How often a change of the document is tried again, after another node was first.
 const MOST_TRIES: u32 = 100;
 /// How often a node looks for a document that it may have written: about five seconds in all.
 const MOST_LOOKS: u32 = 6;
-/// Batches of other runs that a node takes out of the queue before it looks at its own run again.
+/// Batches that nobody has a use for, which a node takes out of the queue before it looks at the run again.
 const MOST_LEFTOVERS: usize = 100;
 
 /// The pages that this node shares with others.
@@ -78,8 +79,10 @@ impl PlanPages {
         else {
             return Ok(None);
         };
-        let run = serde_json::from_slice(&content)
+        let mut run: FleetRun = serde_json::from_slice(&content)
             .map_err(|error| BusError::Content(format!("the report of a run: {error}")))?;
+        // Whoever may write to the bucket may have written it.
+        run.at_once = run.at_once.clamp(1, MOST_AT_ONCE);
         Ok(Some((revision, run)))
     }
 
@@ -97,7 +100,7 @@ impl PlanPages {
 
     fn try_share(&self, name: &SharedRunName, plan: &SharedPlan) -> Result<(), BusError> {
         let attempt = drawn();
-        let work = self.queued(name, &attempt, plan)?;
+        let work = self.queued(&attempt, plan)?;
         let pages = plan.batches.iter().map(|tasks| tasks.len() as u64);
         let run = FleetRun {
             attempt,
@@ -117,17 +120,11 @@ impl PlanPages {
     }
 
     /// The batches of a plan as they travel.
-    fn queued(
-        &self,
-        name: &SharedRunName,
-        attempt: &str,
-        plan: &SharedPlan,
-    ) -> Result<Vec<Vec<u8>>, BusError> {
+    fn queued(&self, attempt: &str, plan: &SharedPlan) -> Result<Vec<Vec<u8>>, BusError> {
         let mut work = Vec::new();
         let mut bytes = 0;
         for tasks in plan.batches.iter().flat_map(|tasks| small(tasks)) {
             let batch = QueuedBatch {
-                due: name.due.unix_secs(),
                 attempt: attempt.to_owned(),
                 number: u32::try_from(work.len()).unwrap_or(u32::MAX),
                 pages: tasks.iter().map(QueuedPage::of).collect(),
@@ -158,36 +155,40 @@ impl PlanPages {
             return Ok(());
         }
         let rest = work.split_off(1);
-        self.bus.put_work(&name.plan, work)?;
+        let queue = document_of(name);
+        self.bus.put_work(&queue, work)?;
         self.try_queue(name, run)?;
-        self.bus.put_work(&name.plan, rest)
+        self.bus.put_work(&queue, rest)
     }
 
     /// Takes a batch and passes it on, so that no document names pages that can't be taken: this node may
     /// lack a right.
     fn try_queue(&self, name: &SharedRunName, run: &FleetRun) -> Result<(), BusError> {
         for _ in 0..TRIES_TO_TAKE {
-            if let Some(taken) = self.bus.take_work(&name.plan, run.at_once, PATIENCE)? {
-                return self.pass_on(name, &taken).map(|_| ());
+            let queue = document_of(name);
+            if let Some(taken) = self.bus.take_work(&queue, run.at_once, PATIENCE)? {
+                return self.pass_on(name, &taken);
             }
         }
         Err(BusError::Unreachable(format!(
-            "nothing came out of the queue within {:?}: nodes hold all that an earlier run may have under way",
+            "nothing came out of the queue within {:?}: see that all nodes run this version",
             PATIENCE * TRIES_TO_TAKE
         )))
     }
 
     /// Takes out of the queue what was put there for a run that no document names. What can't be taken
-    /// now, a later run of the plan takes out.
+    /// now goes by itself, with its age.
     fn withdraw(&self, name: &SharedRunName, run: &FleetRun) {
         for _ in 0..run.batches {
-            let taken = self.bus.take_work(&name.plan, run.at_once, PATIENCE);
+            let taken = self
+                .bus
+                .take_work(&document_of(name), run.at_once, PATIENCE);
             let Ok(Some(taken)) = taken else { return };
             let answered = match QueuedBatch::read(&taken.content) {
                 Some(batch) if batch.attempt == run.attempt => {
                     self.bus.answer_work(&taken.ticket, WorkAnswer::Done)
                 }
-                _ => self.pass_on(name, &taken).map(|_| ()),
+                _ => self.pass_on(name, &taken),
             };
             if answered.is_err() {
                 return;
@@ -226,34 +227,36 @@ impl PlanPages {
         DocumentState::Unknown
     }
 
-    /// Passes on what is not for the run of this name: to those that have it in their run, or out of the
-    /// queue. Returns which it was.
-    fn pass_on(&self, name: &SharedRunName, taken: &TakenWork) -> Result<WorkAnswer, BusError> {
+    /// Passes on what was taken: to those that have it in their run, or out of the queue, where no node has a
+    /// use for it.
+    fn pass_on(&self, name: &SharedRunName, taken: &TakenWork) -> Result<(), BusError> {
         let answer = match QueuedBatch::read(&taken.content) {
-            // Nodes of another version may know what it is.
-            None => WorkAnswer::GivenBack,
-            Some(batch) => {
-                let of = SharedRunName {
-                    plan: name.plan.clone(),
-                    due: Timestamp::from_unix_secs(batch.due),
-                };
-                match self.try_look(&of)? {
-                    Some(run) if self.is_open(&batch, &run) => WorkAnswer::GivenBack,
-                    // Its run is over, it was done by a node that died before it could say so, or it is
-                    // of another attempt.
-                    Some(_) => WorkAnswer::Done,
-                    // A node that died while it shared has left it.
-                    None if of.due < name.due => WorkAnswer::Done,
-                    // It is being shared.
-                    None => WorkAnswer::GivenBack,
-                }
-            }
+            None => WorkAnswer::Done,
+            Some(batch) => match self.try_look(name)? {
+                Some(run) if self.is_open(&batch, &run) => WorkAnswer::GivenBack,
+                // The run is over, it was done by a node that died before it could say so, or it is of
+                // another attempt.
+                Some(_) => WorkAnswer::Done,
+                // It is being shared.
+                None => WorkAnswer::GivenBack,
+            },
         };
-        self.bus.answer_work(&taken.ticket, answer)?;
-        Ok(answer)
+        self.bus.answer_work(&taken.ticket, answer)
     }
 
-    /// Whether a batch of this due time is part of a run that goes on, and not done yet.
+    /// Takes out of the queue what a run has left that has ended before its pages did.
+    fn clear(&self, name: &SharedRunName, run: &FleetRun) -> Result<(), BusError> {
+        for _ in 0..MOST_LEFTOVERS {
+            let queue = document_of(name);
+            let Some(taken) = self.bus.take_work(&queue, run.at_once, PATIENCE)? else {
+                break;
+            };
+            self.bus.answer_work(&taken.ticket, WorkAnswer::Done)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a batch is part of a run that goes on, and not done yet.
     fn is_open(&self, batch: &QueuedBatch, run: &FleetRun) -> bool {
         batch.is_open_in(run) && !run.is_over(self.clock.wall())
     }
@@ -262,16 +265,19 @@ impl PlanPages {
         let run = self.try_look(name)?;
         let run = run.ok_or_else(|| BusError::Missing("the report of the run".to_owned()))?;
         if run.is_over(self.clock.wall()) {
+            if run.cancelled_by.is_some() || !run.is_done() {
+                // What stays there goes by itself, with its age.
+                let _ = self.clear(name, &run);
+            }
             return Ok((run, TakenPages::Over));
         }
         for _ in 0..MOST_LEFTOVERS {
-            let taken = self.bus.take_work(&name.plan, run.at_once, PATIENCE)?;
+            let taken = self
+                .bus
+                .take_work(&document_of(name), run.at_once, PATIENCE)?;
             let Some(taken) = taken else { break };
             let batch = QueuedBatch::read(&taken.content);
-            let is_ours = |batch: &QueuedBatch| {
-                batch.due == name.due.unix_secs() && self.is_open(batch, &run)
-            };
-            if let Some(batch) = batch.filter(is_ours) {
+            if let Some(batch) = batch.filter(|batch| self.is_open(batch, &run)) {
                 let batch = SharedBatch {
                     number: batch.number,
                     tasks: batch.pages.iter().filter_map(QueuedPage::task).collect(),
@@ -280,9 +286,7 @@ impl PlanPages {
                 };
                 return Ok((run, TakenPages::Batch(batch)));
             }
-            if self.pass_on(name, &taken)? != WorkAnswer::Done {
-                break;
-            }
+            self.pass_on(name, &taken)?;
         }
         Ok((run, TakenPages::Nothing))
     }
@@ -294,11 +298,8 @@ impl PlanPages {
             let before = entry.map(|(_, run)| run);
             let run = FleetRun {
                 cancelled_by: Some(self.node.clone()),
-                // One that is not shared yet has no pages.
-                ..before.unwrap_or_else(|| FleetRun {
-                    planned_by: self.node.clone(),
-                    ..FleetRun::default()
-                })
+                // One that is not shared yet has no pages, and nobody has planned it.
+                ..before.unwrap_or_default()
             };
             match self.write(name, &run, revision) {
                 Err(BusError::Conflict) => std::thread::park_timeout(shortened(self.rest)),
@@ -371,6 +372,7 @@ impl PageSharing for PlanPages {
     }
 }
 
+/// The name of the document of a run, and of its queue.
 fn document_of(run: &SharedRunName) -> String {
     format!("{}.{}", run.plan, run.due.unix_secs())
 }

@@ -68,7 +68,7 @@ impl TwinBus {
         lock(&self.faults)
     }
 
-    /// Work that is in the queue of any plan, or under way.
+    /// Work that is in the queue of any run, or under way.
     pub(super) fn queued(&self) -> usize {
         let work = lock(&self.work);
         work.waiting.len() + work.under_way.len()
@@ -164,7 +164,7 @@ impl FleetBus for TwinBus {
 }
 
 impl WorkQueue for TwinBus {
-    fn put_work(&self, plan: &str, contents: Vec<Vec<u8>>) -> Result<(), BusError> {
+    fn put_work(&self, run: &str, contents: Vec<Vec<u8>>) -> Result<(), BusError> {
         self.reach()?;
         let mut work = lock(&self.work);
         for content in contents {
@@ -175,14 +175,14 @@ impl WorkQueue for TwinBus {
             work.put += 1;
             let ticket = WorkTicket(work.put.to_string());
             let taken = TakenWork { ticket, content };
-            work.waiting.push_back((plan.to_owned(), taken));
+            work.waiting.push_back((run.to_owned(), taken));
         }
         Ok(())
     }
 
     fn take_work(
         &self,
-        plan: &str,
+        run: &str,
         at_once: usize,
         _: Duration,
     ) -> Result<Option<TakenWork>, BusError> {
@@ -192,11 +192,11 @@ impl WorkQueue for TwinBus {
             return Ok(None);
         }
         let mut work = lock(&self.work);
-        let of_plan = |(of, _): &&(String, TakenWork)| of == plan;
-        if work.under_way.iter().filter(of_plan).count() >= at_once {
+        let of_run = |(of, _): &&(String, TakenWork)| of == run;
+        if work.under_way.iter().filter(of_run).count() >= at_once {
             return Ok(None);
         }
-        let place = work.waiting.iter().position(|(of, _)| of == plan);
+        let place = work.waiting.iter().position(|(of, _)| of == run);
         let Some(taken) = place.and_then(|place| work.waiting.remove(place)) else {
             return Ok(None);
         };

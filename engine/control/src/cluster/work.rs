@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use super::bus_answer::{BusError, SharedEntry};
 
-/// The largest queue of work, of all plans together, in bytes.
+/// The largest queues of work, of all runs together, in bytes.
 pub const WORK_BYTES: usize = 256 << 20;
 
 /// Work that no node takes is kept for a day, and documents of runs for a day after their last change.
 /// Each call waits for its answer for a bounded time.
 pub trait WorkQueue: fmt::Debug + Send + Sync {
-    /// Puts work into the queue of a plan, in this order.
+    /// Puts work into the queue of a run, in this order.
     ///
     /// # Errors
     /// [`BusError`]; some of the work may be in the queue then.
-    fn put_work(&self, plan: &str, work: Vec<Vec<u8>>) -> Result<(), BusError>;
+    fn put_work(&self, run: &str, work: Vec<Vec<u8>>) -> Result<(), BusError>;
 
-    /// Takes work from the queue of a plan; `None` if nothing comes within `patience`. All nodes together
+    /// Takes work from the queue of a run; `None` if nothing comes within `patience`. All nodes together
     /// have at most `at_once` under way. Work comes again, to any node, if it is neither kept nor done
     /// for 15 seconds.
     ///
@@ -25,7 +25,7 @@ pub trait WorkQueue: fmt::Debug + Send + Sync {
     /// [`BusError`]
     fn take_work(
         &self,
-        plan: &str,
+        run: &str,
         at_once: usize,
         patience: Duration,
     ) -> Result<Option<TakenWork>, BusError>;

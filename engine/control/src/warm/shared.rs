@@ -10,7 +10,7 @@ use tero_semantics::timestamp::Timestamp;
 pub use super::report::{BatchResult, FleetRun, PageCounts};
 
 /// Batches that are under way at once, over all nodes, at most.
-const MOST_AT_ONCE: usize = 16;
+pub const MOST_AT_ONCE: usize = 16;
 /// Batches that each of them gets, as a rule, so that all end at about the same time.
 const BATCHES_EACH: usize = 8;
 /// Pages of a batch, unless there would be more than [`MOST_BATCHES`].

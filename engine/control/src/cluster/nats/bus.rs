@@ -40,7 +40,7 @@ pub struct NatsBus {
     settings: config::Cluster,
     /// Of the runtime that the calls run on. The caller is on none.
     runtime: Handle,
-    /// The consumers of shared plans, by plan.
+    /// The consumers of shared runs, by run.
     consumers: Mutex<HashMap<String, PlanConsumer>>,
 }
 
@@ -81,9 +81,9 @@ impl NatsBus {
         self.settings.named(name)
     }
 
-    /// The subject of the shared pages of a plan.
-    pub(super) fn subject_of(&self, plan: &str) -> String {
-        self.settings.subject(&format!("warm.{plan}"))
+    /// The subject of the pages of a shared run.
+    pub(super) fn subject_of(&self, run: &str) -> String {
+        self.settings.subject(&format!("warm.{run}"))
     }
 
     /// Has `listener` hear what is told and asked, as long as it is polled.

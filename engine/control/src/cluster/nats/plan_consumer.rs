@@ -1,4 +1,4 @@
-//! The consumer of a plan, from which all nodes pull its pages.
+//! The consumer of a shared run, from which all nodes pull its pages.
 //!
 //! In a cluster of servers, a consumer is agreed on by all of them, also where it is there already. So a node
 //! doesn't make it for each pull.
@@ -35,12 +35,12 @@ impl PlanConsumer {
     pub(super) async fn make(
         live: &LiveConnection,
         stream: &str,
-        plan: &str,
+        name: &str,
         subject: String,
         at_once: usize,
     ) -> Result<PlanConsumer, BusError> {
         let config = pull::Config {
-            durable_name: Some(plan.to_owned()),
+            durable_name: Some(name.to_owned()),
             description: Some("the pages of a plan, shared by the nodes of tero".to_owned()),
             filter_subject: subject,
             ack_policy: AckPolicy::Explicit,

@@ -105,7 +105,7 @@ pub fn streams(settings: &config::Cluster) -> Vec<StreamConfig> {
     };
     let warm = StreamConfig {
         name: settings.named(WARM),
-        subjects: vec![settings.subject("warm.*")],
+        subjects: vec![settings.subject("warm.>")],
         description: Some("Pages of plans that nodes share".to_owned()),
         retention: RetentionPolicy::WorkQueue,
         discard: DiscardPolicy::New,

@@ -1,8 +1,8 @@
 //! The queue of shared runs as a stream with the retention of a work queue, and their documents as a
 //! bucket.
 //!
-//! Each plan has a subject of its own, and a consumer that all nodes pull from. A consumer that has no
-//! reader for an hour goes by itself; the work that it had stays in the stream.
+//! Each run has a subject of its own, and a consumer that all nodes pull from. A consumer that has no
+//! reader for an hour goes by itself; the work that it had stays in the stream for a day.
 
 use std::time::Duration;
 
@@ -19,15 +19,17 @@ use crate::cluster::work::{TakenWork, WorkAnswer, WorkQueue, WorkTicket};
 
 /// Work that a node gives back comes again after this time.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Consumers that are kept between pulls.
+const MOST_CONSUMERS: usize = 64;
 /// Entries that are put before the first of them is acknowledged.
 const PUT_AT_ONCE: usize = 64;
 
 impl WorkQueue for NatsBus {
-    fn put_work(&self, plan: &str, work: Vec<Vec<u8>>) -> Result<(), BusError> {
+    fn put_work(&self, run: &str, work: Vec<Vec<u8>>) -> Result<(), BusError> {
         let live = self.live()?;
         // A node that has planned gives the consumer the limits of its run.
-        self.consumers().remove(plan);
-        let (subject, stream) = (self.subject_of(plan), self.named(WARM));
+        self.consumers().remove(run);
+        let (subject, stream) = (self.subject_of(run), self.named(WARM));
         self.apart(async move {
             let asked = Asked {
                 what: "putting pages into",
@@ -43,14 +45,16 @@ impl WorkQueue for NatsBus {
 
     fn take_work(
         &self,
-        plan: &str,
+        run: &str,
         at_once: usize,
         patience: Duration,
     ) -> Result<Option<TakenWork>, BusError> {
         let live = self.live()?;
-        let known = self.consumers().remove(plan);
+        let known = self.consumers().remove(run);
         let known = known.filter(|known| known.is_of(&live, at_once));
-        let (name, stream, subject) = (plan.to_owned(), self.named(WARM), self.subject_of(plan));
+        // Names of consumers have no dots.
+        let name = run.replace('.', "_");
+        let (stream, subject) = (self.named(WARM), self.subject_of(run));
         let (taken, consumer) = self.apart(async move {
             let consumer = match known {
                 Some(known) => known,
@@ -60,7 +64,12 @@ impl WorkQueue for NatsBus {
         })?;
         // One that gives nothing may be gone: it is made again before the next pull.
         if taken.is_some() {
-            self.consumers().insert(plan.to_owned(), consumer);
+            let mut consumers = self.consumers();
+            if consumers.len() >= MOST_CONSUMERS {
+                // Most are of runs that are over.
+                consumers.clear();
+            }
+            consumers.insert(run.to_owned(), consumer);
         }
         Ok(taken)
     }

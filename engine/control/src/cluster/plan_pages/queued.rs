@@ -15,7 +15,6 @@ pub(super) const MOST_BYTES: usize = 256 << 10;
 /// A batch as it travels.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct QueuedBatch {
-    pub(super) due: i64,
     pub(super) attempt: String,
     pub(super) number: u32,
     pub(super) pages: Vec<QueuedPage>,
@@ -36,14 +35,14 @@ pub(super) struct QueuedPage {
 }
 
 impl QueuedBatch {
-    /// The batch in a message; `None` for one of another version of tero.
+    /// The batch in a message; `None` if it is none, or one of another version of tero.
     pub(super) fn read(content: &[u8]) -> Option<QueuedBatch> {
         serde_json::from_slice(content).ok()
     }
 
     /// Whether it is part of a run, and not done yet.
     pub(super) fn is_open_in(&self, run: &FleetRun) -> bool {
-        self.attempt == run.attempt && !run.done.contains(&self.number)
+        self.attempt == run.attempt && self.number < run.batches && !run.done.contains(&self.number)
     }
 }
 

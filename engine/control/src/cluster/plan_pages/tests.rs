@@ -1,4 +1,5 @@
 use super::super::twin_bus::TwinBus;
+use super::super::work::WorkQueue as _;
 use super::queued::MOST_BYTES;
 use super::*;
 use crate::warm::path::Page;
@@ -6,6 +7,7 @@ use crate::warm::report::RunReport;
 use crate::warm::task::WarmTask;
 use tero_policy_host::device::Device;
 use tero_semantics::authority::Scheme;
+use tero_semantics::timestamp::Timestamp;
 
 const DUE: Timestamp = Timestamp::from_unix_secs(1_000);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -250,14 +252,68 @@ fn a_node_takes_a_bounded_number_of_leftovers_out_at_once() {
     let bus = Arc::new(TwinBus::default());
     let one = node("one", &bus);
     share(&one, DUE, MOST_LEFTOVERS + 2, 16);
-    let later = DUE.saturating_add(MINUTE);
-    let late = node_at(later, "late", &bus);
-    // Its trial takes one out.
-    share(&late, later, 1, 1);
+    let late = node_at(DUE.saturating_add(MINUTE), "late", &bus);
     let left = bus.queued();
-    assert_eq!(asked(&late, later), TakenPages::Nothing);
+    assert_eq!(asked(&late, DUE), TakenPages::Over);
     assert_eq!(bus.queued(), left - MOST_LEFTOVERS);
-    assert!(finish_all(&late, later).is_done());
+}
+
+#[test]
+fn a_run_that_goes_on_holds_up_no_later_one() {
+    let bus = Arc::new(TwinBus::default());
+    let (one, two) = (node("one", &bus), node("two", &bus));
+    // All that may be under way at once is in the hands of one node.
+    share(&one, DUE, 8, 1);
+    let held = taken(&one);
+    let next = DUE.saturating_add(Duration::from_secs(1));
+    share(&two, next, 3, 1);
+    assert!(finish_all(&two, next).is_done());
+    assert_eq!(finish(&one, &held).done.len(), 1);
+}
+
+#[test]
+fn what_is_no_batch_of_the_run_leaves_the_queue() {
+    let bus = Arc::new(TwinBus::default());
+    let one = node("one", &bus);
+    let stray = |number: u32, attempt: &str| {
+        let pages = tasks(1).iter().map(QueuedPage::of).collect();
+        let attempt = attempt.to_owned();
+        let batch = QueuedBatch {
+            attempt,
+            number,
+            pages,
+        };
+        serde_json::to_vec(&batch).unwrap()
+    };
+    share(&one, DUE, 2, 1);
+    let run = one.look(&name(DUE)).unwrap().unwrap();
+    let strays = vec![
+        b"{".to_vec(),
+        b"not JSON".to_vec(),
+        stray(0, "another"),
+        stray(run.batches, &run.attempt),
+    ];
+    bus.put_work(&document_of(&name(DUE)), strays).unwrap();
+    let run = finish_all(&one, DUE);
+    assert_eq!(run.nodes["one"].fetched, 2);
+    assert_eq!(asked(&one, DUE), TakenPages::Over);
+    assert!(bus.queued() <= 4, "what comes after the last page stays");
+}
+
+#[test]
+fn a_document_is_read_within_the_bounds_of_a_plan() {
+    let bus = Arc::new(TwinBus::default());
+    let one = node("one", &bus);
+    for (written, read) in [(0, 1), (7, 7), (usize::MAX, MOST_AT_ONCE)] {
+        let name = name(DUE.saturating_add(Duration::from_secs(read as u64)));
+        let run = FleetRun {
+            at_once: written,
+            ..FleetRun::default()
+        };
+        one.write(&name, &run, None).unwrap();
+        let known = one.look(&name).unwrap().unwrap();
+        assert_eq!(known.at_once, read);
+    }
 }
 
 #[test]
@@ -277,7 +333,7 @@ fn pages_that_would_fill_half_of_the_queue_are_not_shared() {
     let plan = plan_of(DUE, 100, 4);
     let bytes = |node: &PlanPages| -> usize {
         let attempt = drawn();
-        let work = node.queued(&name(DUE), &attempt, &plan).unwrap();
+        let work = node.queued(&attempt, &plan).unwrap();
         work.iter().map(Vec::len).sum()
     };
     let one = node("one", &bus);
@@ -410,4 +466,5 @@ fn a_run_that_is_cancelled_before_it_is_shared_is_not_shared() {
         (run.cancelled_by.as_deref(), run.planned, pages),
         (Some("one"), 0, TakenPages::Over)
     );
+    assert_eq!((run.planned_by.as_str(), bus.queued()), ("", 0));
 }

@@ -64,6 +64,8 @@ struct Places {
     /// When it has rested from a failure.
     rested: Timestamp,
     failures: u32,
+    /// Batches in a row that were fetched, and that the fleet doesn't know of.
+    unheard: u32,
     is_over: bool,
 }
 
@@ -75,6 +77,7 @@ impl Places {
             one_more: Timestamp::default(),
             rested: Timestamp::default(),
             failures: 0,
+            unheard: 0,
             is_over: false,
         }
     }
@@ -103,6 +106,20 @@ impl Places {
         self.own = hands.max(1);
         self.one_more = now.saturating_add(OTHERS_FIRST);
         self.failures = 0;
+    }
+
+    /// The fleet knows that a batch is done.
+    fn heard(&mut self) {
+        self.unheard = 0;
+    }
+
+    /// The fleet can't be told that a batch is done, which comes again. Returns whether this node goes on
+    /// alone with the next one.
+    fn unheard(&mut self) -> bool {
+        self.unheard += 1;
+        let goes_on_alone = !self.is_over && self.unheard >= MOST_FAILURES;
+        self.is_over |= goes_on_alone;
+        goes_on_alone
     }
 
     /// The fleet can't be asked. Returns whether this node goes on alone.
@@ -159,9 +176,17 @@ impl SharedPart {
                     // The panic of a task is in the log. Its batch comes again.
                     let Ok(batch) = batch else { continue };
                     fetched.extend(batch.tasks.into_iter().map(|task| (task.page, task.device)));
-                    // What the fleet doesn't know of comes again, to this node or another one.
-                    if let Ok(run) = batch.told {
-                        self.show(run);
+                    match batch.told {
+                        Ok(run) => {
+                            places.heard();
+                            self.show(run);
+                        }
+                        // It comes again, to this node or another one.
+                        Err(error) => {
+                            if places.unheard() {
+                                self.go_on_alone(&error);
+                            }
+                        }
                     }
                 }
                 () = clock.sleep_until(next.unwrap_or_default()), if next.is_some() => {}
@@ -190,8 +215,7 @@ impl SharedPart {
             Ok(taken) => taken,
             Err(error) => {
                 if places.failed(now) {
-                    let note = format!("the nodes of the fleet don't share the rest: {error}");
-                    self.change(|report| report.note(&note));
+                    self.go_on_alone(&error);
                 }
                 return None;
             }
@@ -212,6 +236,12 @@ impl SharedPart {
                 None
             }
         }
+    }
+
+    /// Notes why this node fetches the rest alone.
+    fn go_on_alone(&self, error: &str) {
+        let note = format!("the nodes of the fleet don't share the rest: {error}");
+        self.change(|report| report.note(&note));
     }
 
     /// Asks for pages, on a thread that may wait.
@@ -318,6 +348,22 @@ mod tests {
         places.took_nothing(1, NOW);
         assert_eq!(places.next_take(1), one_more);
         assert_eq!(places.next_take(0), at_once);
+    }
+
+    #[test]
+    fn a_node_whose_batches_the_fleet_does_not_hear_of_goes_on_alone() {
+        let mut places = Places::new();
+        assert!(!(1..MOST_FAILURES).any(|_| places.unheard()));
+        // What it takes meanwhile changes nothing.
+        places.took(1, 4, NOW);
+        assert!(places.unheard());
+        assert_eq!(places.next_take(0), None);
+        assert!(!places.unheard(), "that is said once");
+        let mut places = Places::new();
+        for _ in 0..3 * MOST_FAILURES {
+            assert!(!places.unheard());
+            places.heard();
+        }
     }
 
     #[test]

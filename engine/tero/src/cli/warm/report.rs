@@ -163,6 +163,12 @@ pub(super) fn summary(report: &WarmRunReport) -> String {
 /// What all nodes have done together, and each of them; `None` for a run that is one node's alone.
 fn of_fleet(run: &WarmRunReport) -> Option<String> {
     let fleet = run.fleet.as_ref()?;
+    if fleet.planned_by.is_empty() {
+        return Some(format!(
+            "run {} with the fleet was cancelled before it was planned\n",
+            run.id
+        ));
+    }
     let mut text = format!(
         "run {} with the fleet: {} planned by {}, {} fetched ({}), {} fresh, {} not stored, {} failed\n",
         run.id,

@@ -34,6 +34,27 @@ pub trait FileSystem: Debug + Send + Sync {
     /// The system's error.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Has the names of a folder on the disk when it returns.
+    ///
+    /// # Errors
+    /// The system's error.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Removes a file if there is one. A power failure doesn't bring it back once this has returned.
+    ///
+    /// # Errors
+    /// The system's error: it may be there then.
+    fn remove_for_good(&self, path: &Path) -> io::Result<()> {
+        let unless_missing = |done: io::Result<()>| match done {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        };
+        unless_missing(self.remove(path))?;
+        // It may have been removed before, in vain so far.
+        let folder = path.parent();
+        folder.map_or(Ok(()), |folder| unless_missing(self.sync_folder(folder)))
+    }
+
     /// Gives a file another name in its folder, in place of the file that has it. The name is on the
     /// disk when this returns.
     ///
@@ -116,7 +137,11 @@ impl FileSystem for SystemFiles {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)?;
         to.parent()
-            .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+            .map_or(Ok(()), |folder| self.sync_folder(folder))
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::files::{FileSystem, OpenFile};
 
@@ -38,8 +39,14 @@ struct ShimContent {
     now: Vec<u8>,
     /// What a power failure leaves for certain.
     synced: Vec<u8>,
-    unsynced: Vec<(usize, Vec<u8>)>,
+    unsynced: Vec<ShimChange>,
     was_synced: bool,
+}
+
+#[derive(Clone, Debug)]
+enum ShimChange {
+    Write(usize, Vec<u8>),
+    Length(usize),
 }
 
 /// What goes wrong.
@@ -55,8 +62,11 @@ pub(crate) struct ShimFaults {
     pub(crate) creations: Option<io::ErrorKind>,
     /// Nor removed.
     pub(crate) removals: Option<io::ErrorKind>,
-    /// Nothing can be synced.
+    /// No file can be synced. What should have been is lost with the power, and the next sync doesn't
+    /// tell: the system reports such an error once.
     pub(crate) syncs: Option<io::ErrorKind>,
+    /// No folder can be, once its names have changed.
+    pub(crate) folder_syncs: Option<io::ErrorKind>,
     /// Reads at once bring nothing.
     pub(crate) is_cold: bool,
     /// Reads that wait hang.
@@ -66,7 +76,7 @@ pub(crate) struct ShimFaults {
     /// Removals do.
     pub(crate) removals_hang: bool,
     /// How many of them do.
-    pub(crate) hanging: usize,
+    hanging: usize,
     /// Bytes that were read at once: what goes right.
     pub(crate) read_at_once: u64,
     /// How many bytes all files may have together.
@@ -117,6 +127,15 @@ impl ShimDisk {
         self.lock().size()
     }
 
+    /// Waits until something hangs.
+    pub(crate) fn wait_until_hanging(&self) {
+        let (changed, long) = (&self.shared.changed, Duration::from_secs(60));
+        let waited =
+            changed.wait_timeout_while(self.lock(), long, |state| state.faults.hanging == 0);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(state.faults.hanging > 0, "nothing hangs");
+    }
+
     /// Another disk with the same files.
     pub(crate) fn copy(&self) -> ShimDisk {
         let copy = ShimDisk::default();
@@ -156,11 +175,12 @@ impl ShimDisk {
 
     /// Waits as long as something hangs.
     fn while_hanging(&self, hangs: impl Fn(&ShimFaults) -> bool) -> MutexGuard<'_, ShimState> {
-        let mut state = self.lock();
-        while hangs(&state.faults) {
+        let (mut state, changed) = (self.lock(), &self.shared.changed);
+        if hangs(&state.faults) {
             state.faults.hanging += 1;
-            let changed = &self.shared.changed;
-            state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            changed.notify_all();
+            let waited = changed.wait_while(state, |state| hangs(&state.faults));
+            state = waited.unwrap_or_else(PoisonError::into_inner);
             state.faults.hanging = state.faults.hanging.saturating_sub(1);
         }
         state
@@ -186,18 +206,50 @@ impl ShimState {
         self.faults.writes.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
+    fn sync_names(&mut self, folder: Option<&Path>) -> io::Result<()> {
+        self.may_change()?;
+        if let Some(kind) = self.faults.folder_syncs {
+            return Err(kind.into());
+        }
+        self.removed.retain(|(path, _)| path.parent() != folder);
+        Ok(())
+    }
+
     fn may_read(&self) -> io::Result<()> {
         self.faults.reads.map_or(Ok(()), |kind| Err(kind.into()))
     }
 }
 
+impl ShimChange {
+    fn carry_out(&self, bytes: &mut Vec<u8>) {
+        match self {
+            ShimChange::Write(offset, written) => write(bytes, *offset, written),
+            ShimChange::Length(length) => bytes.resize(*length, 0),
+        }
+    }
+}
+
 impl ShimContent {
+    fn change(&mut self, change: ShimChange) {
+        change.carry_out(&mut self.now);
+        self.unsynced.push(change);
+    }
+
     fn after_power_failure(&self, random: &mut dyn FnMut(usize) -> usize) -> Vec<u8> {
         let mut after = self.synced.clone();
-        for (offset, bytes) in &self.unsynced {
+        for change in &self.unsynced {
+            let (offset, bytes) = match change {
+                ShimChange::Write(offset, bytes) => (*offset, bytes),
+                ShimChange::Length(length) => {
+                    if random(2) == 0 {
+                        after.resize(*length, 0);
+                    }
+                    continue;
+                }
+            };
             match random(4) {
                 0 => {}
-                1 => write(&mut after, *offset, bytes),
+                1 => write(&mut after, offset, bytes),
                 // Torn: some sectors are there, in no order; others are not, or are zeros.
                 _ => {
                     let mut at = 0;
@@ -276,7 +328,11 @@ impl FileSystem for ShimDisk {
         state.may_change()?;
         let number = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
         state.files.insert(to.to_owned(), number);
-        Ok(())
+        state.sync_names(to.parent())
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.lock().sync_names(Some(folder))
     }
 }
 
@@ -316,37 +372,38 @@ impl OpenFile for ShimFile {
             return Err(kind.into());
         }
         let length = state.contents[&self.number].now.len() as u64;
-        let more = (offset + bytes.len() as u64).saturating_sub(length);
-        if state
-            .faults
-            .room
-            .is_some_and(|room| state.size() + more > room)
-        {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
+        let room = state.faults.room.unwrap_or(u64::MAX);
+        let most = length.saturating_add(room.saturating_sub(state.size()));
+        // A full disk takes the beginning.
+        let taken = (bytes.len() as u64).min(most.saturating_sub(offset)) as usize;
         let content = state.contents.get_mut(&self.number).expect("it is open");
-        write(&mut content.now, offset as usize, bytes);
-        content.unsynced.push((offset as usize, bytes.to_vec()));
-        Ok(())
+        if taken > 0 {
+            content.change(ShimChange::Write(offset as usize, bytes[..taken].to_vec()));
+        }
+        match taken == bytes.len() {
+            true => Ok(()),
+            false => Err(io::ErrorKind::StorageFull.into()),
+        }
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
         let mut state = self.disk.lock();
         state.may_change()?;
         let content = state.contents.get_mut(&self.number).expect("it is open");
-        content.now.resize(length as usize, 0);
+        content.change(ShimChange::Length(length as usize));
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.while_hanging(|faults| faults.syncs_hang);
-        state.may_change()?;
-        if let Some(kind) = state.faults.syncs {
+        let fault = state.faults.writes.or(state.faults.syncs);
+        let content = state.contents.get_mut(&self.number).expect("it is open");
+        let unsynced = std::mem::take(&mut content.unsynced);
+        if let Some(kind) = fault {
             return Err(kind.into());
         }
-        let content = state.contents.get_mut(&self.number).expect("it is open");
-        content.synced = content.now.clone();
-        content.unsynced.clear();
+        let synced = &mut content.synced;
+        unsynced.iter().for_each(|change| change.carry_out(synced));
         content.was_synced = true;
         Ok(())
     }

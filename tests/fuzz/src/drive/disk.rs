@@ -374,6 +374,10 @@ impl FileSystem for MemoryFiles {
     fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl OpenFile for MemoryFile {

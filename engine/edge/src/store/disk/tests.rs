@@ -215,6 +215,16 @@ impl World {
     }
 }
 
+/// Waits for other threads, a minute at most.
+#[allow(clippy::disallowed_methods)] // They work in real time.
+fn wait_until(holds: impl Fn() -> bool) {
+    let begin = std::time::Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "it doesn't come");
+        std::thread::yield_now();
+    }
+}
+
 fn response(body: &[u8]) -> StoredResponse {
     of_head(head_with(&["tag"]), body)
 }

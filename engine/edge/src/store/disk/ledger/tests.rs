@@ -141,14 +141,7 @@ fn a_purge_is_added_while_another_waits_for_the_disk() {
         let ledger = Arc::clone(&ledger);
         move || ledger.sync().unwrap()
     });
-    let hanging = || {
-        let mut hanging = 0;
-        disk.set(|faults| hanging = faults.hanging);
-        hanging
-    };
-    while hanging() == 0 {
-        std::thread::yield_now();
-    }
+    disk.wait_until_hanging();
     let (done, is_done) = std::sync::mpsc::channel();
     let adds = std::thread::spawn({
         let ledger = Arc::clone(&ledger);
@@ -226,14 +219,7 @@ fn what_is_purged_while_the_file_is_written_anew_is_in_both_files() {
             let ledger = Arc::clone(&ledger);
             move || ledger.write_anew()
         });
-        let is_hanging = || {
-            let mut hanging = 0;
-            disk.set(|faults| hanging = faults.hanging);
-            hanging > 0
-        };
-        while !is_hanging() {
-            std::thread::yield_now();
-        }
+        disk.wait_until_hanging();
         write(&ledger, base + 2, PurgeMode::Soft, PurgedThing::Hash(2)).unwrap();
         let stale = verdict_after_start(&disk, log, 2);
         assert_eq!(stale, PurgeVerdict::Stale, "the old file has it");

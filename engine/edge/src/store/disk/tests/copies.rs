@@ -88,14 +88,7 @@ fn a_variant_that_is_coded_while_it_is_written_leaves_the_others() {
     world.disk.set(|faults| faults.hangs = true);
     // The writer looks at the content that is there.
     let new = world.freshen("/a", &stored);
-    let is_being_written = || {
-        let mut is_read = false;
-        world.disk.set(|faults| is_read = faults.hanging > 0);
-        is_read
-    };
-    while !is_being_written() {
-        std::thread::yield_now();
-    }
+    world.disk.wait_until_hanging();
     code(&world, "/a", &new);
     world.disk.set(|faults| faults.hangs = false);
     world.tier.settle();

@@ -7,9 +7,7 @@ use super::*;
 /// Waits until the threads of the disk have done what was asked of them.
 fn settle(world: &World) {
     world.tier.settle();
-    while world.tier.is_erasing() {
-        std::thread::yield_now();
-    }
+    wait_until(|| !world.tier.is_erasing());
 }
 
 #[test]
@@ -80,6 +78,17 @@ fn a_disk_that_works_again_too_late_for_a_trial_does_not_forget_a_purge() {
     assert_eq!(world.closed().body("/a"), None);
 }
 
+/// Purges others so often that the file of purges is to be written anew.
+fn purge_others(world: &World) {
+    let now = world.clock.now();
+    for number in 0..12_000 {
+        let other = key(&format!("/other-{}", number % 10), None);
+        let scope = PurgeScope::Keys(vec![other.as_bytes().to_vec()]);
+        world.store.purge(&scope, PurgeMode::Hard, now);
+    }
+    world.tier.settle();
+}
+
 #[test]
 fn the_file_of_purges_stays_short_and_a_disk_stays_in_use_where_it_cannot() {
     let world = World::new();
@@ -87,13 +96,7 @@ fn the_file_of_purges_stays_short_and_a_disk_stays_in_use_where_it_cannot() {
     world.put_and_write("/b", response(b"b"));
     let file = world.folder.path().join("0/purges");
     let purge_many = || {
-        let now = world.clock.now();
-        for number in 0..12_000 {
-            let other = key(&format!("/other-{}", number % 10), None);
-            let scope = PurgeScope::Keys(vec![other.as_bytes().to_vec()]);
-            world.store.purge(&scope, PurgeMode::Hard, now);
-        }
-        world.tier.settle();
+        purge_others(&world);
         world.disk.bytes(&file).len()
     };
     let short = purge_many();
@@ -270,21 +273,12 @@ fn a_disk_that_answers_too_late_each_time_is_slow() {
         });
         let (reply, answer) = oneshot::channel();
         world.tier.load(path.as_bytes(), reply);
-        let is_read = || {
-            let mut is_read = false;
-            world.disk.set(|faults| is_read = faults.hanging > 0);
-            is_read
-        };
-        while !is_read() {
-            std::thread::yield_now();
-        }
+        world.disk.wait_until_hanging();
         // The request gives up, and the answer comes after that.
         drop(answer);
         world.tier.count_skipped(path.as_bytes(), true);
         world.disk.set(|faults| faults.hangs = false);
-        while world.figures().hits < look_up {
-            std::thread::yield_now();
-        }
+        wait_until(|| world.figures().hits >= look_up);
         assert_eq!(world.figures().is_slow, look_up == 8, "{look_up}");
     }
 }

@@ -220,17 +220,10 @@ fn records_are_read_while_a_segment_is_being_removed() {
     let (store, _) = open_on(&disk, &folder);
     append_many(&store, 0..20);
     disk.set(|faults| faults.removals_hang = true);
-    let hanging = || {
-        let mut hanging = 0;
-        disk.set(|faults| hanging = faults.hanging);
-        hanging
-    };
     let (done, is_done) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(|| append_many(&store, 20..150));
-        while hanging() == 0 {
-            std::thread::yield_now();
-        }
+        disk.wait_until_hanging();
         scope.spawn(|| done.send(content(&store, &0_usize.to_le_bytes())));
         let read = is_done.recv_timeout(std::time::Duration::from_secs(20));
         disk.set(|faults| faults.removals_hang = false);

@@ -48,6 +48,8 @@ struct WrittenLedger {
     file: Option<LedgerFile>,
     /// While the file is written anew.
     next: Option<NextFile>,
+    /// Files of no use any more. To close one may take time.
+    given_up: Vec<LedgerFile>,
     head: LedgerHead,
     /// While records are erased: when the first hard purge since came; 0 if there was none.
     since_erasing: Option<u64>,
@@ -126,6 +128,7 @@ impl PurgeLedger {
             written: Mutex::new(WrittenLedger {
                 file,
                 next: None,
+                given_up: Vec::new(),
                 head,
                 since_erasing: None,
             }),
@@ -200,7 +203,7 @@ impl PurgeLedger {
         let synced = unsynced.map_or(Ok(()), |file| file.sync());
         if synced.is_err() {
             // What the system has given up is not written by another sync.
-            self.lock_file().file = None;
+            self.lock_file().give_up_file();
         }
         synced
     }
@@ -248,7 +251,7 @@ impl PurgeLedger {
         let _turn = self.turn();
         match self.has_file(|_| true) {
             true => Ok(()),
-            false => self.files.remove(&self.path),
+            false => self.remove_in_turn(),
         }
     }
 
@@ -258,7 +261,12 @@ impl PurgeLedger {
     /// The system's error.
     pub(super) fn remove(&self) -> io::Result<()> {
         let _turn = self.turn();
-        self.lock_file().file = None;
+        self.remove_in_turn()
+    }
+
+    /// The same; the caller has the turn.
+    fn remove_in_turn(&self) -> io::Result<()> {
+        self.lock_file().give_up_file();
         self.files.remove(&self.path)
     }
 
@@ -266,7 +274,7 @@ impl PurgeLedger {
     fn place_lines(&self) -> io::Result<()> {
         while self.has_file(LedgerFile::lacks_room) {
             if let Err(error) = self.make_room() {
-                self.lock_file().file = None;
+                self.lock_file().give_up_file();
                 return Err(error);
             }
         }
@@ -281,17 +289,23 @@ impl PurgeLedger {
         };
         growth.write()?;
         let mut written = self.lock_file();
-        let grown = written.file.as_mut().map(|file| file.grow(&growth));
-        let grown = grown.unwrap_or(Ok(()));
+        let file = written.file.as_mut();
+        let grown = file.map_or(Ok(()), |file| file.grow(&growth));
         if grown.is_err() {
-            written.file = None;
+            written.give_up_file();
         }
         grown
     }
 
     /// Writes another file, and puts it in the place of the one that there is. If that fails, the old one
-    /// stays in use. The caller has the turn.
+    /// stays in use if it certainly has its place still. The caller has the turn.
     fn replace(&self) -> io::Result<()> {
+        let replaced = self.try_to_replace();
+        self.close_given_up();
+        replaced
+    }
+
+    fn try_to_replace(&self) -> io::Result<()> {
         let head = {
             let mut written = self.lock_file();
             written.next = Some(NextFile::Unfinished(Vec::new()));
@@ -379,7 +393,15 @@ impl PurgeLedger {
     }
 
     fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.close_given_up();
+        turn
+    }
+
+    /// Closes files of no use. The caller has the turn.
+    fn close_given_up(&self) {
+        let files = std::mem::take(&mut self.lock_file().given_up);
+        drop(files);
     }
 
     fn lock_file(&self) -> MutexGuard<'_, WrittenLedger> {
@@ -414,7 +436,8 @@ impl WrittenLedger {
             && let Err(error) = change(next)
         {
             // It may have the name already.
-            (self.file, self.next) = (None, None);
+            self.give_up_file();
+            self.give_up_next();
             return Err(error);
         }
         let changed = match &mut self.file {
@@ -423,9 +446,21 @@ impl WrittenLedger {
             None => Err(not_written()),
         };
         if changed.is_err() {
-            self.file = None;
+            self.give_up_file();
         }
         changed
+    }
+
+    /// The file lacks purges from now on.
+    fn give_up_file(&mut self) {
+        self.given_up.extend(self.file.take());
+    }
+
+    /// No other file takes its place.
+    fn give_up_next(&mut self) {
+        if let Some(NextFile::Finished(file)) = self.next.take() {
+            self.given_up.push(file);
+        }
     }
 
     /// A file was written from the purges that there were at first, with this head.
@@ -444,19 +479,20 @@ impl WrittenLedger {
     /// The next file was put in the place of the other, or that has failed; `has_place` says that it may
     /// be there all the same.
     fn end_replacing(&mut self, replaced: io::Result<()>, has_place: bool) -> io::Result<()> {
-        let next = self.next.take();
         if replaced.is_err() {
+            self.give_up_next();
             if has_place {
                 // After a power failure, either may be there.
-                self.file = None;
+                self.give_up_file();
             }
             self.file.iter_mut().for_each(LedgerFile::stays);
             return replaced;
         }
-        let Some(NextFile::Finished(file)) = next else {
+        let Some(NextFile::Finished(file)) = self.next.take() else {
             // It lacks a line, and so does the other.
             return Err(not_written());
         };
+        self.give_up_file();
         self.file = Some(file);
         Ok(())
     }

@@ -60,7 +60,7 @@ pub(super) struct LedgerFile {
     length: u64,
     /// Lines for which it has no room yet.
     waiting: Vec<Vec<u8>>,
-    /// The length of the file when it was written, and the bytes of lines that were added.
+    /// The length of the file when it was written, and the bytes of lines that came since.
     written: u64,
     added: u64,
     /// Whether anything was changed since the last sync.
@@ -126,6 +126,11 @@ impl LedgerFile {
 
     /// Adds a line. One for which there is no room waits until there is.
     pub(super) fn add(&mut self, line: Vec<u8>) -> io::Result<()> {
+        self.added += line.len() as u64;
+        self.place(line)
+    }
+
+    fn place(&mut self, line: Vec<u8>) -> io::Result<()> {
         let mut bytes = self.sector.clone();
         put(&mut bytes, &line);
         let end = bytes.len() - bytes.len() % SECTOR;
@@ -142,7 +147,6 @@ impl LedgerFile {
         self.file.write_all_at(&bytes, self.at)?;
         self.at += end as u64;
         self.sector = sector;
-        self.added += line.len() as u64;
         Ok(())
     }
 
@@ -173,10 +177,10 @@ impl LedgerFile {
     pub(super) fn grow(&mut self, by: &LedgerGrowth) -> io::Result<()> {
         self.length = by.to;
         let waiting = std::mem::take(&mut self.waiting);
-        waiting.into_iter().try_for_each(|line| self.add(line))
+        waiting.into_iter().try_for_each(|line| self.place(line))
     }
 
-    /// Whether so many lines were added that it is worth writing anew: most may be of no use any more.
+    /// Whether so many lines have come that it is worth writing anew: most may be of no use any more.
     pub(super) fn has_grown(&self) -> bool {
         self.added > self.written.max(MIN_ADDED)
     }

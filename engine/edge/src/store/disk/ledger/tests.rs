@@ -103,6 +103,23 @@ fn purges_of_the_same_things_leave_the_file_short() {
 }
 
 #[test]
+fn lines_that_wait_for_room_leave_the_file_short() {
+    let disk = ShimDisk::default();
+    let ledger = on_shim(&disk);
+    let base = ledger.last();
+    for number in 1..=12_000 {
+        let thing = PurgedThing::Hash(number % 10);
+        write(&ledger, base + number, PurgeMode::Hard, thing).unwrap();
+    }
+    ledger.shorten().unwrap();
+    ledger.keep_room().unwrap();
+    ledger.sync().unwrap();
+    assert!(disk.bytes(Path::new("/purges")).len() <= 128 << 10);
+    let gone = verdict_after_start(&disk, ledger.log(), 9);
+    assert_eq!(gone, PurgeVerdict::Gone);
+}
+
+#[test]
 fn purges_are_added_without_waiting_for_the_disk() {
     let disk = ShimDisk::default();
     let ledger = on_shim(&disk);

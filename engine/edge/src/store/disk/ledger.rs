@@ -211,7 +211,8 @@ impl PurgeLedger {
     /// Writes the file anew if it has grown, so that it stays short. Waits for the disk.
     ///
     /// # Errors
-    /// The system's error. The file that there was is added to then.
+    /// The system's error. The file that there was is added to then, unless it [is
+    /// incomplete](PurgeLedger::is_incomplete).
     pub(super) fn shorten(&self) -> io::Result<()> {
         let _turn = self.turn();
         match self.has_file(LedgerFile::has_grown) {
@@ -223,14 +224,18 @@ impl PurgeLedger {
     /// Has room in the file for further purges. Waits for the disk.
     ///
     /// # Errors
-    /// The system's error, if purges wait for room.
+    /// The system's error, if purges wait for room, or if it isn't known any more that those of the file
+    /// are on the disk.
     pub(super) fn keep_room(&self) -> io::Result<()> {
         let _turn = self.turn();
         self.place_lines()?;
-        if self.has_file(LedgerFile::has_little_room) {
-            // If it can't be had, that matters once lines wait for it.
-            let _ = self.make_room();
+        if self.has_file(LedgerFile::has_little_room)
+            && let Err(error) = self.make_room()
+            && !self.has_file(|_| true)
+        {
+            return Err(error);
         }
+        // If there is none, that matters once lines wait for it.
         Ok(())
     }
 
@@ -243,13 +248,19 @@ impl PurgeLedger {
         self.replace()
     }
 
-    /// Removes a file that lacks purges, so that all records count as purged after the next start.
+    /// Whether the file lacks purges, since the disk failed.
+    pub(super) fn is_incomplete(&self) -> bool {
+        !self.has_file(|_| true)
+    }
+
+    /// Removes a file that lacks purges, so that all records count as purged after the next start. Those that
+    /// wait for room are lacking too.
     ///
     /// # Errors
     /// The system's error.
     pub(super) fn remove_incomplete(&self) -> io::Result<()> {
         let _turn = self.turn();
-        match self.has_file(|_| true) {
+        match self.has_file(|file| !file.lacks_room()) {
             true => Ok(()),
             false => self.remove_in_turn(),
         }
@@ -281,16 +292,19 @@ impl PurgeLedger {
         Ok(())
     }
 
-    /// Has the file grow. The caller has the turn.
+    /// Has the file grow. If that fails, the file is as it was, or given up. The caller has the turn.
     fn make_room(&self) -> io::Result<()> {
         let growth = self.lock_file().file.as_ref().map(LedgerFile::growth);
         let Some(growth) = growth else {
             return Err(not_written());
         };
         growth.write()?;
+        let synced = growth.sync();
         let mut written = self.lock_file();
-        let file = written.file.as_mut();
-        let grown = file.map_or(Ok(()), |file| file.grow(&growth));
+        let grown = synced.and_then(|()| {
+            let file = written.file.as_mut();
+            file.map_or(Ok(()), |file| file.grow(&growth))
+        });
         if grown.is_err() {
             written.give_up_file();
         }

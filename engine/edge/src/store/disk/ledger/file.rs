@@ -76,10 +76,20 @@ pub(super) struct LedgerGrowth {
 }
 
 impl LedgerGrowth {
-    /// Has the room on the disk when it returns: a power failure must not leave lines behind the end.
+    /// Writes the room. If that fails, the file is as it was.
     pub(super) fn write(&self) -> io::Result<()> {
         let zeros = vec![0; (self.to - self.from) as usize];
-        self.file.write_all_at(&zeros, self.from)?;
+        let written = self.file.write_all_at(&zeros, self.from);
+        if written.is_err() {
+            // A part may have been written: with it, the file would count as damaged.
+            let _ = self.file.set_length(self.from);
+        }
+        written
+    }
+
+    /// Has the room on the disk when it returns: a power failure must not leave lines behind the end. After an
+    /// error, nothing says that the lines of the file are on the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync()
     }
 }

@@ -222,6 +222,59 @@ fn a_file_that_cannot_be_written_anew_is_added_to() {
     }
 }
 
+/// Writes purges of the hashes from 1 on until the file is to be looked after. Returns their number.
+fn write_until_due(ledger: &PurgeLedger) -> u64 {
+    let base = ledger.last();
+    let due = (1..10_000).find(|number| {
+        let thing = PurgedThing::Hash(*number);
+        write(ledger, base + number, PurgeMode::Hard, thing).unwrap()
+    });
+    due.expect("it grows")
+}
+
+#[test]
+fn purges_are_not_durable_after_a_sync_that_failed_for_room() {
+    let disk = ShimDisk::default();
+    let ledger = on_shim(&disk);
+    let last = write_until_due(&ledger);
+    disk.set(|faults| faults.syncs = Some(io::ErrorKind::Other));
+    assert!(ledger.keep_room().is_err());
+    disk.set(|faults| *faults = Default::default());
+    assert!(ledger.sync().is_err(), "it would be wrong");
+    ledger.write_anew().unwrap();
+    ledger.sync().unwrap();
+    let disk = disk.after_power_failure(&mut |_| 0);
+    let gone = verdict_after_start(&disk, ledger.log(), last);
+    assert_eq!(gone, PurgeVerdict::Gone);
+}
+
+#[test]
+fn room_that_a_disk_gives_in_part_leaves_the_file_whole() {
+    let disk = ShimDisk::default();
+    let ledger = on_shim(&disk);
+    let room = disk.size() + 10_000;
+    disk.set(|faults| faults.room = Some(room));
+    let last = write_until_due(&ledger);
+    ledger.keep_room().unwrap();
+    ledger.sync().unwrap();
+    let verdicts = [last, last + 1].map(|hash| verdict_after_start(&disk, ledger.log(), hash));
+    assert_eq!(verdicts, [PurgeVerdict::Gone, PurgeVerdict::Current]);
+}
+
+#[test]
+fn purges_that_wait_for_room_at_the_end_count_for_everything() {
+    let disk = ShimDisk::default();
+    let ledger = on_shim(&disk);
+    let base = ledger.last();
+    for number in 1..=5_000 {
+        let thing = PurgedThing::Hash(number);
+        write(&ledger, base + number, PurgeMode::Hard, thing).unwrap();
+    }
+    ledger.remove_incomplete().unwrap();
+    let gone = verdict_after_start(&disk, ledger.log(), 5_000);
+    assert_eq!(gone, PurgeVerdict::Gone);
+}
+
 #[test]
 fn what_is_purged_while_the_file_is_written_anew_is_in_both_files() {
     for creates in [true, false] {

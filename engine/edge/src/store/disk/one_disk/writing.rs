@@ -268,6 +268,10 @@ impl Disk {
             return;
         }
         if let Err(error) = self.ledger.shorten() {
+            if self.ledger.is_incomplete() {
+                self.fail(&error);
+                return;
+            }
             let path = self.settings.path.display();
             tracing::warn!(%path, %error, "the file of purges can't be written anew, and goes on growing");
         }

@@ -78,10 +78,9 @@ fn a_disk_that_works_again_too_late_for_a_trial_does_not_forget_a_purge() {
     assert_eq!(world.closed().body("/a"), None);
 }
 
-/// Purges others so often that the file of purges is to be written anew.
-fn purge_others(world: &World) {
+fn purge_others(world: &World, times: usize) {
     let now = world.clock.now();
-    for number in 0..12_000 {
+    for number in 0..times {
         let other = key(&format!("/other-{}", number % 10), None);
         let scope = PurgeScope::Keys(vec![other.as_bytes().to_vec()]);
         world.store.purge(&scope, PurgeMode::Hard, now);
@@ -96,7 +95,7 @@ fn the_file_of_purges_stays_short_and_a_disk_stays_in_use_where_it_cannot() {
     world.put_and_write("/b", response(b"b"));
     let file = world.folder.path().join("0/purges");
     let purge_many = || {
-        purge_others(&world);
+        purge_others(&world, 12_000);
         world.disk.bytes(&file).len()
     };
     let short = purge_many();
@@ -110,6 +109,36 @@ fn the_file_of_purges_stays_short_and_a_disk_stays_in_use_where_it_cannot() {
     world.purge("/a", PurgeMode::Hard);
     world.disk.set(|faults| *faults = Default::default());
     let world = world.killed();
+    assert_eq!(world.body("/a"), None);
+    assert_eq!(world.body("/b"), Some(b"b".to_vec()));
+}
+
+#[test]
+fn a_file_of_purges_that_may_have_lost_its_name_is_not_used() {
+    let world = World::new();
+    world.put_and_write("/a", response(b"a"));
+    world.put_and_write("/b", response(b"b"));
+    world
+        .disk
+        .set(|faults| faults.folder_syncs = Some(io::ErrorKind::Other));
+    // The file of purges is written anew, and no purge comes after that.
+    let file = world.folder.path().join("0/purges");
+    let length = || world.disk.bytes(&file).len();
+    purge_others(&world, 10_000);
+    let long = length();
+    let is_written_anew = |_| {
+        purge_others(&world, 1);
+        length() < long
+    };
+    assert!((0..1_000).any(is_written_anew));
+    assert!(world.figures().has_failed);
+    world.disk.set(|faults| *faults = Default::default());
+    world.purge("/a", PurgeMode::Hard);
+    world.clock.advance(Duration::from_secs(20));
+    world.tier.keep();
+    world.tier.settle();
+    assert!(!world.figures().has_failed);
+    let world = world.closed();
     assert_eq!(world.body("/a"), None);
     assert_eq!(world.body("/b"), Some(b"b".to_vec()));
 }

@@ -403,9 +403,8 @@ impl DiskTier {
             return;
         }
         for settings in &self.settings {
-            if let Err(error) = self.shared.files.remove(&purges_of(&settings.path))
-                && error.kind() != io::ErrorKind::NotFound
-            {
+            let purges = purges_of(&settings.path);
+            if let Err(error) = self.shared.files.remove_for_good(&purges) {
                 // It is tried again with the next one, and at the end.
                 self.early().lack_still();
                 let path = settings.path.display();

@@ -278,7 +278,7 @@ impl PurgeLedger {
     /// The same; the caller has the turn.
     fn remove_in_turn(&self) -> io::Result<()> {
         self.lock_file().give_up_file();
-        self.files.remove(&self.path)
+        self.files.remove_for_good(&self.path)
     }
 
     /// Has the file grow for the lines that wait for room. The caller has the turn.

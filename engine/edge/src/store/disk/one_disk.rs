@@ -270,9 +270,7 @@ impl Disk {
 
     /// Has its records count as purged after the next start.
     fn end_all_records(&self, remove_purges: impl FnOnce() -> io::Result<()>) {
-        if let Err(error) = remove_purges()
-            && error.kind() != io::ErrorKind::NotFound
-        {
+        if let Err(error) = remove_purges() {
             let path = self.settings.path.display();
             tracing::error!(%path, %error, "purges can't be written to this disk; remove its folder before the edge is started again, unless it works again before");
         }

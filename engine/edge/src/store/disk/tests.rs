@@ -115,6 +115,11 @@ impl World {
         self.restarted(ShimDisk::copy)
     }
 
+    /// The same after the power failed: what was not synced is lost.
+    fn without_power(self) -> World {
+        self.restarted(|disk| disk.after_power_failure(&mut |_| 0))
+    }
+
     fn watch(&self, key: &Key) -> PurgeWatch {
         self.store.watch_purges(key.as_bytes(), 0)
     }

@@ -143,6 +143,64 @@ fn a_file_of_purges_that_may_have_lost_its_name_is_not_used() {
     assert_eq!(world.body("/b"), Some(b"b".to_vec()));
 }
 
+/// A response that is on the disk for certain.
+fn with_durable() -> World {
+    let world = World::new();
+    world.put_and_write("/a", response(b"a"));
+    let world = world.closed().without_power();
+    assert_eq!(world.body("/a"), Some(b"a".to_vec()));
+    world
+}
+
+#[test]
+fn a_power_failure_brings_no_file_back_that_lacks_purges() {
+    let other = Some(io::ErrorKind::Other);
+    // The purge can't be written.
+    let world = with_durable();
+    world.disk.set(|faults| faults.file_writes = other);
+    world.purge("/a", PurgeMode::Hard);
+    assert_eq!(world.without_power().body("/a"), None);
+    // Its file can be removed later alone, when the disk is left.
+    let world = with_durable();
+    world.disk.set(|faults| {
+        faults.file_writes = other;
+        faults.folder_syncs = other;
+    });
+    world.purge("/a", PurgeMode::Hard);
+    world.disk.set(|faults| faults.folder_syncs = None);
+    world.tier.close();
+    assert_eq!(world.without_power().body("/a"), None);
+    // A withdrawal can't be written.
+    let world = with_durable();
+    let stored = world.look_up("/a").unwrap();
+    world.disk.set(|faults| faults.file_writes = other);
+    world.store.drop_response(&key("/a", None), stored.id);
+    world.tier.close();
+    assert_eq!(world.without_power().body("/a"), None);
+}
+
+#[test]
+fn a_power_failure_brings_no_file_back_of_a_disk_that_stays_closed() {
+    for fault in [None, Some(io::ErrorKind::Other)] {
+        let world = with_durable();
+        let (clock, folder) = (world.clock.clone(), Arc::clone(&world.folder));
+        let next = not_open(&folder, &world.disk, &clock);
+        let store = store_over(&folder, &next);
+        next.give_up();
+        world.disk.set(|faults| faults.folder_syncs = fault);
+        let scope = PurgeScope::Keys(vec![key("/a", None).as_bytes().to_vec()]);
+        store.purge(&scope, PurgeMode::Hard, NOW);
+        next.sync_purges();
+        world.disk.set(|faults| *faults = Default::default());
+        if fault.is_some() {
+            // It is tried again.
+            next.close();
+        }
+        let world = world.without_power();
+        assert_eq!(world.body("/a"), None);
+    }
+}
+
 #[test]
 fn what_is_withdrawn_while_a_disk_is_left_out_stays_away_after_a_start() {
     for recovers in [true, false] {

@@ -152,16 +152,22 @@ fn sources(language: Language, name: &str, sdk: &Path) -> Vec<(&'static str, Cow
     }
 }
 
+/// The SDK for Rust in the source that this program was built from; `None` in a release, which names no path
+/// of the machine that made it.
+const SDK: Option<&str> = match option_env!("TERO_COMMIT") {
+    Some(_) => None,
+    None => Some(concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk/rust")),
+};
+
 /// The absolute path of the SDK for Rust, so that the project can be moved.
 fn find_sdk(given: Option<&Path>) -> Result<PathBuf, ProjectError> {
-    let sdk = given.map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/rust"),
-        Path::to_owned,
-    );
+    let sdk = given
+        .or(SDK.map(Path::new))
+        .ok_or(ProjectError::SdkUnknown)?;
     if !sdk.join("Cargo.toml").is_file() {
-        return Err(ProjectError::NoSdk(sdk));
+        return Err(ProjectError::NoSdk(sdk.to_owned()));
     }
-    sdk.canonicalize().map_err(file_error(&sdk))
+    sdk.canonicalize().map_err(file_error(sdk))
 }
 
 fn cargo_toml(name: &str, sdk: &Path) -> String {

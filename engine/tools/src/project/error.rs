@@ -20,6 +20,11 @@ pub enum ProjectError {
     /// The folder is not the SDK for Rust.
     #[error("{} is not the SDK for Rust, which is not published: give the folder sdk/rust of tero's source with --sdk", .0.display())]
     NoSdk(PathBuf),
+    /// This program is a release, and knows of no SDK for Rust.
+    #[error(
+        "the SDK for Rust is not published: give the folder sdk/rust of tero's source with --sdk"
+    )]
+    SdkUnknown,
     /// The folder has no file that tells the language.
     #[error("{} holds no policy: it has no Cargo.toml, policy.js, policy.ts, app.py, policy.c, policy.go, policy.zig or assembly/policy.ts (create one with tero policy new)", .0.display())]
     NoProject(PathBuf),

@@ -28,7 +28,7 @@ pub(super) struct NewPolicyCommand {
     #[arg(long, short, value_parser = languages())]
     language: Language,
     /// The SDK for Rust: the folder sdk/rust of tero's source [default: that of the source from
-    /// which this program was built]
+    /// which this program was built; a release has none]
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
 }

@@ -35,7 +35,7 @@ const TRIES_TO_TAKE: u32 = 9;
 const MOST_TRIES: u32 = 100;
 /// How often a node looks for a document that it may have written: about five seconds in all.
 const MOST_LOOKS: u32 = 6;
-/// Batches that nobody has a use for, which a node takes out of the queue before it looks at the run again.
+/// Batches that no run needs, which a node takes out of the queue before it looks at the run again.
 const MOST_LEFTOVERS: usize = 100;
 
 /// The pages that this node shares with others.
@@ -75,8 +75,7 @@ impl PlanPages {
 
     /// The document of a run, with its revision.
     fn entry(&self, run: &SharedRunName) -> Result<Option<(u64, FleetRun)>, BusError> {
-        let Some(SharedEntry { revision, content }) = self.bus.run_document(&document_of(run))?
-        else {
+        let Some(SharedEntry { revision, content }) = self.bus.run_document(&key_of(run))? else {
             return Ok(None);
         };
         let mut run: FleetRun = serde_json::from_slice(&content)
@@ -95,7 +94,7 @@ impl PlanPages {
         let content = serde_json::to_vec(run)
             .map_err(|error| BusError::Content(format!("the report of a run: {error}")))?;
         self.bus
-            .replace_run_document(&document_of(name), content, revision)
+            .replace_run_document(&key_of(name), content, revision)
     }
 
     fn try_share(&self, name: &SharedRunName, plan: &SharedPlan) -> Result<(), BusError> {
@@ -134,7 +133,7 @@ impl PlanPages {
             bytes += content.len();
             if bytes > self.most_shared {
                 return Err(BusError::Content(format!(
-                    "the pages are more than {} MiB, half of what the queue holds",
+                    "the pages are more than {} MiB, half of what the queue holds: make two plans of this one",
                     self.most_shared >> 20
                 )));
             }
@@ -155,7 +154,7 @@ impl PlanPages {
             return Ok(());
         }
         let rest = work.split_off(1);
-        let queue = document_of(name);
+        let queue = key_of(name);
         self.bus.put_work(&queue, work)?;
         self.try_queue(name, run)?;
         self.bus.put_work(&queue, rest)
@@ -165,13 +164,13 @@ impl PlanPages {
     /// lack a right.
     fn try_queue(&self, name: &SharedRunName, run: &FleetRun) -> Result<(), BusError> {
         for _ in 0..TRIES_TO_TAKE {
-            let queue = document_of(name);
+            let queue = key_of(name);
             if let Some(taken) = self.bus.take_work(&queue, run.at_once, PATIENCE)? {
                 return self.pass_on(name, &taken);
             }
         }
         Err(BusError::Unreachable(format!(
-            "nothing came out of the queue within {:?}: see that all nodes run this version",
+            "nothing came out of the queue within {:?}: another node holds what it had put there for this run",
             PATIENCE * TRIES_TO_TAKE
         )))
     }
@@ -180,9 +179,7 @@ impl PlanPages {
     /// now goes by itself, with its age.
     fn withdraw(&self, name: &SharedRunName, run: &FleetRun) {
         for _ in 0..run.batches {
-            let taken = self
-                .bus
-                .take_work(&document_of(name), run.at_once, PATIENCE);
+            let taken = self.bus.take_work(&key_of(name), run.at_once, PATIENCE);
             let Ok(Some(taken)) = taken else { return };
             let answered = match QueuedBatch::read(&taken.content) {
                 Some(batch) if batch.attempt == run.attempt => {
@@ -227,8 +224,7 @@ impl PlanPages {
         DocumentState::Unknown
     }
 
-    /// Passes on what was taken: to those that have it in their run, or out of the queue, where no node has a
-    /// use for it.
+    /// Passes on what was taken: back into the queue, for those that have it in their run, or out of it.
     fn pass_on(&self, name: &SharedRunName, taken: &TakenWork) -> Result<(), BusError> {
         let answer = match QueuedBatch::read(&taken.content) {
             None => WorkAnswer::Done,
@@ -247,7 +243,7 @@ impl PlanPages {
     /// Takes out of the queue what a run has left that has ended before its pages did.
     fn clear(&self, name: &SharedRunName, run: &FleetRun) -> Result<(), BusError> {
         for _ in 0..MOST_LEFTOVERS {
-            let queue = document_of(name);
+            let queue = key_of(name);
             let Some(taken) = self.bus.take_work(&queue, run.at_once, PATIENCE)? else {
                 break;
             };
@@ -272,9 +268,7 @@ impl PlanPages {
             return Ok((run, TakenPages::Over));
         }
         for _ in 0..MOST_LEFTOVERS {
-            let taken = self
-                .bus
-                .take_work(&document_of(name), run.at_once, PATIENCE)?;
+            let taken = self.bus.take_work(&key_of(name), run.at_once, PATIENCE)?;
             let Some(taken) = taken else { break };
             let batch = QueuedBatch::read(&taken.content);
             if let Some(batch) = batch.filter(|batch| self.is_open(batch, &run)) {
@@ -298,7 +292,7 @@ impl PlanPages {
             let before = entry.map(|(_, run)| run);
             let run = FleetRun {
                 cancelled_by: Some(self.node.clone()),
-                // One that is not shared yet has no pages, and nobody has planned it.
+                // One that is not shared yet has neither pages nor a node that planned it.
                 ..before.unwrap_or_default()
             };
             match self.write(name, &run, revision) {
@@ -372,8 +366,8 @@ impl PageSharing for PlanPages {
     }
 }
 
-/// The name of the document of a run, and of its queue.
-fn document_of(run: &SharedRunName) -> String {
+/// The key of a run: of its document, and of its queue.
+fn key_of(run: &SharedRunName) -> String {
     format!("{}.{}", run.plan, run.due.unix_secs())
 }
 

@@ -40,7 +40,7 @@ pub struct NatsBus {
     settings: config::Cluster,
     /// Of the runtime that the calls run on. The caller is on none.
     runtime: Handle,
-    /// The consumers of shared runs, by run.
+    /// The consumers of shared runs, by plan: that of its latest run.
     consumers: Mutex<HashMap<String, PlanConsumer>>,
 }
 

@@ -25,6 +25,7 @@ const PULL_GRACE: Duration = Duration::from_secs(2);
 pub(super) struct PlanConsumer {
     /// Of the connection.
     generation: u64,
+    name: String,
     at_once: usize,
     stream: String,
     consumer: PullConsumer,
@@ -57,15 +58,16 @@ impl PlanConsumer {
         let made = live.jetstream.create_consumer_on_stream(config, stream);
         Ok(PlanConsumer {
             generation: live.generation,
+            name: name.to_owned(),
             at_once,
             stream: stream.to_owned(),
             consumer: making.answer(made).await?,
         })
     }
 
-    /// Whether it is of this connection, and gives so much at once.
-    pub(super) fn is_of(&self, live: &LiveConnection, at_once: usize) -> bool {
-        self.generation == live.generation && self.at_once == at_once
+    /// Whether it is of this connection, has this name, and gives so much at once.
+    pub(super) fn is_of(&self, live: &LiveConnection, name: &str, at_once: usize) -> bool {
+        self.generation == live.generation && self.name == name && self.at_once == at_once
     }
 
     /// Pulls one message; `None` if none comes within `patience`.

@@ -19,8 +19,6 @@ use crate::cluster::work::{TakenWork, WorkAnswer, WorkQueue, WorkTicket};
 
 /// Work that a node gives back comes again after this time.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Consumers that are kept between pulls.
-const MOST_CONSUMERS: usize = 64;
 /// Entries that are put before the first of them is acknowledged.
 const PUT_AT_ONCE: usize = 64;
 
@@ -28,7 +26,7 @@ impl WorkQueue for NatsBus {
     fn put_work(&self, run: &str, work: Vec<Vec<u8>>) -> Result<(), BusError> {
         let live = self.live()?;
         // A node that has planned gives the consumer the limits of its run.
-        self.consumers().remove(run);
+        self.consumers().remove(plan_of(run));
         let (subject, stream) = (self.subject_of(run), self.named(WARM));
         self.apart(async move {
             let asked = Asked {
@@ -50,10 +48,10 @@ impl WorkQueue for NatsBus {
         patience: Duration,
     ) -> Result<Option<TakenWork>, BusError> {
         let live = self.live()?;
-        let known = self.consumers().remove(run);
-        let known = known.filter(|known| known.is_of(&live, at_once));
         // Names of consumers have no dots.
         let name = run.replace('.', "_");
+        let known = self.consumers().remove(plan_of(run));
+        let known = known.filter(|known| known.is_of(&live, &name, at_once));
         let (stream, subject) = (self.named(WARM), self.subject_of(run));
         let (taken, consumer) = self.apart(async move {
             let consumer = match known {
@@ -64,12 +62,7 @@ impl WorkQueue for NatsBus {
         })?;
         // One that gives nothing may be gone: it is made again before the next pull.
         if taken.is_some() {
-            let mut consumers = self.consumers();
-            if consumers.len() >= MOST_CONSUMERS {
-                // Most are of runs that are over.
-                consumers.clear();
-            }
-            consumers.insert(run.to_owned(), consumer);
+            self.consumers().insert(plan_of(run).to_owned(), consumer);
         }
         Ok(taken)
     }
@@ -91,7 +84,7 @@ impl WorkQueue for NatsBus {
                 right: &right,
             };
             // As a request: the server says that it has heard it. It drops what the user has no right to,
-            // and says so to nobody who waits.
+            // and the client would not notice.
             let heard = asked.answer(client.request(subject, payload)).await;
             heard.map(|_| ())
         })
@@ -111,6 +104,11 @@ impl WorkQueue for NatsBus {
         let (bus, run) = (self.again(), run.to_owned());
         self.apart(async move { bus.write_entry(RUNS, &run, content, revision).await })
     }
+}
+
+/// The plan of a run: of each plan one consumer is kept between pulls, that of the latest run.
+fn plan_of(run: &str) -> &str {
+    run.rsplit_once('.').map_or(run, |(plan, _)| plan)
 }
 
 /// Puts pages into the queue: the subject that this needs a right for is the one that they go to.

@@ -293,7 +293,7 @@ fn what_is_no_batch_of_the_run_leaves_the_queue() {
         stray(0, "another"),
         stray(run.batches, &run.attempt),
     ];
-    bus.put_work(&document_of(&name(DUE)), strays).unwrap();
+    bus.put_work(&key_of(&name(DUE)), strays).unwrap();
     let run = finish_all(&one, DUE);
     assert_eq!(run.nodes["one"].fetched, 2);
     assert_eq!(asked(&one, DUE), TakenPages::Over);

@@ -48,7 +48,7 @@ struct WrittenLedger {
     file: Option<LedgerFile>,
     /// While the file is written anew.
     next: Option<NextFile>,
-    /// Files of no use any more. To close one may take time.
+    /// Files that are not used any more. To close one may take time.
     given_up: Vec<LedgerFile>,
     head: LedgerHead,
     /// While records are erased: when the first hard purge since came; 0 if there was none.
@@ -231,7 +231,7 @@ impl PurgeLedger {
         self.place_lines()?;
         if self.has_file(LedgerFile::has_little_room)
             && let Err(error) = self.make_room()
-            && !self.has_file(|_| true)
+            && self.is_incomplete()
         {
             return Err(error);
         }
@@ -412,7 +412,7 @@ impl PurgeLedger {
         turn
     }
 
-    /// Closes files of no use. The caller has the turn.
+    /// Closes files that are not used any more. The caller has the turn.
     fn close_given_up(&self) {
         let files = std::mem::take(&mut self.lock_file().given_up);
         drop(files);

@@ -76,35 +76,36 @@ fn what_was_replaced_or_withdrawn_before_the_disk_was_open_stays_away() {
 #[test]
 fn purges_that_a_disk_never_takes_count_for_everything_on_it() {
     let world = World::new();
-    world.put_and_write("/a", response(b"a"));
-    let (clock, folder) = (world.clock.clone(), Arc::clone(&world.folder));
-    let next = not_open(&folder, &world.disk, &clock);
-    let store = store_over(&folder, &next);
-    next.give_up();
-    let scope = PurgeScope::Keys(vec![key("/a", None).as_bytes().to_vec()]);
-    store.purge(&scope, PurgeMode::Hard, NOW);
-    next.sync_purges();
-    drop((store, next));
+    purge_on_closed_disk(&world, || {}, || {});
     assert_eq!(world.killed().body("/a"), None);
 }
 
 #[test]
 fn purges_that_a_closed_disk_lacks_are_told_it_once_it_works() {
     let world = World::new();
+    let fails = || {
+        world
+            .disk
+            .set(|faults| faults.removals = Some(std::io::ErrorKind::Other));
+    };
+    let works = || world.disk.set(|faults| *faults = Default::default());
+    purge_on_closed_disk(&world, fails, works);
+    assert_eq!(world.killed().body("/a"), None);
+}
+
+/// Stores a response, and purges it where the disk is never opened. What happens to the disk `before` the
+/// purge, and `after` it.
+fn purge_on_closed_disk(world: &World, before: impl FnOnce(), after: impl FnOnce()) {
     world.put_and_write("/a", response(b"a"));
     let (clock, folder) = (world.clock.clone(), Arc::clone(&world.folder));
     let next = not_open(&folder, &world.disk, &clock);
     let store = store_over(&folder, &next);
     next.give_up();
-    world
-        .disk
-        .set(|faults| faults.removals = Some(std::io::ErrorKind::Other));
+    before();
     let scope = PurgeScope::Keys(vec![key("/a", None).as_bytes().to_vec()]);
     store.purge(&scope, PurgeMode::Hard, NOW);
     next.sync_purges();
-    world.disk.set(|faults| *faults = Default::default());
-    drop((store, next));
-    assert_eq!(world.killed().body("/a"), None);
+    after();
 }
 
 #[test]

@@ -358,8 +358,10 @@ impl Store {
         let mut all = vec![Arc::clone(stored)];
         for other in others {
             if all.len() < self.config.max_variants
-                && !is_out_of_reach(other, stored)
-                && !all.iter().any(|new| is_same_variant(other, new))
+                && !is_out_of_reach(&other.head, &stored.head)
+                && !all
+                    .iter()
+                    .any(|new| is_same_variant(&other.head, &new.head))
             {
                 all.push(Arc::clone(other));
             }
@@ -411,9 +413,11 @@ impl Store {
             return false;
         }
         let held = self.main.get(&Key::of_parts(key));
-        let held = held
-            .as_ref()
-            .and_then(|held| held.all().iter().find(|held| is_same_variant(held, &new)));
+        let held = held.as_ref().and_then(|held| {
+            held.all()
+                .iter()
+                .find(|held| is_same_variant(&held.head, &new.head))
+        });
         let stored = match held {
             // A part that was purged since must not return with the new one.
             Some(held) if !purges.is_purged(&held.head) => self.combined(held, new),

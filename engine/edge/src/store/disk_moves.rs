@@ -57,7 +57,9 @@ impl Store {
             let held = held.iter().flat_map(Variants::all);
             let mut all: Vec<_> = held.map(Arc::clone).collect();
             if purges.is_purged(&stored.head)
-                || all.iter().any(|held| is_out_of_reach(&stored, held))
+                || all
+                    .iter()
+                    .any(|held| is_out_of_reach(&stored.head, &held.head))
             {
                 return None;
             }
@@ -65,7 +67,8 @@ impl Store {
                 return Some(stored);
             }
             let is_known = |held: &Arc<StoredResponse>| {
-                is_same_variant(held, &stored) || is_out_of_reach(held, &stored)
+                is_same_variant(&held.head, &stored.head)
+                    || is_out_of_reach(&held.head, &stored.head)
             };
             if all.len() >= self.config.max_variants || all.iter().any(is_known) {
                 return Some(stored);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
-use super::stored::StoredResponse;
+use super::stored::{StoredHead, StoredResponse};
 use tero_semantics::vary::SecondaryKey;
 
 /// The stored responses of one key, the latest first.
@@ -118,13 +118,13 @@ fn select_of_many<'v>(
 }
 
 /// Whether a new response replaces an old one: the same requests select both.
-pub(super) fn is_same_variant(old: &StoredResponse, new: &StoredResponse) -> bool {
-    old.head.secondary_key == new.head.secondary_key
+pub(super) fn is_same_variant(old: &StoredHead, new: &StoredHead) -> bool {
+    old.secondary_key == new.secondary_key
 }
 
 /// Whether an old response can't be selected beside a new one: it has no secondary key, and the new
 /// one has.
-pub(super) fn is_out_of_reach(old: &StoredResponse, new: &StoredResponse) -> bool {
-    let has_key = |stored: &StoredResponse| !stored.head.secondary_key.fields().is_empty();
+pub(super) fn is_out_of_reach(old: &StoredHead, new: &StoredHead) -> bool {
+    let has_key = |head: &StoredHead| !head.secondary_key.fields().is_empty();
     has_key(new) && !has_key(old)
 }

@@ -104,9 +104,23 @@ impl RecordIndex {
         records.for_each(|(kind, hash, place)| put(&mut part, kind, hash, place));
     }
 
-    /// Removes a record. Returns whether it was there.
-    pub(super) fn remove(&self, hash: u64, place: RecordPlace) -> bool {
-        remove(&mut self.part(hash), hash, place)
+    /// Removes records of a hash, all at once: nobody finds one of them without the others. Returns how
+    /// many were there.
+    pub(super) fn remove(&self, hash: u64, places: &[RecordPlace]) -> usize {
+        let mut part = self.part(hash);
+        let removed = places
+            .iter()
+            .filter(|place| remove(&mut part, hash, **place));
+        removed.count()
+    }
+
+    /// Removes a record unless older ones of its hash are found: those would be taken for the newest.
+    pub(super) fn remove_if_oldest(&self, hash: u64, place: RecordPlace) {
+        let mut part = self.part(hash);
+        let mut same = part.iter_hash(hash).filter(|entry| entry.hash() == hash);
+        if same.all(|entry| entry.place() >= place) {
+            remove(&mut part, hash, place);
+        }
     }
 
     /// Removes all records of a hash. Returns how many those were.
@@ -236,7 +250,8 @@ mod tests {
                 place(segment, 64),
             )
         });
-        assert!(index.remove(1, place(5, 64)) && !index.remove(1, place(5, 64)));
+        let newest = [place(5, 64), place(7, 64)];
+        assert_eq!((index.remove(1, &newest), index.remove(1, &newest)), (1, 0));
         index.remove_before(2);
         assert_eq!(index.find(0), [place(4, 64), place(2, 64)]);
         assert_eq!((index.find(1), index.len()), (vec![place(3, 64)], 3));

@@ -214,7 +214,8 @@ impl SegmentStore {
     /// Reads a record that has this key.
     ///
     /// # Errors
-    /// [`ReadError`]. A record that is damaged or gone won't be found again.
+    /// [`ReadError`]. One that is damaged or gone is found until it is [forgotten](SegmentStore::forget): older
+    /// ones of its key may be its predecessors.
     pub fn read(
         &self,
         key: &[u8],
@@ -246,14 +247,9 @@ impl SegmentStore {
         place: RecordPlace,
         reading: RecordReading,
     ) -> Result<StoredRecord, ReadError> {
-        let read = self.read_record(place, reading).and_then(|record| {
-            let is_meant = record.header.kind.is_found() && record.key() == key;
-            is_meant.then_some(record).ok_or(ReadError::Damaged)
-        });
-        if let Err(ReadError::Damaged | ReadError::Gone) = &read {
-            self.index.remove(self.hash(key), place);
-        }
-        read
+        let record = self.read_record(place, reading)?;
+        let is_meant = record.header.kind.is_found() && record.key() == key;
+        is_meant.then_some(record).ok_or(ReadError::Damaged)
     }
 
     pub(super) fn read_record(
@@ -266,9 +262,9 @@ impl SegmentStore {
         StoredRecord::read(segment, place, &self.secret, reading, segment_of)
     }
 
-    /// Has a record not be found any more.
-    pub fn forget(&self, hash: u64, place: RecordPlace) -> bool {
-        self.index.remove(hash, place)
+    /// Has records of a hash not be found any more, all at once. Returns how many were found until now.
+    pub fn forget(&self, hash: u64, places: &[RecordPlace]) -> usize {
+        self.index.remove(hash, places)
     }
 
     /// Has no record of a hash be found any more, until the store is opened again. Returns how many

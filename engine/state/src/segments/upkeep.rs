@@ -144,7 +144,7 @@ impl SegmentStore {
                 if may_keep(&record) == RecordFate::Stays {
                     named.extend(record.extents().iter().map(place_of));
                 } else {
-                    self.index.remove(hash, place);
+                    self.index.remove_if_oldest(hash, place);
                     doomed.push((place.segment, place.offset));
                     doomed.extend(record.extents().iter().map(place_of));
                 }

@@ -5,6 +5,7 @@ mod faults;
 mod handover;
 mod large;
 mod races;
+mod variants;
 
 /// The shim's view of where it is.
 mod files {

@@ -12,7 +12,7 @@ use super::super::ledger::{PurgeMark, PurgeVerdict};
 use super::content::DiskContent;
 use super::read_job::ReadJob;
 use super::{Disk, lock, start_thread, subject};
-use crate::store::stored::{StoredBody, StoredResponse};
+use crate::store::stored::{StoredBody, StoredHead, StoredResponse};
 use crate::store::variants::{is_out_of_reach, is_same_variant};
 use tero_state::segments::layout::CHECKSUM_BYTES;
 use tero_state::segments::{ContentInBuffer, ReadError, ReadMode, RecordPlace, StoredRecord};
@@ -24,6 +24,75 @@ const MAX_READ: usize = 32;
 /// More content of a key, in bytes, is read by the threads that may wait alone, even if the system has it
 /// in memory: it would hold up the other requests of a worker.
 const MAX_AT_ONCE: u64 = 256 << 10;
+
+/// What a record has.
+enum FoundRecord {
+    Usable(LoadedResponse),
+    /// This head, and it was purged.
+    Purged(Box<StoredHead>),
+    /// A head that another version of tero wrote.
+    Unknown,
+}
+
+/// What the records of a key have, from the newest to the oldest. One that can't be used ends older ones
+/// all the same: those that it replaced must not come back.
+#[derive(Default)]
+struct FoundOfKey {
+    responses: Vec<LoadedResponse>,
+    purged: Vec<StoredHead>,
+    /// Whether there was one of an unknown variant: older ones may be its predecessors.
+    is_uncertain: bool,
+    unusable: Vec<RecordPlace>,
+    /// Those that newer ones of their variants have replaced.
+    replaced: Vec<RecordPlace>,
+}
+
+impl FoundOfKey {
+    fn add(&mut self, response: LoadedResponse, place: RecordPlace) {
+        let head = &response.response.head;
+        if self.purged.iter().any(|newer| is_older(head, newer)) {
+            self.unusable.push(place);
+        } else if self.has_newer(head) {
+            self.replaced.push(place);
+        } else {
+            self.responses.push(response);
+        }
+    }
+
+    fn add_purged(&mut self, head: StoredHead, place: RecordPlace) {
+        if !self.has_newer(&head) {
+            self.purged.push(head);
+        }
+        self.unusable.push(place);
+    }
+
+    fn add_uncertain(&mut self, place: RecordPlace) {
+        self.is_uncertain = true;
+        self.unusable.push(place);
+    }
+
+    /// Adds a record that isn't read. It is found again only if no newer one of its variant may go.
+    fn add_unread(&mut self, place: RecordPlace) {
+        if self.is_uncertain || !self.purged.is_empty() {
+            self.unusable.push(place);
+        }
+    }
+
+    fn has_newer(&self, head: &StoredHead) -> bool {
+        let mut newer = self.responses.iter();
+        newer.any(|newer| is_older(head, &newer.response.head))
+    }
+
+    /// Whether records that were not purged are not found any more, but would be after the next start.
+    fn hides_others(&self) -> bool {
+        self.is_uncertain || self.unusable.len() > self.purged.len()
+    }
+}
+
+/// Whether the response with an older head has no place beside that with a newer one.
+fn is_older(head: &StoredHead, newer: &StoredHead) -> bool {
+    is_same_variant(newer, head) || is_out_of_reach(head, newer)
+}
 
 impl Disk {
     pub(super) fn start_readers(self: &Arc<Disk>, reads: Receiver<ReadJob>) -> std::io::Result<()> {
@@ -87,48 +156,35 @@ impl Disk {
         }
     }
 
-    /// The usable responses of a key, the latest first: of each variant the newest.
+    /// The usable responses of a key, the latest first: of each variant the newest. If the disk has to be
+    /// waited for, all is found as before: what can't be used stands before older records.
     fn read(
         self: &Arc<Disk>,
         key: &[u8],
         mode: ReadMode,
     ) -> Result<Vec<LoadedResponse>, ReadError> {
         let hash = self.records.hash(key);
-        let mut loaded: Vec<LoadedResponse> = Vec::new();
-        let mut is_uncertain = false;
+        let mut found = FoundOfKey::default();
         let mut may_take = match mode {
             ReadMode::NoWait => MAX_AT_ONCE,
             ReadMode::Wait => u64::MAX,
         };
-        for place in self.records.find(hash).into_iter().take(MAX_READ) {
-            if is_uncertain {
-                // Which variant the damaged one was is not known: an older one may be its
-                // predecessor.
-                self.drop_record(hash, place);
-                self.hidden.hide(hash);
+        for (number, place) in self.records.find(hash).into_iter().enumerate() {
+            if found.is_uncertain || number >= MAX_READ {
+                found.add_unread(place);
                 continue;
             }
             match self.read_response(key, hash, place, mode, may_take) {
-                Ok(Some(response)) => {
+                Ok(FoundRecord::Usable(response)) => {
                     if !response.response.body.is_outside() {
                         may_take -= response.response.body.len();
                     }
-                    let is_older = |newer: &LoadedResponse| {
-                        is_same_variant(&newer.response, &response.response)
-                            || is_out_of_reach(&response.response, &newer.response)
-                    };
-                    match loaded.iter().any(is_older) {
-                        false => loaded.push(response),
-                        true => {
-                            self.records.forget(hash, place);
-                        }
-                    }
+                    found.add(response, place);
                 }
-                Ok(None) => self.drop_record(hash, place),
+                Ok(FoundRecord::Purged(head)) => found.add_purged(*head, place),
                 Err(ReadError::WouldWait) => return Err(ReadError::WouldWait),
-                Err(ReadError::Damaged | ReadError::Gone) => {
-                    is_uncertain = true;
-                    self.drop_record(hash, place);
+                Ok(FoundRecord::Unknown) | Err(ReadError::Damaged | ReadError::Gone) => {
+                    found.add_uncertain(place);
                 }
                 Err(ReadError::Io(error)) => {
                     self.fail(&error);
@@ -136,19 +192,33 @@ impl Disk {
                 }
             }
         }
-        if !loaded.is_empty() {
+        let unusable = &self.counts.unusable;
+        unusable.fetch_add(found.unusable.len() as u64, Ordering::Relaxed);
+        if found.hides_others() {
+            self.hidden.hide(hash);
+        }
+        let ended = [found.unusable, found.replaced].concat();
+        self.records.forget(hash, &ended);
+        if !found.responses.is_empty() {
             self.counts.hits.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(loaded)
+        Ok(found.responses)
     }
 
+    /// A record can't be read any more: neither it is found, nor older ones of its key, which may be its
+    /// predecessors.
     pub(super) fn drop_record(&self, hash: u64, place: RecordPlace) {
         self.counts.unusable.fetch_add(1, Ordering::Relaxed);
-        self.records.forget(hash, place);
+        let mut ended = self.records.find(hash);
+        ended.retain(|other| *other <= place);
+        if ended.len() > 1 {
+            self.hidden.hide(hash);
+        }
+        self.records.forget(hash, &ended);
     }
 
-    /// The response of a record; `None` if it was purged, or another version of tero wrote it. Content for
-    /// memory that is longer than `may_take` has to be waited for, and is not read.
+    /// What a record has. Content for memory that is longer than `may_take` has to be waited for, and is
+    /// not read.
     fn read_response(
         self: &Arc<Disk>,
         key: &[u8],
@@ -156,11 +226,11 @@ impl Disk {
         place: RecordPlace,
         mode: ReadMode,
         may_take: u64,
-    ) -> Result<Option<LoadedResponse>, ReadError> {
+    ) -> Result<FoundRecord, ReadError> {
         let record = self.records.read_with_content(key, place, mode, may_take)?;
         let clocks = self.clocks();
         let Some(saved) = head::restore(record.head(), clocks) else {
-            return Ok(None);
+            return Ok(FoundRecord::Unknown);
         };
         let mut head = saved.head;
         let mark = PurgeMark::from_bytes(record.header.mark);
@@ -173,7 +243,7 @@ impl Disk {
             }
         };
         match verdict {
-            PurgeVerdict::Gone => return Ok(None),
+            PurgeVerdict::Gone => return Ok(FoundRecord::Purged(Box::new(head))),
             PurgeVerdict::Stale => head.freshness = head.freshness.made_stale(clocks.steady),
             PurgeVerdict::Current => {}
         }
@@ -200,7 +270,7 @@ impl Disk {
         if !response.body.is_empty() {
             response.disk.wrote_content();
         }
-        Ok(Some(LoadedResponse {
+        Ok(FoundRecord::Usable(LoadedResponse {
             response,
             site: saved.site,
         }))

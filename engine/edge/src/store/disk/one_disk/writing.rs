@@ -128,17 +128,18 @@ impl Disk {
             return None;
         }
         let hash = self.records.hash(key.as_bytes());
-        let places = self.records.find(hash).into_iter();
-        let mut records =
-            places.filter_map(|place| self.records.read(key.as_bytes(), place, WAIT).ok());
-        let record = records.find(|record| {
-            let saved = head::restore(record.head(), self.clocks());
-            let of_record = saved.map(|saved| saved.head.secondary_key);
-            of_record.as_ref() == Some(&stored.head.secondary_key)
-        })?;
-        let is_same = record.content_len() == stored.body.len()
-            && (stored.body.is_outside() || begins_same(&record, stored)?);
-        (is_same && self.records.stays_for_now(&record)).then(|| record.extents())
+        for place in self.records.find(hash) {
+            // One that can't be read may be the one: then an older one has other content.
+            let record = self.records.read(key.as_bytes(), place, WAIT).ok()?;
+            let saved = head::restore(record.head(), self.clocks())?;
+            if saved.head.secondary_key == stored.head.secondary_key {
+                let is_same = record.content_len() == stored.body.len()
+                    && (stored.body.is_outside() || begins_same(&record, stored)?);
+                let may_be_named = is_same && self.records.stays_for_now(&record);
+                return may_be_named.then(|| record.extents());
+            }
+        }
+        None
     }
 
     fn write_spooled(

@@ -251,11 +251,23 @@ fn ruled(
                 edge,
                 exchange: &exchange,
             };
-            // What still has to be checked is not for now.
-            match stored_only(visit).filter(|_| decided.is_none()) {
-                Some(answer) => Reply::Ready(recorded(visit, answer)),
-                None => Reply::Ready(by_rule(edge, &exchange, *otherwise)),
+            if decided.is_some() {
+                // What still has to be checked is not for now.
+                return Reply::Ready(by_rule(edge, &exchange, *otherwise));
             }
+            let disposition = visit.disposition(visit.look());
+            if !is_for_disk(visit, &disposition) {
+                let answer = stored_only(visit, disposition, StoreTier::Memory);
+                return Reply::Ready(stored_or_rule(visit, answer, *otherwise));
+            }
+            Reply::Pending(Box::pin(async move {
+                let visit = Visit {
+                    edge,
+                    exchange: &exchange,
+                };
+                let answer = stored_on_disk(visit).await;
+                stored_or_rule(visit, answer, *otherwise)
+            }))
         }
         Verdict::Check(pending) => Reply::Pending(Box::pin(async move {
             let own = Arc::get_mut(&mut exchange).expect("the request has not been shared yet");
@@ -281,17 +293,43 @@ fn after_check(exchange: &mut Exchange, checked: Verdict, stage: CheckStage) -> 
     }
 }
 
-/// The answer with what is stored, if it may be used while the origin fails.
-fn stored_only(visit: Visit<'_>) -> Option<Answer> {
-    match visit.disposition(visit.look()) {
-        Disposition::Serve(stored) => Some(hit(visit, &stored, StoreTier::Memory)),
+/// The answer with what is stored, or else by a rule.
+fn stored_or_rule(
+    visit: Visit<'_>,
+    answer: Option<Answer>,
+    otherwise: RuleAnswer,
+) -> RecordedResponse {
+    match answer {
+        Some(answer) => recorded(visit, answer),
+        None => by_rule(visit.edge, visit.exchange, otherwise),
+    }
+}
+
+/// The answer with what a disk has, if it may be used while the origin fails.
+async fn stored_on_disk(visit: Visit<'_>) -> Option<Answer> {
+    let found = disk_lookup::find(visit).await;
+    match decide_from_disk(visit, found) {
+        Ok(answer) => Some(answer),
+        Err(disposition) => stored_only(visit, disposition, StoreTier::Disk),
+    }
+}
+
+/// The answer with what a tier has, if it may be used while the origin fails.
+fn stored_only(
+    visit: Visit<'_>,
+    disposition: Disposition<Arc<StoredResponse>>,
+    tier: StoreTier,
+) -> Option<Answer> {
+    match disposition {
+        Disposition::Serve(stored) => Some(hit(visit, &stored, tier)),
         Disposition::ServeWhileRevalidating(stored)
         | Disposition::ServeWhileOriginIsTried(stored)
         | Disposition::ServeWhileOriginRests(stored)
         | Disposition::Revalidate { stored, .. }
             if visit.may_stand_in(&stored) =>
         {
-            Some(stale(visit, &stored, Provenance::stored(Outcome::Stale)))
+            let provenance = Provenance::stored(Outcome::Stale).of_tier(tier);
+            Some(stale(visit, &stored, provenance))
         }
         _ => None,
     }
@@ -438,6 +476,15 @@ fn look_on_disk(visit: Visit<'_>) -> Progress {
     }
 }
 
+/// Whether memory has nothing for a request that is looked up, and a disk may have it.
+fn is_for_disk(visit: Visit<'_>, disposition: &Disposition<Arc<StoredResponse>>) -> bool {
+    let is_missing = matches!(
+        disposition,
+        Disposition::GatewayTimeout | Disposition::Fetch(_)
+    );
+    is_missing && disk_lookup::may_answer(visit)
+}
+
 /// The route of a request that no stored response answers at once; `None` if it takes none, since its
 /// client wants nothing else (`only-if-cached`) or has its answer.
 fn route_of(
@@ -445,17 +492,15 @@ fn route_of(
     disposition: Disposition<Arc<StoredResponse>>,
     tier: StoreTier,
 ) -> Option<Route> {
+    if tier == StoreTier::Memory && is_for_disk(visit, &disposition) {
+        return Some(Route::Disk);
+    }
     match disposition {
         Disposition::Answer
         | Disposition::Serve(_)
         | Disposition::ServeWhileRevalidating(_)
         | Disposition::ServeWhileOriginIsTried(_)
         | Disposition::ServeWhileOriginRests(_) => None,
-        Disposition::GatewayTimeout | Disposition::Fetch(_)
-            if tier == StoreTier::Memory && disk_lookup::may_answer(visit) =>
-        {
-            Some(Route::Disk)
-        }
         Disposition::GatewayTimeout => None,
         Disposition::Revalidate { stored, why } => {
             visit.note_key_value();
@@ -500,11 +545,25 @@ async fn from_disk(visit: Visit<'_>, content: Option<RequestContent>) -> Answer 
 }
 
 /// Decides anew about what a disk has of the key.
-fn carry_out_from_disk(visit: Visit<'_>, mut found: Option<FoundOnDisk>) -> Progress {
+fn carry_out_from_disk(visit: Visit<'_>, found: Option<FoundOnDisk>) -> Progress {
+    match decide_from_disk(visit, found) {
+        Ok(answer) => Progress::Answered(answer),
+        Err(disposition) => carry_out_by(visit, disposition, StoreTier::Disk),
+    }
+}
+
+/// The answer with what a disk has of the key, if that stays on the disk alone.
+///
+/// # Errors
+/// The disposition, if there is more to be done. What was found is in memory then, as far as that has room.
+fn decide_from_disk(
+    visit: Visit<'_>,
+    mut found: Option<FoundOnDisk>,
+) -> Result<Answer, Disposition<Arc<StoredResponse>>> {
     if let Some(found) = &mut found
         && let Some(stored) = found.answer(visit)
     {
-        return Progress::Answered(passing_hit(visit, &stored));
+        return Ok(passing_hit(visit, &stored));
     }
     let kept = found.and_then(|found| found.keep(visit));
     let disposition = visit.disposition_of(|| match visit.stored(visit.look()) {
@@ -514,9 +573,9 @@ fn carry_out_from_disk(visit: Visit<'_>, mut found: Option<FoundOnDisk>) -> Prog
     if let Disposition::Serve(stored) = &disposition
         && stored.body.is_outside()
     {
-        return Progress::Answered(passing_hit(visit, stored));
+        return Ok(passing_hit(visit, stored));
     }
-    carry_out_by(visit, disposition, StoreTier::Disk)
+    Err(disposition)
 }
 
 /// A hit of a response that isn't kept in memory, nor are the uses that it counts.

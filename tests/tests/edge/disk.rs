@@ -1,5 +1,6 @@
 //! The disk tier: what outlives a restart, what memory had no room for, and purges of both.
 
+mod askers;
 mod large;
 
 use std::path::Path;

@@ -21,7 +21,7 @@ use tero_edge::request::admit::{self, RequestSource};
 use tero_edge::request::body::EdgeBody;
 use tero_edge::request::exchange::{Exchange, Requester};
 use tero_edge::request::provenance::{NotStored, Provenance};
-use tero_edge::request::warm_lookup::look_for_plan;
+use tero_edge::request::warm_lookup::{look_below_for_plan, look_for_plan};
 use tero_edge::request::{self, Answer, Edge, Look, Visit};
 use tero_edge::run_id::RunId;
 use tero_edge::store::Key;
@@ -121,8 +121,8 @@ impl RequestPath for EdgeRequestPath {
         Box::pin(async move {
             let PlanFetch {
                 exchange,
-                found,
-                stored,
+                mut found,
+                mut stored,
             } = match prepared {
                 Ok(fetch) => fetch,
                 Err(outcome) => return outcome,
@@ -132,6 +132,12 @@ impl RequestPath for EdgeRequestPath {
                 edge,
                 exchange: &exchange,
             };
+            if found == WarmLookup::Absent {
+                (found, stored) = look_below_for_plan(visit, purpose.until, purpose.changed).await;
+            }
+            if found == WarmLookup::Fresh {
+                return WarmOutcome::Fresh;
+            }
             let answer = request::fetch_for_plan(visit, found, stored).await;
             outcome_of(answer, &edge.clock, || self.is_kept(&exchange)).await
         })
@@ -312,7 +318,8 @@ async fn current(visit: Visit<'_>) -> Answer {
     if !visit.disposition(Look::Peek).is_looked_up() {
         return request::answer(visit, None).await;
     }
-    let (found, stored) = look_for_plan(visit, Timestamp::from_unix_millis(i64::MAX), None);
+    let whole_time = Timestamp::from_unix_millis(i64::MAX);
+    let (found, stored) = look_below_for_plan(visit, whole_time, None).await;
     request::fetch_for_plan(visit, found, stored).await
 }
 

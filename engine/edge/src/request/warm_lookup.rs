@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::disk_lookup;
 use super::visit::{Look, Visit};
 use crate::store::stored::StoredResponse;
 use tero_semantics::cache_status::Forward;
@@ -47,14 +48,42 @@ impl WarmLookup {
 }
 
 /// The stored response for a plan's request, and whether it is good enough until `until`, and for a
-/// page that changed at `changed`.
+/// page that changed at `changed`. Memory alone is asked.
 pub fn look_for_plan(
     visit: Visit<'_>,
     until: Timestamp,
     changed: Option<Timestamp>,
 ) -> (WarmLookup, Option<Arc<StoredResponse>>) {
+    judged(visit, visit.stored(Look::Peek), until, changed)
+}
+
+/// The same. What memory doesn't have is looked for on the disks, and goes back into memory.
+pub async fn look_below_for_plan(
+    visit: Visit<'_>,
+    until: Timestamp,
+    changed: Option<Timestamp>,
+) -> (WarmLookup, Option<Arc<StoredResponse>>) {
+    let found = look_for_plan(visit, until, changed);
+    if found.0 != WarmLookup::Absent || !disk_lookup::may_answer(visit) {
+        return found;
+    }
+    let found = disk_lookup::find(visit).await;
+    let kept = found.and_then(|found| found.keep(visit));
+    let stored = match visit.stored(Look::Peek) {
+        StoredMatch::Nothing | StoredMatch::OtherVariants => visit.selected(kept),
+        selected => selected,
+    };
+    judged(visit, stored, until, changed)
+}
+
+fn judged(
+    visit: Visit<'_>,
+    stored: StoredMatch<Arc<StoredResponse>>,
+    until: Timestamp,
+    changed: Option<Timestamp>,
+) -> (WarmLookup, Option<Arc<StoredResponse>>) {
     let exchange = visit.exchange;
-    let StoredMatch::Selected(stored) = visit.stored(Look::Peek) else {
+    let StoredMatch::Selected(stored) = stored else {
         return (WarmLookup::Absent, None);
     };
     let (freshness, now) = (&stored.head.freshness, exchange.at);

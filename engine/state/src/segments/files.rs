@@ -16,6 +16,12 @@ pub trait FileSystem: Debug + Send + Sync {
     /// The system's error.
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
 
+    /// Whether there is a file at a path: no folder, link or anything else.
+    ///
+    /// # Errors
+    /// The system's error.
+    fn is_file(&self, path: &Path) -> io::Result<bool>;
+
     /// Opens a file for reading and, where that is allowed, for writing.
     ///
     /// # Errors
@@ -112,6 +118,10 @@ impl FileSystem for SystemFiles {
         fs::read_dir(folder)?
             .map(|entry| Ok(entry?.path()))
             .collect()
+    }
+
+    fn is_file(&self, path: &Path) -> io::Result<bool> {
+        Ok(fs::symlink_metadata(path)?.is_file())
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {

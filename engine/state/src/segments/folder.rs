@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::files::FileSystem;
+use super::files::{FileSystem, OpenFile};
 use super::layout::{FooterEntry, HEADER_BYTES, HeaderProblem, SegmentHeader, StoreSecret};
 use super::open_report::{OpenError, OpenReport};
 use super::segment::Segment;
@@ -33,6 +33,30 @@ pub(super) struct OpenedFile {
     pub(super) secret: Option<StoreSecret>,
 }
 
+/// The beginning of what has the name of a segment.
+enum Beginning {
+    /// The file, its length, and its first bytes.
+    Read(Box<dyn OpenFile>, u64, [u8; HEADER_BYTES]),
+    /// A file that was cut off before the first record.
+    CutOff,
+    /// A folder, a link or the like. What a link leads to must not be written to.
+    NoFile,
+}
+
+fn read_beginning(path: &Path, files: &dyn FileSystem) -> io::Result<Beginning> {
+    if !files.is_file(path)? {
+        return Ok(Beginning::NoFile);
+    }
+    let file = files.open(path)?;
+    let end = file.length()?;
+    let mut header = [0; HEADER_BYTES];
+    match file.read_exact_at(&mut header, 0) {
+        Ok(()) => Ok(Beginning::Read(file, end, header)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Beginning::CutOff),
+        Err(error) => Err(error),
+    }
+}
+
 /// Opens the segments in a folder, and gives the number that no segment has had.
 pub(super) fn open_files(
     folder: &Path,
@@ -52,24 +76,17 @@ pub(super) fn open_files(
     let next = found.last().map_or(1, |(last, _)| last.saturating_add(1));
     let mut opened = Vec::with_capacity(found.len());
     for (number, path) in found {
-        let read = || {
-            let file = files.open(&path)?;
-            let end = file.length()?;
-            let mut header = [0; HEADER_BYTES];
-            match file.read_exact_at(&mut header, 0) {
-                Ok(()) => Ok(Some((file, end, header))),
-                // It was cut off before the first record.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        let (file, end, header) = match read() {
-            Ok(Some(read)) => read,
-            Ok(None) => {
+        let (file, end, header) = match read_beginning(&path, files) {
+            Ok(Beginning::Read(file, end, header)) => (file, end, header),
+            Ok(Beginning::CutOff) => {
                 if access == Access::Own {
                     // Nothing of it can be used; it isn't worth an error if it stays.
                     let _ = files.remove(&path);
                 }
+                continue;
+            }
+            Ok(Beginning::NoFile) => {
+                report.foreign.push(path);
                 continue;
             }
             // It was removed meanwhile: by the edge that it belongs to.

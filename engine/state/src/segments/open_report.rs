@@ -12,7 +12,7 @@ pub struct OpenReport {
     pub searched: usize,
     /// Records that can be found.
     pub records: usize,
-    /// Segments that are left alone: of another version of tero, or of another store.
+    /// What is left alone: segments of another version of tero or of another store, and what isn't a file.
     pub foreign: Vec<PathBuf>,
 }
 

@@ -285,6 +285,13 @@ impl FileSystem for ShimDisk {
         Ok(own.cloned().collect())
     }
 
+    fn is_file(&self, path: &Path) -> io::Result<bool> {
+        let is_there = self.lock().files.contains_key(path);
+        is_there
+            .then_some(true)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     fn open(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
         let number = {
             let state = self.lock();

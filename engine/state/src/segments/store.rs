@@ -424,7 +424,9 @@ impl SegmentStore {
         sealed?;
         let number = appender.next;
         // A file that can't be finished is not tried again.
-        appender.next += 1;
+        let next = number.checked_add(1);
+        appender.next =
+            next.ok_or_else(|| io::Error::other("its segments have no further number"))?;
         let segment = Arc::new(self.new_segment(number)?);
         let mut segments = self
             .segments

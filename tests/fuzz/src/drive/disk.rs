@@ -358,6 +358,13 @@ impl FileSystem for MemoryFiles {
         Ok(self.0.keys().cloned().collect())
     }
 
+    fn is_file(&self, path: &Path) -> io::Result<bool> {
+        let is_there = self.0.contains_key(path);
+        is_there
+            .then_some(true)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     fn open(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
         let file = self.0.get(path).ok_or(io::ErrorKind::NotFound)?;
         Ok(Box::new(MemoryFile(Arc::clone(file))))

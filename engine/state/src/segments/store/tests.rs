@@ -320,6 +320,48 @@ fn segments_of_other_versions_and_stores_are_left_alone() {
 }
 
 #[test]
+fn what_is_no_file_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder);
+    store.append(&entry(b"key", b"", &[b"content"])).unwrap();
+    store.close().unwrap();
+    drop(store);
+    let path = |number| path_of(&settings(&folder).path, number);
+    let other = folder.path().join("other");
+    fs::write(&other, [7; 5_000]).unwrap();
+    std::os::unix::fs::symlink(&other, path(5)).unwrap();
+    std::os::unix::fs::symlink("nowhere", path(6)).unwrap();
+    fs::create_dir(path(7)).unwrap();
+    let foreign = [path(5), path(6), path(7)];
+    let (_, report) = SegmentStore::look_at(&settings(&folder).path).unwrap();
+    assert_eq!(report.foreign, foreign);
+    let (store, report) = open(&folder);
+    assert_eq!(report.foreign, foreign);
+    assert_eq!(content(&store, b"key"), Some(b"content".to_vec()));
+    assert_eq!(store.append(&entry(b"new", b"", &[])).unwrap().segment, 8);
+    assert_eq!(
+        fs::read(&other).unwrap(),
+        [7; 5_000],
+        "what a link leads to"
+    );
+}
+
+#[test]
+fn numbers_that_end_are_an_error_and_never_begin_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder);
+    store.append(&entry(b"key", b"", &[b"content"])).unwrap();
+    drop(store);
+    fs::create_dir(path_of(&settings(&folder).path, u32::MAX)).unwrap();
+    let (store, _) = open(&folder);
+    for _ in 0..2 {
+        let error = store.append(&entry(b"new", b"", &[])).unwrap_err();
+        assert!(error.to_string().contains("no further number"), "{error}");
+    }
+    assert_eq!(content(&store, b"key"), Some(b"content".to_vec()));
+}
+
+#[test]
 fn segments_that_were_removed_by_hand_are_missed_only_by_their_records() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(&folder);

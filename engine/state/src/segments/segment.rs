@@ -191,6 +191,15 @@ impl Segment {
         Ok(())
     }
 
+    /// Has the system give its room back though it is open: nothing of it can be read any more. Returns how
+    /// many bytes that was.
+    pub(super) fn cut_off(&self) -> u64 {
+        let end = self.end.swap(0, Ordering::AcqRel);
+        // If that fails, it has its room until it is closed.
+        let _ = self.file.set_length(0);
+        end
+    }
+
     /// Fills `bytes` from `offset` on.
     fn read_at(&self, bytes: &mut [u8], offset: u64, mode: ReadMode) -> Result<(), ReadError> {
         let is_there = offset
@@ -322,7 +331,11 @@ impl Segment {
         length: usize,
     ) -> io::Result<&'w [u8]> {
         if at < *start || at + length as u64 > start.saturating_add(window.len() as u64) {
-            let rest = (self.end() - at) as usize;
+            let rest = self.end().saturating_sub(at) as usize;
+            if rest < length {
+                // It was cut off meanwhile.
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             window.resize(rest.min(length.max(SCAN_BYTES)), 0);
             // What fails to be read is not part of the window.
             *start = u64::MAX;

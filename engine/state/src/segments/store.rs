@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use super::appender::{Appender, content_len, length_of};
 use super::buffers::ReadBuffer;
@@ -29,6 +29,9 @@ const MAKE_ROOM_AT_MOST: usize = 4;
 const OPENERS: usize = 4;
 const FEW_SEGMENTS: usize = 8;
 const FEW_RECORDS: usize = 50_000;
+
+/// Segments that were removed and are still read take at most this share of a disk, or one segment.
+const REMOVED_SHARE: u64 = 4;
 
 /// How a store keeps its segments.
 #[derive(Clone, Debug)]
@@ -78,6 +81,9 @@ pub struct SegmentStore {
     segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
     appender: Mutex<Appender>,
     removed_for_full_disk: AtomicU64,
+    /// Segments that were removed and may still be open, since they are read. The system gives their room
+    /// back once they are closed.
+    removed: Mutex<Vec<Weak<Segment>>>,
     /// `None` where it is only looked at, or belongs to another process by now.
     lock: Mutex<Option<LockFile>>,
 }
@@ -186,6 +192,7 @@ impl SegmentStore {
                 buffer: Vec::new(),
             }),
             removed_for_full_disk: AtomicU64::new(0),
+            removed: Mutex::default(),
             lock: Mutex::new(lock),
         };
         Ok((store, report))
@@ -396,10 +403,11 @@ impl SegmentStore {
         segments.get(&number).cloned()
     }
 
-    /// All segments, the oldest first.
-    pub(super) fn all_segments(&self) -> Vec<Arc<Segment>> {
+    /// The numbers of all segments, the oldest first. Who goes through them takes one at a time: one that is
+    /// removed meanwhile can be closed then.
+    pub(super) fn all_segments(&self) -> Vec<u32> {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        segments.values().cloned().collect()
+        segments.keys().copied().collect()
     }
 
     /// The segment that a record of this length goes to.
@@ -440,7 +448,8 @@ impl SegmentStore {
 
     /// Removes the oldest segments, so that one more fits.
     fn make_room(&self) {
-        let one_more = u64::from(self.settings.segment_bytes);
+        // Those that are removed now may be closed at once.
+        let one_more = u64::from(self.settings.segment_bytes) + self.bytes_of_removed();
         let oldest = || {
             let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
             let bytes: u64 = segments.values().map(|segment| segment.end()).sum();
@@ -450,6 +459,23 @@ impl SegmentStore {
         while let Some(oldest) = oldest()
             && self.remove(oldest)
         {}
+    }
+
+    /// The bytes of segments that were removed and are still read. If they are more than a share of the
+    /// disk, those that were removed first are cut off: a client that reads slowly keeps no disk full.
+    fn bytes_of_removed(&self) -> u64 {
+        let most = (self.settings.size / REMOVED_SHARE).max(self.settings.segment_bytes.into());
+        let mut removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
+        removed.retain(|segment| segment.strong_count() > 0);
+        let open: Vec<Arc<Segment>> = removed.iter().filter_map(Weak::upgrade).collect();
+        let mut bytes = open.iter().map(|segment| segment.end()).sum();
+        for segment in open {
+            if bytes <= most {
+                break;
+            }
+            bytes -= segment.cut_off();
+        }
+        bytes
     }
 
     /// Removes the oldest segment, unless it is the newest too. Returns whether it did.
@@ -482,8 +508,10 @@ impl SegmentStore {
         let segment = segments.remove(&number);
         drop(segments);
         self.index.remove_before(number + 1);
-        // The system gives its room back once it is closed.
-        drop(segment);
+        if let Some(segment) = segment {
+            let mut removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
+            removed.push(Arc::downgrade(&segment));
+        }
         true
     }
 

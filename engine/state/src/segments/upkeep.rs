@@ -63,14 +63,18 @@ impl SegmentStore {
     ) -> io::Result<()> {
         let segments = self.all_segments();
         let mut failed = None;
-        for (done, segment) in segments.iter().enumerate() {
+        for (done, number) in segments.iter().enumerate() {
             progress(WalkProgress {
-                segment: segment.number,
+                segment: *number,
                 done,
                 of: segments.len(),
             });
+            let Some(segment) = &self.segment(*number) else {
+                continue;
+            };
             let found = match self.records_of(segment) {
                 Ok(found) => found,
+                Err(_) if self.segment(*number).is_none() => continue,
                 Err(error) => {
                     failed = failed.or(Some(error));
                     continue;
@@ -121,18 +125,25 @@ impl SegmentStore {
     ) -> io::Result<EraseReport> {
         let mut report = EraseReport::default();
         let segments = self.all_segments();
-        let told = |done: usize, segment: &Segment| WalkProgress {
-            segment: segment.number,
+        let told = |done: usize, segment: &u32| WalkProgress {
+            segment: *segment,
             done,
             of: segments.len(),
         };
         let (mut named, mut doomed) = (HashSet::new(), Vec::new());
         let mut unnamed: Vec<(u32, u32)> = Vec::new();
-        for (done, segment) in segments.iter().enumerate() {
-            if progress(told(done, segment)).is_break() {
+        for (done, number) in segments.iter().enumerate() {
+            if progress(told(done, number)).is_break() {
                 return Ok(report);
             }
-            let found = self.records_of(segment)?;
+            let Some(segment) = &self.segment(*number) else {
+                continue;
+            };
+            let found = match self.records_of(segment) {
+                // It was removed meanwhile, and cut off.
+                Err(_) if self.segment(*number).is_none() => continue,
+                found => found?,
+            };
             unnamed.extend(found.extents);
             let damaged = found.damaged.iter();
             unnamed.extend(damaged.map(|place| (place.segment, place.offset)));
@@ -152,20 +163,21 @@ impl SegmentStore {
         }
         if loose == RecordFate::Goes {
             // The newest segments may have parts of a record that came meanwhile.
-            let newest = segments.last().map_or(0, |segment| segment.number);
+            let newest = segments.last().copied().unwrap_or_default();
             unnamed.retain(|(segment, _)| newest.saturating_sub(*segment) > 1);
             doomed.extend(unnamed);
         }
         doomed.retain(|place| !named.contains(place));
         doomed.sort_unstable();
         doomed.dedup();
-        for (done, segment) in segments.iter().enumerate() {
-            if progress(told(done, segment)).is_break() {
+        for (done, number) in segments.iter().enumerate() {
+            if progress(told(done, number)).is_break() {
                 return Ok(report);
             }
-            let own = doomed
-                .iter()
-                .filter(|(number, _)| *number == segment.number);
+            let Some(segment) = &self.segment(*number) else {
+                continue;
+            };
+            let own = doomed.iter().filter(|(of, _)| of == number);
             let before = report.records;
             for (_, offset) in own {
                 report.bytes += self.erase_at(segment, (*offset).into())?;

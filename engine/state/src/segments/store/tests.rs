@@ -237,6 +237,47 @@ fn a_full_store_loses_its_oldest_segment_and_stays_within_its_size() {
 }
 
 #[test]
+fn what_is_read_slowly_stays_readable_and_keeps_no_more_than_a_share_of_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder);
+    let whole = bytes(3, 100_000);
+    let append = |number: usize| {
+        let key = number.to_le_bytes();
+        let place = store.append(&entry(&key, b"", &[&whole])).unwrap();
+        store.read(&key, place, ReadMode::Wait).unwrap()
+    };
+    let wait = ReadMode::Wait;
+    let alone = append(0);
+    (1..20).for_each(|number| drop(append(number)));
+    assert!(store.segment(alone.place().segment).is_none());
+    assert!(alone.piece(1, wait).is_ok(), "its client has time");
+    let many: Vec<StoredRecord> = (20..60).map(append).collect();
+    let is_removed = |record: &&StoredRecord| store.segment(record.place().segment).is_none();
+    let removed: Vec<&StoredRecord> = many.iter().filter(is_removed).collect();
+    let readable = removed
+        .iter()
+        .filter(|record| record.piece(1, wait).is_ok());
+    let on_disk: u64 = open_segments(&folder).iter().sum();
+    assert!(
+        on_disk <= settings(&folder).size + u64::from(SEGMENT_BYTES),
+        "{on_disk}"
+    );
+    assert!(removed.len() > 30 && (1..=4).contains(&readable.count()));
+    assert!(matches!(alone.piece(1, wait), Err(ReadError::Damaged)));
+}
+
+/// The lengths of all segments that this process has open, those that were removed among them.
+fn open_segments(folder: &tempfile::TempDir) -> Vec<u64> {
+    let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let of_folder = open.filter(|open| {
+        let path = fs::read_link(open.path()).unwrap_or_default();
+        path.starts_with(folder.path()) && path.to_string_lossy().contains(".segment")
+    });
+    let lengths = of_folder.filter_map(|open| Some(fs::metadata(open.path()).ok()?.len()));
+    lengths.collect()
+}
+
+#[test]
 fn records_within_the_bounds_are_stored_and_others_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(&folder);

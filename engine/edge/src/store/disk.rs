@@ -34,7 +34,7 @@ use self::one_disk::{Disk, DiskPurge, ReadJob, SharedParts, purges_of};
 use self::recent::RecentKeys;
 use super::Key;
 use super::purge::scope::{PurgeMode, PurgeScope};
-use super::stored::StoredResponse;
+use super::stored::{StoredHead, StoredResponse};
 use tero_config as config;
 use tero_semantics::key;
 use tero_state::segments::files::FileSystem;
@@ -308,19 +308,24 @@ impl DiskTier {
         if stored.disk.is_claimed() {
             return;
         }
-        if !stored.disk.has_content()
-            && stored.head.secondary_key.fields().is_empty()
-            && stored.parts().is_none()
-        {
-            match self.open_or_early() {
-                Ok(open) => open.disk_of(key.as_bytes()).forget(key.as_bytes()),
-                Err(mut early) => early.replace(key),
-            }
+        if !stored.disk.has_content() && stored.parts().is_none() {
+            self.end_older(key, &stored.head);
         }
         if stored.head.warm_run.is_some() || self.unused.has(key.as_bytes()) {
             self.offer(key, stored);
         } else {
             stored.want_disk();
+        }
+    }
+
+    /// Has responses of a key not be found any more that have no place beside one with this head.
+    fn end_older(&self, key: &Key, head: &StoredHead) {
+        let of = key.as_bytes();
+        match self.open_or_early() {
+            Ok(open) if head.secondary_key.fields().is_empty() => open.disk_of(of).forget(of),
+            Ok(open) => open.disk_of(of).forget_variant(of, head),
+            // Which variants the disk has is not known yet: all go.
+            Err(mut early) => early.replace(key),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::stored::StoredResponse;
-use super::variants::{is_out_of_reach, is_same_variant};
+use super::variants::{is_older, is_out_of_reach};
 use super::{Key, PurgeWatch, Store, Variants};
 
 impl Store {
@@ -66,10 +66,7 @@ impl Store {
             if stored.body.is_outside() {
                 return Some(stored);
             }
-            let is_known = |held: &Arc<StoredResponse>| {
-                is_same_variant(&held.head, &stored.head)
-                    || is_out_of_reach(&held.head, &stored.head)
-            };
+            let is_known = |held: &Arc<StoredResponse>| is_older(&held.head, &stored.head);
             if all.len() >= self.config.max_variants || all.iter().any(is_known) {
                 return Some(stored);
             }

@@ -128,3 +128,8 @@ pub(super) fn is_out_of_reach(old: &StoredHead, new: &StoredHead) -> bool {
     let has_key = |head: &StoredHead| !head.secondary_key.fields().is_empty();
     has_key(new) && !has_key(old)
 }
+
+/// Whether an old response has no place beside a new one, for either reason.
+pub(super) fn is_older(old: &StoredHead, new: &StoredHead) -> bool {
+    is_same_variant(old, new) || is_out_of_reach(old, new)
+}

@@ -3,6 +3,7 @@
 mod content;
 mod hidden;
 mod missed;
+mod outdated;
 mod read_job;
 mod reading;
 mod spool;
@@ -25,14 +26,16 @@ use super::queue::{SpooledParts, WriteJob, WriteQueue};
 use super::{DiskFigures, DiskProblem};
 use crate::store::Key;
 use crate::store::purge::scope::{PurgeMode, PurgeScope};
-use crate::store::stored::StoredResponse;
+use crate::store::stored::{StoredHead, StoredResponse};
 use tero_config as config;
+use tero_semantics::vary::SecondaryKey;
 use tero_state::segments::files::FileSystem;
 use tero_state::segments::{AppendError, OpenReport, SegmentSettings, SegmentStore};
 use tero_time::clock::Clock;
 
 use self::hidden::HiddenKeys;
 use self::missed::MissedKeys;
+use self::outdated::OutdatedVariants;
 
 pub(super) use self::read_job::ReadJob;
 pub(super) use self::subjects::subject;
@@ -79,6 +82,8 @@ pub(super) struct Disk {
     missed: MissedKeys,
     /// Keys with records that would be found after the next start alone.
     hidden: HiddenKeys,
+    /// Variants that are older there than they were in memory.
+    outdated: OutdatedVariants,
     /// Content that streams to it, with the hashes of its keys.
     spools: Mutex<Vec<(u64, Weak<SpooledParts>)>>,
     /// Whether the writer is about to look after the file of purges.
@@ -138,6 +143,7 @@ impl Disk {
             writers: Mutex::default(),
             missed: MissedKeys::default(),
             hidden: HiddenKeys::default(),
+            outdated: OutdatedVariants::default(),
             spools: Mutex::default(),
             is_ledger_due: AtomicBool::new(false),
             is_erasing: AtomicBool::new(false),
@@ -193,10 +199,40 @@ impl Disk {
     /// Has nothing of a key be found any more until the next start: a newer response has come.
     pub(super) fn forget(&self, key: &[u8]) {
         self.queue.withdraw(key);
-        let hash = self.records.hash(key);
+        self.forget_hash(self.records.hash(key));
+    }
+
+    fn forget_hash(&self, hash: u64) {
         if self.records.forget_all(hash) > 0 {
             self.hidden.hide(hash);
         }
+    }
+
+    /// Has no older response of a variant be found any more until the next start: a newer one has come,
+    /// beside which one for all requests is out of reach too.
+    pub(super) fn forget_variant(&self, key: &[u8], head: &StoredHead) {
+        self.queue.withdraw_older(key, head);
+        let hash = self.records.hash(key);
+        let Some(newest) = self.records.find(hash).first().copied() else {
+            return;
+        };
+        for variant in self.variants_beside(hash, head) {
+            if let Some(dropped) = self.outdated.note(variant, newest) {
+                self.forget_hash(dropped);
+            }
+        }
+    }
+
+    /// What has no place beside a newer response with this head: its variant, and one for all requests.
+    fn variants_beside(&self, hash: u64, head: &StoredHead) -> [[u64; 2]; 2] {
+        [&head.secondary_key, &SecondaryKey::default()].map(|key| self.variant(hash, key))
+    }
+
+    /// The hashes of a key and of what selects its variant.
+    fn variant(&self, hash: u64, selected_by: &SecondaryKey) -> [u64; 2] {
+        let mut bytes = Vec::new();
+        selected_by.save(&mut bytes);
+        [hash, self.records.hash(&bytes)]
     }
 
     /// Has nothing of a key be found any more, after the next start too.

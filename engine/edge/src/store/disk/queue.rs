@@ -10,7 +10,8 @@ use tero_state::segments::layout::Extent;
 
 use crate::store::Key;
 use crate::store::fill::BudgetShare;
-use crate::store::stored::StoredResponse;
+use crate::store::stored::{StoredHead, StoredResponse};
+use crate::store::variants::is_older;
 
 /// What the writer is to do.
 #[derive(Debug)]
@@ -191,6 +192,14 @@ impl WriteQueue {
             .into_iter()
             .flatten()
             .for_each(|stored| stored.disk.replace());
+    }
+
+    /// The same of those that have no place beside a newer one with this head.
+    pub(super) fn withdraw_older(&self, key: &[u8], newer: &StoredHead) {
+        let state = self.lock();
+        let of_key = state.unwritten.get(key).into_iter().flatten();
+        let older = of_key.filter(|stored| is_older(&stored.head, newer));
+        older.for_each(|stored| stored.disk.replace());
     }
 
     /// Waits until all that was added has been written.

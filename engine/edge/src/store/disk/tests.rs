@@ -388,9 +388,9 @@ fn a_response_for_all_requests_does_not_come_back_beside_newer_ones_for_some() {
     world.put_and_write("/a", response(b"for all"));
     let key = key("/a", None);
     world.store.main.invalidate(&key);
-    world.put("/a", in_language("de"));
     let (watch, loaded) = (world.watch(&key), world.load(&key));
     assert_eq!(loaded.len(), 1);
+    world.put("/a", in_language("de"));
     for loaded in loaded {
         let restored = world.store.restore(&key, loaded.response, &watch);
         assert!(restored.is_none(), "no request selects it any more");

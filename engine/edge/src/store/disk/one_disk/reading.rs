@@ -13,7 +13,7 @@ use super::content::DiskContent;
 use super::read_job::ReadJob;
 use super::{Disk, lock, start_thread, subject};
 use crate::store::stored::{StoredBody, StoredHead, StoredResponse};
-use crate::store::variants::{is_out_of_reach, is_same_variant};
+use crate::store::variants::is_older;
 use tero_state::segments::layout::CHECKSUM_BYTES;
 use tero_state::segments::{ContentInBuffer, ReadError, ReadMode, RecordPlace, StoredRecord};
 
@@ -87,11 +87,6 @@ impl FoundOfKey {
     fn hides_others(&self) -> bool {
         self.is_uncertain || self.unusable.len() > self.purged.len()
     }
-}
-
-/// Whether the response with an older head has no place beside that with a newer one.
-fn is_older(head: &StoredHead, newer: &StoredHead) -> bool {
-    is_same_variant(newer, head) || is_out_of_reach(head, newer)
 }
 
 impl Disk {
@@ -175,6 +170,11 @@ impl Disk {
                 continue;
             }
             match self.read_response(key, hash, place, mode, may_take) {
+                Ok(FoundRecord::Usable(response))
+                    if self.is_outdated(hash, &response.response.head, place) =>
+                {
+                    found.unusable.push(place);
+                }
                 Ok(FoundRecord::Usable(response)) => {
                     if !response.response.body.is_outside() {
                         may_take -= response.response.body.len();
@@ -203,6 +203,15 @@ impl Disk {
             self.counts.hits.fetch_add(1, Ordering::Relaxed);
         }
         Ok(found.responses)
+    }
+
+    /// Whether memory has had a newer response of the same variant.
+    fn is_outdated(&self, hash: u64, head: &StoredHead, place: RecordPlace) -> bool {
+        let is_outdated = || {
+            let variant = self.variant(hash, &head.secondary_key);
+            self.outdated.has(variant, place)
+        };
+        self.outdated.may_have_any() && is_outdated()
     }
 
     /// A record can't be read any more: neither it is found, nor older ones of its key, which may be its

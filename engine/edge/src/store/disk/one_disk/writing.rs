@@ -193,14 +193,18 @@ impl Disk {
             Err(error) => return Err(error),
         }
         self.counts.written.fetch_add(1, Ordering::Relaxed);
+        let hash = self.records.hash(key.as_bytes());
+        // Before it is looked at whether it was replaced meanwhile: that hides this record too.
         if kind == RecordKind::Sole {
-            // Before it is looked at whether it was replaced meanwhile: that hides this record too.
-            self.hidden.end(self.records.hash(key.as_bytes()));
+            self.hidden.end(hash);
+        } else if self.outdated.may_have_any() {
+            let ended = self.variants_beside(hash, &stored.head).into_iter();
+            ended.for_each(|variant| self.outdated.end(variant));
         }
         let is_replaced = stored.disk.wrote_content();
         if is_replaced {
             // It was replaced or withdrawn while it was written.
-            self.records.forget_all(self.records.hash(key.as_bytes()));
+            self.records.forget_all(hash);
             self.withdraw(key)?;
         }
         Ok(WriteOutcome::Written)

@@ -108,6 +108,57 @@ fn a_new_head_names_no_content_of_an_older_version() {
     assert_eq!(found(&world), [content(2)]);
 }
 
+#[test]
+fn an_older_variant_is_not_found_after_memory_has_had_a_newer_one() {
+    let world = World::new();
+    world.put_and_write("/page", variant("fr", b"fr", &["page"]));
+    world.put_and_write("/page", variant("en", b"old", &["page"]));
+    // It leaves memory without a use, and isn't written.
+    world.put("/page", variant("en", b"new", &["page"]));
+    world.evict("/page");
+    assert_eq!(found(&world), [b"fr"]);
+    assert_eq!(found(&world), [b"fr"], "at the next look-up");
+    // What comes later is found as ever.
+    world.put_and_write("/page", variant("en", b"newest", &["page"]));
+    world.evict("/page");
+    assert_eq!(found(&world), [&b"newest"[..], b"fr"]);
+}
+
+#[test]
+fn a_response_for_all_requests_is_not_found_after_memory_has_had_a_variant() {
+    let world = World::new();
+    world.put_and_write("/page", of_head(head_with(&["page"]), b"for all"));
+    world.put("/page", variant("en", b"en", &["page"]));
+    world.evict("/page");
+    assert!(found(&world).is_empty());
+}
+
+#[test]
+fn an_older_variant_that_waits_is_not_written_after_memory_has_had_a_newer_one() {
+    let world = World::new();
+    let page = key("/page", None);
+    world.hold_writer();
+    let old = world.put("/page", variant("en", b"old", &["page"]));
+    world.tier.offer(&page, &old);
+    world.store.main.invalidate(&page);
+    world.put("/page", variant("en", b"new", &["page"]));
+    world.evict("/page");
+    world.disk.set(|faults| faults.hangs = false);
+    world.tier.settle();
+    assert!(found(&world).is_empty());
+}
+
+#[test]
+fn a_variant_of_which_a_newer_one_was_withdrawn_stays_away_after_a_start() {
+    let world = World::new();
+    world.put_and_write("/page", variant("en", b"old", &["page"]));
+    let new = world.put("/page", variant("en", b"new", &["page"]));
+    assert!(found(&world).is_empty());
+    world.store.drop_response(&key("/page", None), new.id);
+    let world = world.closed();
+    assert!(found(&world).is_empty());
+}
+
 /// Damages the key of the record of this number, from 1.
 fn damage_key(disk: &ShimDisk, number: usize) {
     let is_segment = |path: &PathBuf| path.extension().is_some_and(|end| end == "segment");

@@ -629,6 +629,43 @@ fn the_disks_are_told_of_checked_and_exported() {
 }
 
 #[test]
+fn an_export_has_the_newest_response_of_each_variant() {
+    use crate::program::{assert_code, out, run};
+    let (origin, folder) = (Origin::start(), folder());
+    let reply = |text| Reply::fresh(3_600, text).header("Vary", "Accept-Language");
+    origin.on_in_turn("/a", ["old en", "fr", "new en"].map(reply));
+    let edge = with_disk(&origin, folder.path())
+        .site("client_directives = \"obey\"")
+        .start();
+    let asking = |language| get("/a").header("Accept-Language", language);
+    let has_stored = |language, text| {
+        eventually("it is stored", || edge.is_quiet());
+        edge.send(&asking(language)).assert_hit(text);
+        edge.settle_disks();
+    };
+    edge.send(&asking("en"));
+    has_stored("en", "old en");
+    edge.send(&asking("fr"));
+    has_stored("fr", "fr");
+    edge.send(&asking("en").header("Cache-Control", "no-cache"));
+    has_stored("en", "new en");
+    drop(edge);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let exported = run(&["disk", "export", &path("disk"), "--to", &path("export")]);
+    assert_code(&exported, 0);
+    assert!(
+        out(&exported).contains("wrote 2 responses"),
+        "{}",
+        out(&exported)
+    );
+    let content = |number| std::fs::read(path(&format!("export/0000000{number}.content"))).unwrap();
+    assert_eq!(
+        (content(1), content(2)),
+        (b"fr".to_vec(), b"new en".to_vec())
+    );
+}
+
+#[test]
 fn files_that_were_removed_by_hand_lose_their_pages_and_nothing_else() {
     let (origin, folder) = (origin(), folder());
     let builder = with_disk(&origin, folder.path());

@@ -11,6 +11,8 @@ use super::head::{self, ClockPair};
 use super::ledger::{PurgeLedger, PurgeMark, PurgeVerdict};
 use super::one_disk::{purges_of, subject};
 use super::{DiskError, DiskProblem};
+use crate::store::stored::StoredHead;
+use crate::store::variants::is_older;
 use tero_semantics::key;
 use tero_semantics::timestamp::Timestamp;
 use tero_state::segments::files::{FileSystem, SystemFiles};
@@ -157,6 +159,9 @@ impl DiskFolder {
             let Some(saved) = head::restore(record.head(), self.clocks) else {
                 return;
             };
+            if self.has_newer(hash, record, &saved.head) {
+                return;
+            }
             let found = FolderRecord {
                 record,
                 url: url.to_owned(),
@@ -174,6 +179,17 @@ impl DiskFolder {
             }
         })?;
         failed.map_or(Ok(damaged), Err)
+    }
+
+    /// Whether a newer record of a key may be of the same variant: an edge doesn't find an older one then.
+    fn has_newer(&self, hash: u64, record: &StoredRecord, head: &StoredHead) -> bool {
+        let newer = self.records.find(hash).into_iter();
+        let mut newer = newer.take_while(|place| *place > record.place());
+        newer.any(|place| {
+            let newer = self.records.read(record.key(), place, ReadMode::Wait).ok();
+            let newer = newer.and_then(|newer| head::restore(newer.head(), self.clocks));
+            newer.is_none_or(|newer| is_older(head, &newer.head))
+        })
     }
 
     /// Whether a record was not purged.

@@ -45,7 +45,7 @@ pub struct FolderCheck {
     pub content_bytes: u64,
     /// Segments without a sound footer: an edge searches them when it starts.
     pub without_footer: usize,
-    /// Segments of another version or store.
+    /// What has the name of a segment, and is of another version or store, or no file.
     pub foreign: Vec<PathBuf>,
     /// Whether the file of purges is missing or damaged: then all records count as purged.
     pub lacks_purges: bool,

@@ -202,7 +202,7 @@ fn words_of_check(check: &FolderCheck) -> String {
     }
     for foreign in &check.foreign {
         words.push_str(&format!(
-            "{} is of another version or store, and was left out\n",
+            "{} is no segment of this version and store, and was left out\n",
             foreign.display()
         ));
     }

@@ -10,6 +10,7 @@
 //! wait for the disk. Other threads do what has to, one at a time.
 
 mod file;
+mod hashes;
 mod table;
 
 use std::io;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use self::file::{LedgerFile, LedgerHead, MAX_WAITING};
-use self::table::{NONE, PurgeTable};
+use self::table::{NONE, PurgeTable, TableShare};
 use crate::store::purge::scope::PurgeMode;
 use tero_semantics::timestamp::Timestamp;
 use tero_state::segments::files::FileSystem;
@@ -27,6 +28,8 @@ pub(super) use self::table::{PurgeMark, PurgeSubject, PurgeVerdict, PurgedThing}
 /// Each run's numbers begin so far after the last one that is known: purges that were never answered
 /// may be lost with the power, and their numbers must not be used again.
 const GAP: u64 = 1 << 32;
+/// Of the lines that come while the file is written anew, so many may be added to the new one while purges wait.
+const FEW_LINES: usize = 64;
 
 /// The purges of one disk.
 #[derive(Debug)]
@@ -94,7 +97,8 @@ impl PurgeLedger {
         };
         head.base = table.last.saturating_add(GAP);
         table.last = head.base;
-        let written = LedgerFile::prepare(&**files, path, head, &table)?;
+        let shares = (0..PurgeTable::SHARES).map(|share| table.share(share));
+        let written = LedgerFile::prepare(&**files, path, head, shares)?;
         file::take_place(&**files, path)?;
         Ok(PurgeLedger::of(path, files, head, table, Some(written)))
     }
@@ -325,9 +329,8 @@ impl PurgeLedger {
             written.next = Some(NextFile::Unfinished(Vec::new()));
             written.head
         };
-        let table = self.table();
-        let prepared = LedgerFile::prepare(&*self.files, &self.path, head, &table);
-        let finished = prepared.and_then(|file| self.lock_file().finish(file, head));
+        let prepared = LedgerFile::prepare(&*self.files, &self.path, head, self.shares());
+        let finished = prepared.and_then(|file| self.finish(file, head));
         if finished.is_err() {
             file::give_up_place(&*self.files, &self.path);
             return self.lock_file().end_replacing(finished, false);
@@ -337,10 +340,32 @@ impl PurgeLedger {
         self.lock_file().end_replacing(renamed, has_place)
     }
 
-    /// All purges that were noted. One that wasn't yet is written later.
-    fn table(&self) -> PurgeTable {
-        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
-        table.clone()
+    /// All purges that were noted, in shares: purges and look-ups wait for one at most. A purge that comes
+    /// meanwhile may be among them or not. It is written later, to both files.
+    fn shares(&self) -> impl Iterator<Item = TableShare> + '_ {
+        (0..PurgeTable::SHARES).map(|share| {
+            let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+            table.share(share)
+        })
+    }
+
+    /// Adds the lines that have come meanwhile to a file that was written from the purges that there were at
+    /// first, with this head. The caller has the turn.
+    fn finish(&self, mut file: LedgerFile, head: LedgerHead) -> io::Result<()> {
+        while let Some(lines) = self.take_many_lines() {
+            file.add(lines)?;
+        }
+        self.lock_file().finish(file, head)
+    }
+
+    /// The lines that have come while the file is written anew, if they are many.
+    fn take_many_lines(&self) -> Option<Vec<Vec<u8>>> {
+        match &mut self.lock_file().next {
+            Some(NextFile::Unfinished(lines)) if lines.len() > FEW_LINES => {
+                Some(std::mem::take(lines))
+            }
+            _ => None,
+        }
     }
 
     /// Whether there is a file that has all purges, and this holds for it.
@@ -434,7 +459,7 @@ impl WrittenLedger {
             Some(NextFile::Unfinished(_)) => self.next = None,
             _ => {}
         }
-        self.change(|file| file.add(line.to_vec()))
+        self.change(|file| file.add(vec![line.to_vec()]))
     }
 
     /// Writes the head to both.
@@ -477,12 +502,13 @@ impl WrittenLedger {
         }
     }
 
-    /// A file was written from the purges that there were at first, with this head.
+    /// A file was written from the purges that there were at first, with this head. It has the lines that have
+    /// come since, but for a few.
     fn finish(&mut self, mut file: LedgerFile, head: LedgerHead) -> io::Result<()> {
         let Some(NextFile::Unfinished(lines)) = self.next.take() else {
             return Err(not_written());
         };
-        lines.into_iter().try_for_each(|line| file.add(line))?;
+        file.add(lines)?;
         if head != self.head {
             file.set_head(self.head)?;
         }

@@ -17,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::table::{PurgeTable, PurgedThing};
+use super::table::{PurgeTable, PurgedThing, TableShare};
 use crate::store::purge::scope::PurgeMode;
 use tero_state::segments::files::{FileSystem, OpenFile};
 
@@ -101,10 +101,10 @@ impl LedgerFile {
         files: &dyn FileSystem,
         path: &Path,
         head: LedgerHead,
-        table: &PurgeTable,
+        shares: impl Iterator<Item = TableShare>,
     ) -> io::Result<LedgerFile> {
         let mut bytes = first_sector(head);
-        for (thing, mode, number) in table.lines() {
+        for (thing, mode, number) in shares.flat_map(TableShare::lines) {
             put(&mut bytes, &line(&thing, mode, number));
         }
         let at = bytes.len() - bytes.len() % SECTOR;
@@ -134,23 +134,33 @@ impl LedgerFile {
         })
     }
 
-    /// Adds a line. One for which there is no room waits until there is.
-    pub(super) fn add(&mut self, line: Vec<u8>) -> io::Result<()> {
-        self.added += line.len() as u64;
-        self.place(line)
+    /// Adds lines. Those for which there is no room wait until there is.
+    pub(super) fn add(&mut self, lines: Vec<Vec<u8>>) -> io::Result<()> {
+        self.added += lines.iter().map(|line| line.len() as u64).sum::<u64>();
+        self.place(lines)
     }
 
-    fn place(&mut self, line: Vec<u8>) -> io::Result<()> {
+    fn place(&mut self, lines: Vec<Vec<u8>>) -> io::Result<()> {
         let mut bytes = self.sector.clone();
-        put(&mut bytes, &line);
-        let end = bytes.len() - bytes.len() % SECTOR;
-        if self.at + end_of_use(end) > self.length {
-            if self.waiting.len() >= MAX_WAITING {
-                return Err(io::Error::other("too many purges wait for the disk"));
+        let mut lines = lines.into_iter();
+        for line in lines.by_ref() {
+            let before = bytes.len();
+            put(&mut bytes, &line);
+            let end = bytes.len() - bytes.len() % SECTOR;
+            if self.at + end_of_use(end) > self.length {
+                bytes.truncate(before);
+                self.waiting.push(line);
+                break;
             }
-            self.waiting.push(line);
+        }
+        self.waiting.extend(lines);
+        if self.waiting.len() > MAX_WAITING {
+            return Err(io::Error::other("too many purges wait for the disk"));
+        }
+        if bytes.len() == self.sector.len() {
             return Ok(());
         }
+        let end = bytes.len() - bytes.len() % SECTOR;
         let sector = bytes[end..].to_vec();
         bytes.resize(bytes.len().next_multiple_of(SECTOR), 0);
         self.is_dirty = true;
@@ -187,7 +197,7 @@ impl LedgerFile {
     pub(super) fn grow(&mut self, by: &LedgerGrowth) -> io::Result<()> {
         self.length = by.to;
         let waiting = std::mem::take(&mut self.waiting);
-        waiting.into_iter().try_for_each(|line| self.place(line))
+        self.place(waiting)
     }
 
     /// Whether so many lines have come that it is worth writing anew: most may be of no use any more.

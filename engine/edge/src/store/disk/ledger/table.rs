@@ -1,16 +1,13 @@
 //! The latest purges by what they mean.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use foldhash::quality::RandomState;
-
+use super::hashes::{LatestPurges, PARTS, PurgedHashes};
 use crate::store::purge::scope::PurgeMode;
 use tero_semantics::path::{PathPattern, PathReadings};
 
-/// Hashes that are remembered at most. The oldest half is then forgotten: all records from before
-/// count as purged with them.
-pub(super) const MAX_HASHES: usize = 1 << 20;
-/// Prefixes and patterns that are remembered at most; the same holds for them.
+/// Prefixes and patterns that are remembered at most. The older half is then forgotten: all records from
+/// before count as purged with them.
 pub(super) const MAX_TEXTS: usize = 1024;
 /// A number of no purge.
 pub(super) const NONE: u64 = 0;
@@ -83,38 +80,12 @@ pub(in crate::store::disk) enum PurgeVerdict {
     Gone,
 }
 
-/// The latest numbers of hard and of soft purges.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct LatestPurges {
-    pub(super) hard: u64,
-    pub(super) soft: u64,
-}
-
-impl LatestPurges {
-    fn add(&mut self, mode: PurgeMode, number: u64) {
-        let latest = match mode {
-            PurgeMode::Hard => &mut self.hard,
-            PurgeMode::Soft => &mut self.soft,
-        };
-        *latest = number.max(*latest);
-    }
-
-    fn join(&mut self, other: LatestPurges) {
-        self.add(PurgeMode::Hard, other.hard);
-        self.add(PurgeMode::Soft, other.soft);
-    }
-
-    fn last(self) -> u64 {
-        self.hard.max(self.soft)
-    }
-}
-
 /// The latest purges by what they mean.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct PurgeTable {
     pub(super) everything: LatestPurges,
-    pub(super) hashes: HashMap<u64, LatestPurges, RandomState>,
-    pub(super) texts: Vec<(PurgedThing, LatestPurges)>,
+    pub(super) hashes: PurgedHashes,
+    pub(super) texts: Vec<(Arc<PurgedThing>, LatestPurges)>,
     pub(super) last: u64,
 }
 
@@ -124,18 +95,16 @@ impl PurgeTable {
         match thing {
             PurgedThing::Everything => self.everything.add(mode, number),
             PurgedThing::Hash(hash) => {
-                self.hashes.entry(*hash).or_default().add(mode, number);
-                if self.hashes.len() > MAX_HASHES {
-                    self.forget_hashes();
-                }
+                let forgotten = self.hashes.add(*hash, mode, number);
+                self.everything.join(forgotten);
             }
             text => {
-                match self.texts.iter_mut().find(|(own, _)| own == text) {
+                match self.texts.iter_mut().find(|(own, _)| **own == *text) {
                     Some((_, latest)) => latest.add(mode, number),
                     None => {
                         let mut latest = LatestPurges::default();
                         latest.add(mode, number);
-                        self.texts.push((text.clone(), latest));
+                        self.texts.push((Arc::new(text.clone()), latest));
                     }
                 }
                 if self.texts.len() > MAX_TEXTS {
@@ -143,21 +112,6 @@ impl PurgeTable {
                 }
             }
         }
-    }
-
-    /// Forgets the older half of the hashes.
-    fn forget_hashes(&mut self) {
-        let mut numbers: Vec<u64> = self.hashes.values().map(|latest| latest.last()).collect();
-        let middle = numbers.len() / 2;
-        let (_, bound, _) = numbers.select_nth_unstable(middle);
-        let (bound, everything) = (*bound, &mut self.everything);
-        self.hashes.retain(|_, latest| {
-            let stays = latest.last() > bound;
-            if !stays {
-                everything.join(*latest);
-            }
-            stays
-        });
     }
 
     /// Forgets the older half of the texts.
@@ -171,12 +125,9 @@ impl PurgeTable {
     /// The latest purges that mean a record.
     pub(super) fn latest(&self, subject: &PurgeSubject<'_>) -> LatestPurges {
         let mut latest = self.everything;
-        for purged in subject
-            .hashes
-            .iter()
-            .filter_map(|hash| self.hashes.get(hash))
-        {
-            latest.join(*purged);
+        let hashes = subject.hashes.iter();
+        for purged in hashes.filter_map(|hash| self.hashes.latest(*hash)) {
+            latest.join(purged);
         }
         for (text, purged) in &self.texts {
             if text.means(subject) {
@@ -203,14 +154,44 @@ impl PurgedThing {
     }
 }
 
+/// Some of the purges, to be written.
+#[derive(Debug, Default)]
+pub(super) struct TableShare {
+    everything: LatestPurges,
+    hashes: Vec<(u64, LatestPurges)>,
+    texts: Vec<(Arc<PurgedThing>, LatestPurges)>,
+}
+
 impl PurgeTable {
-    /// All purges, as they are written.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (PurgedThing, PurgeMode, u64)> + '_ {
-        let hashes = self.hashes.iter();
-        let hashes = hashes.map(|(hash, latest)| (PurgedThing::Hash(*hash), *latest));
+    /// The shares that a table has.
+    pub(super) const SHARES: usize = PARTS + 1;
+
+    /// A share of the purges. The last one has the purges of everything: what is forgotten joins those, so
+    /// who takes the shares in their order, with changes in between, misses no purge from before.
+    pub(super) fn share(&self, share: usize) -> TableShare {
+        match share < PARTS {
+            true => TableShare {
+                hashes: self.hashes.part(share),
+                ..TableShare::default()
+            },
+            false => TableShare {
+                everything: self.everything,
+                hashes: Vec::new(),
+                texts: self.texts.clone(),
+            },
+        }
+    }
+}
+
+impl TableShare {
+    /// Its purges, as they are written.
+    pub(super) fn lines(self) -> impl Iterator<Item = (PurgedThing, PurgeMode, u64)> {
+        let hashes = self.hashes.into_iter();
+        let hashes = hashes.map(|(hash, latest)| (PurgedThing::Hash(hash), latest));
+        let texts = self.texts.into_iter();
+        let texts = texts.map(|(text, latest)| (PurgedThing::clone(&text), latest));
         let all = [(PurgedThing::Everything, self.everything)].into_iter();
-        let all = all.chain(hashes).chain(self.texts.iter().cloned());
-        all.flat_map(|(thing, latest)| {
+        all.chain(hashes).chain(texts).flat_map(|(thing, latest)| {
             let modes = [
                 (PurgeMode::Hard, latest.hard),
                 (PurgeMode::Soft, latest.soft),

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
-use super::table::{MAX_HASHES, MAX_TEXTS};
+use super::hashes::{MAX_HASHES, PARTS};
+use super::table::MAX_TEXTS;
 use super::*;
 use crate::store::disk::tests::shim::ShimDisk;
 use tero_state::segments::files::SystemFiles;
@@ -512,21 +513,102 @@ fn numbers_that_may_have_been_used_are_not_used_again() {
     assert!(first > 0 && second >= first + GAP);
 }
 
+/// A purge of a hash for each number from 1 on.
+fn purge_hashes(table: &mut PurgeTable, numbers: std::ops::RangeInclusive<u64>) {
+    for number in numbers {
+        table.add(&PurgedThing::Hash(number), PurgeMode::Hard, number);
+    }
+}
+
 #[test]
 fn too_many_purges_become_one_of_all_that_is_older() {
     let mut table = PurgeTable::default();
-    for number in 1..=MAX_HASHES as u64 + 1 {
-        table.add(&PurgedThing::Hash(number), PurgeMode::Hard, number);
-    }
+    let last = (MAX_HASHES + PARTS) as u64;
+    purge_hashes(&mut table, 1..=last);
+    let forgotten = table.everything.hard;
     let half = MAX_HASHES as u64 / 2;
-    assert!(table.hashes.len() as u64 <= half + 1);
-    assert_eq!(table.everything.hard, half + 1);
+    assert!(forgotten.abs_diff(half) < half / 4, "{forgotten}");
+    assert_eq!(table.hashes.len() as u64, last - forgotten);
+    for number in 1..=last {
+        let latest = table.latest(&subject(&[number])).hard;
+        assert_eq!(latest, number.max(forgotten));
+    }
     for number in 1..=MAX_TEXTS as u64 + 1 {
         let thing = PurgedThing::Prefix(format!("https://shop.example/{number}").into());
         table.add(&thing, PurgeMode::Soft, number);
     }
     assert_eq!(table.texts.len(), MAX_TEXTS / 2 + 1);
     assert_eq!(table.everything.soft, MAX_TEXTS as u64 / 2);
+}
+
+#[test]
+fn neither_a_copy_nor_forgetting_takes_many_purges_at_once() {
+    let mut table = PurgeTable::default();
+    let most = 5_000;
+    purge_hashes(&mut table, 1..=MAX_HASHES as u64);
+    for share in 0..PurgeTable::SHARES {
+        assert!(table.share(share).lines().count() <= most);
+    }
+    for number in MAX_HASHES..MAX_HASHES + PARTS {
+        let before = table.hashes.len();
+        let number = number as u64 + 1;
+        purge_hashes(&mut table, number..=number);
+        assert!(before - (table.hashes.len() - 1) <= most);
+    }
+}
+
+#[test]
+fn purges_forgotten_while_the_file_is_written_anew_are_in_it() {
+    let disk = ShimDisk::default();
+    let ledger = on_shim(&disk);
+    let note = |number| {
+        let mut table = ledger.table.try_write().expect("no lock between shares");
+        purge_hashes(&mut table, number..=number);
+    };
+    (1..=MAX_HASHES as u64).for_each(note);
+    let mut shares = ledger.shares();
+    let mut copied = vec![shares.next().unwrap()];
+    // All parts forget their older half, the one that was copied among them.
+    (1..=PARTS as u64).for_each(|more| note(MAX_HASHES as u64 + more));
+    copied.extend(shares);
+    let mut read = PurgeTable::default();
+    for (thing, mode, number) in copied.into_iter().flat_map(TableShare::lines) {
+        read.add(&thing, mode, number);
+    }
+    for number in 1..=MAX_HASHES as u64 {
+        assert!(read.latest(&subject(&[number])).hard >= number, "{number}");
+    }
+}
+
+#[test]
+fn many_purges_that_come_while_the_file_is_written_anew_are_in_it() {
+    let disk = ShimDisk::default();
+    let ledger = Arc::new(on_shim(&disk));
+    let base = ledger.last();
+    disk.set(|faults| faults.syncs_hang = true);
+    let writes = std::thread::spawn({
+        let ledger = Arc::clone(&ledger);
+        move || ledger.write_anew()
+    });
+    disk.wait_until_hanging();
+    // More than there is room for.
+    let many = 5_000;
+    for number in 1..=many {
+        let thing = PurgedThing::Hash(number);
+        write(&ledger, base + number, PurgeMode::Hard, thing).unwrap();
+    }
+    disk.set(|faults| faults.syncs_hang = false);
+    writes.join().unwrap().unwrap();
+    ledger.sync().unwrap();
+    let disk = disk.after_power_failure(&mut |_| 0);
+    for (hash, verdict) in [
+        (1, PurgeVerdict::Gone),
+        (many / 2, PurgeVerdict::Gone),
+        (many, PurgeVerdict::Gone),
+        (many + 1, PurgeVerdict::Current),
+    ] {
+        assert_eq!(verdict_after_start(&disk, ledger.log(), hash), verdict);
+    }
 }
 
 proptest! {

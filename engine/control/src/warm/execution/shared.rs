@@ -9,7 +9,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+use tokio::sync::oneshot;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::fetches::RunFetches;
 use crate::warm::ledger::Ledger;
@@ -138,7 +139,7 @@ struct FetchedBatch {
 }
 
 type Taken = Result<(FleetRun, TakenPages), String>;
-type Taking = JoinHandle<Taken>;
+type Taking = oneshot::Receiver<Taken>;
 
 impl SharedPart {
     /// Shares what this node has planned.
@@ -147,7 +148,7 @@ impl SharedPart {
     /// Why it can't be shared, for people.
     pub(super) async fn share(&self, plan: SharedPlan) -> Result<(), String> {
         let (pages, name) = (Arc::clone(&self.pages), self.name.clone());
-        let shared = spawn_blocking(move || pages.share(&name, &plan)).await;
+        let shared = on_own_thread(move || pages.share(&name, &plan)).await;
         shared.unwrap_or_else(|_| Err(THREAD_FAILED.to_owned()))
     }
 
@@ -244,10 +245,10 @@ impl SharedPart {
         self.change(|report| report.note(&note));
     }
 
-    /// Asks for pages, on a thread that may wait.
+    /// Asks for pages.
     fn take(&self) -> Taking {
         let (pages, name) = (Arc::clone(&self.pages), self.name.clone());
-        spawn_blocking(move || pages.take(&name))
+        on_own_thread(move || pages.take(&name))
     }
 
     async fn fetch_batch(self, batch: SharedBatch) -> FetchedBatch {
@@ -316,6 +317,24 @@ impl SharedPart {
     fn change(&self, change: impl FnOnce(&mut RunReport)) {
         self.run.update(self.path.clock().wall(), change);
     }
+}
+
+/// Has a thread of its own do what waits for the pages of others: up to a minute, and again and again until
+/// those are done. All plans share the runtime's threads, and some that wait would hold up all others. A run
+/// has one such thread at most. Without a thread, the answer is dropped.
+fn on_own_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> oneshot::Receiver<T> {
+    let (reply, answer) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("warmer-pages".to_owned());
+    let started = thread.spawn(move || {
+        // The run may have ended.
+        let _ = reply.send(work());
+    });
+    if let Err(error) = started {
+        tracing::warn!(%error, "a thread for pages of a plan can't be started");
+    }
+    answer
 }
 
 /// What came of taking pages, if they are being taken.

@@ -1,10 +1,12 @@
 //! Runs that nodes share, with a queue in this process.
 
 use std::collections::VecDeque;
+use std::sync::mpsc;
 
 use super::super::execution::shared::MOST_FAILURES;
 use super::super::shared::{
-    BatchResult, FleetRun, PageSharing, SharedBatch, SharedPlan, SharedRunName, TakenPages,
+    BatchResult, FleetRun, PageSharing, SharedBatch, SharedPlan, SharedRunName,
+    TakenPages,
 };
 use super::super::task::WarmTask;
 use super::super::turns::RunTurn;
@@ -22,6 +24,8 @@ struct FakePages {
     failures: Mutex<u32>,
     /// How often pages were asked for.
     takes: Mutex<u32>,
+    /// The next time, the answer comes when the other end is gone.
+    hold: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
 impl FakePages {
@@ -64,6 +68,10 @@ impl PageSharing for FakePages {
         assert_eq!(run.due, EIGHT.saturating_add(30 * MINUTE));
         self.reach()?;
         *lock(&self.takes) += 1;
+        let hold = lock(&self.hold).take();
+        if let Some(hold) = hold {
+            let _ = hold.recv();
+        }
         let mut failures = lock(&self.failures);
         if *failures > 0 {
             *failures -= 1;
@@ -300,6 +308,31 @@ async fn a_node_goes_on_alone_after_a_number_of_failures_in_a_row() {
         assert_eq!(lock(&pages.run).is_done(), is_shared);
         assert_eq!(running.urls().len(), 2);
     }
+}
+
+#[test]
+fn a_node_that_waits_for_pages_holds_up_no_other_work() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let pages = Arc::new(FakePages::default());
+        pages.put(&shared_plan(&[task("/1")], 1), "other");
+        // Another node has it.
+        lock(&pages.waiting).clear();
+        let (end, hold) = mpsc::channel();
+        *lock(&pages.hold) = Some(hold);
+        let running = start_due(shielded(), plan_of(&["/1"]), &pages, RunTurn::Joined).await;
+        while *lock(&pages.takes) == 0 {
+            running.settle().await;
+        }
+        let other = tokio::task::spawn_blocking(|| ());
+        let done = Clock::real().timeout(Duration::from_secs(20), other).await;
+        drop::<mpsc::Sender<()>>(end);
+        assert!(done.is_ok(), "it waits for the pages");
+    });
 }
 
 /// A node that has joined a run, and has a page in its hands that takes a minute.

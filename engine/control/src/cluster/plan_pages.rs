@@ -37,6 +37,9 @@ const MOST_TRIES: u32 = 100;
 const MOST_LOOKS: u32 = 6;
 /// Batches that no run needs, which a node takes out of the queue before it looks at the run again.
 const MOST_LEFTOVERS: usize = 100;
+/// How often a batch comes to nodes before one takes it that can't read it all: another version of tero has
+/// planned it. Each time but the last, it is given back for nodes of that version.
+const FOR_OTHER_VERSIONS: u64 = 10;
 
 /// The pages that this node shares with others.
 #[derive(Debug)]
@@ -227,6 +230,7 @@ impl PlanPages {
     /// Passes on what was taken: back into the queue, for those that have it in their run, or out of it.
     fn pass_on(&self, name: &SharedRunName, taken: &TakenWork) -> Result<(), BusError> {
         let answer = match QueuedBatch::read(&taken.content) {
+            None if is_left_to_others(taken) => WorkAnswer::GivenBack,
             None => WorkAnswer::Done,
             Some(batch) => match self.try_look(name)? {
                 Some(run) if self.is_open(&batch, &run) => WorkAnswer::GivenBack,
@@ -270,17 +274,29 @@ impl PlanPages {
         for _ in 0..MOST_LEFTOVERS {
             let taken = self.bus.take_work(&key_of(name), run.at_once, PATIENCE)?;
             let Some(taken) = taken else { break };
-            let batch = QueuedBatch::read(&taken.content);
-            if let Some(batch) = batch.filter(|batch| self.is_open(batch, &run)) {
-                let batch = SharedBatch {
-                    number: batch.number,
-                    tasks: batch.pages.iter().filter_map(QueuedPage::task).collect(),
-                    at_once: run.at_once,
-                    ticket: taken.ticket.0,
-                };
-                return Ok((run, TakenPages::Batch(batch)));
+            let Some(batch) = QueuedBatch::read(&taken.content) else {
+                self.pass_on(name, &taken)?;
+                break;
+            };
+            if !self.is_open(&batch, &run) {
+                self.pass_on(name, &taken)?;
+                continue;
             }
-            self.pass_on(name, &taken)?;
+            let (tasks, unknown) = batch.tasks();
+            if !unknown.is_empty() && is_left_to_others(&taken) {
+                let given_back = WorkAnswer::GivenBack;
+                self.bus.answer_work(&taken.ticket, given_back)?;
+                // It comes again in a second: the run may be over then.
+                break;
+            }
+            let batch = SharedBatch {
+                number: batch.number,
+                tasks,
+                unknown,
+                at_once: run.at_once,
+                ticket: taken.ticket.0,
+            };
+            return Ok((run, TakenPages::Batch(batch)));
         }
         Ok((run, TakenPages::Nothing))
     }
@@ -364,6 +380,11 @@ impl PageSharing for PlanPages {
     fn cancel(&self, run: &SharedRunName) -> Result<(), String> {
         self.try_cancel(run).map_err(|error| error.to_string())
     }
+}
+
+/// Whether another node may have what this one can't read, or not all of it.
+fn is_left_to_others(taken: &TakenWork) -> bool {
+    taken.times < FOR_OTHER_VERSIONS
 }
 
 /// The key of a run: of its document, and of its queue.

@@ -174,7 +174,11 @@ impl WorkQueue for TwinBus {
             }
             work.put += 1;
             let ticket = WorkTicket(work.put.to_string());
-            let taken = TakenWork { ticket, content };
+            let taken = TakenWork {
+                ticket,
+                content,
+                times: 0,
+            };
             work.waiting.push_back((run.to_owned(), taken));
         }
         Ok(())
@@ -197,9 +201,10 @@ impl WorkQueue for TwinBus {
             return Ok(None);
         }
         let place = work.waiting.iter().position(|(of, _)| of == run);
-        let Some(taken) = place.and_then(|place| work.waiting.remove(place)) else {
+        let Some(mut taken) = place.and_then(|place| work.waiting.remove(place)) else {
             return Ok(None);
         };
+        taken.1.times += 1;
         work.under_way.push(taken.clone());
         Ok(Some(taken.1))
     }

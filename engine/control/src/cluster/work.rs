@@ -62,6 +62,8 @@ pub struct TakenWork {
     pub ticket: WorkTicket,
     /// What was put into the queue.
     pub content: Vec<u8>,
+    /// How often it came to a node, this time included.
+    pub times: u64,
 }
 
 /// The name of work that was taken, for what connects the nodes.

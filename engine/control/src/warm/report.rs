@@ -281,6 +281,21 @@ pub struct BatchResult {
     pub refusals: Vec<PageFailure>,
 }
 
+impl BatchResult {
+    /// Counts pages that failed.
+    pub fn add_failures(&mut self, failures: &[PageFailure]) {
+        self.counts.failed += failures.len() as u64;
+        for PageFailure {
+            url,
+            variant,
+            reason,
+        } in failures
+        {
+            keep(&mut self.failures, url, variant.as_deref(), reason);
+        }
+    }
+}
+
 impl From<RunReport> for BatchResult {
     fn from(report: RunReport) -> BatchResult {
         BatchResult {

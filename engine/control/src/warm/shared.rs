@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::task::WarmTask;
 use tero_semantics::timestamp::Timestamp;
 
-pub use super::report::{BatchResult, FleetRun, PageCounts};
+pub use super::report::{BatchResult, FleetRun, PageCounts, PageFailure};
 
 /// Batches that are under way at once, over all nodes, at most.
 pub const MOST_AT_ONCE: usize = 16;
@@ -60,6 +60,8 @@ pub struct SharedBatch {
     pub number: u32,
     /// The fetches.
     pub tasks: Vec<WarmTask>,
+    /// Pages that this version of tero can't fetch.
+    pub unknown: Vec<PageFailure>,
     /// Batches that may be under way at once: this one has that share of the plan's rate.
     pub at_once: usize,
     /// By which the fleet knows it.

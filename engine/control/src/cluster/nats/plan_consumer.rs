@@ -88,9 +88,11 @@ impl PlanConsumer {
             Ok(Some(Err(error))) => Err(BusError::Unreachable(error.to_string())),
             Ok(Some(Ok(message))) => {
                 let ticket = message.reply.as_ref().map(|reply| reply.to_string());
+                let times = message.info().map_or(1, |info| info.delivered);
                 Ok(ticket.map(|ticket| TakenWork {
                     ticket: WorkTicket(ticket),
                     content: message.payload.to_vec(),
+                    times: u64::try_from(times).unwrap_or(1),
                 }))
             }
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::warm::path::Page;
-use crate::warm::shared::FleetRun;
+use crate::warm::shared::{FleetRun, PageFailure};
 use crate::warm::task::WarmTask;
 use tero_policy_host::device::Device;
 use tero_semantics::authority::Scheme;
@@ -40,6 +40,18 @@ impl QueuedBatch {
         serde_json::from_slice(content).ok()
     }
 
+    /// The fetches, and the pages that this version of tero can't fetch.
+    pub(super) fn tasks(&self) -> (Vec<WarmTask>, Vec<PageFailure>) {
+        let (mut tasks, mut unknown) = (Vec::new(), Vec::new());
+        for page in &self.pages {
+            match page.task() {
+                Ok(task) => tasks.push(task),
+                Err(failure) => unknown.push(failure),
+            }
+        }
+        (tasks, unknown)
+    }
+
     /// Whether it is part of a run, and not done yet.
     pub(super) fn is_open_in(&self, run: &FleetRun) -> bool {
         self.attempt == run.attempt && self.number < run.batches && !run.done.contains(&self.number)
@@ -59,15 +71,25 @@ impl QueuedPage {
         }
     }
 
-    /// The fetch; `None` for one of another version of tero.
-    pub(super) fn task(&self) -> Option<WarmTask> {
-        Some(WarmTask {
+    /// The fetch.
+    ///
+    /// # Errors
+    /// This version of tero can't fetch it: another one has planned it.
+    pub(super) fn task(&self) -> Result<WarmTask, PageFailure> {
+        let unknown = |what: &str, name: &str| PageFailure {
+            url: format!("{}{}", self.host, self.target),
+            variant: self.variant.clone(),
+            reason: format!("another version of tero has planned it: the {what} {name} is unknown"),
+        };
+        let scheme = Scheme::from_name(&self.scheme);
+        let device = Device::from_name(&self.device);
+        Ok(WarmTask {
             page: Page {
-                scheme: Scheme::from_name(&self.scheme)?,
+                scheme: scheme.ok_or_else(|| unknown("scheme", &self.scheme))?,
                 host: self.host.as_str().into(),
                 target: self.target.clone(),
             },
-            device: Device::from_name(&self.device)?,
+            device: device.ok_or_else(|| unknown("device class", &self.device))?,
             variant: self.variant.as_deref().map(Into::into),
             changed: self.changed_ms.map(Timestamp::from_unix_millis),
             priority: self.priority,

@@ -271,6 +271,59 @@ fn a_run_that_goes_on_holds_up_no_later_one() {
     assert_eq!(finish(&one, &held).done.len(), 1);
 }
 
+/// Has the first batch of a run come last, after this change.
+fn plan_otherwise(bus: &TwinBus, change: impl Fn(&mut serde_json::Value)) {
+    let queue = key_of(&name(DUE));
+    let taken = bus.take_work(&queue, 1, PATIENCE).unwrap().unwrap();
+    bus.answer_work(&taken.ticket, WorkAnswer::Done).unwrap();
+    let mut batch = serde_json::from_slice(&taken.content).unwrap();
+    change(&mut batch);
+    let content = serde_json::to_vec(&batch).unwrap();
+    bus.put_work(&queue, vec![content]).unwrap();
+}
+
+#[test]
+fn pages_that_another_version_has_planned_are_left_to_its_nodes_and_then_have_failed() {
+    for (field, what) in [("device", "device class"), ("scheme", "scheme")] {
+        let bus = Arc::new(TwinBus::default());
+        let one = node("one", &bus);
+        // Two pages in a batch.
+        share(&one, DUE, 10, 1);
+        plan_otherwise(&bus, |batch| batch["pages"][1][field] = "new".into());
+        (1..5).for_each(|_| drop(finish(&one, &taken(&one))));
+        for _ in 1..FOR_OTHER_VERSIONS {
+            assert_eq!(asked(&one, DUE), TakenPages::Nothing);
+            assert_eq!(bus.queued(), 1);
+        }
+        let batch = taken(&one);
+        assert_eq!((batch.tasks.len(), batch.unknown.len()), (1, 1));
+        let mut result = result(&batch);
+        result.add_failures(&batch.unknown);
+        let run = one.finish(&name(DUE), &batch, &result).unwrap();
+        assert!(run.is_done());
+        let total = run.total();
+        assert_eq!((total.fetched, total.failed, run.planned), (9, 1, 10));
+        let reason = &run.failures[0].reason;
+        assert!(
+            reason.ends_with(&format!("the {what} new is unknown")),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn a_batch_that_can_not_be_read_is_left_to_others_before_it_leaves_the_queue() {
+    let bus = Arc::new(TwinBus::default());
+    let one = node("one", &bus);
+    share(&one, DUE, 2, 1);
+    plan_otherwise(&bus, |batch| batch["number"] = "new".into());
+    finish(&one, &taken(&one));
+    for left in (0..FOR_OTHER_VERSIONS).rev() {
+        assert_eq!(asked(&one, DUE), TakenPages::Nothing);
+        assert_eq!(bus.queued(), usize::from(left > 0));
+    }
+}
+
 #[test]
 fn what_is_no_batch_of_the_run_leaves_the_queue() {
     let bus = Arc::new(TwinBus::default());

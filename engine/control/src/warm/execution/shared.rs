@@ -270,7 +270,9 @@ impl SharedPart {
             let fetches = fetches.with_share(batch.at_once);
             let report = fetches.fetch_all(batch.tasks.clone()).await;
             clock.sleep_until(least).await;
-            BatchResult::from(report)
+            let mut result = BatchResult::from(report);
+            result.add_failures(&batch.unknown);
+            result
         });
         loop {
             tokio::select! {

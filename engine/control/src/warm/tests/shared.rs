@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use super::super::execution::shared::MOST_FAILURES;
 use super::super::shared::{
-    BatchResult, FleetRun, PageSharing, SharedBatch, SharedPlan, SharedRunName,
+    BatchResult, FleetRun, PageFailure, PageSharing, SharedBatch, SharedPlan, SharedRunName,
     TakenPages,
 };
 use super::super::task::WarmTask;
@@ -46,6 +46,7 @@ impl FakePages {
         lock(&self.waiting).extend(batches.map(|(tasks, number)| SharedBatch {
             number,
             tasks,
+            unknown: Vec::new(),
             at_once: plan.at_once,
             ticket: number.to_string(),
         }));
@@ -308,6 +309,21 @@ async fn a_node_goes_on_alone_after_a_number_of_failures_in_a_row() {
         assert_eq!(lock(&pages.run).is_done(), is_shared);
         assert_eq!(running.urls().len(), 2);
     }
+}
+
+#[tokio::test]
+async fn pages_that_a_node_does_not_know_have_failed_in_the_report_of_the_fleet() {
+    let pages = Arc::new(FakePages::default());
+    pages.put(&shared_plan(&[task("/1")], 1), "other");
+    lock(&pages.waiting)[0].unknown.push(PageFailure {
+        url: "www.example/2".to_owned(),
+        variant: None,
+        reason: "unknown".to_owned(),
+    });
+    let (_, report) = run_due(plan_of(&["/1"]), &pages, RunTurn::Joined).await;
+    let fleet = report.fleet.unwrap();
+    assert_eq!((fleet.total().fetched, fleet.total().failed), (1, 1));
+    assert_eq!(fleet.failures[0].reason, "unknown");
 }
 
 #[test]

@@ -3,9 +3,11 @@
 use std::io;
 use std::sync::Arc;
 
+use super::index::RecordPlace;
 use super::layout::{
     ALIGNMENT, CHECKSUM_BYTES, EXTENT_BYTES, FooterEntry, HEADER_BYTES, MAX_EXTENTS,
-    MAX_HEAD_BYTES, MAX_KEY_BYTES, PIECE_BYTES, RecordHeader, StoreSecret, piece_checksum,
+    MAX_HEAD_BYTES, MAX_KEY_BYTES, PIECE_BYTES, RecordHeader, RecordKind, StoreSecret,
+    piece_checksum,
 };
 use super::new_record::NewRecord;
 use super::segment::Segment;
@@ -19,6 +21,8 @@ pub(super) struct Appender {
     pub(super) next: u32,
     /// The entries of the newest segment, for its footer.
     pub(super) entries: Vec<FooterEntry>,
+    /// Removals of segments that could not be sealed.
+    pub(super) unsealed_removals: Vec<RecordPlace>,
     /// Bytes on their way to the disk.
     pub(super) buffer: Vec<u8>,
 }
@@ -73,13 +77,26 @@ impl Appender {
         header
     }
 
-    /// Writes the footer of the newest segment, and has all of it on disk.
+    /// Writes the footer of the newest segment, and has all of it on disk. If that fails, a power failure may
+    /// take any of its records at any later time. Of responses, older ones are used then, as after a process
+    /// that was killed. But what was removed would be found again: those records are to be appended again.
     pub(super) fn seal(&mut self) -> io::Result<()> {
         let entries = std::mem::take(&mut self.entries);
-        match self.segment.take() {
-            Some(segment) => segment.seal(&entries),
-            None => Ok(()),
+        let Some(segment) = self.segment.take() else {
+            return Ok(());
+        };
+        let sealed = segment.seal(&entries);
+        if sealed.is_err() {
+            let removals = entries.iter();
+            let removals = removals.filter(|entry| entry.kind == RecordKind::Removal);
+            let places = removals.map(|entry| RecordPlace {
+                segment: segment.number,
+                offset: entry.offset,
+                length: entry.length,
+            });
+            self.unsealed_removals.extend(places);
         }
+        sealed
     }
 }
 

@@ -56,6 +56,9 @@ pub(super) struct Segment {
     end: AtomicU64,
     /// Whether reads without waiting have failed, since the file system doesn't offer them.
     must_wait: AtomicBool,
+    /// Whether all records that say so are erased on the disk, too. After a sync that failed, or a process
+    /// that ended, only what is written again is.
+    has_erased: AtomicBool,
 }
 
 /// A record that a search has found.
@@ -141,6 +144,7 @@ impl Segment {
             file,
             end: AtomicU64::new(end),
             must_wait: AtomicBool::new(false),
+            has_erased: AtomicBool::new(false),
         }
     }
 
@@ -154,12 +158,24 @@ impl Segment {
         self.end.store(end, Ordering::Release);
     }
 
+    /// Whether all records that say that they were erased are so on the disk, too.
+    pub(super) fn has_erased(&self) -> bool {
+        self.has_erased.load(Ordering::Acquire)
+    }
+
+    /// Notes whether they are.
+    pub(super) fn set_erased(&self, has_erased: bool) {
+        self.has_erased.store(has_erased, Ordering::Release);
+    }
+
     /// Writes bytes that readers don't have yet.
     pub(super) fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.file.write_all_at(bytes, offset)
     }
 
-    /// Has all of it on disk when it returns.
+    /// Has all that was written since the last call on disk when it returns. After an error, the system has
+    /// given up what it could not write, keeps it in memory all the same, and the next call may succeed: what
+    /// a promise rests on has to be written again.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync()
     }

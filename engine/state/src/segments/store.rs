@@ -189,6 +189,7 @@ impl SegmentStore {
                 segment: None,
                 next,
                 entries: Vec::new(),
+                unsealed_removals: Vec::new(),
                 buffer: Vec::new(),
             }),
             removed_for_full_disk: AtomicU64::new(0),
@@ -375,6 +376,33 @@ impl SegmentStore {
         lock_appender(&self.appender).seal()
     }
 
+    /// The keys of removals that a power failure may take, since their segment could not be sealed: to be
+    /// appended again, or what they removed may be found again. Each is told once. An error is one of a
+    /// removal that can't be read any more.
+    pub fn take_unsealed_removals(&self) -> Vec<Result<Vec<u8>, ReadError>> {
+        let places = std::mem::take(&mut lock_appender(&self.appender).unsealed_removals);
+        let reading = RecordReading {
+            mode: ReadMode::Wait,
+            at_once: 0,
+        };
+        let read = |place| self.read_record(place, reading);
+        let keys = places.into_iter().map(read).filter_map(|read| match read {
+            // All that they removed was older, and is gone too.
+            Err(ReadError::Gone) => None,
+            read => Some(read.map(|record| record.key().to_vec())),
+        });
+        keys.collect()
+    }
+
+    /// Notes that what was erased before the store was opened is so on the disk. Else it is erased again, once:
+    /// the process that did it may not have known that the disk failed.
+    pub fn trust_erased(&self) {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments
+            .values()
+            .for_each(|segment| segment.set_erased(true));
+    }
+
     /// Leaves the folder to another process. Call it after [`SegmentStore::close`]: nothing is appended
     /// any more; what is there can be read.
     pub fn release(&self) {
@@ -494,7 +522,8 @@ impl SegmentStore {
     }
 
     /// Removes a segment, the oldest one. Readers don't wait for that. Returns whether it is gone; if not, it
-    /// stays in use, and is removed at another time.
+    /// stays in use, and is removed at another time. A power failure may bring it back, and those that were
+    /// removed later with it: no record that says what has become of its own is lost alone.
     fn remove(&self, number: u32) -> bool {
         let path = path_of(&self.settings.path, number);
         let removed = self.settings.files.remove(&path);
@@ -529,6 +558,7 @@ impl SegmentStore {
         };
         segment.write_at(&header.encode(), 0)?;
         segment.set_end(HEADER_BYTES as u64);
+        segment.set_erased(true);
         Ok(segment)
     }
 }

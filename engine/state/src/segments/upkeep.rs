@@ -113,10 +113,12 @@ impl SegmentStore {
     /// Erases records for which `may_keep` says so, with their content, and parts of content that no
     /// record names, unless `loose` keeps those: the record that names them may be on its way. Their
     /// bytes are overwritten in place; their headers say that they were erased. `progress` hears
-    /// before every segment, twice of each; it may rest there, or break off.
+    /// before every segment, twice of each; it may rest there, or break off. When it is complete, a power
+    /// failure brings nothing back: where it isn't known that what says so was erased on the disk, too, it is
+    /// erased again.
     ///
     /// # Errors
-    /// The system's error. What was erased stays so.
+    /// The system's error. What was erased may be on the disk still, until this is complete.
     pub fn erase(
         &self,
         mut may_keep: impl FnMut(&StoredRecord) -> RecordFate,
@@ -144,6 +146,9 @@ impl SegmentStore {
                 Err(_) if self.segment(*number).is_none() => continue,
                 found => found?,
             };
+            if !segment.has_erased() {
+                doomed.extend(found.erased);
+            }
             unnamed.extend(found.extents);
             let damaged = found.damaged.iter();
             unnamed.extend(damaged.map(|place| (place.segment, place.offset)));
@@ -178,15 +183,22 @@ impl SegmentStore {
                 continue;
             };
             let own = doomed.iter().filter(|(of, _)| of == number);
-            let before = report.records;
-            for (_, offset) in own {
-                report.bytes += self.erase_at(segment, (*offset).into())?;
-                report.records += 1;
-            }
-            if report.records > before {
+            let own: Vec<u32> = own.map(|(_, offset)| *offset).collect();
+            if !own.is_empty() {
+                // Until it is on the disk: after a failure, all of it is written again.
+                segment.set_erased(false);
+                for offset in own {
+                    if let Some(bytes) = self.erase_at(segment, offset.into())? {
+                        report.bytes += bytes;
+                        report.records += 1;
+                    }
+                }
                 segment.sync()?;
             }
+            segment.set_erased(true);
         }
+        // A power failure must not bring a segment back that was removed with records of these.
+        self.settings.files.sync_folder(&self.settings.path)?;
         report.is_complete = true;
         Ok(report)
     }
@@ -206,6 +218,8 @@ impl SegmentStore {
                 found.entries.push((entry.hash, place));
             } else if entry.kind == RecordKind::Extent {
                 found.extents.push((place.segment, place.offset));
+            } else if entry.kind == RecordKind::Erased {
+                found.erased.push((place.segment, place.offset));
             }
         })?;
         // Those whose headers are damaged are in the footer alone.
@@ -223,13 +237,13 @@ impl SegmentStore {
         header.is_ok_and(|(header, _)| header.kind == RecordKind::Erased)
     }
 
-    /// Erases the record at a place. Returns its length in bytes.
-    fn erase_at(&self, segment: &Arc<Segment>, offset: u64) -> io::Result<u64> {
+    /// Erases the record at a place. Returns its length in bytes; `None` if it was erased before.
+    fn erase_at(&self, segment: &Arc<Segment>, offset: u64) -> io::Result<Option<u64>> {
         let header = match segment.header_at(&self.secret, offset, ReadMode::Wait) {
             Ok((header, _)) => header,
             Err(ReadError::Io(error)) => return Err(error),
             // A damaged header doesn't tell how long its record is.
-            Err(_) => return Ok(0),
+            Err(_) => return Ok(Some(0)),
         };
         let (mut at, end) = (offset + HEADER_BYTES as u64, offset + header.record_len());
         let zeros = vec![0; ERASE_BYTES];
@@ -242,7 +256,8 @@ impl SegmentStore {
         let mut erased = header;
         erased.kind = RecordKind::Erased;
         segment.write_at(&erased.encode(&self.secret, offset), offset)?;
-        Ok(header.record_len())
+        let was_erased = header.kind == RecordKind::Erased;
+        Ok((!was_erased).then(|| header.record_len()))
     }
 }
 
@@ -253,6 +268,8 @@ struct FoundRecords {
     entries: Vec<(u64, RecordPlace)>,
     /// The places of those that are content of others.
     extents: Vec<(u32, u32)>,
+    /// The places of those that say that they were erased.
+    erased: Vec<(u32, u32)>,
     /// Those whose keys or heads are damaged.
     damaged: Vec<RecordPlace>,
     /// Those that the footer has and the segment not: their headers are damaged, or they were erased.

@@ -129,6 +129,10 @@ impl Disk {
         })?;
         let has_records = found.segments > 0;
         let ledger = PurgeLedger::open(&purges_of(&settings.path), files, has_records)?;
+        if ledger.erase_due().is_none() {
+            // That is noted once all of it is on the disk.
+            records.trust_erased();
+        }
         let (sender, receiver) = sync_channel(MAX_WAITING_READS);
         let disk = Arc::new(Disk {
             base: AtomicU64::new(ledger.last()),
@@ -351,7 +355,7 @@ impl Disk {
             if !is_due || !self.health.is_in_use() {
                 return;
             }
-            if let Err(error) = self.catch_up().and_then(|()| self.records.close()) {
+            if let Err(error) = self.catch_up().and_then(|()| self.seal()) {
                 self.fail(&error);
             }
         }

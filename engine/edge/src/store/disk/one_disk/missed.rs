@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::lock;
 use crate::store::Key;
@@ -12,35 +13,44 @@ const MAX_MISSED: usize = 100_000;
 
 /// The keys that were withdrawn, at most [`MAX_MISSED`].
 #[derive(Debug, Default)]
-pub(super) struct MissedKeys(Mutex<Vec<Key>>);
+pub(super) struct MissedKeys {
+    keys: Mutex<Vec<Key>>,
+    /// Whether there are others that aren't known.
+    has_unknown: AtomicBool,
+}
 
 impl MissedKeys {
     /// Remembers a withdrawal.
     pub(super) fn note(&self, key: &Key) {
-        let mut keys = lock(&self.0);
+        let mut keys = lock(&self.keys);
         if keys.len() < MAX_MISSED && keys.last() != Some(key) {
             keys.push(key.clone());
         }
     }
 
+    /// Remembers that there was a withdrawal of which the key can't be read any more.
+    pub(super) fn note_unknown(&self) {
+        self.has_unknown.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        lock(&self.0).is_empty()
+        lock(&self.keys).is_empty() && !self.has_unknown.load(Ordering::Relaxed)
     }
 
     /// Has all withdrawals written. After an error, those that were not are kept.
     ///
     /// # Errors
-    /// That of `write`, or that there may have been more than could be remembered: then this never
-    /// succeeds again.
+    /// That of `write`, or that there may have been others than are remembered: then this never succeeds
+    /// again.
     pub(super) fn write_all(
         &self,
         write: impl Fn(&Key) -> Result<(), AppendError>,
     ) -> io::Result<()> {
         let keys = {
-            let mut keys = lock(&self.0);
-            if keys.len() >= MAX_MISSED {
+            let mut keys = lock(&self.keys);
+            if keys.len() >= MAX_MISSED || self.has_unknown.load(Ordering::Relaxed) {
                 return Err(io::Error::other(
-                    "too many responses were withdrawn meanwhile; it is used again after the next start",
+                    "more responses were withdrawn meanwhile than are known; it is used again after the next start",
                 ));
             }
             std::mem::take(&mut *keys)
@@ -56,7 +66,7 @@ impl MissedKeys {
 
     /// Remembers withdrawals that were not written. Others may have come meanwhile.
     fn put_back(&self, unwritten: &[Key]) {
-        let mut keys = lock(&self.0);
+        let mut keys = lock(&self.keys);
         let room = MAX_MISSED - keys.len();
         keys.extend(unwritten.iter().take(room).cloned());
     }
@@ -109,8 +119,12 @@ mod tests {
             Err(failed())
         };
         assert!(missed.write_all(write).is_err());
-        assert_eq!(lock(&missed.0).len(), MAX_MISSED);
+        assert_eq!(lock(&missed.keys).len(), MAX_MISSED);
         let unreached = |_: &Key| -> Result<(), AppendError> { panic!("it is not tried") };
+        assert!(missed.write_all(unreached).is_err());
+        assert!(!missed.is_empty());
+        let missed = MissedKeys::default();
+        missed.note_unknown();
         assert!(missed.write_all(unreached).is_err());
         assert!(!missed.is_empty());
     }

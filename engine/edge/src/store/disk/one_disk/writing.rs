@@ -186,8 +186,8 @@ impl Disk {
             content,
             extents,
         };
-        match self.records.append(&record) {
-            Ok(_) => {}
+        match self.append(&record) {
+            Ok(()) => {}
             // It stays in memory alone.
             Err(AppendError::TooLarge) => return Ok(WriteOutcome::LeftOut),
             Err(error) => return Err(error),
@@ -228,7 +228,7 @@ impl Disk {
             content: &[],
             extents: &[],
         };
-        self.records.append(&record)?;
+        self.append(&record)?;
         self.hidden.end(self.records.hash(key.as_bytes()));
         Ok(())
     }
@@ -255,14 +255,39 @@ impl Disk {
     }
 
     fn append_part(&self, content: &[&[u8]]) -> Result<Extent, AppendError> {
-        self.records.append_extent(&NewRecord {
+        let appended = self.records.append_extent(&NewRecord {
             kind: RecordKind::Extent,
             key: &[],
             head: &[],
             mark: [0; 16],
             content,
             extents: &[],
-        })
+        });
+        self.note_unsealed_withdrawals();
+        appended
+    }
+
+    fn append(&self, record: &NewRecord<'_>) -> Result<(), AppendError> {
+        let appended = self.records.append(record);
+        self.note_unsealed_withdrawals();
+        appended.map(drop)
+    }
+
+    /// Seals the newest segment.
+    pub(super) fn seal(&self) -> io::Result<()> {
+        let sealed = self.records.close();
+        self.note_unsealed_withdrawals();
+        sealed
+    }
+
+    /// Withdrawals of a segment that could not be sealed are missing: a power failure may take them.
+    fn note_unsealed_withdrawals(&self) {
+        for key in self.records.take_unsealed_removals() {
+            match key {
+                Ok(key) => self.missed.note(&Key::new(&key)),
+                Err(_) => self.missed.note_unknown(),
+            }
+        }
     }
 
     /// Keeps the file of purges short, with room for more.

@@ -418,6 +418,73 @@ fn what_was_purged_is_erased_within_its_time() {
 }
 
 #[test]
+fn a_sync_that_failed_leaves_nothing_of_what_was_purged_after_the_next_start() {
+    let secret = b"a page that must be forgotten";
+    let mut world = World::new();
+    world.put_and_write("/gone", response(secret));
+    world = world.closed();
+    world.purge("/gone", PurgeMode::Hard);
+    world.clock.advance(Duration::from_secs(4 * 86_400));
+    world
+        .disk
+        .set(|faults| faults.syncs = Some(io::ErrorKind::Other));
+    world.tier.keep();
+    settle(&world);
+    assert!(world.figures().has_failed);
+    assert!(!is_on_disk(&world, secret), "the system's memory has it so");
+    world = world.killed();
+    world.tier.keep();
+    settle(&world);
+    assert!(!is_on_disk(&world.without_power(), secret));
+}
+
+/// Writes so much that a segment is full.
+fn fill_segment(world: &World) {
+    for number in 0..140 {
+        let path = format!("/filler-{number}");
+        world.put_and_write(&path, response(&[7; 120 << 10]));
+    }
+}
+
+/// A world with a page that was withdrawn, which only the newest segment tells, and that can't be synced.
+fn withdrawn_without_sync() -> World {
+    let world = World::new();
+    let gone = world.put_and_write("/gone", response(b"gone"));
+    fill_segment(&world);
+    world.store.drop_response(&key("/gone", None), gone.id);
+    world.tier.settle();
+    world
+        .disk
+        .set(|faults| faults.syncs = Some(io::ErrorKind::Other));
+    world
+}
+
+#[test]
+fn a_withdrawal_of_a_segment_that_was_not_synced_is_written_again() {
+    let world = withdrawn_without_sync();
+    fill_segment(&world);
+    assert!(world.figures().has_failed);
+    world.disk.set(|faults| *faults = Default::default());
+    world.clock.advance(Duration::from_secs(20));
+    world.tier.keep();
+    world.tier.settle();
+    assert!(!world.figures().has_failed);
+    fill_segment(&world);
+    let world = world.without_power();
+    assert!(world.body("/filler-1").is_some());
+    assert_eq!(world.body("/gone"), None);
+}
+
+#[test]
+fn a_withdrawal_that_cannot_be_synced_at_the_end_counts_for_everything() {
+    let world = withdrawn_without_sync();
+    world.tier.close();
+    world.disk.set(|faults| *faults = Default::default());
+    let world = world.without_power();
+    assert_eq!(world.body("/gone"), None);
+}
+
+#[test]
 fn a_clock_that_was_set_back_has_purged_records_erased_at_once() {
     let world = World::new();
     let secret = b"a page that must be forgotten";

@@ -1,7 +1,10 @@
 //! Damage, power failures, full disks: records may be lost, and are never wrong.
 
+use std::ops::ControlFlow;
+
 use super::*;
 use crate::segments::shim::ShimDisk;
+use crate::segments::{EraseReport, RecordFate};
 
 /// Cases of each kind of damage.
 const CASES: usize = 10_000;
@@ -264,4 +267,108 @@ fn a_cold_read_says_that_it_would_wait() {
     let read = store.read(b"key", place, ReadMode::NoWait);
     assert!(matches!(read, Err(ReadError::WouldWait)));
     assert!(store.read(b"key", place, ReadMode::Wait).is_ok());
+}
+
+fn is_gone(record: &StoredRecord) -> RecordFate {
+    match record.key() {
+        b"gone" => RecordFate::Goes,
+        _ => RecordFate::Stays,
+    }
+}
+
+fn erase(store: &SegmentStore) -> io::Result<EraseReport> {
+    store.erase(is_gone, RecordFate::Goes, |_| ControlFlow::Continue(()))
+}
+
+/// Whether these bytes are on a disk after the power has failed.
+fn are_left(disk: &ShimDisk, bytes: &[u8]) -> bool {
+    let after = disk.after_power_failure(&mut |_| 0);
+    let has = |path: &PathBuf| {
+        let written = after.bytes(path);
+        written.windows(bytes.len()).any(|window| window == bytes)
+    };
+    after.paths().iter().any(has)
+}
+
+#[test]
+fn what_a_sync_that_failed_has_not_erased_is_erased_by_the_next_one() {
+    let secret = b"a secret that must go";
+    for is_opened_again in [false, true] {
+        let (folder, disk) = (tempfile::tempdir().unwrap(), ShimDisk::default());
+        let (mut store, _) = open_on(&disk, &folder);
+        store.append(&entry(b"gone", b"", &[secret])).unwrap();
+        store.append(&entry(b"kept", b"", &[b"kept"])).unwrap();
+        store.close().unwrap();
+        disk.set(|faults| faults.syncs = Some(io::ErrorKind::Other));
+        assert!(erase(&store).is_err());
+        disk.set(|faults| *faults = Default::default());
+        assert!(are_left(&disk, secret));
+        if is_opened_again {
+            drop(store);
+            store = open_on(&disk, &folder).0;
+        }
+        let report = erase(&store).unwrap();
+        assert_eq!((report.records, report.is_complete), (0, true));
+        assert!(!are_left(&disk, secret));
+        // Once is enough.
+        disk.set(|faults| faults.file_writes = Some(io::ErrorKind::Other));
+        assert!(erase(&store).unwrap().is_complete);
+        assert_eq!(content(&store, b"kept"), Some(b"kept".to_vec()));
+    }
+}
+
+#[test]
+fn what_was_erased_before_the_start_is_not_erased_again_where_that_is_known() {
+    let (folder, disk) = (tempfile::tempdir().unwrap(), ShimDisk::default());
+    let (store, _) = open_on(&disk, &folder);
+    store.append(&entry(b"gone", b"", &[b"content"])).unwrap();
+    store.close().unwrap();
+    assert_eq!(erase(&store).unwrap().records, 1);
+    drop(store);
+    let (store, _) = open_on(&disk, &folder);
+    store.trust_erased();
+    disk.set(|faults| faults.file_writes = Some(io::ErrorKind::Other));
+    assert!(erase(&store).unwrap().is_complete);
+}
+
+#[test]
+fn a_segment_that_was_removed_does_not_come_back_after_erasing() {
+    let secret = b"a secret that must go";
+    let (folder, disk) = (tempfile::tempdir().unwrap(), ShimDisk::default());
+    let (store, _) = open_on(&disk, &folder);
+    let place = store.append(&entry(b"gone", b"", &[secret])).unwrap();
+    let filler = bytes(1, 50_000);
+    while store.segment(place.segment).is_some() {
+        store.append(&entry(b"filler", b"", &[&filler])).unwrap();
+    }
+    assert!(are_left(&disk, secret));
+    disk.set(|faults| faults.folder_syncs = Some(io::ErrorKind::Other));
+    assert!(erase(&store).is_err());
+    disk.set(|faults| *faults = Default::default());
+    assert!(erase(&store).unwrap().is_complete);
+    assert!(!are_left(&disk, secret));
+}
+
+#[test]
+fn removals_of_a_segment_that_cannot_be_sealed_are_told_once() {
+    let (folder, disk) = (tempfile::tempdir().unwrap(), ShimDisk::default());
+    let (store, _) = open_on(&disk, &folder);
+    let removal = |key: &'static [u8]| NewRecord {
+        kind: RecordKind::Removal,
+        ..entry(key, b"", &[])
+    };
+    let told = || -> Vec<Vec<u8>> {
+        let keys = store.take_unsealed_removals().into_iter();
+        keys.map(Result::unwrap).collect()
+    };
+    store.append(&removal(b"sealed")).unwrap();
+    store.close().unwrap();
+    store.append(&entry(b"other", b"", &[])).unwrap();
+    store.append(&removal(b"a")).unwrap();
+    store.append(&removal(b"b")).unwrap();
+    assert!(told().is_empty(), "the segment may be sealed still");
+    disk.set(|faults| faults.syncs = Some(io::ErrorKind::Other));
+    assert!(store.close().is_err());
+    assert_eq!(told(), [b"a", b"b"]);
+    assert!(told().is_empty());
 }

@@ -68,7 +68,7 @@ impl OutsideBody {
             }
             if self.reading.is_some() {
                 ready!(self.poll_reading(context))?;
-                self.read_ahead();
+                self.read_further();
                 continue;
             }
             if self.unread.is_empty() {
@@ -105,9 +105,16 @@ impl OutsideBody {
     fn take_what_was_read(&mut self, context: &mut Context<'_>) -> Result<(), ContentError> {
         if let Poll::Ready(read) = self.poll_reading(context) {
             read?;
-            self.read_ahead();
+            self.read_further();
         }
         Ok(())
+    }
+
+    /// Has pieces read beside those that there are, if that is not too much for all clients together.
+    fn read_further(&mut self) {
+        if self.content.has_room_ahead() {
+            self.read_ahead();
+        }
     }
 
     fn read_ahead(&mut self) {
@@ -134,5 +141,76 @@ impl std::fmt::Debug for OutsideBody {
             .debug_struct("OutsideBody")
             .field("left", &self.left)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use tero_semantics::timestamp::Timestamp;
+
+    /// Content that always has to be waited for.
+    #[derive(Debug, Default)]
+    struct SlowContent {
+        has_room: bool,
+        /// Pieces that were asked for.
+        asked: AtomicUsize,
+    }
+
+    impl OutsideContent for SlowContent {
+        fn length(&self) -> u64 {
+            100
+        }
+
+        fn read_at_once(&self, _: u64) -> Result<Option<Bytes>, ContentError> {
+            Ok(None)
+        }
+
+        fn read_ahead(self: Arc<SlowContent>, _: u64, pieces: usize) -> ContentReply {
+            let pieces = if self.has_room { pieces } else { 1 };
+            self.asked.fetch_add(pieces, Ordering::Relaxed);
+            let (reply, answer) = oneshot::channel();
+            let read = vec![Bytes::from_static(b"p"); pieces];
+            reply.send(Ok(read)).unwrap();
+            answer
+        }
+
+        fn has_room_ahead(&self) -> bool {
+            self.has_room
+        }
+
+        fn patience(&self) -> Duration {
+            Duration::from_secs(1)
+        }
+
+        fn is_found(&self) -> bool {
+            true
+        }
+    }
+
+    /// The pieces that were asked for when a client takes its first one.
+    fn asked_for_the_first(has_room: bool) -> usize {
+        let slow = Arc::new(SlowContent {
+            has_room,
+            ..SlowContent::default()
+        });
+        let content: Arc<dyn OutsideContent> = Arc::clone(&slow) as _;
+        let clock = Clock::by_hand(Timestamp::from_unix_secs(1_000));
+        let mut body = OutsideBody::new(&content, 0..100, &clock);
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let piece = body.poll_piece(&mut context);
+        assert!(matches!(piece, Poll::Ready(Some(Ok(_)))));
+        slow.asked.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn a_client_has_one_piece_where_all_have_too_much_read_ahead() {
+        assert_eq!(asked_for_the_first(true), 2 * PIECES_AHEAD);
+        assert_eq!(asked_for_the_first(false), 1);
     }
 }

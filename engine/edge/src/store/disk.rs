@@ -18,6 +18,7 @@ mod ledger;
 mod offline;
 mod one_disk;
 mod queue;
+mod read_ahead;
 mod recent;
 
 use std::collections::HashSet;
@@ -169,6 +170,7 @@ impl DiskTier {
             sites: Arc::default(),
             files,
             max_in_memory: cache.max_object,
+            read_ahead: Arc::default(),
         };
         (!cache.disks.is_empty()).then(|| DiskTier {
             settings: cache.disks.clone().into(),

@@ -23,6 +23,7 @@ use super::head::ClockPair;
 use super::health::DiskHealth;
 use super::ledger::{PurgeLedger, PurgeMark, PurgedThing};
 use super::queue::{SpooledParts, WriteJob, WriteQueue};
+use super::read_ahead::ReadAhead;
 use super::{DiskFigures, DiskProblem};
 use crate::store::Key;
 use crate::store::purge::scope::{PurgeMode, PurgeScope};
@@ -61,6 +62,8 @@ pub(super) struct SharedParts {
     pub(super) files: Arc<dyn FileSystem>,
     /// Larger content is not read into memory as a whole.
     pub(super) max_in_memory: u64,
+    /// The pieces that are in memory for clients.
+    pub(super) read_ahead: Arc<ReadAhead>,
 }
 
 /// One disk.

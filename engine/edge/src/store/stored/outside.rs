@@ -36,9 +36,13 @@ pub trait OutsideContent: Debug + Send + Sync {
     /// [`ContentError`]. A part of the content was perhaps sent already.
     fn read_at_once(&self, offset: u64) -> Result<Option<Bytes>, ContentError>;
 
-    /// Has another thread read from an offset to the end of its piece, and some pieces more. If the
-    /// answer is dropped, too many wait.
+    /// Has another thread read from an offset to the end of its piece, and some pieces more: fewer where
+    /// other clients have too much read ahead. If the answer is dropped, too many wait.
     fn read_ahead(self: Arc<Self>, offset: u64, pieces: usize) -> ContentReply;
+
+    /// Whether pieces may be read before the client has taken those that there are: clients have not too much
+    /// read ahead together.
+    fn has_room_ahead(&self) -> bool;
 
     /// How long a reader waits for them.
     fn patience(&self) -> Duration;

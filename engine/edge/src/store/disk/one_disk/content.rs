@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::super::read_ahead::PieceRoom;
 use super::Disk;
 use super::read_job::ReadJob;
 use crate::store::stored::{ContentError, ContentReply, OutsideContent};
@@ -45,18 +46,22 @@ impl DiskContent {
         self.record.piece(0, mode).map(drop)
     }
 
-    /// The bytes from an offset to the end of their piece, and of some pieces more.
-    pub(super) fn read_pieces(
+    /// The bytes from an offset to the end of their piece, and of some pieces more: as many as there is room
+    /// for.
+    fn read_pieces(
         &self,
         mut offset: u64,
-        pieces: usize,
+        rooms: Vec<PieceRoom>,
     ) -> Result<Vec<Bytes>, ContentError> {
         let mut read = Vec::new();
-        while read.len() < pieces && offset < self.length() {
+        for room in rooms {
+            if offset >= self.length() {
+                break;
+            }
             let piece = self.read_from(offset, ReadMode::Wait);
             let piece = piece.map_err(|error| self.lost(&error))?;
             offset += piece.len() as u64;
-            read.push(piece);
+            read.push(room.hold(piece));
         }
         Ok(read)
     }
@@ -100,14 +105,19 @@ impl OutsideContent for DiskContent {
     fn read_ahead(self: Arc<DiskContent>, offset: u64, pieces: usize) -> ContentReply {
         let (reply, answer) = oneshot::channel();
         let disk = Arc::clone(&self.disk);
+        let rooms = disk.shared.read_ahead.take(pieces);
         let read = move || {
             // The client may have gone.
             if !reply.is_closed() {
-                let _ = reply.send(self.read_pieces(offset, pieces));
+                let _ = reply.send(self.read_pieces(offset, rooms));
             }
         };
         disk.load(ReadJob::Content(Box::new(read)));
         answer
+    }
+
+    fn has_room_ahead(&self) -> bool {
+        self.disk.shared.read_ahead.has_room()
     }
 
     fn patience(&self) -> Duration {

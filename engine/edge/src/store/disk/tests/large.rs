@@ -1,6 +1,7 @@
 //! Content that is too large for memory: it streams to the disk, and from it.
 
 use super::*;
+use crate::store::disk::read_ahead::READ_AHEAD_BYTES;
 use crate::store::fill::{BudgetShare, FillBudget};
 use crate::store::stored::{ContentError, OutsideContent};
 
@@ -75,6 +76,36 @@ fn large_content_streams_to_the_disk_and_is_read_from_anywhere() {
     }
     world.purge("/large", PurgeMode::Hard);
     assert!(outside(&world, "/large").is_none());
+}
+
+#[test]
+fn what_is_read_ahead_for_all_clients_is_bounded() {
+    const PIECE: usize = 65_536;
+    let world = World::new();
+    let content = bytes(100 * PIECE);
+    assert!(spool(&world, "/large", &content));
+    let outside = outside(&world, "/large").unwrap();
+    let ahead = |from: usize, pieces| {
+        let read = Arc::clone(&outside).read_ahead((from * PIECE) as u64, pieces);
+        read.blocking_recv().unwrap().unwrap()
+    };
+    let used = || world.tier.shared.read_ahead.used();
+    let all = (READ_AHEAD_BYTES / PIECE as u64) as usize;
+    // Clients that take nothing.
+    let mut slow: Vec<_> = (0..all / 64).map(|_| ahead(0, 64)).collect();
+    assert!(slow.iter().all(|pieces| pieces.len() == 64));
+    assert_eq!(used(), READ_AHEAD_BYTES);
+    assert!(!outside.has_room_ahead());
+    let last = ahead(99, 4);
+    assert_eq!(last.concat(), content[99 * PIECE..]);
+    assert_eq!(ahead(7, 64).len(), 1);
+    // Also what is on its way to the client counts.
+    let on_its_way = slow.pop().unwrap().pop();
+    assert!(outside.has_room_ahead());
+    assert_eq!(ahead(7, 64).len(), 62);
+    drop((slow, last, on_its_way));
+    assert_eq!(ahead(99, 64).len(), 1, "it ends there");
+    assert_eq!(used(), 0);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod table;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use self::file::{LedgerFile, LedgerHead, MAX_WAITING};
@@ -37,6 +38,8 @@ pub(super) struct PurgeLedger {
     path: PathBuf,
     files: Arc<dyn FileSystem>,
     table: RwLock<PurgeTable>,
+    /// The number of the newest purge in it.
+    newest: AtomicU64,
     /// Never held while the disk is waited for.
     written: Mutex<WrittenLedger>,
     /// Held by the one who waits for the disk.
@@ -128,6 +131,7 @@ impl PurgeLedger {
         PurgeLedger {
             path: path.to_owned(),
             files: Arc::clone(files),
+            newest: AtomicU64::new(table.newest),
             table: RwLock::new(table),
             written: Mutex::new(WrittenLedger {
                 file,
@@ -158,6 +162,7 @@ impl PurgeLedger {
         for thing in things {
             table.add(thing, mode, number);
         }
+        self.newest.store(table.newest, Ordering::Release);
     }
 
     /// Adds a purge that was noted to the file: it is durable after the next [`PurgeLedger::sync`].
@@ -373,10 +378,9 @@ impl PurgeLedger {
         self.lock_file().file.as_ref().is_some_and(holds)
     }
 
-    /// Whether a record with this mark is newer than all purges, so that none means it. Of records from
-    /// before the last start, this isn't told.
+    /// Whether a record with this mark is newer than all purges, so that none means it.
     pub(super) fn is_newest(&self, mark: PurgeMark) -> bool {
-        mark.log == self.log && mark.number >= self.last()
+        mark.log == self.log && mark.number >= self.newest.load(Ordering::Acquire)
     }
 
     /// What the purges mean for a record with this mark.

@@ -290,10 +290,20 @@ pub fn url_of(key: &[u8]) -> &str {
 /// assert_eq!(web_origin_of(b"http://example.com:8080/a?b\n"), "http://example.com:8080");
 /// ```
 pub fn web_origin_of(key: &[u8]) -> &str {
+    split_url(key).0
+}
+
+/// The web origin of the URL in a key, and what follows it.
+fn split_url(key: &[u8]) -> (&str, &str) {
     let url = url_of(key);
-    let authority = url.find("://").map_or(0, |colon| colon + 3);
-    let path = url[authority..].find(['/', '?']);
-    path.map_or(url, |path| &url[..authority + path])
+    let bytes = url.as_bytes();
+    // No scheme has a colon.
+    let scheme = bytes.iter().position(|byte| *byte == b':');
+    let scheme = scheme.filter(|end| bytes[*end..].starts_with(b"://"));
+    let authority = scheme.map_or(0, |end| end + 3);
+    let is_end = |byte: &u8| matches!(byte, b'/' | b'?');
+    let length = bytes[authority..].iter().position(is_end);
+    url.split_at(length.map_or(url.len(), |length| authority + length))
 }
 
 /// The path of the URL in a key; empty if it has none.
@@ -304,8 +314,8 @@ pub fn web_origin_of(key: &[u8]) -> &str {
 /// assert_eq!(path_of(b"http://example.com:8080/a/b?c\n"), "/a/b");
 /// ```
 pub fn path_of(key: &[u8]) -> &str {
-    let below = &url_of(key)[web_origin_of(key).len()..];
-    below.split('?').next().unwrap_or(below)
+    let (_, below) = split_url(key);
+    below.split_once('?').map_or(below, |(path, _)| path)
 }
 
 /// The policies' variant in a key; `None` if it has none.

@@ -113,6 +113,14 @@ enum PackedName<'a> {
     Tag { is_own: bool },
 }
 
+/// The value of a field as it is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FieldValue<'a> {
+    Text(&'a [u8]),
+    /// Seconds since 1970.
+    Date(u32),
+}
+
 enum PackedValue {
     /// The bytes at this place.
     Bytes(Range<usize>),
@@ -197,6 +205,22 @@ impl StoredFields {
                 value: PackedValue::Bytes(place),
             } if of_response.is_none_or(|wanted| wanted == is_own) => Some(self.text(place)),
             _ => None,
+        })
+    }
+
+    /// The fields alone, by the bytes of their names, as they are packed.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&[u8], FieldValue<'_>)> {
+        self.iter().filter_map(|PackedField { name, value }| {
+            let name = match name {
+                PackedName::Known(name) => name.as_str().as_bytes(),
+                PackedName::Other(name) => name,
+                PackedName::Detail | PackedName::Tag { .. } => return None,
+            };
+            let value = match value {
+                PackedValue::Bytes(place) => FieldValue::Text(&self.0[place]),
+                PackedValue::Date(seconds) => FieldValue::Date(seconds),
+            };
+            Some((name, value))
         })
     }
 
@@ -295,14 +319,25 @@ impl FieldPacker {
         put(&mut self.0, detail.as_bytes());
     }
 
-    /// A field; `None` if it can't be one.
+    /// A field whose value was packed as text; `None` if it can't be one.
     pub(super) fn field(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
-        let is_text = |byte: &u8| (*byte >= b' ' && *byte != 0x7f) || *byte == b'\t';
-        let is_name = || PLACES.contains_key(name) || HeaderName::from_bytes(name).is_ok();
-        if !value.iter().all(is_text) || !is_name() {
+        let is_text = |byte: u8| (byte >= b' ') & (byte != 0x7f) | (byte == b'\t');
+        // To the end in any case: many bytes are looked at together then.
+        if !value.iter().fold(true, |all, byte| all & is_text(*byte)) {
             return None;
         }
-        put_named(&mut self.0, name, value);
+        match PLACES.get(name) {
+            Some(place) => self.0.push(*place),
+            None if HeaderName::from_bytes(name).is_ok() => put_other(&mut self.0, name),
+            None => return None,
+        }
+        put(&mut self.0, value);
+        Some(())
+    }
+
+    /// A field whose value was packed as a date, in seconds since 1970; `None` if it can't be one.
+    pub(super) fn date(&mut self, name: &[u8], seconds: u32) -> Option<()> {
+        put_date(&mut self.0, *PLACES.get(name)?, seconds);
         Some(())
     }
 
@@ -335,25 +370,28 @@ fn date(seconds: u32) -> HttpDate {
 
 /// Appends a field.
 fn put_field(packed: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    put_named(packed, name.as_str().as_bytes(), value);
-}
-
-fn put_named(packed: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    let name = name.as_str().as_bytes();
     match PLACES.get(name) {
         Some(place) => {
             if let Some(seconds) = seconds(value) {
-                packed.push(place | DATED);
-                packed.extend_from_slice(&seconds.to_be_bytes());
-                return;
+                return put_date(packed, *place, seconds);
             }
             packed.push(*place);
         }
-        None => {
-            packed.push(OTHER);
-            put(packed, name);
-        }
+        None => put_other(packed, name),
     }
     put(packed, value);
+}
+
+fn put_date(packed: &mut Vec<u8>, place: u8, seconds: u32) {
+    packed.push(place | DATED);
+    packed.extend_from_slice(&seconds.to_be_bytes());
+}
+
+/// Appends a name that is not in [`KNOWN`].
+fn put_other(packed: &mut Vec<u8>, name: &[u8]) {
+    packed.push(OTHER);
+    put(packed, name);
 }
 
 /// Appends the length of `bytes`, and `bytes`.

@@ -11,14 +11,15 @@
 //! site      its name
 //! key       `SecondaryKey::save`
 //! fields    1 byte for the kind (0 a field, 1 the policies' reason, 2 a surrogate key, 3 one of the
-//!           response's own), the name, the value; until the end
+//!           response's own, 4 a field with a date), the name, the value; until the end
 //! ```
 //!
-//! A text follows its length in four bytes. Numbers are little-endian.
+//! A text follows its length in four bytes. Numbers are little-endian. A date is a text of four bytes: the
+//! seconds since 1970.
 
 use http::StatusCode;
 
-use crate::store::fields::FieldPacker;
+use crate::store::fields::{FieldPacker, FieldValue};
 use crate::store::stored::{BrowserLifetime, StoredHead};
 use tero_semantics::freshness::Freshness;
 use tero_semantics::timestamp::Timestamp;
@@ -34,6 +35,7 @@ const FIELD: u8 = 0;
 const DETAIL: u8 = 1;
 const TAG: u8 = 2;
 const OWN_TAG: u8 = 3;
+const DATE: u8 = 4;
 
 /// The two clocks at one instant: what is stored lives by one, what is saved by the other.
 #[derive(Clone, Copy, Debug)]
@@ -77,13 +79,11 @@ pub(super) fn save(head: &StoredHead, site: &str, clocks: ClockPair) -> Vec<u8> 
     if let Some(detail) = head.fields.detail() {
         put_field(&mut saved, DETAIL, b"", detail.as_bytes());
     }
-    for (name, value) in &head.fields.to_headers(0) {
-        put_field(
-            &mut saved,
-            FIELD,
-            name.as_str().as_bytes(),
-            value.as_bytes(),
-        );
+    for (name, value) in head.fields.fields() {
+        match value {
+            FieldValue::Text(value) => put_field(&mut saved, FIELD, name, value),
+            FieldValue::Date(seconds) => put_field(&mut saved, DATE, name, &seconds.to_le_bytes()),
+        }
     }
     for tag in head.fields.given_tags() {
         put_field(&mut saved, TAG, b"", tag.as_bytes());
@@ -115,6 +115,7 @@ pub(super) fn restore(mut saved: &[u8], clocks: ClockPair) -> Option<SavedHead> 
         let text = || std::str::from_utf8(value).ok();
         match kind {
             FIELD => fields.field(name, value)?,
+            DATE => fields.date(name, u32::from_le_bytes(value.try_into().ok()?))?,
             DETAIL => fields.detail(text()?),
             TAG => fields.tag(text()?, false),
             OWN_TAG => fields.tag(text()?, true),
@@ -267,6 +268,23 @@ mod tests {
                 restore(&saved, clocks(0, 0)).is_none(),
                 "{name:?} {value:?}"
             );
+        }
+    }
+
+    #[test]
+    fn dates_are_saved_as_seconds_and_those_of_other_fields_refused() {
+        let mut saved = save(&head_with(&[]), "shop", clocks(0, 0));
+        let length = saved.len();
+        put_field(&mut saved, DATE, b"expires", &784_111_777_u32.to_le_bytes());
+        let fields = restore(&saved, clocks(0, 0)).unwrap().head.fields;
+        assert_eq!(
+            lines(&fields),
+            b"expires: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+        );
+        for (name, value) in [("x-own", &b"1234"[..]), ("", b"1234"), ("date", b"123")] {
+            saved.truncate(length);
+            put_field(&mut saved, DATE, name.as_bytes(), value);
+            assert!(restore(&saved, clocks(0, 0)).is_none(), "{name:?}");
         }
     }
 

@@ -179,6 +179,8 @@ pub struct WeekHour {
     /// Requests, bytes, and how many of them were hits.
     #[serde(flatten)]
     pub figures: WeekFigures,
+    /// Responses with 5xx, of origins or the edge's own, without those of rules of the site.
+    pub errors: u64,
     /// The share of responses whose head left within 200 ms, to four digits; null without requests.
     pub within_200_ms: Option<f64>,
     /// The median of the times to the heads of responses, in milliseconds, as far as the classes of

@@ -267,6 +267,8 @@ fn the_week_tells_each_local_hour_by_itself() {
     edge.call::<Week>(&[], &());
     edge.turn_to("2026-11-24T11:30:00");
     edge.get("/b");
+    origin.on("/broken", Reply::status(500));
+    assert_eq!(edge.get("/broken").status, 500);
     let week = edge.call::<Week>(&[], &());
     let site = &week.sites[0];
     assert_eq!(site.local, "2026-11-24T11:30:00-03:00");
@@ -275,7 +277,9 @@ fn the_week_tells_each_local_hour_by_itself() {
         .iter()
         .map(|hour| (hour.weekday, hour.hour, hour.figures.hits.requests))
         .collect();
-    assert_eq!(shown, [(1, 8, 1), (1, 9, 2), (1, 11, 1)]);
+    assert_eq!(shown, [(1, 8, 1), (1, 9, 2), (1, 11, 2)]);
+    assert_eq!((hours[1].errors, hours[2].errors), (0, 1));
+    assert_eq!(edge.metric("tero_errors_total", &[]), 1.0);
     assert_eq!(hours[0].figures.hits.hit_rate, Some(0.0));
     assert_eq!(hours[1].figures.byte_hit_rate, Some(1.0));
     assert_eq!(hours[1].within_200_ms, Some(1.0));

@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 use tero_admin_api::EventReport;
-use tero_admin_api::endpoints::Events;
+use tero_admin_api::StartMaintenanceRequest;
+use tero_admin_api::endpoints::{Events, StartMaintenance};
 use tero_tests::{Edge, EdgeBuilder, Origin, Reply};
 
 fn events(edge: &Edge) -> Vec<EventReport> {
@@ -243,4 +244,20 @@ fn many_errors_are_told() {
     });
     let text = messages(&hook)[0].to_string();
     assert!(text.contains("of the answers of site are errors"), "{text}");
+}
+
+#[test]
+fn what_visitors_get_in_maintenance_is_no_error() {
+    let (origin, hook) = (Origin::start(), hook());
+    origin.otherwise(|_| Reply::status(204));
+    let edge = telling(&origin, &hook, "").start();
+    edge.call::<StartMaintenance>(&["site"], &StartMaintenanceRequest::default());
+    for _ in 0..30 {
+        for _ in 0..5 {
+            assert_eq!(edge.get("/").status, 503);
+        }
+        edge.advance_secs(5);
+    }
+    assert_eq!(events(&edge), []);
+    assert_eq!(edge.metric("tero_errors_total", &[]), 0.0);
 }

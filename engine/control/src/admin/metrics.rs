@@ -275,6 +275,9 @@ impl MetricsCollector {
         }
         let help = "Responses to clients, by status; without a site, of refused requests";
         counters(encoder, "tero_responses", help, samples)?;
+        let errors = per_site(sites, |site| site.counters.errors());
+        let help = "Responses with 5xx, without those of rules of the site";
+        counters(encoder, "tero_errors", help, errors)?;
         let lines = self.0.edge.access_log.as_ref().map(AccessLog::lines);
         let lines = lines.map(|lines| {
             let counts = [

@@ -41,6 +41,7 @@ fn hour(hour: &HourFigures) -> WeekHour {
         weekday: hour.hour.weekday(),
         hour: hour.hour.hour,
         figures: week_figures(&hour.traffic()),
+        errors: hour.errors,
         within_200_ms: seconds.fast_share().map(rounded),
         p50_ms: millis(seconds, 0.5),
         p95_ms: millis(seconds, 0.95),

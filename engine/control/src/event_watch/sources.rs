@@ -54,7 +54,7 @@ pub(crate) struct EventSources {
 pub(crate) struct SiteSample {
     at: Timestamp,
     outcomes: Outcomes,
-    /// Responses with 5xx.
+    /// As [`SiteCounters::errors`](tero_edge::telemetry::counters::SiteCounters::errors).
     errors: u64,
 }
 
@@ -99,14 +99,10 @@ impl EventSources {
     fn rates(&self, site: &Site) -> Vec<Finding> {
         let now = self.edge.clock.now();
         let name = site.settings.name.to_string();
-        let statuses = site.counters.statuses();
-        let errors = statuses
-            .iter()
-            .filter(|(status, _)| status.starts_with('5'));
         let sample = SiteSample {
             at: now,
             outcomes: site.counters.outcomes_in_all(),
-            errors: errors.map(|(_, count)| count).sum(),
+            errors: site.counters.errors(),
         };
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let samples = samples.entry(name.clone()).or_default();

@@ -202,6 +202,7 @@ mod tests {
             hour: u8::try_from(number % 24).unwrap(),
             head_classes: vec![4; 20],
             head_seconds: 0.5,
+            errors: 0,
             variants: (0..variants).map(variant).collect(),
         };
         SavedWeek {

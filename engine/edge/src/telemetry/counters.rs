@@ -90,6 +90,8 @@ struct Shard {
     /// Bytes that were not sent, since the edge had coded the content.
     saved_bytes: AtomicU64,
     statuses: StatusCounts,
+    /// Errors of even and those of odd local hours.
+    errors: [AtomicU64; 2],
     /// Times to the head of responses that were at hand, whose last byte left with their head: those
     /// of even and those of odd local hours.
     at_once_seconds: [Histogram; 2],
@@ -132,12 +134,21 @@ pub struct AnsweredRequest<'r> {
     pub at: Timestamp,
 }
 
+impl AnsweredRequest<'_> {
+    /// Whether a visitor got an error, of an origin or the edge's own. What a rule of the site answers is what an
+    /// operator wants, as 503 is in maintenance.
+    fn is_error(&self) -> bool {
+        self.status.is_server_error() && self.outcome != Outcome::Rule
+    }
+}
+
 impl Shard {
     fn new(cells: usize) -> Shard {
         Shard {
             traffic: (0..cells).map(|_| TrafficCell::default()).collect(),
             saved_bytes: AtomicU64::new(0),
             statuses: StatusCounts::default(),
+            errors: Default::default(),
             at_once_seconds: Default::default(),
             head_seconds: Default::default(),
             last_byte_seconds: Histogram::default(),
@@ -218,6 +229,9 @@ impl SiteCounters {
         let traffic = &shard.traffic[cell];
         traffic.requests.fetch_add(1, Ordering::Relaxed);
         shard.statuses.record(request.status);
+        if request.is_error() {
+            shard.errors[hour % 2].fetch_add(1, Ordering::Relaxed);
+        }
         match request.bytes {
             Some(bytes) => {
                 traffic.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -392,6 +406,18 @@ impl SiteCounters {
         self.all_shards()
             .for_each(|shard| shard.statuses.add_to(&mut sums));
         sums
+    }
+
+    /// Responses with 5xx, without those of rules of the site.
+    pub fn errors(&self) -> u64 {
+        self.errors_of(0) + self.errors_of(1)
+    }
+
+    /// Errors in the local hours of this parity.
+    fn errors_of(&self, parity: usize) -> u64 {
+        self.all_shards()
+            .map(|shard| shard.errors[parity].load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Times from the head of a request to the head of its response.

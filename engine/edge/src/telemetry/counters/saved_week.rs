@@ -43,6 +43,9 @@ pub struct SavedHour {
     pub head_classes: Vec<u64>,
     /// The sum of these times, in seconds.
     pub head_seconds: f64,
+    /// Responses with 5xx. An earlier version doesn't save them.
+    #[serde(default)]
+    pub errors: u64,
     /// Requests and bytes by variant.
     pub variants: Vec<SavedVariant>,
 }
@@ -103,6 +106,7 @@ impl SavedHour {
             hour: figures.hour.hour,
             head_classes: figures.head_seconds.buckets.to_vec(),
             head_seconds: figures.head_seconds.sum_secs,
+            errors: figures.errors,
             variants: figures.variants.iter().map(variant).collect(),
         }
     }
@@ -110,7 +114,8 @@ impl SavedHour {
     /// The figures, unless they are impossible.
     pub(super) fn figures(&self) -> Option<HourFigures> {
         let buckets: [u64; BUCKETS.len() + 1] = self.head_classes.clone().try_into().ok()?;
-        let counts_are_possible = buckets.iter().all(|count| *count <= MAX_COUNT);
+        let mut counts = buckets.iter().chain([&self.errors]);
+        let counts_are_possible = counts.all(|count| *count <= MAX_COUNT);
         let is_time = self.head_seconds.is_finite() && self.head_seconds >= 0.0;
         let is_possible = self.hour < 24 && counts_are_possible && is_time;
         if !is_possible || self.variants.len() > MAX_VARIANTS {
@@ -127,6 +132,7 @@ impl SavedHour {
                 buckets,
                 sum_secs: self.head_seconds,
             },
+            errors: self.errors,
         })
     }
 }

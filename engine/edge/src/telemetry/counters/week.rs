@@ -1,8 +1,8 @@
 //! The figures of the last seven days by hour of the local week, for each site.
 //!
 //! Requests pay nothing for them. They are made of what the counters of the site say more than the
-//! last time: a count belongs to the latest hour of the day that it was counted under. Times are
-//! counted under the parity of the hour, so that of two neighbouring hours each gets its own.
+//! last time: a count belongs to the latest hour of the day that it was counted under. Times and errors
+//! are counted under the parity of the hour, so that of two neighbouring hours each gets its own.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +29,7 @@ struct WeekState {
     /// What was counted when it was last looked, by variant: each hour of the day.
     seen: BTreeMap<Arc<str>, Box<[Traffic; HOURS]>>,
     seen_seconds: [HistogramSnapshot; 2],
+    seen_errors: [u64; 2],
     hours: BTreeMap<HourOfWeek, HourFigures>,
 }
 
@@ -75,6 +76,8 @@ pub struct HourFigures {
     pub variants: Vec<VariantTraffic>,
     /// Times from the heads of requests to the heads of their responses.
     pub head_seconds: HistogramSnapshot,
+    /// Responses with 5xx, without those of rules of the site.
+    pub errors: u64,
 }
 
 /// What a variant had in an hour.
@@ -92,6 +95,7 @@ impl HourFigures {
             hour,
             variants: Vec::new(),
             head_seconds: HistogramSnapshot::default(),
+            errors: 0,
         }
     }
 
@@ -170,6 +174,15 @@ impl WeekCounters {
                 let figures = figures.or_insert_with(|| HourFigures::new(hour));
                 figures.head_seconds = std::mem::take(&mut figures.head_seconds).plus(&new);
             }
+            let errors = counters.errors_of(parity);
+            let seen = std::mem::replace(&mut state.seen_errors[parity], errors);
+            // All of them if the counters have begun anew.
+            let new = errors.checked_sub(seen).unwrap_or(errors);
+            if new > 0 {
+                let hour = latest_of_parity(now, parity);
+                let figures = state.hours.entry(hour);
+                figures.or_insert_with(|| HourFigures::new(hour)).errors += new;
+            }
         }
         let begin = now.days_before(DAYS);
         state.hours.retain(|hour, _| *hour > begin);
@@ -227,10 +240,19 @@ mod tests {
     }
 
     fn answer(counters: &SiteCounters, at: Timestamp, outcome: Outcome, millis: u64) {
+        answer_with(counters, at, (outcome, http::StatusCode::OK), millis);
+    }
+
+    fn answer_with(
+        counters: &SiteCounters,
+        at: Timestamp,
+        (outcome, status): (Outcome, http::StatusCode),
+        millis: u64,
+    ) {
         counters.record(&AnsweredRequest {
             outcome,
             variant: Some("mobile"),
-            status: http::StatusCode::OK,
+            status,
             bytes: Some(100),
             took: Duration::from_millis(millis),
             at,
@@ -266,6 +288,29 @@ mod tests {
     }
 
     #[test]
+    fn errors_of_origins_count_in_their_hour_and_answers_of_rules_do_not() {
+        let counters = counters();
+        let failed = |at, outcome| {
+            let status = http::StatusCode::SERVICE_UNAVAILABLE;
+            answer_with(&counters, at, (outcome, status), 1);
+        };
+        let last_second = nine().saturating_sub(Duration::from_secs(1));
+        failed(last_second, Outcome::Miss);
+        failed(nine(), Outcome::Error);
+        failed(nine(), Outcome::Pass);
+        failed(nine(), Outcome::Rule);
+        let errors = |now| -> Vec<u64> {
+            let hours = counters.week(now).into_iter();
+            hours.map(|figures| figures.errors).collect()
+        };
+        assert_eq!(errors(nine()), [1, 2]);
+        assert_eq!(errors(nine()), [1, 2]);
+        assert_eq!(counters.errors(), 3);
+        failed(nine().saturating_add(HOUR), Outcome::Miss);
+        assert_eq!(errors(nine().saturating_add(HOUR)), [1, 2, 1]);
+    }
+
+    #[test]
     fn an_hour_is_kept_for_seven_days() {
         let counters = counters();
         let mut now = nine();
@@ -296,7 +341,8 @@ mod tests {
     #[test]
     fn saved_figures_are_gone_on_with() {
         let old = counters();
-        answer(&old, nine(), Outcome::Miss, 300);
+        let status = http::StatusCode::BAD_GATEWAY;
+        answer_with(&old, nine(), (Outcome::Miss, status), 300);
         let saved = old.save_week(nine());
         let later = nine().saturating_add(HOUR * 24 * 6);
         let new = counters();
@@ -324,12 +370,13 @@ mod tests {
         let week_later = nine().saturating_add(HOUR * 24 * 7);
         assert_eq!(restored(&good, week_later), (0, 0));
         assert_eq!(restored(&good, nine().saturating_sub(HOUR)), (0, 0));
-        let spoil: [fn(&mut SavedHour); 7] = [
+        let spoil: [fn(&mut SavedHour); 8] = [
             |hour| hour.date = "2026-02-30".into(),
             |hour| hour.hour = 24,
             |hour| hour.head_classes.push(1),
             |hour| hour.head_classes[0] = u64::MAX,
             |hour| hour.head_seconds = f64::NAN,
+            |hour| hour.errors = u64::MAX,
             |hour| _ = hour.variants[0].requests.insert("sideways".to_owned(), 1),
             |hour| _ = hour.variants[0].bytes.insert("hit".to_owned(), u64::MAX),
         ];

@@ -39,7 +39,7 @@ struct SiteReport {
     /// The greatest 95th percentile of an hour, and that hour.
     worst_p95_ms: Option<f64>,
     worst_hour: Option<String>,
-    /// The share of requests that the edge answered with an error of its own.
+    /// The share of answers with 5xx, of origins or of the edge, without those of rules of the site.
     error_share: Option<f64>,
     /// What is left of the errors that the goal allows in this time: 1 for all, negative beyond.
     error_budget_left: Option<f64>,
@@ -254,10 +254,12 @@ fn site_report(site: &SiteWeek, since: Duration) -> SiteReport {
     let mut outcomes = OutcomeCounts::default();
     let (mut bytes, mut byte_hits, mut looked_up_bytes) = (0, 0.0, 0.0);
     let (mut fast, mut timed) = (0.0, 0.0);
+    let mut failed = 0;
     let mut worst: Option<(f64, &WeekHour)> = None;
     for hour in &hours {
         outcomes.add(&hour.figures.hits.outcomes);
         bytes += hour.figures.bytes;
+        failed += hour.errors;
         let requests = hour.figures.hits.requests as f64;
         if let Some(rate) = hour.figures.byte_hit_rate {
             byte_hits += rate * hour.figures.bytes as f64;
@@ -277,7 +279,7 @@ fn site_report(site: &SiteWeek, since: Duration) -> SiteReport {
         outcomes.hit + outcomes.stale + outcomes.revalidated + outcomes.collapsed + outcomes.miss;
     let requests = looked_up + outcomes.pass + outcomes.error + outcomes.rule;
     let share = |part: f64, whole: f64| (whole > 0.0).then(|| rounded(part / whole));
-    let errors = share(outcomes.error as f64, requests as f64);
+    let errors = share(failed as f64, requests as f64);
     SiteReport {
         site: site.site.clone(),
         zone: site.zone.clone(),
@@ -411,13 +413,15 @@ mod tests {
                     outcomes: OutcomeCounts {
                         hit,
                         miss: 10,
-                        error,
+                        // An origin has answered with 5xx.
+                        pass: error,
                         ..OutcomeCounts::default()
                     },
                 },
                 bytes: 1_000,
                 byte_hit_rate: Some(0.5),
             },
+            errors: error,
             within_200_ms: Some(1.0),
             p50_ms: Some(1.0),
             p95_ms: Some(p95),

@@ -12,7 +12,7 @@ use crate::yaml;
 /// What Prometheus adds to each series, and what scrape configurations name.
 const COMMON_LABELS: [&str; 2] = ["instance", "job"];
 /// Words of PromQL that are no names of metrics or labels.
-const WORDS: [&str; 22] = [
+const WORDS: [&str; 23] = [
     "and",
     "avg",
     "avg_over_time",
@@ -28,6 +28,7 @@ const WORDS: [&str; 22] = [
     "rate",
     "sum",
     "time",
+    "topk",
     "unless",
     "d",
     "h",

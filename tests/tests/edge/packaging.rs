@@ -106,6 +106,9 @@ fn the_containers_of_the_example_find_their_files() {
     let target = &prometheus["scrape_configs"][0]["static_configs"][0]["targets"][0];
     assert_eq!(target, "tero:9090");
     assert!(config.contains("listen = \"0.0.0.0:9090\""));
+    // Its rules look 30 days back.
+    let command = services["prometheus"]["command"].as_array().unwrap();
+    assert!(command.contains(&"--storage.tsdb.retention.time=35d".into()));
 }
 
 #[test]
@@ -384,6 +387,12 @@ fn the_chart_is_linted_and_its_objects_are_what_the_api_takes() {
             "sleep:",
         ] {
             assert!(text.contains(line), "{line}");
+        }
+        // The rules for Prometheus look for this job: without `jobLabel`, it has the name of the Service.
+        if let Some((_, monitor)) = text.split_once("\nkind: ServiceMonitor\n") {
+            assert!(monitor.contains("\n  jobLabel: app.kubernetes.io/name\n"));
+            assert!(text.contains("app.kubernetes.io/name: tero\n"));
+            assert!(read("examples/deploy/prometheus/alerts.yaml").contains("up{job=\"tero\"}"));
         }
         let config = config_of(&text);
         let gate = more.iter().any(|word| word.starts_with("readyAfter"));

@@ -202,8 +202,9 @@ impl RehearsalStage for EdgeRehearsal {
         let Some(warming) = &self.warming else {
             return Vec::new();
         };
-        let totals = warming.warmer.totals();
-        let figures = totals.into_iter().map(|(name, totals)| PlanFigures {
+        let totals = warming.warmer.totals().into_iter();
+        let ran = totals.filter(|(_, totals)| totals.runs > 0);
+        let figures = ran.map(|(name, totals)| PlanFigures {
             name: name.to_string(),
             runs: totals.runs,
             fetched: totals.fetched,

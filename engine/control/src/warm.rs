@@ -397,10 +397,14 @@ impl Warmer {
             .collect()
     }
 
-    /// The totals of each plan since the edge started, by its name.
+    /// The totals of each plan since the edge started, by its name. A plan that has not run has them too: a
+    /// counter that begins with its first event has not grown for Prometheus.
     pub fn totals(&self) -> BTreeMap<Arc<str>, PlanTotals> {
         let mut totals = self.ledger.totals();
         let state = lock(&self.state);
+        for entry in &state.plans {
+            totals.entry(Arc::clone(&entry.plan.name)).or_default();
+        }
         for run in state.runs.iter().filter(|run| !run.dry) {
             if let Some(totals) = totals.get_mut(&run.plan.name) {
                 totals.used += self.path.used(run.id).responses;

@@ -741,3 +741,16 @@ fn a_failing_origin_stops_revalidation_ahead() {
     );
     assert_eq!(origin.total(), 3);
 }
+
+#[test]
+fn a_plan_has_its_counters_before_its_first_run() {
+    let origin = Origin::start();
+    let edge = planning(&origin, "urls = [\"/a\"]").start();
+    let text = edge.admin_get("/metrics").text();
+    // For Prometheus, a counter that begins with the first failure has not grown.
+    for state in ["done", "deadline-passed", "cancelled", "failed"] {
+        let zero = format!("tero_warm_runs_total{{plan=\"plan\",state=\"{state}\"}} 0\n");
+        assert!(text.contains(&zero), "{state}");
+    }
+    assert!(text.contains("tero_warm_skipped_total{plan=\"plan\"} 0\n"));
+}

@@ -327,13 +327,17 @@ pub(super) fn metrics(context: &AdminContext, encoder: &mut DescriptorEncoder) -
     )?;
     let mut ended: Vec<Sample<u64>> = Vec::new();
     for (plan, totals) in &totals {
-        let of_state = |(state, count): (&&str, &u64)| {
+        let of_state = |state: report::RunState| {
+            let labels = vec![
+                ("plan", plan.to_string()),
+                ("state", state.as_str().to_owned()),
+            ];
             (
-                vec![("plan", plan.to_string()), ("state", (*state).to_owned())],
-                *count,
+                labels,
+                totals.ended.get(state.as_str()).copied().unwrap_or(0),
             )
         };
-        ended.extend(totals.ended.iter().map(of_state));
+        ended.extend(report::RunState::OVER.map(of_state));
     }
     counters(
         encoder,

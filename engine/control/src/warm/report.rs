@@ -53,6 +53,14 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// The states of runs that have ended.
+    pub const OVER: [RunState; 4] = [
+        RunState::Done,
+        RunState::DeadlinePassed,
+        RunState::Cancelled,
+        RunState::Failed,
+    ];
+
     /// Whether the run has ended.
     pub fn is_over(self) -> bool {
         !matches!(self, RunState::Planning | RunState::Fetching)

@@ -24,13 +24,14 @@ use crate::disks;
 use crate::event_memory::EventMemory;
 use crate::housekeeping::SavedCounts;
 use crate::supervisor;
-use channel::{Channel, Received};
+use channel::{Channel, Received, is_timeout};
 use messages::{Offer, OfferedSockets, PROTOCOL, PredecessorMessage, SuccessorMessage};
 use tero_config::ListenAddress;
 use tero_edge::request::Edge;
 use tero_edge::server::listener::KeptSockets;
 use tero_edge::server::open_sockets::{OpenSockets, SocketRole};
 use tero_edge::server::{HANDOVER_GRACE, QUIET_AFTER, ShutdownStage};
+use tero_semantics::timestamp::Timestamp;
 use tero_state::dir::StateDir;
 
 pub use predecessor::{Predecessor, PredecessorError};
@@ -294,12 +295,15 @@ impl Handover {
         process: u32,
         purges: u64,
     ) -> Result<Successor, UpgradeError> {
-        match self.offer(channel) {
+        let timeout = *lock(&self.timeout);
+        let until = self.edge.clock.now().saturating_add(timeout);
+        match self.offer(channel, timeout) {
             // It has ended, and says why, or how it ended does.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) if is_timeout(&error) => return Err(UpgradeError::Late(timeout)),
             offered => offered.map_err(UpgradeError::Offer)?,
         }
-        let successor = self.wait_until_ready(channel, process)?;
+        let successor = self.wait_until_ready(channel, process, (until, timeout))?;
         // The successor reads what was told, and tells on, as soon as it serves.
         self.events.leave();
         let gone = self.say_go(channel, process, purges);
@@ -325,8 +329,9 @@ impl Handover {
         Ok(process)
     }
 
-    /// Offers the sockets and the lock of the state directory.
-    fn offer(&self, channel: &Channel) -> io::Result<()> {
+    /// Offers the sockets and the lock of the state directory, to a process that reads within `timeout`.
+    fn offer(&self, channel: &Channel, timeout: Duration) -> io::Result<()> {
+        channel.limit_sends(timeout)?;
         let offered = self.sockets_to_offer()?;
         let lock = self.state_dir.as_ref().map(|dir| dir.lock_to_share());
         let lock = lock.transpose()?;
@@ -358,10 +363,13 @@ impl Handover {
         Ok(offered)
     }
 
-    fn wait_until_ready(&self, channel: &Channel, process: u32) -> Result<Successor, UpgradeError> {
+    fn wait_until_ready(
+        &self,
+        channel: &Channel,
+        process: u32,
+        (until, timeout): (Timestamp, Duration),
+    ) -> Result<Successor, UpgradeError> {
         let clock = &self.edge.clock;
-        let timeout = *lock(&self.timeout);
-        let until = clock.now().saturating_add(timeout);
         loop {
             match channel.receive(LOOK_EVERY) {
                 Ok(Received::Message(SuccessorMessage::Ready { version, commit })) => {

@@ -453,6 +453,26 @@ fn the_state_directory_goes_along_and_stays_locked() {
 }
 
 #[test]
+fn a_successor_that_takes_no_sockets_is_given_up_in_time() {
+    let (origin, folder) = (pages(), folder());
+    let text = configuration(&origin, "");
+    let mut text = text.replace("[server]\n", "[server]\nupgrade_timeout = \"1s\"\n");
+    // The system keeps some 280 on the way to a process that reads nothing.
+    for number in 0..320 {
+        let socket = folder.path().join(format!("{number}.sock"));
+        let socket = socket.display();
+        text += &format!("\n[[server.listener]]\naddress = \"unix:{socket}\"\n");
+    }
+    let line = Line::start(folder, &text);
+    script(&line.path("tero"), "exec sleep 1000");
+    let output = line.upgrade_by_command();
+    assert_code(&output, 1);
+    let said = err(&output);
+    assert!(said.contains("not ready within 1s"), "{said}");
+    Client::connect(line.serving.address()).send(&get("/a"));
+}
+
+#[test]
 fn a_purge_is_answered_when_the_old_process_answers_no_more_requests() {
     let origin = pages();
     let mut line = Line::start(folder(), &configuration(&origin, ""));

@@ -54,6 +54,12 @@ impl Channel {
         Ok(Channel(input.into()))
     }
 
+    /// Waits no longer than `limit` for room to send. The system keeps some hundred open files for a process that
+    /// reads nothing.
+    pub(super) fn limit_sends(&self, limit: Duration) -> io::Result<()> {
+        self.0.set_write_timeout(Some(limit))
+    }
+
     /// Sends a message.
     pub(super) fn send(&self, message: &impl Serialize) -> io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
@@ -125,7 +131,8 @@ impl Channel {
     }
 }
 
-fn is_timeout(error: &io::Error) -> bool {
+/// Whether something took longer than its limit.
+pub(super) fn is_timeout(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut

@@ -226,6 +226,38 @@ fn a_webhook_that_is_added_by_a_reload_is_told() {
 }
 
 #[test]
+fn a_site_without_its_origin_is_told_while_that_of_a_route_is_well() {
+    let (app, payments, hook) = (Origin::start(), Origin::start(), hook());
+    payments.otherwise(|_| Reply::status(204));
+    let hop = |name: &str, origin: &Origin, keys: &str| {
+        format!("name = \"{name}\"\nurl = \"{}\"\n{keys}", origin.url())
+    };
+    let edge = Edge::before_hop(&hop("app", &app, ""))
+        .next_hop(&hop("payments", &payments, "only_by_name = true"))
+        .site("[[site.route]]\nname = \"pay\"\nmatch = [\"/pay/*\"]\norigins = [\"payments\"]")
+        .section(&format!(
+            "[[webhook]]\nname = \"pager\"\nurl = \"{}/hook\"\nseverity = \"page\"",
+            hook.url()
+        ))
+        .start();
+    app.stop();
+    edge.advance_until(120, || {
+        edge.get("/a");
+        assert_eq!(edge.get("/pay/a").status, 204);
+        !messages(&hook).is_empty()
+    });
+    let text = messages(&hook)[0].to_string();
+    assert!(text.contains("no origin of site is well"), "{text}");
+    let text = edge.admin_get("/metrics").text();
+    for line in [
+        "tero_origins_well{site=\"site\"} 0\n",
+        "tero_origins_well{site=\"site\",route=\"pay\"} 1\n",
+    ] {
+        assert!(text.contains(line), "{line}");
+    }
+}
+
+#[test]
 fn many_errors_are_told() {
     let (origin, hook) = (Origin::start(), hook());
     origin.otherwise(|asked| match asked.target.starts_with("/bad") {

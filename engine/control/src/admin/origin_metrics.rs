@@ -34,11 +34,12 @@ pub(super) fn origins(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> f
     breakers(encoder, sites)
 }
 
-/// The circuit breakers of the sites, and the requests that wait.
+/// The circuit breakers of the sites, the origins that are left, and the requests that wait.
 fn breakers(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
-    let (mut opened, mut open, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut opened, mut open) = (Vec::new(), Vec::new());
+    let (mut waiting, mut well) = (Vec::new(), Vec::new());
     for site in sites {
-        for (asked_for, origin) in site.origins() {
+        for ((asked_for, origin), conditions) in site.origins().zip(site.hop_conditions()) {
             let share = match asked_for {
                 OriginUse::Site => None,
                 OriginUse::Route(route) => Some(("route", route.to_owned())),
@@ -46,6 +47,9 @@ fn breakers(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
             };
             let labels: Vec<_> = [site_label(site)].into_iter().chain(share).collect();
             waiting.push((labels.clone(), origin.waiting() as u64));
+            let conditions = conditions.iter();
+            let are_well = conditions.filter(|condition| **condition == HopCondition::Healthy);
+            well.push((labels.clone(), are_well.count() as u64));
             let (count, is_open) = origin.breaker_figures();
             opened.push((labels.clone(), count));
             open.push((labels, u64::from(is_open)));
@@ -56,6 +60,8 @@ fn breakers(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
     counters(encoder, "tero_origin_breaker_opened", help, opened)?;
     let help = "Whether stale pages are served without asking, since the origins fail";
     gauges(encoder, "tero_origin_breaker_open", help, open)?;
+    let help = "Origins that are well: those that are not tried after all others";
+    gauges(encoder, "tero_origins_well", help, well)?;
     let help = "Requests that wait for a place among max_fetches";
     gauges(encoder, "tero_origin_waiting", help, waiting)
 }

@@ -222,7 +222,7 @@ fn finding(kind: IncidentKind, subject: &str, text: impl Into<String>) -> Findin
 fn origins(site: &Site) -> Vec<Finding> {
     let name = &site.settings.name;
     let hops = site.hops.figures();
-    let is_ill = |condition| {
+    let is_ill = |condition: &HopCondition| {
         matches!(
             condition,
             HopCondition::Resting | HopCondition::Down | HopCondition::OnTrial
@@ -230,7 +230,7 @@ fn origins(site: &Site) -> Vec<Finding> {
     };
     let ill: Vec<_> = hops
         .iter()
-        .filter(|hop| is_ill(hop.state.condition))
+        .filter(|hop| is_ill(&hop.state.condition))
         .collect();
     let mut found = Vec::new();
     for hop in &ill {
@@ -244,36 +244,34 @@ fn origins(site: &Site) -> Vec<Finding> {
             text,
         ));
     }
-    let left = hops
-        .iter()
-        .any(|hop| hop.state.condition == HopCondition::Healthy);
-    let open = site.origins();
-    let open = open.filter(|(_, origin)| origin.breaker_figures().1);
+    let conditions = site.hop_conditions();
     found.extend(without_origin(
         name,
-        !ill.is_empty() && !left,
-        open.map(|(asked_for, _)| asked_for),
+        site.origins()
+            .zip(conditions)
+            .map(|((asked_for, origin), conditions)| OriginsLeft {
+                asked_for,
+                is_none_well: conditions.iter().any(is_ill)
+                    && !conditions.contains(&HopCondition::Healthy),
+                is_breaker_open: origin.breaker_figures().1,
+            }),
     ));
     found
 }
 
-/// The site and those of its requests that get no answers from origins: `are_ill` says that of all
-/// origins, `open` names the requests whose circuit breaker is open.
-fn without_origin<'r>(
-    name: &str,
-    are_ill: bool,
-    open: impl Iterator<Item = OriginUse<'r>>,
-) -> Vec<Finding> {
-    let kind = IncidentKind::SiteWithoutOrigin;
+/// What is left of the origins that some requests of a site go to.
+#[derive(Clone, Copy)]
+struct OriginsLeft<'s> {
+    asked_for: OriginUse<'s>,
+    is_none_well: bool,
+    is_breaker_open: bool,
+}
+
+/// The site and those of its requests that get no answers from origins.
+fn without_origin<'s>(name: &str, all: impl Iterator<Item = OriginsLeft<'s>>) -> Vec<Finding> {
     let mut found = Vec::new();
-    if are_ill {
-        let text = format!("no origin of {name} is well: visitors get what is stored");
-        found.push(finding(kind, name, text));
-    }
-    for asked_for in open {
-        let (subject, of) = match asked_for {
-            // One sentence is enough.
-            OriginUse::Site if are_ill => continue,
+    for left in all {
+        let (subject, of) = match left.asked_for {
             OriginUse::Site => (name.to_owned(), name.to_owned()),
             OriginUse::Route(route) => (
                 format!("{name}/{route}"),
@@ -281,11 +279,17 @@ fn without_origin<'r>(
             ),
             OriginUse::ByName => (
                 format!("{name}/(by name)"),
-                format!("the origins of {name} that policies choose by name"),
+                format!("the requests of {name} whose origin policies choose by name"),
             ),
         };
-        let text = format!("the circuit breaker of {of} is open: visitors get what is stored");
-        found.push(finding(kind, &subject, text));
+        // One sentence is enough.
+        let what = match (left.is_none_well, left.is_breaker_open) {
+            (true, _) => format!("no origin of {of} is well"),
+            (false, true) => format!("the circuit breaker of {of} is open"),
+            (false, false) => continue,
+        };
+        let text = format!("{what}: visitors get what is stored");
+        found.push(finding(IncidentKind::SiteWithoutOrigin, &subject, text));
     }
     found
 }
@@ -314,9 +318,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_breaker_of_a_route_is_not_that_of_its_site() {
-        let told = |are_ill, open: &[OriginUse<'_>]| {
-            let found = without_origin("shop", are_ill, open.iter().copied());
+    fn the_origins_of_a_route_are_not_those_of_its_site() {
+        let left = |asked_for, is_none_well, is_breaker_open| OriginsLeft {
+            asked_for,
+            is_none_well,
+            is_breaker_open,
+        };
+        let told = |all: &[OriginsLeft<'_>]| {
+            let found = without_origin("shop", all.iter().copied());
             let told = found.into_iter().map(|one| (one.subject, one.text));
             told.collect::<Vec<_>>()
         };
@@ -324,25 +333,26 @@ mod tests {
             let text = format!("{text}: visitors get what is stored");
             (subject.to_owned(), text)
         };
-        let of_route = entry(
-            "shop/pay",
-            "the circuit breaker of route pay of shop is open",
-        );
-        let ill = entry("shop", "no origin of shop is well");
-        let of_site = entry("shop", "the circuit breaker of shop is open");
-        assert_eq!(told(false, &[]), []);
+        let (site, route) = (OriginUse::Site, OriginUse::Route("pay"));
+        let open = "the circuit breaker of route pay of shop is open";
         assert_eq!(
-            told(false, &[OriginUse::Route("pay")]),
-            std::slice::from_ref(&of_route)
+            told(&[left(site, false, false), left(route, false, false)]),
+            []
         );
         assert_eq!(
-            told(false, &[OriginUse::Site, OriginUse::Route("pay")]),
-            [of_site, of_route.clone()]
+            told(&[left(site, false, true), left(route, false, true)]),
+            [
+                entry("shop", "the circuit breaker of shop is open"),
+                entry("shop/pay", open),
+            ]
         );
-        assert_eq!(told(true, &[]), std::slice::from_ref(&ill));
         assert_eq!(
-            told(true, &[OriginUse::Site, OriginUse::Route("pay")]),
-            [ill, of_route]
+            told(&[left(site, true, true), left(route, false, false)]),
+            [entry("shop", "no origin of shop is well")]
+        );
+        assert_eq!(
+            told(&[left(site, false, false), left(route, true, false)]),
+            [entry("shop/pay", "no origin of route pay of shop is well")]
         );
     }
 }

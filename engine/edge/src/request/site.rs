@@ -17,7 +17,7 @@ use super::rate_limits::{RateLimits, SiteLimits};
 use super::route_table::RouteTable;
 use super::shadow::Shadow;
 use super::site_rules::SiteRules;
-use crate::origin::{Origin, Shields, SiteHops};
+use crate::origin::{HopCondition, HopFigures, Origin, Shields, SiteHops};
 use crate::telemetry::counters::SiteCounters;
 use tero_config as config;
 use tero_config::{IpNet, PeerNetwork};
@@ -102,6 +102,18 @@ impl Site {
         std::iter::once((OriginUse::Site, &self.origin))
             .chain(of_routes)
             .chain(by_name)
+    }
+
+    /// How the next hops do that each of [`Site::origins`] has, in the same order, and shields in front of them.
+    pub fn hop_conditions(&self) -> Vec<Vec<HopCondition>> {
+        let hops = self.hops.figures();
+        let of_use = |origin: &Arc<Origin>| {
+            let is_asked =
+                |hop: &&HopFigures| hop.is_shield || origin.names().any(|name| name == hop.name);
+            let asked = hops.iter().filter(is_asked);
+            asked.map(|hop| hop.state.condition).collect()
+        };
+        self.origins().map(|(_, origin)| of_use(origin)).collect()
     }
 
     /// The next hops that a GET for a path goes to.

@@ -15,7 +15,7 @@ use tero_edge::server::listener::Listener;
 use tero_edge::server::tls::file_error::TlsFileError;
 use tero_edge::server::tls::material::TlsMaterial;
 use tero_edge::server::tls::{FileLook, PreparedTls, TlsTerminator};
-use tero_semantics::timestamp::Timestamp;
+use tero_edge::validity::Validity;
 use tero_time::clock::Clock;
 
 pub use warnings::{certificate_mistakes, certificate_warnings};
@@ -27,9 +27,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How often certificates that expire soon are told.
 const TELL_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// So long before its end, a certificate expires soon. Let's Encrypt's last 90 days, and are renewed
-/// 30 days before their end.
+/// So long before its end, a certificate expires soon, or in this part of its lifetime if that is less. Let's
+/// Encrypt's last 90 days, and are renewed 30 days before their end.
 const SOON: Duration = Duration::from_secs(21 * 24 * 60 * 60);
+const SOON_PART: u32 = 4;
 
 /// Looks after the certificates of the listeners.
 #[derive(Debug)]
@@ -60,8 +61,8 @@ pub(crate) struct CertificateStatus {
     pub(crate) listener: String,
     /// Its file.
     pub(crate) file: PathBuf,
-    /// Until when it holds.
-    pub(crate) not_after: Timestamp,
+    /// From when until when it holds.
+    pub(crate) validity: Validity,
 }
 
 impl CertificateUpkeep {
@@ -129,7 +130,7 @@ impl CertificateUpkeep {
             certificates.map(move |certificate| CertificateStatus {
                 listener: address.clone(),
                 file: certificate.path().to_owned(),
-                not_after: certificate.not_after(),
+                validity: certificate.validity(),
             })
         });
         all.collect()

@@ -22,3 +22,4 @@ pub mod server;
 pub mod store;
 pub mod succession;
 pub mod telemetry;
+pub mod validity;

@@ -9,7 +9,7 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::pacing::Validity;
+use tero_edge::validity::Validity;
 use tero_semantics::timestamp::Timestamp;
 
 /// A certificate for one name, with its chain and key.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::certificate::NameCertificate;
 use super::files::{FailureRecord, FailureRecords};
 use super::order::OrderError;
-use super::pacing::{DIRECTORY_PAUSES, NAME_PAUSES, Pauses, Spread};
+use super::pacing::{DIRECTORY_PAUSES, NAME_PAUSES, Pauses, Spread, renewal};
 use tero_edge::acme::IssuedCertificates;
+use tero_edge::validity::Validity;
 use tero_semantics::timestamp::Timestamp;
 
 /// Orders within [`ORDERS_WITHIN`], of all names together. Let's Encrypt allows 300 of an account.
@@ -49,8 +50,8 @@ pub(super) enum NextStep {
 pub struct NameReport {
     /// The name.
     pub name: Arc<str>,
-    /// Until when its certificate is valid; `None` without a certificate.
-    pub not_after: Option<Timestamp>,
+    /// From when until when its certificate is valid; `None` without a certificate.
+    pub validity: Option<Validity>,
     /// When the next certificate is ordered.
     pub next_order: Timestamp,
     /// The failed orders in a row.
@@ -233,10 +234,7 @@ impl OrderLedger {
             let failure = both.max_by_key(|failure| failure.at_unix_secs);
             NameReport {
                 name: Arc::clone(name),
-                not_after: entry
-                    .certificate
-                    .as_ref()
-                    .map(|held| held.validity.not_after),
+                validity: entry.certificate.as_ref().map(|held| held.validity),
                 next_order: entry.due(name).max(self.open_at()),
                 failures: failure.map_or(0, |failure| failure.count),
                 reason: failure.map(|failure| failure.reason.clone()),
@@ -252,7 +250,7 @@ impl NameEntry {
         let renewal = self.certificate.as_ref().map_or(
             Timestamp::from_unix_secs(i64::MIN),
             |NameCertificate { validity, .. }| {
-                validity.renewal(Spread::of_name(name, validity.not_after))
+                renewal(*validity, Spread::of_name(name, validity.not_after))
             },
         );
         let after_failure = self
@@ -297,7 +295,6 @@ mod tests {
     use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
     use rustls::sign::CertifiedKey;
 
-    use super::super::pacing::Validity;
     use super::*;
 
     const NOON: Timestamp = Timestamp::from_unix_secs(1_795_608_000);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
+use tero_edge::validity::Validity;
 use tero_semantics::http_date::http_date;
 use tero_semantics::timestamp::Timestamp;
 
@@ -42,21 +43,12 @@ impl Pauses {
     }
 }
 
-/// From when until when a certificate is valid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Validity {
-    pub(super) not_before: Timestamp,
-    pub(super) not_after: Timestamp,
-}
-
-impl Validity {
-    /// When to order the next certificate: when a third of the lifetime is left, or up to a tenth of
-    /// that third later, so that names and edges don't ask at the same moment.
-    pub(super) fn renewal(self, spread: Spread) -> Timestamp {
-        let third = self.not_after.since(self.not_before) / 3;
-        let begin = self.not_after.saturating_sub(third);
-        begin.saturating_add(spread.share_of(third / 10))
-    }
+/// When to order the next certificate: when a third of the lifetime is left, or up to a tenth of
+/// that third later, so that names and edges don't ask at the same moment.
+pub(super) fn renewal(validity: Validity, spread: Spread) -> Timestamp {
+    let third = validity.lifetime() / 3;
+    let begin = validity.not_after.saturating_sub(third);
+    begin.saturating_add(spread.share_of(third / 10))
 }
 
 /// A place between 0 and 1 that differs between names and moments, without a source of random
@@ -152,7 +144,7 @@ mod tests {
             not_before: NOON,
             not_after: NOON.saturating_add(90 * day),
         };
-        let renewal = |spread| validity.renewal(Spread(spread)).since(NOON);
+        let renewal = |spread| super::renewal(validity, Spread(spread)).since(NOON);
         assert_eq!(renewal(0), 60 * day);
         assert_eq!(renewal(u16::MAX), 63 * day);
         assert!(renewal(u16::MAX / 2) > 61 * day && renewal(u16::MAX / 2) < 62 * day);
@@ -161,7 +153,7 @@ mod tests {
             not_before: NOON,
             not_after: Timestamp::from_unix_secs(0),
         };
-        assert!(nonsense.renewal(Spread(u16::MAX)) < NOON);
+        assert!(super::renewal(nonsense, Spread(u16::MAX)) < NOON);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) fn certificates(
             .map(|status| CertificateFileReport {
                 listener: status.listener,
                 file: status.file.display().to_string(),
-                not_after: time(status.not_after),
+                not_after: time(status.validity.not_after),
             })
             .collect(),
     })
@@ -34,7 +34,7 @@ pub(super) fn certificates(
 fn of_name(report: NameReport, now: Timestamp) -> AcmeReport {
     AcmeReport {
         name: report.name.to_string(),
-        not_after: report.not_after.map(time),
+        not_after: report.validity.map(|validity| time(validity.not_after)),
         next_order: time(report.next_order.max(now)),
         failures: report.failures,
         reason: report.reason,

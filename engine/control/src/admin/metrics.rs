@@ -396,17 +396,23 @@ impl MetricsCollector {
         });
         let help = "TLS handshakes, by how they ended";
         counters(encoder, "tero_tls_handshakes", help, results.into())?;
-        let certificates = self.0.certificates.statuses().into_iter();
-        let ends = certificates.map(|certificate| {
+        let (mut ends, mut lifetimes) = (Vec::new(), Vec::new());
+        for certificate in self.0.certificates.statuses() {
             let labels = vec![
                 ("listener", certificate.listener),
                 ("certificate", certificate.file.display().to_string()),
             ];
-            (labels, certificate.not_after.unix_secs().max(0) as u64)
-        });
+            let validity = certificate.validity;
+            let end = validity.not_after.unix_secs().max(0) as u64;
+            ends.push((labels.clone(), end));
+            lifetimes.push((labels, validity.lifetime().as_secs()));
+        }
         let help = "When a certificate expires";
         let name = "tero_tls_certificate_expiry_timestamp_seconds";
-        gauges(encoder, name, help, ends.collect())?;
+        gauges(encoder, name, help, ends)?;
+        let help = "For how long a certificate holds from its beginning to its end";
+        let name = "tero_tls_certificate_lifetime_seconds";
+        gauges(encoder, name, help, lifetimes)?;
         let outdated = self.0.certificates.outdated().into_iter();
         let outdated = outdated
             .map(|(listener, is_outdated)| (vec![("listener", listener)], u64::from(is_outdated)));
@@ -432,9 +438,16 @@ impl MetricsCollector {
         let names = orders.map(|orders| orders.report()).unwrap_or_default();
         let label = |name: &NameReport| vec![("name", name.name.to_string())];
         let ends = names.iter().filter_map(|name| {
-            let end = name.not_after?.unix_secs();
+            let end = name.validity?.not_after.unix_secs();
             Some((label(name), u64::try_from(end).unwrap_or(0)))
         });
+        let lifetimes = names.iter().filter_map(|name| {
+            let lifetime = name.validity?.lifetime().as_secs();
+            Some((label(name), lifetime))
+        });
+        let help = "For how long a certificate by ACME holds from its beginning to its end";
+        let metric = "tero_acme_certificate_lifetime_seconds";
+        gauges(encoder, metric, help, lifetimes.collect())?;
         let help = "When a certificate by ACME expires; nothing without a certificate";
         let name = "tero_acme_certificate_expiry_timestamp_seconds";
         gauges(encoder, name, help, ends.collect())?;

@@ -69,7 +69,7 @@ fn breakers(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result
 /// The figures of each next hop.
 fn hops(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
     let (mut results, mut spent, mut opened) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut resting, mut ends) = (Vec::new(), Vec::new());
+    let (mut resting, mut ends, mut lifetimes) = (Vec::new(), Vec::new(), Vec::new());
     for site in sites {
         for hop in site.hops.figures() {
             let labels = vec![site_label(site), ("origin", hop.name)];
@@ -79,8 +79,9 @@ fn hops(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
             }
             spent.push((labels.clone(), hop.seconds));
             opened.push((labels.clone(), hop.connections));
-            if let Some(end) = hop.certificate_ends {
-                ends.push((labels.clone(), end));
+            if let Some(validity) = hop.certificate {
+                ends.push((labels.clone(), validity.not_after.unix_secs()));
+                lifetimes.push((labels.clone(), validity.lifetime().as_secs()));
             }
             resting.push((
                 labels,
@@ -102,5 +103,12 @@ fn hops(encoder: &mut DescriptorEncoder, sites: &[Arc<Site>]) -> fmt::Result {
         "tero_origin_certificate_ends_timestamp_seconds",
         help,
         ends,
+    )?;
+    let help = "For how long the certificate of each origin holds from its beginning to its end";
+    gauges(
+        encoder,
+        "tero_origin_certificate_lifetime_seconds",
+        help,
+        lifetimes,
     )
 }

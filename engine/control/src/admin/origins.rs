@@ -115,6 +115,8 @@ fn report(site: &Site, hop: HopFigures) -> OriginReport {
         failed: failed.map(|(_, count)| count).sum(),
         mean_ms: (requests > 0).then(|| (mean_ms * 1_000.0).round() / 1_000.0),
         connections: hop.connections,
-        certificate_ends: hop.certificate_ends,
+        certificate_ends: hop
+            .certificate
+            .map(|validity| validity.not_after.unix_secs()),
     }
 }

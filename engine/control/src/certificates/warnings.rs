@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use chrono::DateTime;
 
-use super::SOON;
+use super::{SOON, SOON_PART};
 use tero_config::forms::certifiable_name;
 use tero_config::{Config, ConfigError, ConfigErrors, FilePosition, Listener, Mistake, Mistakes};
 use tero_edge::server::tls::certificate::ServerCertificate;
@@ -88,7 +88,8 @@ pub fn certificate_warnings(config: &Config, now: Timestamp) -> Vec<ConfigError>
 /// Why a certificate does not hold, or not for long. `None` if all is well.
 pub(super) fn expiry(certificate: &ServerCertificate, now: Timestamp) -> Option<String> {
     let file = certificate.path().display();
-    let (begin, end) = (certificate.not_before(), certificate.not_after());
+    let validity = certificate.validity();
+    let (begin, end) = (validity.not_before, validity.not_after);
     if end <= now {
         return Some(format!("the certificate {file} expired on {}", date(end)));
     }
@@ -98,9 +99,8 @@ pub(super) fn expiry(certificate: &ServerCertificate, now: Timestamp) -> Option<
             date(begin)
         ));
     }
-    let left = end.since(now);
-    let days = left.as_secs() / (24 * 60 * 60);
-    (left <= SOON).then(|| {
+    let days = end.since(now).as_secs() / (24 * 60 * 60);
+    validity.ends_soon(now, SOON, SOON_PART).then(|| {
         format!(
             "the certificate {file} expires on {}, in {days} days",
             date(end)

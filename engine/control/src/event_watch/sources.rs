@@ -22,8 +22,9 @@ use tero_policy_host::PolicyStatus;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
-/// A certificate that ends within this time is told of.
+/// A certificate that ends within this time is told of, or within this part of its lifetime if that is less.
 const CERTIFICATE_SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+const CERTIFICATE_SOON_PART: u32 = 6;
 /// A purge that takes longer lags.
 const PURGE_LAG: Duration = Duration::from_secs(30);
 /// Rates are those of this time.
@@ -171,17 +172,22 @@ impl EventSources {
 
     fn certificates(&self, wall: Timestamp) -> Vec<Finding> {
         let of_files = self.certificates.statuses().into_iter();
-        let of_files = of_files.map(|status| (status.file.display().to_string(), status.not_after));
+        let of_files = of_files.map(|status| (status.file.display().to_string(), status.validity));
         let orders = self.orders.iter().flat_map(|orders| orders.report());
-        let ordered = orders.filter_map(|name| Some((name.name.to_string(), name.not_after?)));
+        let ordered = orders.filter_map(|name| Some((name.name.to_string(), name.validity?)));
         let mut found = Vec::new();
-        for (name, end) in of_files.chain(ordered) {
+        for (name, validity) in of_files.chain(ordered) {
+            let end = validity.not_after;
             if end <= wall {
                 let text = format!("the certificate {name} has ended: browsers refuse it");
                 found.push(finding(IncidentKind::CertificateEnds, &name, text));
-            } else if end.since(wall) <= CERTIFICATE_SOON {
-                let days = end.since(wall).as_secs() / (24 * 60 * 60);
-                let text = format!("the certificate {name} ends in {days} days");
+            } else if validity.ends_soon(wall, CERTIFICATE_SOON, CERTIFICATE_SOON_PART) {
+                let hours = end.since(wall).as_secs() / (60 * 60);
+                let left = match hours / 24 {
+                    0 => format!("{hours} hours"),
+                    days => format!("{days} days"),
+                };
+                let text = format!("the certificate {name} ends in {left}");
                 found.push(finding(IncidentKind::CertificateEnds, &name, text));
             }
         }

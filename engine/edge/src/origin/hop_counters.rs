@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::error::OriginError;
 use super::health::HopState;
+use crate::validity::Validity;
 
 /// What became of a request to a next hop.
 const RESULTS: [&str; 11] = [
@@ -38,8 +39,8 @@ pub struct HopFigures {
     pub name: String,
     /// Its addresses, as far as they are known.
     pub addresses: Vec<String>,
-    /// When its certificate ends, in seconds since 1970, as of the latest connection.
-    pub certificate_ends: Option<i64>,
+    /// From when until when its certificate holds, as of the latest connection.
+    pub certificate: Option<Validity>,
     /// Requests by their result, all that there are.
     pub results: Vec<(&'static str, u64)>,
     /// Time from the requests to the heads of their responses, in seconds.
@@ -93,7 +94,7 @@ impl HopCounters {
         HopFigures {
             name: name.to_owned(),
             addresses: Vec::new(),
-            certificate_ends: None,
+            certificate: None,
             results: RESULTS.into_iter().zip(counts).collect(),
             seconds: self.micros.load(Ordering::Relaxed) as f64 / 1e6,
             connections: self.connections.load(Ordering::Relaxed),

@@ -3,8 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::addresses::Addresses;
@@ -13,16 +13,18 @@ use super::health::HopHealth;
 use super::hop_counters::{HopCounters, HopFigures};
 use super::socket::{HopSocket, PlainSocket};
 use super::tls::{OriginTls, OriginTlsError};
+use crate::validity::Validity;
 use tero_config::{self as config, OriginEndpoint, OriginHttp2};
 use tero_semantics::authority::Scheme;
 use tero_semantics::timestamp::Timestamp;
 use tero_time::clock::Clock;
 
-/// A certificate of an origin that ends within this time is told.
+/// A certificate of an origin that ends within this time is told, or within this part of its lifetime if that is less.
 const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+const CERTIFICATE_ENDS_SOON_PART: u32 = 6;
 /// It is told again after this time.
 const TELL_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
-/// The end of a certificate that is not known.
+/// The end of a certificate was not told yet.
 const UNKNOWN: i64 = i64::MIN;
 
 /// A next hop.
@@ -49,7 +51,7 @@ pub(super) struct NextHop {
     /// Whether its TLS handshake has shown that it doesn't speak HTTP/2.
     declined_http2: AtomicBool,
     /// When its certificate ends, in seconds since 1970.
-    certificate_ends: AtomicI64,
+    certificate: Mutex<Option<Validity>>,
     /// When that was last told, in milliseconds since 1970.
     end_told_at: AtomicI64,
     /// When it is checked next, in milliseconds since 1970.
@@ -141,7 +143,7 @@ impl NextHop {
             tls,
             http2: origin.http2,
             declined_http2: AtomicBool::new(false),
-            certificate_ends: AtomicI64::new(UNKNOWN),
+            certificate: Mutex::default(),
             end_told_at: AtomicI64::new(UNKNOWN),
             check_due: AtomicI64::new(0),
             settings: origin.clone(),
@@ -218,9 +220,9 @@ impl NextHop {
             });
         };
         let secured = tls.secure(socket, only_http1).await?;
-        if let Some(end) = secured.certificate_ends {
-            self.certificate_ends.store(end, Ordering::Relaxed);
-            self.tell_end(end, clock);
+        if let Some(validity) = secured.certificate {
+            *self.certificate() = Some(validity);
+            self.tell_end(validity, clock);
         }
         let is_http2 = secured.is_http2;
         if self.http2 == OriginHttp2::Negotiate && !only_http1 {
@@ -243,18 +245,17 @@ impl NextHop {
     }
 
     /// Logs that the certificate ends soon, once a day.
-    fn tell_end(&self, end: i64, clock: &Clock) {
-        let left = end.saturating_sub(clock.wall().unix_millis() / 1_000);
-        if left > i64::try_from(CERTIFICATE_ENDS_SOON.as_secs()).unwrap_or(i64::MAX) {
+    fn tell_end(&self, validity: Validity, clock: &Clock) {
+        let (now, wall) = (clock.now(), clock.wall());
+        if !validity.ends_soon(wall, CERTIFICATE_ENDS_SOON, CERTIFICATE_ENDS_SOON_PART) {
             return;
         }
-        let now = clock.now();
         let told_at = self.end_told_at.load(Ordering::Relaxed);
         let is_due =
             told_at == UNKNOWN || now.since(Timestamp::from_unix_millis(told_at)) >= TELL_AGAIN;
         if is_due {
             self.end_told_at.store(now.unix_millis(), Ordering::Relaxed);
-            let days = left / (24 * 60 * 60);
+            let days = validity.not_after.since(wall).as_secs() / (24 * 60 * 60);
             tracing::warn!(
                 origin = self.name,
                 days,
@@ -263,9 +264,14 @@ impl NextHop {
         }
     }
 
+    fn certificate(&self) -> MutexGuard<'_, Option<Validity>> {
+        self.certificate
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Its figures.
     pub(super) fn figures(&self, now: Timestamp) -> HopFigures {
-        let ends = self.certificate_ends.load(Ordering::Relaxed);
         HopFigures {
             addresses: match &*self.target {
                 HopTarget::Tcp(addresses) => {
@@ -273,7 +279,7 @@ impl NextHop {
                 }
                 HopTarget::Unix(path) => vec![path.display().to_string()],
             },
-            certificate_ends: (ends != UNKNOWN).then_some(ends),
+            certificate: *self.certificate(),
             ..self.counters.figures(&self.name, self.health.shown(now))
         }
     }

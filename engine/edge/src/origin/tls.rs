@@ -21,7 +21,9 @@ use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::socket::PlainSocket;
+use crate::validity::Validity;
 use tero_config::{KeyPin, Origin, OriginEndpoint, OriginHttp2};
+use tero_semantics::timestamp::Timestamp;
 
 /// The name of HTTP/2 in ALPN (RFC 9113 §3.2).
 const ALPN_HTTP2: &[u8] = b"h2";
@@ -84,8 +86,8 @@ pub(super) struct SecuredSocket {
     pub(super) stream: TlsStream<PlainSocket>,
     /// Whether both sides speak HTTP/2 from now on.
     pub(super) is_http2: bool,
-    /// The end of the certificate's validity, in seconds since 1970.
-    pub(super) certificate_ends: Option<i64>,
+    /// From when until when the certificate holds.
+    pub(super) certificate: Option<Validity>,
 }
 
 impl std::fmt::Debug for OriginTls {
@@ -161,16 +163,19 @@ impl OriginTls {
         let leaf = session.peer_certificates().and_then(<[_]>::first);
         Ok(SecuredSocket {
             is_http2: session.alpn_protocol() == Some(ALPN_HTTP2),
-            certificate_ends: leaf.and_then(end_of),
+            certificate: leaf.and_then(validity_of),
             stream,
         })
     }
 }
 
-/// The end of a certificate's validity, in seconds since 1970.
-fn end_of(certificate: &CertificateDer<'_>) -> Option<i64> {
+fn validity_of(certificate: &CertificateDer<'_>) -> Option<Validity> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    Some(certificate.validity().not_after.timestamp())
+    let validity = certificate.validity();
+    Some(Validity {
+        not_before: Timestamp::from_unix_secs(validity.not_before.timestamp()),
+        not_after: Timestamp::from_unix_secs(validity.not_after.timestamp()),
+    })
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, OriginTlsError> {

@@ -1,6 +1,7 @@
 //! Certificates that are renewed, and files that go bad.
 
 use rustls::SignatureScheme::ECDSA_NISTP256_SHA256;
+use tero_admin_api::endpoints::Events;
 use tero_tests::{Edge, HOST, Origin, Reply, eventually, folder, get};
 
 use super::authority::{Authority, Issued, listener, names, write};
@@ -163,9 +164,39 @@ fn the_end_of_each_certificate_is_told() {
         )
     };
     assert_eq!(ends(), 1_798_761_600.0);
+    let lifetime = edge.metric("tero_tls_certificate_lifetime_seconds", &["own.pem"]);
+    assert_eq!(lifetime, 1_798_761_600.0 - 946_684_800.0);
     authority
         .issue(names(&[HOST]).until(2028, 1, 1))
         .write(folder.path(), "own");
     edge.advance_until(60, || ends() == 1_830_297_600.0);
     eventually("the edge serves", || edge.get("/").status == 200);
+}
+
+#[test]
+fn a_certificate_that_holds_for_some_days_ends_soon_only_at_its_end() {
+    let origin = hello();
+    let (authority, folder) = (Authority::new("root"), folder());
+    let mut wanted = names(&[HOST]);
+    (wanted.from, wanted.until) = ((2026, 11, 24), (2026, 11, 30));
+    authority.issue(wanted).write(folder.path(), "own");
+    let edge = Edge::before(&origin)
+        .server(&listener(folder.path(), &["own"], ""))
+        .at("2026-11-24T12:00:00")
+        .start();
+    let told = || edge.call::<Events>(&[], &()).events;
+    // Whoever renews it may wait until a third is left.
+    edge.turn_to("2026-11-28T12:00:00");
+    // Another event shows that tero has looked.
+    assert_ne!(edge.admin_post("/reload", "").status, 200);
+    edge.advance_until(30, || !told().is_empty());
+    assert_eq!((told().len(), &*told()[0].kind), (1, "reload_refused"));
+    edge.turn_to("2026-11-29T12:30:00");
+    let of_certificate = || {
+        let mut events = told().into_iter();
+        events.find(|event| event.kind == "certificate_ends")
+    };
+    edge.advance_until(30, || of_certificate().is_some());
+    let text = of_certificate().unwrap().text;
+    assert!(text.ends_with("ends in 8 hours"), "{text}");
 }

@@ -17,6 +17,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::file_error::TlsFileError;
+use crate::validity::Validity;
 use tero_config::CertificateFiles;
 use tero_semantics::timestamp::Timestamp;
 
@@ -32,8 +33,7 @@ pub struct ServerCertificate {
     pub(super) certified: Arc<CertifiedKey>,
     cert: PathBuf,
     names: Vec<String>,
-    not_before: Timestamp,
-    not_after: Timestamp,
+    validity: Validity,
     /// The place of the first certificate that did not issue the one before it, from 1.
     out_of_order: Option<usize>,
     /// The file of the key, if others can read it.
@@ -88,8 +88,10 @@ impl ServerCertificate {
         let validity = own.validity();
         Ok(ServerCertificate {
             names: names_of(own),
-            not_before: Timestamp::from_unix_secs(validity.not_before.timestamp()),
-            not_after: Timestamp::from_unix_secs(validity.not_after.timestamp()),
+            validity: Validity {
+                not_before: Timestamp::from_unix_secs(validity.not_before.timestamp()),
+                not_after: Timestamp::from_unix_secs(validity.not_after.timestamp()),
+            },
             out_of_order: out_of_order(&chain),
             certified: Arc::new(certified),
             cert: cert.to_owned(),
@@ -107,14 +109,9 @@ impl ServerCertificate {
         &self.names
     }
 
-    /// When it begins to hold.
-    pub fn not_before(&self) -> Timestamp {
-        self.not_before
-    }
-
-    /// Until when it holds.
-    pub fn not_after(&self) -> Timestamp {
-        self.not_after
+    /// From when until when it holds.
+    pub fn validity(&self) -> Validity {
+        self.validity
     }
 
     /// The place in its file, from 1, of the first certificate that did not issue the one before it.

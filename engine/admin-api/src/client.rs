@@ -33,6 +33,9 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(900);
 /// A new process may warm its cache first; `[server] upgrade_timeout` bounds that.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(3 * 3_600);
 
+/// After so long without a line of a stream with figures, which come once a second, the edge has gone.
+const LONGEST_SILENCE: Duration = Duration::from_secs(10);
+
 /// The longest answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -47,6 +50,8 @@ pub struct Client {
     /// `None` for `http://`.
     tls: Option<TlsSettings>,
     runtime: tokio::runtime::Runtime,
+    /// [`LONGEST_SILENCE`], but in tests.
+    longest_silence: Duration,
 }
 
 /// How TLS is spoken with the interface.
@@ -203,6 +208,7 @@ impl Client {
             token: token.map(|token| Token(token.to_owned())),
             tls,
             runtime,
+            longest_silence: LONGEST_SILENCE,
         })
     }
 
@@ -254,8 +260,18 @@ impl Client {
             if head.status != Live::STATUS {
                 return Err(refused(head.status, &self.whole(content).await?));
             }
+            // Without figures, an empty line shows that it is there.
+            let mut silence = self.longest_silence;
+            if question.figures == Some(false) {
+                silence += 2 * LiveQuestion::EMPTY_LINE_AFTER;
+            }
             let mut rest = Vec::new();
-            while let Some(frame) = content.frame().await {
+            loop {
+                let frame = within(silence, content.frame()).await;
+                let gone = || ClientError::Timeout(self.authority.clone());
+                let Some(frame) = frame.ok_or_else(gone)? else {
+                    break;
+                };
                 let frame = frame.map_err(|error| self.unreachable(error))?;
                 rest.extend_from_slice(&frame.into_data().unwrap_or_default());
                 if rest.len() > MAX_ANSWER {
@@ -263,6 +279,9 @@ impl Client {
                 }
                 while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
                     let line: Vec<u8> = rest.drain(..=end).collect();
+                    if line == b"\n" {
+                        continue;
+                    }
                     let event = LiveEvent::read(&line).map_err(|source| self.unexpected(source))?;
                     if take(event).is_break() {
                         return Ok(());
@@ -438,6 +457,33 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    /// A client of a server that begins a stream with this content, and a thread that ends with the connection.
+    fn listening(content: &'static str) -> (Client, std::thread::JoinHandle<()>) {
+        use std::io::{Read as _, Write as _};
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n";
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(content.as_bytes()).unwrap();
+            // Until the client leaves.
+            while stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {}
+        });
+        let client = Client::new(&format!("http://{address}"), None).unwrap();
+        (client, thread)
+    }
+
+    #[test]
+    fn an_edge_that_has_gone_without_a_word_is_noticed() {
+        let (mut client, server) = listening("\n\n");
+        client.longest_silence = Duration::from_millis(20);
+        let ended = client.listen(&LiveQuestion::default(), |_| ControlFlow::Continue(()));
+        assert!(matches!(ended, Err(ClientError::Timeout(_))), "{ended:?}");
+        drop(client);
+        server.join().unwrap();
     }
 
     #[test]

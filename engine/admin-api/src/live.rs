@@ -1,5 +1,7 @@
 //! `GET /live`: figures once a second, and requests while they are answered.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Answer, OutcomeCounts, Problem, Question, StoreStats};
@@ -42,6 +44,9 @@ impl LiveQuestion {
     pub const MAX_REQUESTS: u32 = 1_000;
     /// As many are told if the question doesn't say it.
     pub const DEFAULT_REQUESTS: u32 = 200;
+    /// An empty line comes when there was nothing to tell for so long, so that both sides notice if the other one has
+    /// gone without a word.
+    pub const EMPTY_LINE_AFTER: Duration = Duration::from_secs(15);
 }
 
 impl Question for LiveQuestion {

@@ -43,20 +43,24 @@ impl Listener {
 
     /// The next line, for which the clock is turned.
     fn line(&mut self, edge: &Edge) -> Value {
+        serde_json::from_slice(&self.bytes(edge)).unwrap()
+    }
+
+    /// Its bytes.
+    fn bytes(&mut self, edge: &Edge) -> Vec<u8> {
         let has_come = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let _ending = SetWhenDropped(&has_come);
             scope.spawn(|| {
                 edge.advance_until_true(&has_come);
             });
-            let line = loop {
+            loop {
                 if let Some(end) = self.1.iter().position(|byte| *byte == b'\n') {
                     break self.1.drain(..=end).collect::<Vec<u8>>();
                 }
                 let piece = self.0.piece().expect("the stream goes on");
                 self.1.extend(piece.expect("the stream has no end"));
-            };
-            serde_json::from_slice(&line).unwrap()
+            }
         })
     }
 }
@@ -216,6 +220,18 @@ fn a_listener_is_told_no_more_requests_than_it_takes() {
     assert_eq!(told[..2], ["www.example/1", "www.example/2"]);
     // The stream may begin between the requests, and have its first turn then.
     assert!(told.len() <= 5, "{told:?}");
+}
+
+#[test]
+fn a_stream_with_nothing_to_tell_shows_that_it_is_there() {
+    let origin = origin();
+    let edge = ruled(&origin);
+    let mut listener = Listener::begin(&edge, "?requests=8&figures=false");
+    let begun = edge.clock().now();
+    assert_eq!(listener.bytes(&edge), b"\n");
+    assert!(edge.clock().now().since(begun) >= Duration::from_secs(15));
+    edge.get("/a");
+    assert_eq!(listener.line(&edge)["url"], "www.example/a");
 }
 
 #[test]

@@ -22,6 +22,8 @@ use tero_edge::telemetry::live_requests::{LiveFilter, LiveListener, LiveRequest}
 const TURN: Duration = Duration::from_millis(250);
 /// Turns between two lines of figures.
 const TURNS_PER_SECOND: u32 = 4;
+/// An empty line.
+const NOTHING: Bytes = Bytes::from_static(b"\n");
 /// Pieces that wait for the client.
 const WAITING_PIECES: usize = 2;
 
@@ -113,12 +115,21 @@ struct EventStream {
 impl EventStream {
     /// Tells it until the client has gone.
     async fn run(self, pieces: mpsc::Sender<Bytes>) {
-        let mut turn = 0_u32;
+        let (mut turn, mut quiet) = (0_u32, Duration::ZERO);
         loop {
-            let piece = self.piece(turn.is_multiple_of(TURNS_PER_SECOND));
+            let mut piece = self.piece(turn.is_multiple_of(TURNS_PER_SECOND));
+            if piece.is_empty() && quiet >= LiveQuestion::EMPTY_LINE_AFTER {
+                piece = NOTHING;
+            }
             let has_gone = match piece.is_empty() {
-                true => pieces.is_closed(),
-                false => pieces.send(piece).await.is_err(),
+                true => {
+                    quiet += TURN;
+                    pieces.is_closed()
+                }
+                false => {
+                    quiet = Duration::ZERO;
+                    pieces.send(piece).await.is_err()
+                }
             };
             if has_gone {
                 return;

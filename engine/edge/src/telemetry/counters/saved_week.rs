@@ -1,7 +1,7 @@
 //! The saved figures of a week, so that a restart doesn't forget the last Monday at nine.
 //!
 //! Anything may have happened to a saved file: impossible hours are left out when it is restored, and
-//! memory stays bounded.
+//! memory stays bounded. What a later version has saved beside is passed over: it may be rolled back.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,6 @@ const MAX_COUNT: u64 = 1 << 60;
 
 /// The figures of a site by local hour, as they are saved.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SavedWeek {
     /// The name of the site's zone. Hours of another zone are not restored.
     pub zone: String,
@@ -33,7 +32,6 @@ pub struct SavedWeek {
 
 /// The figures of an hour.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SavedHour {
     /// The local day, as 2026-11-24.
     pub date: Box<str>,
@@ -52,7 +50,6 @@ pub struct SavedHour {
 
 /// What a variant had in an hour.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SavedVariant {
     /// Its name; empty for no variant.
     pub variant: Box<str>,
@@ -169,4 +166,18 @@ fn outcomes(by_name: &BTreeMap<String, u64>) -> Option<Outcomes> {
         counts.set(outcome, *count);
     }
     Some(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_later_version_has_saved_beside_is_passed_over() {
+        let hour = r#"{"date": "2026-11-24", "hour": 9, "head_classes": [], "head_seconds": 1.5,
+            "later": 1, "variants": [{"variant": "", "requests": {"hit": 2}, "bytes": {}, "later": []}]}"#;
+        let saved = format!(r#"{{"zone": "UTC", "hours": [{hour}], "later": {{}}}}"#);
+        let week: SavedWeek = serde_json::from_str(&saved).unwrap();
+        assert_eq!(week.hours[0].variants[0].requests["hit"], 2);
+    }
 }

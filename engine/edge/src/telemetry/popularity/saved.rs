@@ -1,7 +1,7 @@
 //! Saved counters, so that a restart doesn't forget which pages were popular last Monday at nine.
 //!
 //! Anything may have happened to a saved file: impossible values are left out when it is restored,
-//! and memory stays bounded.
+//! and memory stays bounded. What a later version has saved beside is passed over: it may be rolled back.
 
 use std::sync::Mutex;
 
@@ -20,7 +20,6 @@ const MAX_WEIGHT: f64 = 1e15;
 
 /// The counters of a site.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SavedSite {
     /// The time of saving, in milliseconds since 1970: requests of that time count fully, earlier
     /// ones less, by [`super::HALF_LIFE`].
@@ -35,7 +34,6 @@ pub struct SavedSite {
 
 /// The counters of a page in a variant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SavedPage {
     /// Path and query.
     pub url: Box<str>,

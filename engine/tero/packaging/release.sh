@@ -58,6 +58,11 @@ export SOURCE_DATE_EPOCH TERO_COMMIT
 target="${CARGO_TARGET_DIR:-$root/target}"
 cargo_home="${CARGO_HOME:-$HOME/.cargo}"
 
+# The flags of the C compiler are words.
+case "$root$target$cargo_home$(rustc --print sysroot)${TMPDIR:-}" in
+*[[:space:]]*) echo "release.sh: a folder with a space in its name: $root, $target, $cargo_home, $(rustc --print sysroot) or TMPDIR; move it" >&2 && exit 1 ;;
+esac
+
 # What stands for the folders of this machine, in the program and in what the C compiler makes.
 flags_for() { # ROOT TARGET
     local separator=$'\x1f' prefix
@@ -82,7 +87,6 @@ if [ -n "$pgo" ]; then
     flags_for "$root" "$target"
     export CARGO_TARGET_DIR="$target" CFLAGS="$c_flags" CXXFLAGS="$c_flags"
     # cargo-pgo adds its flags to RUSTFLAGS, which are words.
-    case "$rust_flags" in *' '*) echo "release.sh: a folder with a space in its name" >&2 && exit 1 ;; esac
     export RUSTFLAGS="${rust_flags//$'\x1f'/ }"
     host="$(rustc -vV | sed -n 's/^host: //p')"
     built="$target/$host/$profile"
@@ -117,7 +121,7 @@ names_no_path() { # FILE…
 names_no_path "$out/tero" "$out/NOTICES"
 
 if [ -n "$compare" ]; then
-    other="$(mktemp -d)/a folder of another length"
+    other="$(mktemp -d)/a-folder-of-another-length"
     mkdir -p "$other"
     git archive HEAD | tar -x -C "$other"
     build "$other" "$other/target"

@@ -192,13 +192,15 @@ impl Disk {
                 }
             }
         }
-        let unusable = &self.counts.unusable;
-        unusable.fetch_add(found.unusable.len() as u64, Ordering::Relaxed);
         if found.hides_others() {
             self.hidden.hide(hash);
         }
-        let ended = [found.unusable, found.replaced].concat();
-        self.records.forget(hash, &ended);
+        if !found.unusable.is_empty() || !found.replaced.is_empty() {
+            let unusable = found.unusable.len() as u64;
+            self.counts.unusable.fetch_add(unusable, Ordering::Relaxed);
+            let ended = [found.unusable, found.replaced].concat();
+            self.records.forget(hash, &ended);
+        }
         if !found.responses.is_empty() {
             self.counts.hits.fetch_add(1, Ordering::Relaxed);
         }

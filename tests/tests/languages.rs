@@ -818,6 +818,11 @@ fn the_tutorial_works_by_its_text() {
                 std::fs::write(project.join(name), text).unwrap();
             }
         }
+        // A busy machine may take longer than the usual 30 s.
+        let config = project.join("tero.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        let patience = "\n[policies]\ncompile_timeout = \"10min\"\n";
+        std::fs::write(&config, text + patience).unwrap();
         let mut build = tero(&project, &["policy", "build"]);
         if language == "rust" {
             std::fs::copy(example("../../Cargo.lock"), project.join("Cargo.lock")).unwrap();

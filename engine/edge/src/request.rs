@@ -58,6 +58,7 @@ mod response_edits;
 mod rest;
 mod revalidate;
 pub mod route_table;
+mod ruled;
 pub mod shadow;
 pub mod shadow_question;
 mod silence;
@@ -83,15 +84,14 @@ use http::{Response, StatusCode};
 use tokio::sync::oneshot::error::RecvError;
 
 use crate::collapse::Lead;
+use crate::store::PurgeWatch;
 use crate::store::fill::FillReader;
 use crate::store::stored::StoredResponse;
-use crate::store::{Key, PurgeWatch};
 use crate::telemetry::Outcome;
 use admit::{RefusedRequest, RequestSource};
 use body::EdgeBody;
 use content::RequestContent;
 use deliver::{BodySource, deliver, deliver_as_sent};
-use disk_lookup::FoundOnDisk;
 use exchange::Exchange;
 use failure::{Failure, NextHopReply};
 use fetch::{Extent, Fetch, FetchResult, TimedResponse, partial};
@@ -107,7 +107,6 @@ use tero_semantics::disposition::{Disposition, FetchPlan, StoredMatch};
 use tero_semantics::purge_request::is_purge;
 use tero_semantics::reuse::{Reuse, reuse};
 use tero_wire::Fault;
-use verdict::{CheckStage, RuleAnswer, Verdict};
 use warm_lookup::WarmLookup;
 
 pub use edge::{Edge, EdgeParts};
@@ -148,7 +147,7 @@ pub fn handle(
     }
     let exchange = match admit::admit_visitor(edge, parts, source) {
         Ok((exchange, None)) => exchange,
-        Ok((exchange, Some(verdict))) => return ruled(edge, exchange, *verdict, content),
+        Ok((exchange, Some(verdict))) => return ruled::ruled(edge, exchange, *verdict, content),
         Err(refused) => return Reply::Ready(turned_away(edge, &refused)),
     };
     admitted(edge, exchange, content)
@@ -231,114 +230,6 @@ fn turned_away(edge: &Arc<Edge>, refused: &RefusedRequest) -> RecordedResponse {
         record: record::record_refused(edge, &sender, parts, &response),
         response,
     }
-}
-
-/// Carries out what the rules of its site decide about a request.
-#[cold]
-fn ruled(
-    edge: &Arc<Edge>,
-    mut exchange: Arc<Exchange>,
-    verdict: Verdict,
-    content: RequestContent,
-) -> Reply<'_> {
-    match verdict {
-        Verdict::Answer(answer) => Reply::Ready(by_rule(edge, &exchange, *answer)),
-        Verdict::Admit => admitted(edge, exchange, content),
-        Verdict::StoredOnly(otherwise) => {
-            let own = Arc::get_mut(&mut exchange).expect("the request has not been shared yet");
-            let decided = admit::ask_policies_after_rules(own);
-            let visit = Visit {
-                edge,
-                exchange: &exchange,
-            };
-            if decided.is_some() {
-                // What still has to be checked is not for now.
-                return Reply::Ready(by_rule(edge, &exchange, *otherwise));
-            }
-            let disposition = visit.disposition(visit.look());
-            if !is_for_disk(visit, &disposition) {
-                let answer = stored_only(visit, disposition, StoreTier::Memory);
-                return Reply::Ready(stored_or_rule(visit, answer, *otherwise));
-            }
-            Reply::Pending(Box::pin(async move {
-                let visit = Visit {
-                    edge,
-                    exchange: &exchange,
-                };
-                let answer = stored_on_disk(visit).await;
-                stored_or_rule(visit, answer, *otherwise)
-            }))
-        }
-        Verdict::Check(pending) => Reply::Pending(Box::pin(async move {
-            let own = Arc::get_mut(&mut exchange).expect("the request has not been shared yet");
-            let stage = pending.stage;
-            let checked = pending.verdict(&edge.checkers, own).await;
-            let verdict = after_check(own, checked, stage);
-            ruled(edge, exchange, verdict, content).response().await
-        })),
-    }
-}
-
-/// What becomes of a request after the check of its credentials.
-fn after_check(exchange: &mut Exchange, checked: Verdict, stage: CheckStage) -> Verdict {
-    match (checked, stage) {
-        (Verdict::Admit, CheckStage::Own) => {
-            admit::ask_policies_after_rules(exchange).map_or(Verdict::Admit, |decided| *decided)
-        }
-        (Verdict::Admit, CheckStage::Decided) => {
-            decided::go_on(exchange);
-            Verdict::Admit
-        }
-        (checked, _) => checked,
-    }
-}
-
-/// The answer with what is stored, or else by a rule.
-fn stored_or_rule(
-    visit: Visit<'_>,
-    answer: Option<Answer>,
-    otherwise: RuleAnswer,
-) -> RecordedResponse {
-    match answer {
-        Some(answer) => recorded(visit, answer),
-        None => by_rule(visit.edge, visit.exchange, otherwise),
-    }
-}
-
-/// The answer with what a disk has, if it may be used while the origin fails.
-async fn stored_on_disk(visit: Visit<'_>) -> Option<Answer> {
-    let found = disk_lookup::find(visit).await;
-    match decide_from_disk(visit, found) {
-        Ok(answer) => Some(answer),
-        Err(disposition) => stored_only(visit, disposition, StoreTier::Disk),
-    }
-}
-
-/// The answer with what a tier has, if it may be used while the origin fails.
-fn stored_only(
-    visit: Visit<'_>,
-    disposition: Disposition<Arc<StoredResponse>>,
-    tier: StoreTier,
-) -> Option<Answer> {
-    match disposition {
-        Disposition::Serve(stored) => Some(hit(visit, &stored, tier)),
-        Disposition::ServeWhileRevalidating(stored)
-        | Disposition::ServeWhileOriginIsTried(stored)
-        | Disposition::ServeWhileOriginRests(stored)
-        | Disposition::Revalidate { stored, .. }
-            if visit.may_stand_in(&stored) =>
-        {
-            let provenance = Provenance::stored(Outcome::Stale).of_tier(tier);
-            Some(stale(visit, &stored, provenance))
-        }
-        _ => None,
-    }
-}
-
-/// Answers a request by a rule of its site.
-fn by_rule(edge: &Arc<Edge>, exchange: &Arc<Exchange>, answer: RuleAnswer) -> RecordedResponse {
-    let visit = Visit { edge, exchange };
-    recorded(visit, respond::by_rule(visit, answer))
 }
 
 fn recorded(visit: Visit<'_>, answer: Answer) -> RecordedResponse {
@@ -460,29 +351,11 @@ fn carry_out_by(
             Progress::Answered(stale(visit, &stored, provenance))
         }
         unanswered => match route_of(visit, unanswered, tier) {
-            Some(Route::Disk) => look_on_disk(visit),
+            Some(Route::Disk) => disk_lookup::look(visit),
             Some(route) => Progress::Onward(route),
             None => Progress::Answered(only_if_cached(visit)),
         },
     }
-}
-
-/// Looks on the disk, as far as it needn't be waited for.
-#[inline(never)]
-fn look_on_disk(visit: Visit<'_>) -> Progress {
-    match disk_lookup::find_at_once(visit) {
-        Some(found) => carry_out_from_disk(visit, Some(found)),
-        None => Progress::Onward(Route::Disk),
-    }
-}
-
-/// Whether memory has nothing for a request that is looked up, and a disk may have it.
-fn is_for_disk(visit: Visit<'_>, disposition: &Disposition<Arc<StoredResponse>>) -> bool {
-    let is_missing = matches!(
-        disposition,
-        Disposition::GatewayTimeout | Disposition::Fetch(_)
-    );
-    is_missing && disk_lookup::may_answer(visit)
 }
 
 /// The route of a request that no stored response answers at once; `None` if it takes none, since its
@@ -492,7 +365,7 @@ fn route_of(
     disposition: Disposition<Arc<StoredResponse>>,
     tier: StoreTier,
 ) -> Option<Route> {
-    if tier == StoreTier::Memory && is_for_disk(visit, &disposition) {
+    if tier == StoreTier::Memory && disk_lookup::is_for_disk(visit, &disposition) {
         return Some(Route::Disk);
     }
     match disposition {
@@ -519,73 +392,11 @@ fn route_of(
 async fn forward(visit: Visit<'_>, route: Route, content: Option<RequestContent>) -> Answer {
     match route {
         Route::Fetch(stale, forward) => fetch(visit, Miss::new(visit, stale, forward)).await,
-        Route::Disk => from_disk(visit, content).await,
+        Route::Disk => disk_lookup::answer(visit, content).await,
         Route::Pass(forward, storing) => pass_through(visit, content, forward, storing).await,
         Route::Upgrade => upgrade(visit).await,
         Route::Purge => purge_method::answer(visit).await,
     }
-}
-
-/// Waits for a disk, and decides anew about what it has of the key.
-async fn from_disk(visit: Visit<'_>, content: Option<RequestContent>) -> Answer {
-    let found = disk_lookup::find(visit).await;
-    match carry_out_from_disk(visit, found) {
-        Progress::Answered(answer) => answer,
-        Progress::Onward(Route::Fetch(stale, forward)) => {
-            fetch(visit, Miss::new(visit, stale, forward)).await
-        }
-        Progress::Onward(Route::Pass(forward, storing)) => {
-            pass_through(visit, content, forward, storing).await
-        }
-        // A request that was looked up once is looked up again; if not, it is a miss.
-        Progress::Onward(Route::Disk | Route::Upgrade | Route::Purge) => {
-            fetch(visit, Miss::new(visit, None, Forward::UriMiss)).await
-        }
-    }
-}
-
-/// Decides anew about what a disk has of the key.
-fn carry_out_from_disk(visit: Visit<'_>, found: Option<FoundOnDisk>) -> Progress {
-    match decide_from_disk(visit, found) {
-        Ok(answer) => Progress::Answered(answer),
-        Err(disposition) => carry_out_by(visit, disposition, StoreTier::Disk),
-    }
-}
-
-/// The answer with what a disk has of the key, if that stays on the disk alone.
-///
-/// # Errors
-/// The disposition, if there is more to be done. What was found is in memory then, as far as that has room.
-fn decide_from_disk(
-    visit: Visit<'_>,
-    mut found: Option<FoundOnDisk>,
-) -> Result<Answer, Disposition<Arc<StoredResponse>>> {
-    if let Some(found) = &mut found
-        && let Some(stored) = found.answer(visit)
-    {
-        return Ok(passing_hit(visit, &stored));
-    }
-    let kept = found.and_then(|found| found.keep(visit));
-    let disposition = visit.disposition_of(|| match visit.stored(visit.look()) {
-        StoredMatch::Selected(stored) => StoredMatch::Selected(stored),
-        StoredMatch::Nothing | StoredMatch::OtherVariants => visit.selected(kept),
-    });
-    if let Disposition::Serve(stored) = &disposition
-        && stored.body.is_outside()
-    {
-        return Ok(passing_hit(visit, stored));
-    }
-    Err(disposition)
-}
-
-/// A hit of a response that isn't kept in memory, nor are the uses that it counts.
-fn passing_hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
-    if !visit.exchange.requester.is_plan() {
-        visit.note_key_value();
-    }
-    let answer = hit(visit, stored, StoreTier::Disk);
-    record::flush_hits(visit.edge, &Key::new(&visit.exchange.key), stored);
-    answer
 }
 
 /// The answer that a policy gives by itself.

@@ -6,11 +6,16 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::content::RequestContent;
+use super::miss::Miss;
+use super::provenance::{Answer, StoreTier};
 use super::visit::Visit;
+use super::{Progress, Route, carry_out_by, fetch, hit, pass_through, record};
 use crate::store::disk::LoadedResponse;
 use crate::store::stored::StoredResponse;
 use crate::store::{Key, PurgeWatch, Variants};
-use tero_semantics::disposition::Disposition;
+use tero_semantics::cache_status::Forward;
+use tero_semantics::disposition::{Disposition, StoredMatch};
 
 /// What a disk has of a request's key.
 pub(super) struct FoundOnDisk {
@@ -25,8 +30,91 @@ pub(super) fn may_answer(visit: Visit<'_>) -> bool {
     disk.is_some_and(|disk| disk.may_have(&visit.exchange.key))
 }
 
+/// Looks on the disk, as far as it needn't be waited for.
+#[inline(never)]
+pub(super) fn look(visit: Visit<'_>) -> Progress {
+    match find_at_once(visit) {
+        Some(found) => carry_out(visit, Some(found)),
+        None => Progress::Onward(Route::Disk),
+    }
+}
+
+/// Whether memory has nothing for a request that is looked up, and a disk may have it.
+pub(super) fn is_for_disk(
+    visit: Visit<'_>,
+    disposition: &Disposition<Arc<StoredResponse>>,
+) -> bool {
+    let is_missing = matches!(
+        disposition,
+        Disposition::GatewayTimeout | Disposition::Fetch(_)
+    );
+    is_missing && may_answer(visit)
+}
+
+/// Waits for a disk, and decides anew about what it has of the key.
+pub(super) async fn answer(visit: Visit<'_>, content: Option<RequestContent>) -> Answer {
+    let found = find(visit).await;
+    match carry_out(visit, found) {
+        Progress::Answered(answer) => answer,
+        Progress::Onward(Route::Fetch(stale, forward)) => {
+            fetch(visit, Miss::new(visit, stale, forward)).await
+        }
+        Progress::Onward(Route::Pass(forward, storing)) => {
+            pass_through(visit, content, forward, storing).await
+        }
+        // A request that was looked up once is looked up again; if not, it is a miss.
+        Progress::Onward(Route::Disk | Route::Upgrade | Route::Purge) => {
+            fetch(visit, Miss::new(visit, None, Forward::UriMiss)).await
+        }
+    }
+}
+
+/// Decides anew about what a disk has of the key.
+fn carry_out(visit: Visit<'_>, found: Option<FoundOnDisk>) -> Progress {
+    match decide(visit, found) {
+        Ok(answer) => Progress::Answered(answer),
+        Err(disposition) => carry_out_by(visit, disposition, StoreTier::Disk),
+    }
+}
+
+/// The answer with what a disk has of the key, if that stays on the disk alone.
+///
+/// # Errors
+/// The disposition, if there is more to be done. What was found is in memory then, as far as that has room.
+pub(super) fn decide(
+    visit: Visit<'_>,
+    mut found: Option<FoundOnDisk>,
+) -> Result<Answer, Disposition<Arc<StoredResponse>>> {
+    if let Some(found) = &mut found
+        && let Some(stored) = found.answer(visit)
+    {
+        return Ok(passing_hit(visit, &stored));
+    }
+    let kept = found.and_then(|found| found.keep(visit));
+    let disposition = visit.disposition_of(|| match visit.stored(visit.look()) {
+        StoredMatch::Selected(stored) => StoredMatch::Selected(stored),
+        StoredMatch::Nothing | StoredMatch::OtherVariants => visit.selected(kept),
+    });
+    if let Disposition::Serve(stored) = &disposition
+        && stored.body.is_outside()
+    {
+        return Ok(passing_hit(visit, stored));
+    }
+    Err(disposition)
+}
+
+/// A hit of a response that isn't kept in memory, nor are the uses that it counts.
+fn passing_hit(visit: Visit<'_>, stored: &Arc<StoredResponse>) -> Answer {
+    if !visit.exchange.requester.is_plan() {
+        visit.note_key_value();
+    }
+    let answer = hit(visit, stored, StoreTier::Disk);
+    record::flush_hits(visit.edge, &Key::new(&visit.exchange.key), stored);
+    answer
+}
+
 /// What the disk has of the key, without waiting; `None` if it has to be waited for.
-pub(super) fn find_at_once(visit: Visit<'_>) -> Option<FoundOnDisk> {
+fn find_at_once(visit: Visit<'_>) -> Option<FoundOnDisk> {
     let disk = visit.edge.store.disk()?;
     let purges = visit.watch_purges();
     let loaded = disk.load_at_once(&visit.exchange.key)?;
@@ -69,13 +157,11 @@ impl FoundOnDisk {
 
     /// The response that answers the request as it is and stays on the disk alone; `None` if there is
     /// more to be done, or they are to go back into memory.
-    pub(super) fn answer(&mut self, visit: Visit<'_>) -> Option<Arc<StoredResponse>> {
+    fn answer(&mut self, visit: Visit<'_>) -> Option<Arc<StoredResponse>> {
         if self.are_for_memory(visit) {
             return None;
         }
-        let all = std::mem::take(&mut self.responses).into_iter();
-        let all = all.filter_map(|stored| visit.edge.store.passing(stored, &self.purges));
-        let all: Vec<Arc<StoredResponse>> = all.collect();
+        let all = self.take(visit);
         let found = (!all.is_empty()).then(|| Variants::new(all.clone()));
         match visit.disposition_of(|| visit.selected(found)) {
             Disposition::Serve(stored) => {
@@ -86,6 +172,13 @@ impl FoundOnDisk {
         }
         self.responses = all.into_iter().filter_map(Arc::into_inner).collect();
         None
+    }
+
+    /// The responses, but for those that were purged since, for one answer.
+    fn take(&mut self, visit: Visit<'_>) -> Vec<Arc<StoredResponse>> {
+        let all = std::mem::take(&mut self.responses).into_iter();
+        let all = all.filter_map(|stored| visit.edge.store.passing(stored, &self.purges));
+        all.collect()
     }
 
     fn are_for_memory(&self, visit: Visit<'_>) -> bool {

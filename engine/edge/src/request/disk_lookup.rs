@@ -138,6 +138,15 @@ pub(super) async fn find(visit: Visit<'_>) -> Option<FoundOnDisk> {
     }
 }
 
+/// The responses that the disk has of the key. Waits for it, and counts nothing.
+pub(super) fn peek(visit: Visit<'_>) -> Vec<Arc<StoredResponse>> {
+    let Some(disk) = visit.edge.store.disk() else {
+        return Vec::new();
+    };
+    let purges = visit.watch_purges();
+    FoundOnDisk::new(visit, disk.peek(&visit.exchange.key), purges).take(visit)
+}
+
 impl FoundOnDisk {
     fn new(visit: Visit<'_>, loaded: Vec<LoadedResponse>, purges: PurgeWatch) -> FoundOnDisk {
         let of_site = loaded.into_iter().filter_map(|loaded| {

@@ -13,10 +13,12 @@ use http::{HeaderMap, HeaderName, Response, StatusCode};
 use super::admit::{self, RequestSource};
 use super::coding::{self, CodedBody, CodingChoice, Uncoded};
 use super::decided;
+use super::disk_lookup;
 use super::edge::Edge;
 use super::exchange::Exchange;
 use super::fetch::judge::{TermsInput, terms};
 use super::miss::Miss;
+use super::provenance::StoreTier;
 use super::refusal::AdmissionRefusal;
 use super::verdict::{self, RuleForecast};
 use super::visit::{Look, Visit};
@@ -158,14 +160,10 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
         edge,
         exchange: &exchange,
     };
-    let disposition = visit.disposition(Look::Peek);
-    let stored = edge
-        .store
-        .peek(&exchange.key)
-        .filter(|_| disposition.is_looked_up());
-    let selected = match visit.stored(Look::Peek) {
-        StoredMatch::Selected(selected) if stored.is_some() => Some(selected),
-        _ => None,
+    let (disposition, stored, tier) = look(visit);
+    let selected = match visit.selected(stored.clone()) {
+        StoredMatch::Selected(selected) => Some(selected),
+        StoredMatch::Nothing | StoredMatch::OtherVariants => None,
     };
     let (origin, status, headers) = match (subject.response, &selected) {
         (Some((status, headers)), _) => (ResponseSource::Given, status, headers),
@@ -226,6 +224,12 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
     rules.extend(bound_rule(&exchange, &freshness));
     rules.extend(crawler_rule(&storability));
     rules.extend(rule_of_coding(visit, selected.as_deref()));
+    if tier == StoreTier::Disk {
+        rules.push(rule(
+            "disk",
+            "a disk of the cache has it, and memory has not".to_owned(),
+        ));
+    }
     let hit_for_miss = visit.expects_not_storable();
     let would = match verdict::forecast(&exchange).answer {
         Some(answer) => expect("rule", format!("a rule of the site answers it: {answer}")),
@@ -245,6 +249,31 @@ pub fn explain(edge: &Arc<Edge>, subject: ExplainInput) -> Result<Explanation, A
         would,
         exchange,
     })
+}
+
+/// What becomes of the request, the stored responses of its key, and which tier decides: the disks are
+/// asked for what memory doesn't have.
+fn look(
+    visit: Visit<'_>,
+) -> (
+    Disposition<Arc<StoredResponse>>,
+    Option<Variants>,
+    StoreTier,
+) {
+    let disposition = visit.disposition(Look::Peek);
+    let stored = visit.edge.store.peek(&visit.exchange.key);
+    let stored = stored.filter(|_| disposition.is_looked_up());
+    if !disk_lookup::is_for_disk(visit, &disposition) {
+        return (disposition, stored, StoreTier::Memory);
+    }
+    let on_disk = disk_lookup::peek(visit);
+    if on_disk.is_empty() {
+        return (disposition, stored, StoreTier::Memory);
+    }
+    let in_memory = stored.iter().flat_map(Variants::all).cloned();
+    let all = Variants::new(in_memory.chain(on_disk).collect());
+    let disposition = visit.disposition_of(|| visit.selected(Some(all.clone())));
+    (disposition, Some(all), StoreTier::Disk)
 }
 
 /// Names the fields of the request that don't go on, and says whether cookies were left out.

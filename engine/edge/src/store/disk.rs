@@ -261,6 +261,12 @@ impl DiskTier {
             .map_or_else(|| Some(Vec::new()), |disk| disk.load_at_once(key))
     }
 
+    /// The responses of a key, the latest first. Waits for the disk, and counts nothing.
+    pub fn peek(&self, key: &[u8]) -> Vec<LoadedResponse> {
+        let disk = self.disk_of(key);
+        disk.map_or_else(Vec::new, |disk| disk.peek(key))
+    }
+
     /// The responses of a key, the latest first: read by a thread of the disk. The answer comes to
     /// `reply`, or the sender is dropped, if too many wait for the disk or it is too slow.
     pub fn load(&self, key: &[u8], reply: oneshot::Sender<Vec<LoadedResponse>>) {

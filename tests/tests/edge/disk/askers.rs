@@ -62,3 +62,36 @@ fn a_plan_fetches_nothing_that_is_fresh_on_disk() {
     assert_eq!(origin.requests("/a"), 2);
     edge.get("/a").assert_hit("/a");
 }
+
+#[test]
+fn an_explanation_tells_what_is_on_disk() {
+    let (origin, folder) = (origin(), folder());
+    let edge = with_disk(&origin, folder.path()).start();
+    write(&edge, &["/page"]);
+    drop(edge);
+    let edge = with_disk(&origin, folder.path()).start();
+    let explain = |path: &str| {
+        let question = format!("{{\"url\": \"http://www.example{path}\"}}");
+        edge.admin_post("/explain", &question).json()
+    };
+    let told = explain("/page");
+    assert_eq!(told["would"]["outcome"], "hit", "{told}");
+    assert_eq!(told["stored"].as_array().unwrap().len(), 1, "{told}");
+    let has_rule = |told: &serde_json::Value| {
+        let rules = told["rules"].as_array().unwrap();
+        rules.iter().any(|rule| rule["rule"] == "disk")
+    };
+    assert!(has_rule(&told), "{told}");
+    assert_eq!(explain("/other")["would"]["outcome"], "miss");
+    // Nothing was counted, and nothing has moved.
+    assert_eq!(disk_hits(&edge), 0.0);
+    assert_from_disk(&edge, "/page");
+    let told = explain("/page");
+    assert!(
+        told["would"]["outcome"] == "hit" && !has_rule(&told),
+        "{told}"
+    );
+    // It would be stale later.
+    edge.advance_secs(3_700);
+    assert_ne!(explain("/page")["would"]["outcome"], "hit");
+}

@@ -107,7 +107,12 @@ impl Disk {
         self: &Arc<Disk>,
         key: &[u8],
     ) -> Option<Vec<LoadedResponse>> {
-        self.read(key, ReadMode::NoWait).ok()
+        self.look_up(key, ReadMode::NoWait).ok()
+    }
+
+    /// The responses of a key, the latest first. Waits for the disk, and counts no hit.
+    pub(in crate::store::disk) fn peek(self: &Arc<Disk>, key: &[u8]) -> Vec<LoadedResponse> {
+        self.read(key, ReadMode::Wait).unwrap_or_default()
     }
 
     /// Has a thread that may wait read. A full queue, and a disk that is too slow, drop the job and with
@@ -139,7 +144,7 @@ impl Disk {
             match job {
                 ReadJob::LookUp { key, reply } => {
                     if !reply.is_closed() {
-                        let loaded = self.read(&key, ReadMode::Wait).unwrap_or_default();
+                        let loaded = self.look_up(&key, ReadMode::Wait).unwrap_or_default();
                         // To a request that has given up, the disk was late.
                         if reply.send(loaded).is_ok() {
                             self.health.answered();
@@ -201,10 +206,20 @@ impl Disk {
             let ended = [found.unusable, found.replaced].concat();
             self.records.forget(hash, &ended);
         }
-        if !found.responses.is_empty() {
+        Ok(found.responses)
+    }
+
+    /// As [`Disk::read`], for a request.
+    fn look_up(
+        self: &Arc<Disk>,
+        key: &[u8],
+        mode: ReadMode,
+    ) -> Result<Vec<LoadedResponse>, ReadError> {
+        let found = self.read(key, mode)?;
+        if !found.is_empty() {
             self.counts.hits.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(found.responses)
+        Ok(found)
     }
 
     /// Whether memory has had a newer response of the same variant.

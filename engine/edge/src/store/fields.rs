@@ -128,6 +128,17 @@ enum PackedValue {
     Date(u32),
 }
 
+impl<'a> PackedName<'a> {
+    /// The bytes of the name of a field; `None` for a reason and for surrogate keys.
+    fn bytes(self) -> Option<&'a [u8]> {
+        match self {
+            PackedName::Known(name) => Some(name.as_str().as_bytes()),
+            PackedName::Other(name) => Some(name),
+            PackedName::Detail | PackedName::Tag { .. } => None,
+        }
+    }
+}
+
 impl StoredFields {
     /// Copies `fields` with their names, the policies' reason `detail` and the surrogate keys
     /// `tags`.
@@ -211,11 +222,7 @@ impl StoredFields {
     /// The fields alone, by the bytes of their names, as they are packed.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&[u8], FieldValue<'_>)> {
         self.iter().filter_map(|PackedField { name, value }| {
-            let name = match name {
-                PackedName::Known(name) => name.as_str().as_bytes(),
-                PackedName::Other(name) => name,
-                PackedName::Detail | PackedName::Tag { .. } => return None,
-            };
+            let name = name.bytes()?;
             let value = match value {
                 PackedValue::Bytes(place) => FieldValue::Text(&self.0[place]),
                 PackedValue::Date(seconds) => FieldValue::Date(seconds),
@@ -255,11 +262,9 @@ impl StoredFields {
     /// Known names in `without` are left out.
     pub fn write_lines(&self, lines: &mut Vec<u8>, without: &[HeaderName]) {
         for PackedField { name, value } in self.iter() {
-            let name = match name {
-                PackedName::Known(name) if without.contains(name) => continue,
-                PackedName::Known(name) => name.as_str().as_bytes(),
-                PackedName::Other(name) => name,
-                PackedName::Detail | PackedName::Tag { .. } => continue,
+            let is_left_out = matches!(name, PackedName::Known(name) if without.contains(name));
+            let Some(name) = name.bytes().filter(|_| !is_left_out) else {
+                continue;
             };
             lines.extend_from_slice(name);
             lines.extend_from_slice(b": ");

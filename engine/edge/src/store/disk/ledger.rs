@@ -38,8 +38,10 @@ pub(super) struct PurgeLedger {
     path: PathBuf,
     files: Arc<dyn FileSystem>,
     table: RwLock<PurgeTable>,
-    /// The number of the newest purge in it.
+    /// The number of the newest purge in it, for look-ups, which take no lock.
     newest: AtomicU64,
+    /// The number that this run's purges begin after.
+    base: u64,
     /// Never held while the disk is waited for.
     written: Mutex<WrittenLedger>,
     /// Held by the one who waits for the disk.
@@ -81,7 +83,7 @@ impl PurgeLedger {
         files: &Arc<dyn FileSystem>,
         has_records: bool,
     ) -> io::Result<PurgeLedger> {
-        let (mut head, mut table) = match file::read(&**files, path)? {
+        let (mut head, table) = match file::read(&**files, path)? {
             Some(read) => read,
             None => {
                 let mut table = PurgeTable::default();
@@ -98,8 +100,7 @@ impl PurgeLedger {
                 (head, table)
             }
         };
-        head.base = table.last.saturating_add(GAP);
-        table.last = head.base;
+        head.base = table.newest.max(head.base).saturating_add(GAP);
         let shares = (0..PurgeTable::SHARES).map(|share| table.share(share));
         let written = LedgerFile::prepare(&**files, path, head, shares)?;
         file::take_place(&**files, path)?;
@@ -132,6 +133,7 @@ impl PurgeLedger {
             path: path.to_owned(),
             files: Arc::clone(files),
             newest: AtomicU64::new(table.newest),
+            base: head.base,
             table: RwLock::new(table),
             written: Mutex::new(WrittenLedger {
                 file,
@@ -152,8 +154,7 @@ impl PurgeLedger {
 
     /// The number of the last purge, or the one that this run's purges begin after.
     pub(super) fn last(&self) -> u64 {
-        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
-        table.last
+        self.newest.load(Ordering::Acquire).max(self.base)
     }
 
     /// Has a purge of these things count from now on, until the process ends. Waits for nothing.

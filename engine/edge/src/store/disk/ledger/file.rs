@@ -268,10 +268,7 @@ fn parse(bytes: &[u8]) -> Option<(LedgerHead, PurgeTable)> {
         && rest.is_empty()
         && lines.last().is_some_and(|last| is_zeros(last));
     let head = parse_first(first).filter(|_| is_whole)?;
-    let mut table = PurgeTable {
-        last: head.base,
-        ..PurgeTable::default()
-    };
+    let mut table = PurgeTable::default();
     let mut at = SECTOR;
     while at < bytes.len() {
         at += parse_sector(&bytes[at..], &mut table)?;

@@ -88,14 +88,11 @@ pub(super) struct PurgeTable {
     pub(super) texts: Vec<(Arc<PurgedThing>, LatestPurges)>,
     /// The number of the newest purge; [`NONE`] if there was none.
     pub(super) newest: u64,
-    /// The same, or the number that this run's purges begin after.
-    pub(super) last: u64,
 }
 
 impl PurgeTable {
     pub(super) fn add(&mut self, thing: &PurgedThing, mode: PurgeMode, number: u64) {
         self.newest = self.newest.max(number);
-        self.last = self.last.max(number);
         match thing {
             PurgedThing::Everything => self.everything.add(mode, number),
             PurgedThing::Hash(hash) => {

@@ -109,7 +109,7 @@ fn tell(reports: Vec<DiskReport>) {
         tracing::info!(%path, records, segments, searched, "opened a disk of the cache");
         for foreign in found.foreign {
             let file = foreign.display();
-            tracing::warn!(%path, %file, "this is no segment of this version and store, and is left alone");
+            tracing::warn!(%path, %file, "this is not a segment of this version and store, and is left alone: move it away, or remove it");
         }
     }
 }

@@ -104,7 +104,7 @@ impl RecordIndex {
         records.for_each(|(kind, hash, place)| put(&mut part, kind, hash, place));
     }
 
-    /// Removes records of a hash, all at once: nobody finds one of them without the others. Returns how
+    /// Removes records of a hash, all at once: no look-up finds one of them without the others. Returns how
     /// many were there.
     pub(super) fn remove(&self, hash: u64, places: &[RecordPlace]) -> usize {
         let mut part = self.part(hash);

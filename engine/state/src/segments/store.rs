@@ -460,9 +460,11 @@ impl SegmentStore {
         sealed?;
         let number = appender.next;
         // A file that can't be finished is not tried again.
-        let next = number.checked_add(1);
-        appender.next =
-            next.ok_or_else(|| io::Error::other("its segments have no further number"))?;
+        appender.next = number.checked_add(1).ok_or_else(|| {
+            io::Error::other(
+                "a segment has the highest number that there can be: move the files of the folder away, and start the edge again",
+            )
+        })?;
         let segment = Arc::new(self.new_segment(number)?);
         let mut segments = self
             .segments

@@ -202,7 +202,7 @@ fn words_of_check(check: &FolderCheck) -> String {
     }
     for foreign in &check.foreign {
         words.push_str(&format!(
-            "{} is no segment of this version and store, and was left out\n",
+            "{} is not a segment of this version and store, and was left out\n",
             foreign.display()
         ));
     }

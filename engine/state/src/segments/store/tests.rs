@@ -397,7 +397,7 @@ fn numbers_that_end_are_an_error_and_never_begin_again() {
     let (store, _) = open(&folder);
     for _ in 0..2 {
         let error = store.append(&entry(b"new", b"", &[])).unwrap_err();
-        assert!(error.to_string().contains("no further number"), "{error}");
+        assert!(error.to_string().contains("highest number"), "{error}");
     }
     assert_eq!(content(&store, b"key"), Some(b"content".to_vec()));
 }
